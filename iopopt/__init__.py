@@ -1,0 +1,1 @@
+"""iopopt: exact and heuristic partitioning of one CNN over several small devices."""

@@ -1,0 +1,52 @@
+"""The exceptions that iopopt raises on purpose, all below one base class.
+
+Catch :class:`IopoptError` at a program's edge: its message is complete (what was found, what is allowed, what would mend it) and
+needs no traceback. Catch a subclass where the program can do something about that one cause.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class IopoptError(Exception):
+    """Base of every error that bad input or a failed solve raises."""
+
+
+class GraphError(IopoptError, ValueError):
+    """A network is not well formed, or too small for what was asked of it."""
+
+
+class ClusterError(IopoptError, ValueError):
+    """A device or cluster is not well formed."""
+
+
+class PlanError(IopoptError, ValueError):
+    """A plan breaks equations (2) to (5), or belongs to another graph or cluster."""
+
+
+class FileFormatError(IopoptError, ValueError):
+    """A file cannot be read as what it should hold; the message names the file and the key."""
+
+
+class UnknownNameError(IopoptError, LookupError):
+    """A model, cluster, method or back end of that name does not exist."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        known = sorted(known)
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        super().__init__(f"unknown {kind} {name!r}.{hint} Known: {', '.join(known)}.")
+
+
+class UnsupportedError(IopoptError, ValueError):
+    """The input is sound, but this part of the toolkit does not handle it; the message says which part would."""
+
+
+class InstanceTooLargeError(IopoptError, ValueError):
+    """An exhaustive method was asked for more plans than it enumerates."""
+
+
+class SolverError(IopoptError, RuntimeError):
+    """A back end failed, is missing, or returned something that the evaluator does not confirm."""

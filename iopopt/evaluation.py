@@ -1,0 +1,230 @@
+"""The oracle: prices any plan by equations (1) to (8) of ``cost_model.md``. Nothing else in the toolkit computes a latency."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from iopopt.cluster import Cluster, Device, as_cluster
+from iopopt.communication import Phase, edge_phases
+from iopopt.errors import UnsupportedError
+from iopopt.graph import INPUT, Graph, Operator
+from iopopt.plan import Placement, Plan, validate_plan
+from iopopt.workload import share_flops, share_memory
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class OperatorCost:
+    """What one operator adds to the latency.
+
+    Attributes:
+        compute_s: t_cmp of the slowest participant.
+        communication_s: t_com of the incoming edge.
+        device_compute_s: t_cmp of each device of the cluster (0 where it does not take part).
+        cases: the rows of the communication table that applied, one for each phase (``free`` where nothing is priced).
+    """
+
+    name: str
+    placement: Placement
+    compute_s: float
+    communication_s: float
+    device_compute_s: tuple[float, ...]
+    transferred_bytes: float
+    connections: int
+    cases: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A memory limit of equation (1) that the plan breaks, bytes."""
+
+    device: int
+    name: str
+    demand_bytes: float
+    limit_bytes: float
+
+    @property
+    def excess_bytes(self) -> float:
+        return self.demand_bytes - self.limit_bytes
+
+    def __str__(self) -> str:
+        return f"device {self.name!r} needs {self.demand_bytes:,.0f} bytes and has {self.limit_bytes:,.0f}: {self.excess_bytes:,.0f} too many (equation 1)"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The price of a plan.
+
+    Attributes:
+        latency_s: T of equation (6), seconds.
+        operators: the cost of each operator, in order.
+        sink_s: t_com of the edge to the sink.
+        memory_bytes: the peak demand of each device, equation (1).
+        transferred_bytes: the sum of all R_j.
+        connections: the sum of all N_j, as the cluster counts them.
+        violations: the memory limits that are broken.
+    """
+
+    latency_s: float
+    operators: tuple[OperatorCost, ...]
+    sink_s: float
+    sink_cases: tuple[str, ...]
+    memory_bytes: tuple[float, ...]
+    transferred_bytes: float
+    connections: int
+    violations: tuple[Violation, ...]
+
+    @property
+    def feasible(self) -> bool:
+        """Whether every device holds its part: equation (1)."""
+        return not self.violations
+
+    @cached_property
+    def compute_s(self) -> float:
+        """The part of the latency that is computation."""
+        return sum(operator.compute_s for operator in self.operators)
+
+    @cached_property
+    def communication_s(self) -> float:
+        """The part of the latency that is communication, the sink included."""
+        return sum(operator.communication_s for operator in self.operators) + self.sink_s
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row for each operator, and one for the sink."""
+        import pandas as pd
+
+        rows = [
+            {
+                "operator": cost.name,
+                "placement": str(cost.placement),
+                "edge": "+".join(cost.cases),
+                "communication_s": cost.communication_s,
+                "compute_s": cost.compute_s,
+                "transferred_bytes": cost.transferred_bytes,
+                "connections": cost.connections,
+            }
+            for cost in self.operators
+        ]
+        rest_bytes = self.transferred_bytes - sum(cost.transferred_bytes for cost in self.operators)
+        rest_connections = self.connections - sum(cost.connections for cost in self.operators)
+        sink = ("(sink)", "", "+".join(self.sink_cases), self.sink_s, 0.0, rest_bytes, rest_connections)
+        return pd.DataFrame([*rows, dict(zip(rows[0], sink, strict=True))])
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready record, for reports; it is recomputed, never read back."""
+        return {
+            "schema_version": 1,
+            "latency_s": self.latency_s,
+            "feasible": self.feasible,
+            "sink_s": self.sink_s,
+            "memory_bytes": list(self.memory_bytes),
+            "transferred_bytes": self.transferred_bytes,
+            "connections": self.connections,
+            "violations": [asdict(violation) | {"excess_bytes": violation.excess_bytes} for violation in self.violations],
+            "operators": [
+                {
+                    "name": cost.name,
+                    "compute_s": cost.compute_s,
+                    "communication_s": cost.communication_s,
+                    "transferred_bytes": cost.transferred_bytes,
+                    "connections": cost.connections,
+                    "cases": list(cost.cases),
+                }
+                for cost in self.operators
+            ],
+        }
+
+
+def evaluate(graph: Graph, devices: Cluster | Sequence[Device], plan: Plan) -> Evaluation:
+    """Price ``plan``: equations (1) and (6) to (8).
+
+    A plan that breaks a memory limit is priced all the same and says by how much.
+
+    Raises:
+        PlanError: if the plan breaks equations (2) to (5) or belongs to another graph or cluster.
+        UnsupportedError: if the graph holds what the cost model does not price.
+    """
+    cluster = as_cluster(devices)
+    check_priceable(graph)
+    validate_plan(graph, cluster, plan)
+    costs = tuple(_operator_cost(graph, cluster, plan, operator) for operator in graph.operators)
+    output = graph.output
+    sink_phases = edge_phases(output, plan[output.name], None, Placement.whole(cluster.sink), cluster.bytes_per_element)
+    sink_s = sum(phase.time_s(cluster) for phase in sink_phases)
+    sink_bytes, sink_connections = _volume(sink_phases, cluster)
+    memory = _memory_bytes(graph, cluster, plan)
+    return Evaluation(
+        latency_s=sum(cost.compute_s + cost.communication_s for cost in costs) + sink_s,
+        operators=costs,
+        sink_s=sink_s,
+        sink_cases=tuple(phase.case for phase in sink_phases),
+        memory_bytes=memory,
+        transferred_bytes=sum(cost.transferred_bytes for cost in costs) + sink_bytes,
+        connections=sum(cost.connections for cost in costs) + sink_connections,
+        violations=tuple(
+            Violation(j, device.name, memory[j], device.memory_bytes) for j, device in enumerate(cluster.devices) if memory[j] > device.memory_bytes
+        ),
+    )
+
+
+def check_priceable(graph: Graph) -> None:
+    """Refuse graphs beyond the cost model.
+
+    Raises:
+        UnsupportedError: if operators are not in a chain, or are grouped.
+    """
+    if not graph.is_chain:
+        raise UnsupportedError(f"graph {graph.name!r} has branches; the cost model prices chains")
+    for operator in graph.operators:
+        if operator.groups > 1:
+            raise UnsupportedError(f"operator {operator.name!r} has {operator.groups} groups; the cost model prices operators of one group")
+
+
+def _operator_cost(graph: Graph, cluster: Cluster, plan: Plan, operator: Operator) -> OperatorCost:
+    placement = plan[operator.name]
+    phases = _incoming_phases(graph, cluster, plan, operator)
+    compute = dict.fromkeys(range(len(cluster)), 0.0)
+    for device, flops in share_flops(operator, placement):
+        compute[device] = flops / cluster.devices[device].flops_per_s
+    transferred, connections = _volume(phases, cluster)
+    return OperatorCost(
+        name=operator.name,
+        placement=placement,
+        compute_s=max(compute.values()),
+        communication_s=sum(phase.time_s(cluster) for phase in phases),
+        device_compute_s=tuple(compute.values()),
+        transferred_bytes=transferred,
+        connections=connections,
+        cases=tuple(phase.case for phase in phases) or ("free",),
+    )
+
+
+def _incoming_phases(graph: Graph, cluster: Cluster, plan: Plan, operator: Operator) -> tuple[Phase, ...]:
+    (producer,) = (edge.producer for edge in graph.edges if edge.consumer == operator.name)
+    placement, e = plan[operator.name], cluster.bytes_per_element
+    if producer != INPUT:
+        return edge_phases(graph[producer], plan[producer], operator, placement, e)
+    if cluster.source is None:
+        return ()
+    return edge_phases(None, Placement.whole(cluster.source), operator, placement, e)
+
+
+def _volume(phases: Sequence[Phase], cluster: Cluster) -> tuple[float, int]:
+    """Bytes received and connections opened over all devices."""
+    received = sum(sum(phase.received.values()) for phase in phases)
+    return received, sum(sum(phase.capped_connections(cluster).values()) for phase in phases)
+
+
+def _memory_bytes(graph: Graph, cluster: Cluster, plan: Plan) -> tuple[float, ...]:
+    """Equation (1): all weights of a device, and its largest activation demand."""
+    weights, activations = [0.0] * len(cluster), [0.0] * len(cluster)
+    for operator in graph.operators:
+        for device, demand in share_memory(operator, plan[operator.name], cluster.bytes_per_element):
+            weights[device] += demand.weights
+            activations[device] = max(activations[device], demand.activations)
+    return tuple(w + a for w, a in zip(weights, activations, strict=True))

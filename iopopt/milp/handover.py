@@ -1,0 +1,87 @@
+"""The ways in which a tensor passes from one placement to the next: the arcs of the programme and what each one costs.
+
+Every row of the communication table of ``cost_model.md`` is an arc from a *node* of the producer to a node of the consumer. A node is
+a dimension over the team, or the whole operator on one device. Arcs whose cost depends on shares form a *group* that has copies of
+those shares of its own; see :mod:`iopopt.milp.formulation`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+from iopopt.graph import Dim, Operator
+from iopopt.plan import Placement
+
+Mode = Literal["send", "interleaved", "aligned", "halo", "gather", "direct", "two_phase", "two_phase_interleaved", "free"]
+
+
+class Node(NamedTuple):
+    """What a placement is to the programme: a dimension over the team, or whole (``dim`` None) on ``device``."""
+
+    dim: Dim | None
+    device: int | None
+
+    def __str__(self) -> str:
+        return self.dim or f"whole{self.device}"
+
+
+class Arc(NamedTuple):
+    """One way of handing the tensor on from ``source`` to ``target``."""
+
+    source: Node
+    target: Node
+    mode: Mode
+
+
+def whole(device: int) -> Node:
+    return Node(None, device)
+
+
+def split(dim: Dim) -> Node:
+    return Node(dim, None)
+
+
+def node_of(placement: Placement) -> Node:
+    """The node that a placement over the team, or on one device, belongs to."""
+    return whole(placement.devices[0]) if placement.dim is None else split(placement.dim)
+
+
+def arcs_between(source: Node, consumer: Operator | None, target: Node) -> Iterator[Arc]:
+    """Every arc from ``source`` to ``target``; parallel ones are alternatives of which a plan takes one."""
+    for mode in _modes(source, consumer, target):
+        yield Arc(source, target, mode)
+
+
+def _modes(source: Node, consumer: Operator | None, target: Node) -> Iterator[Mode]:
+    if source.dim is None:
+        yield "send"
+    elif source.dim == "IC":
+        yield from ("direct", "two_phase")
+        if target.dim == "IC":
+            yield "two_phase_interleaved"
+    elif source.dim == target.dim == "H":
+        assert consumer is not None  # the sink is whole
+        yield "halo"
+        if consumer.K <= consumer.S:
+            yield "aligned"
+    else:
+        yield "gather"
+        if (source.dim, target.dim) == ("OC", "IC"):
+            yield "interleaved"
+
+
+def mode_of(cases: tuple[str, ...], producer_placement: Placement) -> Mode:
+    """The mode under which the evaluator priced an edge, from the cases that applied."""
+    if producer_placement.reduce == "two_phase":
+        return "two_phase_interleaved" if cases[-1] == "interleaved" else "two_phase"
+    names: dict[str, Mode] = {
+        "whole": "send",
+        "interleaved": "interleaved",
+        "row-aligned": "aligned",
+        "halo": "halo",
+        "reduce": "direct",
+        "concatenate": "gather",
+        "free": "free",
+    }
+    return names[cases[-1]]

@@ -1,0 +1,141 @@
+"""A mixed-integer linear programme as plain arrays, independent of who solves it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+INF = math.inf
+
+
+class Term(NamedTuple):
+    """``coefficient`` times a variable."""
+
+    variable: int
+    coefficient: float
+
+
+Affine = tuple[list[Term], float]
+"""A linear expression: terms and a constant."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """Minimise ``objective @ x`` subject to ``row_lower <= A x <= row_upper`` and ``lower <= x <= upper``.
+
+    A is given by triplets ``(rows, columns, values)``; ``integer`` marks the integral variables.
+    """
+
+    objective: FloatArray
+    lower: FloatArray
+    upper: FloatArray
+    integer: npt.NDArray[np.bool_]
+    rows: IntArray
+    columns: IntArray
+    values: FloatArray
+    row_lower: FloatArray
+    row_upper: FloatArray
+    names: tuple[str, ...]
+    row_names: tuple[str, ...]
+
+    @property
+    def size(self) -> str:
+        """Rows, columns and integers, for a progress line."""
+        return f"{len(self.row_lower)} rows, {len(self.objective)} columns ({int(self.integer.sum())} integer)"
+
+
+class ProgramBuilder:
+    """Collects variables and rows; variables are known by their index."""
+
+    def __init__(self) -> None:
+        self._objective: list[float] = []
+        self._lower: list[float] = []
+        self._upper: list[float] = []
+        self._integer: list[bool] = []
+        self._names: list[str] = []
+        self._triplets: list[tuple[int, int, float]] = []
+        self._row_lower: list[float] = []
+        self._row_upper: list[float] = []
+        self._row_names: list[str] = []
+
+    def variable(self, name: str, *, upper: float = INF, integer: bool = False, cost: float = 0.0) -> int:
+        """A variable of at least 0; returns its index."""
+        self._names.append(name)
+        self._objective.append(cost)
+        self._lower.append(0.0)
+        self._upper.append(upper)
+        self._integer.append(integer)
+        return len(self._names) - 1
+
+    def add_cost(self, variable: int, cost: float) -> None:
+        self._objective[variable] += cost
+
+    def equal(self, name: str, left: Affine, right: Affine) -> None:
+        """left = right."""
+        self._row(name, left, right, 0.0, 0.0)
+
+    def at_least(self, name: str, left: Affine, right: Affine) -> None:
+        """left >= right."""
+        self._row(name, left, right, 0.0, INF)
+
+    def at_most(self, name: str, left: Affine, right: Affine) -> None:
+        """left <= right."""
+        self._row(name, left, right, -INF, 0.0)
+
+    def build(self) -> Program:
+        rows, columns, values = zip(*self._triplets, strict=True) if self._triplets else ((), (), ())
+        return Program(
+            objective=np.array(self._objective),
+            lower=np.array(self._lower),
+            upper=np.array(self._upper),
+            integer=np.array(self._integer, bool),
+            rows=np.array(rows, np.int64),
+            columns=np.array(columns, np.int64),
+            values=np.array(values, float),
+            row_lower=np.array(self._row_lower),
+            row_upper=np.array(self._row_upper),
+            names=tuple(self._names),
+            row_names=tuple(self._row_names),
+        )
+
+    def _row(self, name: str, left: Affine, right: Affine, lower: float, upper: float) -> None:
+        number = len(self._row_names)
+        merged: dict[int, float] = {}
+        for sign, (terms, _) in ((1.0, left), (-1.0, right)):
+            for variable, coefficient in terms:
+                merged[variable] = merged.get(variable, 0.0) + sign * coefficient
+        constant = right[1] - left[1]
+        self._triplets.extend((number, variable, value) for variable, value in sorted(merged.items()) if value)
+        self._row_lower.append(lower + constant)
+        self._row_upper.append(upper + constant)
+        self._row_names.append(name)
+
+
+def constant(value: float) -> Affine:
+    return [], value
+
+
+def times(coefficient: float, *variables: int) -> Affine:
+    """``coefficient`` times the sum of the variables."""
+    return [Term(variable, coefficient) for variable in variables], 0.0
+
+
+def plus(*parts: Affine) -> Affine:
+    """The sum of expressions."""
+    return [term for terms, _ in parts for term in terms], sum(value for _, value in parts)
+
+
+def scaled(factor: float, expression: Affine) -> Affine:
+    return [Term(variable, factor * coefficient) for variable, coefficient in expression[0]], factor * expression[1]
+
+
+def total(parts: Iterable[Affine]) -> Affine:
+    return plus(*parts)

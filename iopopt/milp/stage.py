@@ -1,0 +1,87 @@
+"""One operator in the programme: its choice of node (equation 2) and its integer shares (equations 3 to 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from iopopt.cluster import Cluster
+from iopopt.graph import Graph, Operator
+from iopopt.milp.handover import Node, split, whole
+from iopopt.milp.program import ProgramBuilder, constant, times
+
+Copies = Sequence[int]
+"""The variables of the operator's shares, or of one copy of them, in team order."""
+
+
+class Group(NamedTuple):
+    """Arcs that share one copy of an operator's shares: in force, these sum to the dimension."""
+
+    flows: Sequence[int]
+    copies: Copies
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The variables of one operator.
+
+    Attributes:
+        choice: x_id, by node.
+        shares: n_idj of each split node, in team order.
+        incoming: groups of arcs into each split node that depend on its shares.
+        outgoing: groups of arcs out of it that do.
+    """
+
+    operator: Operator
+    choice: dict[Node, int]
+    shares: dict[Node, Copies]
+    incoming: dict[Node, list[Group]] = field(default_factory=dict)
+    outgoing: dict[Node, list[Group]] = field(default_factory=dict)
+
+    def size(self, node: Node) -> int:
+        """What the shares of a split node sum to."""
+        assert node.dim is not None
+        return self.operator.size(node.dim)
+
+
+def add_stages(builder: ProgramBuilder, graph: Graph, cluster: Cluster, team: Sequence[int]) -> list[Stage]:
+    """The stages of every operator, with equations (2) to (5)."""
+    return [_add_stage(builder, operator, len(cluster), team) for operator in graph.operators]
+
+
+def _add_stage(builder: ProgramBuilder, operator: Operator, device_count: int, team: Sequence[int]) -> Stage:
+    nodes = [whole(device) for device in range(device_count)]
+    if len(team) > 1:
+        nodes += [split(dim) for dim in operator.splittable_dims]
+    choice = {node: builder.variable(f"x[{operator.name},{node}]", upper=1, integer=True) for node in nodes}
+    builder.equal(f"eq2[{operator.name}]", times(1, *choice.values()), constant(1))
+    stage = Stage(operator, choice, {})
+    for node in nodes:
+        if node.dim is not None:
+            stage.shares[node] = [
+                builder.variable(f"n[{operator.name},{node},{j}]", upper=stage.size(node), integer=True) for j in team
+            ]
+            builder.equal(f"eq3-5[{operator.name},{node}]", times(1, *stage.shares[node]), times(stage.size(node), choice[node]))
+    return stage
+
+
+def add_copies(builder: ProgramBuilder, stage: Stage, node: Node, label: str, flows: Sequence[int]) -> Copies:
+    """A copy of the shares of ``node`` that is in force while one of ``flows`` is."""
+    name = f"{stage.operator.name},{node},{label}"
+    copies = [builder.variable(f"n[{name},{rank}]") for rank in range(len(stage.shares[node]))]
+    builder.equal(f"eq3-5[{name}]", times(1, *copies), times(stage.size(node), *flows))
+    return copies
+
+
+def link_copies(builder: ProgramBuilder, stage: Stage, incoming: dict[Node, list[int]], outgoing: dict[Node, list[int]]) -> None:
+    """Copies add up to the shares, on the side of the incoming arcs (``incoming`` by node) and on that of the outgoing."""
+    for side, all_flows, groups_by_node in (("in", incoming, stage.incoming), ("out", outgoing, stage.outgoing)):
+        for node, groups in groups_by_node.items():
+            covered = {flow for group in groups for flow in group.flows}
+            rest = [flow for flow in all_flows[node] if flow not in covered]
+            if rest:
+                groups.append(Group(rest, add_copies(builder, stage, node, f"{side}-rest", rest)))
+            for rank, share in enumerate(stage.shares[node]):
+                name = f"copies[{stage.operator.name},{node},{side},{rank}]"
+                builder.equal(name, times(1, share), times(1, *(group.copies[rank] for group in groups)))

@@ -1,0 +1,58 @@
+"""What one operator costs one device: computation (equation 7) and memory (equation 1) of ``cost_model.md``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from iopopt.graph import Operator
+from iopopt.plan import Placement
+
+
+class Demand(NamedTuple):
+    """Memory of an operator on one device: resident weights w_ij and transient activations a_ij, bytes."""
+
+    weights: float
+    activations: float
+
+
+def share_flops(operator: Operator, placement: Placement) -> Iterator[tuple[int, float]]:
+    """C_ij: the FLOPs of each participant.
+
+    Rows under overlapping pool windows are computed twice, so row shares may add up to more than F_i.
+    """
+    for device, share in zip(placement.devices, placement.shares, strict=True):
+        if placement.dim is None:
+            yield device, operator.flops
+        elif placement.dim == "H":
+            yield device, operator.flops / operator.conv_shape.height * conv_rows(operator, share)
+        else:
+            yield device, operator.flops * share / operator.size(placement.dim)
+
+
+def share_memory(operator: Operator, placement: Placement, bytes_per_element: int) -> Iterator[tuple[int, Demand]]:
+    """w_ij and a_ij: the memory of each participant, bytes; an empty share keeps what the formulas leave it."""
+    e, C, OC = bytes_per_element, operator.in_shape.channels, operator.out_channels
+    W, B = e * operator.kernel_elements, e * operator.bias_elements
+    whole_in, pre = e * operator.in_shape.elements, e * operator.conv_shape.elements
+    for device, n in zip(placement.devices, placement.shares, strict=True):
+        if placement.dim is None:
+            demand = Demand(W + B, whole_in + pre)
+        elif placement.dim == "H":
+            in_row, conv_row = e * C * operator.in_shape.width, e * OC * operator.conv_shape.width
+            demand = Demand(W + B, in_row * field_rows(operator, n) + conv_row * conv_rows(operator, n))
+        elif placement.dim == "OC":
+            demand = Demand((W + B) * n / OC, whole_in + pre * n / OC)
+        else:
+            demand = Demand(W * n / C + B, whole_in * n / C + pre)
+        yield device, demand
+
+
+def conv_rows(operator: Operator, share: int) -> int:
+    """Rows before the pool that ``share`` rows behind it need: (n - 1) s_p + k_p, never below 0."""
+    return max(0, (share - 1) * operator.pool.rows.stride + operator.pool.rows.extent)
+
+
+def field_rows(operator: Operator, share: int) -> int:
+    """Input rows that ``share`` output rows need: (n - 1) S + K, never below 0."""
+    return max(0, (share - 1) * operator.S + operator.K)
