@@ -62,6 +62,23 @@ class PlanBatch:
     def __getitem__(self, plans: slice) -> PlanBatch:
         return PlanBatch(self.kinds[:, plans], self.shares[..., plans], self.participants[..., plans])
 
+    def take(self, plans: npt.NDArray[np.int64]) -> PlanBatch:
+        """The plans of these numbers, in this order; a number may repeat."""
+        return PlanBatch(self.kinds[:, plans], self.shares[..., plans], self.participants[..., plans])
+
+    def operators(self, first: int) -> PlanBatch:
+        """The same plans from operator ``first`` on."""
+        return PlanBatch(self.kinds[first:], self.shares[:, first:], self.participants[:, first:])
+
+    @staticmethod
+    def join(operators: Sequence[PlanBatch]) -> PlanBatch:
+        """Batches of single operators, one after another, as one batch of whole plans."""
+        return PlanBatch(
+            np.concatenate([part.kinds for part in operators]),
+            np.concatenate([part.shares for part in operators], axis=1),
+            np.concatenate([part.participants for part in operators], axis=1),
+        )
+
     @classmethod
     def of(cls, placements: Sequence[Sequence[Placement]], device_count: int) -> PlanBatch:
         """``placements[plan][operator]`` as arrays."""
@@ -134,13 +151,16 @@ class Pricer:
         parts = [self._price(batch[slice(start, start + _CHUNK)]) for start in range(0, len(batch), _CHUNK)]
         return BatchEvaluation(*(np.concatenate([part[column] for part in parts], axis=-1) for column in range(5)))
 
-    def compute_s(self, batch: PlanBatch) -> Array:
-        """max_j t_cmp of each operator (equation 7), shape (operators, plans)."""
-        return np.asarray((self._operators.flops(batch) / self._f).max(axis=0))
+    def operator_compute_s(self, operator: int, placements: PlanBatch) -> Array:
+        """max_j t_cmp of one operator (equation 7), which ``placements`` places in several ways."""
+        constants = _OperatorConstants([self._graph.operators[operator]], self._cluster.bytes_per_element)
+        return np.asarray((constants.flops(placements) / self._f).max(axis=0)[0])
 
-    def demands(self, batch: PlanBatch) -> tuple[Array, Array]:
-        """w_ij and a_ij of equation (1), both of shape (devices, operators, plans)."""
-        return self._operators.memory(batch)
+    def operator_demands(self, operator: int, placements: PlanBatch) -> tuple[Array, Array]:
+        """w_ij and a_ij of one operator (equation 1), both of shape (devices, placements)."""
+        constants = _OperatorConstants([self._graph.operators[operator]], self._cluster.bytes_per_element)
+        weights, activations = constants.memory(placements)
+        return weights[:, 0], activations[:, 0]
 
     def edge_s(self, edge: int, p: PlanBatch, q: PlanBatch) -> Array:
         """t_com of the edge between operators ``edge - 1`` and ``edge``; p and q place one operator each, in as many ways."""
@@ -164,8 +184,8 @@ class Pricer:
         return np.asarray(self._edge_times(constants, _Side(p), _Side(self._whole(self._cluster.sink, len(p))))[0].reshape(-1))
 
     def _price(self, batch: PlanBatch) -> tuple[Array, ...]:
-        compute = self.compute_s(batch).sum(axis=0)
-        weights, activations = self.demands(batch)
+        compute = (self._operators.flops(batch) / self._f).max(axis=0).sum(axis=0)
+        weights, activations = self._operators.memory(batch)
         memory = weights.sum(axis=1) + activations.max(axis=1)
         times, received, connections = self._edge_times(self._edges, *self._sides(batch))
         excess = np.maximum(memory - self._limits, 0).sum(axis=0)
@@ -183,10 +203,10 @@ class Pricer:
     def _sides(self, batch: PlanBatch) -> tuple[_Side, _Side]:
         """The producers and the consumers of every edge, with source and sink as whole operators."""
         sink = self._whole(self._cluster.sink, len(batch))
-        producers, consumers = _Side(batch), _Side(_stack(batch, sink, skip=1))
+        producers, consumers = _Side(batch), _Side(PlanBatch.join([batch.operators(1), sink]))
         if self._cluster.source is not None:
             source = self._whole(self._cluster.source, len(batch))
-            producers, consumers = _Side(_stack(source, batch)), _Side(_stack(batch, sink))
+            producers, consumers = _Side(PlanBatch.join([source, batch])), _Side(PlanBatch.join([batch, sink]))
         return producers, consumers
 
     def _whole(self, device: int, plans: int) -> PlanBatch:
@@ -205,15 +225,6 @@ class Pricer:
             t_com = np.maximum(received, sent) / self._b + counted * self._cluster.connection_setup_s
             total_s, total_received, total_connections = total_s + t_com.max(axis=0), total_received + received, total_connections + counted
         return np.asarray(total_s), np.asarray(total_received), np.asarray(total_connections)
-
-
-def _stack(first: PlanBatch, second: PlanBatch, skip: int = 0) -> PlanBatch:
-    """Both batches' operators one after another, without the first ``skip``."""
-    return PlanBatch(
-        np.concatenate([first.kinds[skip:], second.kinds]),
-        np.concatenate([first.shares[:, skip:], second.shares], axis=1),
-        np.concatenate([first.participants[:, skip:], second.participants], axis=1),
-    )
 
 
 def _column(values: Iterator[float]) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,8 @@ from iopopt.cluster import Cluster, Device, as_cluster
 from iopopt.communication import Phase, edge_phases
 from iopopt.errors import UnsupportedError
 from iopopt.graph import INPUT, Graph, Operator
-from iopopt.plan import Placement, Plan, validate_plan
+from iopopt.plan import Placement, Plan, placement_from, placement_record, validate_plan
+from iopopt.records import check_keys, check_schema
 from iopopt.workload import share_flops, share_memory
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class Evaluation:
         transferred_bytes: the sum of all R_j.
         connections: the sum of all N_j, as the cluster counts them.
         violations: the memory limits that are broken.
+        device_names, memory_limit_bytes: the cluster's, for reports.
     """
 
     latency_s: float
@@ -78,6 +80,8 @@ class Evaluation:
     transferred_bytes: float
     connections: int
     violations: tuple[Violation, ...]
+    device_names: tuple[str, ...]
+    memory_limit_bytes: tuple[float, ...]
 
     @property
     def feasible(self) -> bool:
@@ -116,28 +120,33 @@ class Evaluation:
         return pd.DataFrame([*rows, dict(zip(rows[0], sink, strict=True))])
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-ready record, for reports; it is recomputed, never read back."""
-        return {
-            "schema_version": 1,
-            "latency_s": self.latency_s,
-            "feasible": self.feasible,
-            "sink_s": self.sink_s,
-            "memory_bytes": list(self.memory_bytes),
-            "transferred_bytes": self.transferred_bytes,
-            "connections": self.connections,
-            "violations": [asdict(violation) | {"excess_bytes": violation.excess_bytes} for violation in self.violations],
-            "operators": [
-                {
-                    "name": cost.name,
-                    "compute_s": cost.compute_s,
-                    "communication_s": cost.communication_s,
-                    "transferred_bytes": cost.transferred_bytes,
-                    "connections": cost.connections,
-                    "cases": list(cost.cases),
-                }
-                for cost in self.operators
-            ],
-        }
+        """A JSON-ready record; :meth:`from_dict` reads it back."""
+        operators = [asdict(cost) | {"placement": placement_record(cost.placement)} for cost in self.operators]
+        return {"schema_version": 1, **asdict(self), "operators": operators}
+
+    @classmethod
+    def from_dict(cls, record: Any, where: str = "evaluation") -> Evaluation:
+        """Read a record of :meth:`to_dict`.
+
+        Raises:
+            FileFormatError: if a key is missing or unknown; the message begins with ``where``.
+        """
+        check_schema(record, where, 1)
+        names = {item.name for item in fields(cls)}
+        check_keys(record, where, names | {"schema_version"})
+        values = {name: _tupled(record[name]) for name in names - {"operators", "violations"}}
+        operators = tuple(_cost_from(item, f"{where}: operators[{number}]") for number, item in enumerate(record["operators"]))
+        return cls(**values, operators=operators, violations=tuple(Violation(**item) for item in record["violations"]))
+
+
+def _cost_from(record: Any, where: str) -> OperatorCost:
+    check_keys(record, where, {item.name for item in fields(OperatorCost)})
+    values = {key: _tupled(value) for key, value in record.items() if key != "placement"}
+    return OperatorCost(**values, placement=placement_from(record["placement"], f"{where}.placement"))
+
+
+def _tupled(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def evaluate(graph: Graph, devices: Cluster | Sequence[Device], plan: Plan) -> Evaluation:
@@ -169,6 +178,8 @@ def evaluate(graph: Graph, devices: Cluster | Sequence[Device], plan: Plan) -> E
         violations=tuple(
             Violation(j, device.name, memory[j], device.memory_bytes) for j, device in enumerate(cluster.devices) if memory[j] > device.memory_bytes
         ),
+        device_names=tuple(device.name for device in cluster.devices),
+        memory_limit_bytes=tuple(device.memory_bytes for device in cluster.devices),
     )
 
 

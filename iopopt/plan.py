@@ -144,7 +144,7 @@ class Plan(Mapping[str, Placement]):
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready record; :meth:`from_dict` reads it back."""
-        return {"schema_version": 1, "placements": {name: _placement_record(placement) for name, placement in self.placements}}
+        return {"schema_version": 1, "placements": {name: placement_record(placement) for name, placement in self.placements}}
 
     @classmethod
     def from_dict(cls, record: Any, where: str = "plan") -> Plan:
@@ -157,7 +157,7 @@ class Plan(Mapping[str, Placement]):
         check_keys(record, where, {"schema_version", "placements"})
         if not isinstance(record["placements"], Mapping):
             raise FileFormatError(f"{where}: 'placements' is {shown(record['placements'])}; it must map operators to placements")
-        return cls(tuple((name, _placement_from(item, f"{where}: {name}")) for name, item in record["placements"].items()))
+        return cls(tuple((name, placement_from(item, f"{where}: {name}")) for name, item in record["placements"].items()))
 
 
 def validate_plan(graph: Graph, cluster: Cluster, plan: Plan) -> None:
@@ -191,12 +191,14 @@ def _validate_placement(operator: Operator, placement: Placement, device_count: 
         raise PlanError(f"operator {operator.name!r}: its {placement.dim} shares sum to {total}, the dimension has {size} (equation {equation})")
 
 
-def _placement_record(placement: Placement) -> dict[str, Any]:
+def placement_record(placement: Placement) -> dict[str, Any]:
+    """One placement as JSON holds it."""
     record: dict[str, Any] = {"dim": placement.dim, "shards": [shard._asdict() for shard in placement.shards]}
     return record | ({"reduce": placement.reduce} if placement.reduce else {})
 
 
-def _placement_from(record: Any, where: str) -> Placement:
+def placement_from(record: Any, where: str) -> Placement:
+    """Read a record of :func:`placement_record`; FileFormatError begins with ``where``."""
     check_keys(record, where, {"dim", "shards"}, {"reduce"})
     if not isinstance(record["shards"], list):
         raise FileFormatError(f"{where}: 'shards' is {shown(record['shards'])}; it must be a list")

@@ -18,14 +18,13 @@ import numpy as np
 from iopopt.cluster import Cluster
 from iopopt.evaluation import Evaluation
 from iopopt.graph import Graph, Operator
+from iopopt.milp.bounds import best_makespan_s
 from iopopt.milp.edge_costs import EdgeCosts
 from iopopt.milp.handover import Arc, Node, arcs_between, mode_of, node_of, whole
 from iopopt.milp.memory_rows import add_memory
 from iopopt.milp.program import FloatArray, Program, ProgramBuilder, constant, plus, times
-from iopopt.milp.stage import Copies, Group, Stage, add_stages, link_copies
+from iopopt.milp.stage import Group, Stage, add_stages, link_copies
 from iopopt.plan import Placement, Plan, Reduce
-from iopopt.shares import operator_makespan_shares
-from iopopt.workload import share_flops
 
 Flow = Mapping[Arc, int]
 
@@ -138,21 +137,14 @@ class Formulation:
 
     def _add_group_compute(self, stage: Stage, node: Node, label: str, group: Group) -> None:
         """T_g >= C_ij / f_j on the group's copies, and at least the best makespan that integer shares reach."""
+        assert node.dim is not None
         makespan = self._builder.variable(f"T[{label}]", cost=1)
         one, each = _flops_line(stage.operator, node)
         for copy, j in zip(group.copies, self.team, strict=True):
             speed = self.cluster.devices[j].flops_per_s * self.scale_s
             self._builder.at_least(f"eq7[{label},{j}]", times(1, makespan), plus(times(each / speed, copy), times(one / speed, *group.flows)))
-        floor = self._best_makespan_s(stage.operator, node) / self.scale_s
+        floor = best_makespan_s(stage.operator, node.dim, self.cluster, self.team) / self.scale_s
         self._builder.at_least(f"makespan[{label}]", times(1, makespan), times(floor, *group.flows))
-
-    def _best_makespan_s(self, operator: Operator, node: Node) -> float:
-        """The least max_j t_cmp over integer shares."""
-        assert node.dim is not None
-        shares = operator_makespan_shares(operator, node.dim, [self.cluster.devices[j].flops_per_s for j in self.team])
-        assert shares is not None  # nothing limits them here
-        placement = Placement.split(node.dim, self.team, shares)
-        return max(flops / self.cluster.devices[j].flops_per_s for j, flops in share_flops(operator, placement))
 
 
 def _flops_line(operator: Operator, node: Node) -> tuple[float, float]:

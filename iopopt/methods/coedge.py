@@ -1,0 +1,60 @@
+"""CoEdge's partition: rows in proportion to capability (Zeng et al., IEEE/ACM ToN 2021, arXiv 2012.03257).
+
+Rebuilt from the paper's abstract, as the baseline and fallback of the IOP paper. CoEdge itself minimises energy under a latency limit
+and drops devices whose share falls below the halo; here every device of the team keeps its place, and ``team`` drops devices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from iopopt.cluster import Cluster, Device, as_cluster
+from iopopt.errors import UnsupportedError
+from iopopt.graph import Graph, Operator
+from iopopt.methods.oc import oc_placement
+from iopopt.methods.stopwatch import Stopwatch
+from iopopt.plan import Placement, Plan
+from iopopt.shares import proportional_shares
+from iopopt.solution import Solution, heuristic_solution
+from iopopt.team import Team, resolve_team, space_name
+
+FullyConnected = Literal["fastest", "oc"]
+"""What becomes of operators without rows: whole on the fastest device of the team, or split on output channels."""
+
+
+def coedge_placement(operator: Operator, cluster: Cluster, team: Sequence[int], fully_connected: FullyConnected = "fastest") -> Placement:
+    """Rows by capability where there are rows to split."""
+    speeds = [cluster.devices[j].flops_per_s for j in team]
+    if "H" in operator.splittable_dims:
+        return Placement.split("H", team, proportional_shares(operator.size("H"), speeds))
+    if fully_connected == "oc":
+        return oc_placement(operator, cluster, team)
+    return Placement.whole(team[speeds.index(max(speeds))])
+
+
+def coedge_placements(graph: Graph, cluster: Cluster, team: Sequence[int], fully_connected: FullyConnected) -> list[Placement]:
+    """CoEdge's placement of every operator, in order.
+
+    Raises:
+        UnsupportedError: if ``fully_connected`` is neither of its values.
+    """
+    if fully_connected not in ("fastest", "oc"):
+        raise UnsupportedError(f"fully_connected is {fully_connected!r}; allowed are 'fastest' and 'oc'")
+    return [coedge_placement(operator, cluster, team, fully_connected) for operator in graph.operators]
+
+
+def solve_coedge(
+    graph: Graph, devices: Cluster | Sequence[Device], *, team: Team = "all", fully_connected: FullyConnected = "fastest"
+) -> Solution:
+    """Rows by capability over the convolutions.
+
+    Raises:
+        ClusterError: if ``team`` names a device that does not exist.
+        UnsupportedError: if the graph holds what the cost model does not price, or an option is unknown.
+    """
+    cluster, watch = as_cluster(devices), Stopwatch()
+    plan = Plan.of(graph, coedge_placements(graph, cluster, resolve_team(team, cluster), fully_connected))
+    return heuristic_solution(
+        graph, cluster, plan, method="coedge", space=f"fixed scheme, {space_name(team, cluster)}", build_s=0.0, solve_s=watch.elapsed_s
+    )

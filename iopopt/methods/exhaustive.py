@@ -1,0 +1,126 @@
+"""Every plan of a tiny instance, priced one by one: the truth that the other methods are tested against."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from iopopt.batch import PlanBatch, Pricer
+from iopopt.cluster import Cluster, Device, as_cluster
+from iopopt.errors import InstanceTooLargeError
+from iopopt.evaluation import evaluate
+from iopopt.graph import Graph, Operator
+from iopopt.infeasibility import nearest_miss
+from iopopt.methods.stopwatch import Stopwatch
+from iopopt.plan import Placement, Plan
+from iopopt.solution import Solution
+from iopopt.team import Team, candidate_teams, space_name
+
+MAX_PLANS = 5_000_000
+_CHUNK = 8192
+
+
+def plan_count(graph: Graph, cluster: Cluster, team: Team = "all") -> int:
+    """How many plans the space of ``team`` holds (for ``"best"``, plans that several teams share are counted for each)."""
+    return sum(math.prod(_placement_count(op, cluster, members) for op in graph.operators) for members in candidate_teams(team, cluster))
+
+
+def _placement_count(operator: Operator, cluster: Cluster, team: Sequence[int]) -> int:
+    bars = len(team) - 1
+    if bars == 0:
+        return len(cluster)
+    counts = {dim: math.comb(operator.size(dim) + bars, bars) for dim in operator.splittable_dims}
+    return len(cluster) + sum(counts.values()) + counts.get("IC", 0)
+
+
+def all_placements(operator: Operator, cluster: Cluster, team: Sequence[int]) -> Iterator[Placement]:
+    """Whole on every device, and every dimension at every integer share; both reduces."""
+    yield from (Placement.whole(device) for device in range(len(cluster)))
+    if len(team) == 1:
+        return
+    for dim in operator.splittable_dims:
+        for shares in _compositions(operator.size(dim), len(team)):
+            yield Placement.split(dim, team, shares)
+            if dim == "IC":
+                yield Placement.split(dim, team, shares, "two_phase")
+
+
+def _compositions(size: int, parts: int) -> Iterator[tuple[int, ...]]:
+    """Every way to write ``size`` as an ordered sum of ``parts`` shares of at least 0."""
+    for bars in itertools.combinations(range(size + parts - 1), parts - 1):
+        edges = (-1, *bars, size + parts - 1)
+        yield tuple(right - left - 1 for left, right in itertools.pairwise(edges))
+
+
+def solve_exhaustive(
+    graph: Graph, devices: Cluster | Sequence[Device], *, team: Team = "all", max_plans: int = MAX_PLANS
+) -> Solution:
+    """The best plan of the space by enumeration.
+
+    Raises:
+        InstanceTooLargeError: if the space holds more than ``max_plans`` plans; the message gives their count.
+        ClusterError: if ``team`` names a device that does not exist.
+        UnsupportedError: if the graph holds what the cost model does not price.
+    """
+    cluster, watch = as_cluster(devices), Stopwatch()
+    count = plan_count(graph, cluster, team)
+    if count > max_plans:
+        raise InstanceTooLargeError(
+            f"exhaustive search: {graph.name} on {len(cluster)} devices has {count:.3g} plans, more than max_plans={max_plans:,}; "
+            "use method 'milp' for a proven optimum"
+        )
+    best, nearest = _Best(), _Best()
+    for members in candidate_teams(team, cluster):
+        for batch in _all_plans(graph, cluster, members):
+            _look_through(graph, cluster, batch, best, nearest)
+    return _outcome(graph, cluster, space_name(team, cluster), best.plan, nearest.plan, watch.elapsed_s)
+
+
+@dataclass
+class _Best:
+    """The plan of the least value so far."""
+
+    value: float = math.inf
+    plan: Plan | None = None
+
+
+def _all_plans(graph: Graph, cluster: Cluster, team: Sequence[int]) -> Iterator[PlanBatch]:
+    """Every plan of one team, in batches: the product of the operators' placements."""
+    placements = [[[placement] for placement in all_placements(operator, cluster, team)] for operator in graph.operators]
+    states = [PlanBatch.of(ways, len(cluster)) for ways in placements]
+    shape = tuple(len(state) for state in states)
+    for start in range(0, math.prod(shape), _CHUNK):
+        numbers = np.unravel_index(np.arange(start, min(start + _CHUNK, math.prod(shape))), shape)
+        yield PlanBatch.join([state.take(number) for state, number in zip(states, numbers, strict=True)])
+
+
+def _look_through(graph: Graph, cluster: Cluster, batch: PlanBatch, best: _Best, nearest: _Best) -> None:
+    """Keep the fastest plan that fits, and the one that comes nearest to fitting."""
+    price = Pricer(graph, cluster).price(batch)
+    limits = np.array([[device.memory_bytes] for device in cluster.devices])
+    for keep, value in ((best, np.where(price.feasible, price.latency_s, np.inf)), (nearest, (price.memory_bytes / limits).max(axis=0))):
+        number = int(value.argmin())
+        if value[number] < keep.value:
+            keep.value, keep.plan = float(value[number]), batch.plan(graph, number)
+
+
+def _outcome(graph: Graph, cluster: Cluster, space: str, plan: Plan | None, nearest: Plan | None, solve_s: float) -> Solution:
+    price = None if plan is None else evaluate(graph, cluster, plan)
+    assert nearest is not None  # every space holds a plan
+    return Solution(
+        plan=plan,
+        status="optimal" if price else "infeasible",
+        termination="exhausted",
+        latency_s=price.latency_s if price else math.inf,
+        bound_s=price.latency_s if price else None,
+        space=space,
+        build_s=0.0,
+        solve_s=solve_s,
+        method="exhaustive",
+        evaluation=price,
+        reason=None if price else nearest_miss(graph, cluster, nearest),
+    )

@@ -1,0 +1,62 @@
+"""Algorithm 1 of the IOP paper (Liu, Xu et al., ICIC 2024, arXiv 2409.07693): pair operators greedily where that pays.
+
+The paper gives the algorithm in words; what is compared here is the latency of the whole plan, with everything behind the pair placed as
+CoEdge, so that what a pair's result costs to hand on is counted and the outcome is never worse than CoEdge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from iopopt.cluster import Cluster, Device, as_cluster
+from iopopt.evaluation import evaluate
+from iopopt.graph import Graph, Operator
+from iopopt.methods.coedge import FullyConnected, coedge_placements
+from iopopt.methods.oc import oc_placement
+from iopopt.methods.stopwatch import Stopwatch
+from iopopt.plan import Placement, Plan, Reduce
+from iopopt.solution import Solution, heuristic_solution
+from iopopt.team import Team, resolve_team, space_name
+
+
+def iop_pair(first: Operator, cluster: Cluster, team: Sequence[int], reduce: Reduce) -> tuple[Placement, Placement]:
+    """Output channels on ``first`` and input channels on its successor, in the same shares: nothing is sent between them."""
+    outputs = oc_placement(first, cluster, team)
+    return outputs, Placement.split("IC", outputs.devices, outputs.shares, reduce)
+
+
+def greedy_plan(
+    graph: Graph, cluster: Cluster, team: Sequence[int], fully_connected: FullyConnected = "fastest", reduce: Reduce = "direct"
+) -> Plan:
+    """From the first operator on, take the pair if the whole plan is faster with it than without."""
+    chosen = Plan.of(graph, coedge_placements(graph, cluster, team, fully_connected))
+    latency, i = evaluate(graph, cluster, chosen).latency_s, 0
+    while i < len(graph) - 1 and len(team) > 1:
+        placements = list(chosen.values())
+        placements[i : i + 2] = iop_pair(graph.operators[i], cluster, team, reduce)
+        paired = Plan.of(graph, placements)
+        with_pair = evaluate(graph, cluster, paired).latency_s
+        if with_pair < latency:
+            chosen, latency, i = paired, with_pair, i + 2
+        else:
+            i += 1
+    return chosen
+
+
+def solve_greedy(
+    graph: Graph,
+    devices: Cluster | Sequence[Device],
+    *,
+    team: Team = "all",
+    fully_connected: FullyConnected = "fastest",
+    reduce: Reduce = "direct",
+) -> Solution:
+    """The IOP greedy; a plan that breaks a memory limit is returned as ``violates_memory``.
+
+    Raises:
+        ClusterError: if ``team`` names a device that does not exist.
+        UnsupportedError: if the graph holds what the cost model does not price, or an option is unknown.
+    """
+    cluster, watch = as_cluster(devices), Stopwatch()
+    plan = greedy_plan(graph, cluster, resolve_team(team, cluster), fully_connected, reduce)
+    return heuristic_solution(graph, cluster, plan, method="greedy", space=space_name(team, cluster), build_s=0.0, solve_s=watch.elapsed_s)

@@ -1,0 +1,253 @@
+"""The exact method: equations (1) to (8) as a mixed-integer linear programme, with a proven bound and gap."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from iopopt.cluster import Cluster, Device, as_cluster
+from iopopt.errors import PlanError, SolverError
+from iopopt.evaluation import Evaluation, check_priceable, evaluate
+from iopopt.graph import Graph
+from iopopt.infeasibility import nearest_miss
+from iopopt.methods.dp import dp_plan
+from iopopt.methods.greedy import greedy_plan
+from iopopt.methods.single import single_plan
+from iopopt.methods.stopwatch import Stopwatch
+from iopopt.milp.backends import Options, backend_info
+from iopopt.milp.bounds import compute_bound_s
+from iopopt.milp.formulation import Formulation
+from iopopt.milp.memory_program import least_memory_plan
+from iopopt.milp.process import Run, run_backend
+from iopopt.plan import Plan
+from iopopt.solution import Point, Solution, Status, Termination
+from iopopt.team import Team, candidate_teams, check_in_space, space_name, team_of
+
+_REASON_TIME_S = 10.0
+_MEMORY_ROUNDS = 3
+_ROUNDING = 1e-7
+"""What a back end's tolerances may take off a gap that it was asked to close."""
+
+
+def solve_milp(
+    graph: Graph,
+    devices: Cluster | Sequence[Device],
+    *,
+    team: Team = "all",
+    time_limit_s: float = 60.0,
+    gap: float = 1e-4,
+    warm_start: Plan | None = None,
+    backend: str = "highs",
+    seed: int = 0,
+    threads: int = 1,
+) -> Solution:
+    """The best plan of the space of ``team``, with a proof of how good it is.
+
+    Args:
+        graph: the network, a chain of operators.
+        devices: a cluster, or devices with the cluster defaults.
+        team: ``"all"`` devices, one set of them, or ``"best"``, which also chooses the set, with proof.
+        time_limit_s: seconds of wall clock for everything.
+        gap: the relative gap (latency - bound) / latency at which to stop.
+        warm_start: a plan of the space; the result is never worse. The better of greedy and dynamic programme is tried anyway.
+        backend: a name of :data:`iopopt.milp.backends.BACKENDS`.
+        seed: the back end's random seed.
+        threads: how many threads the back end may use.
+
+    Returns:
+        A Solution whose ``latency_s`` is the evaluator's. ``infeasible`` is proven and carries a reason. Ctrl-C ends the search with
+        the incumbent (``termination="interrupted"``).
+
+    Raises:
+        PlanError: if ``warm_start`` is of another graph, outside the space, or breaks a memory limit.
+        ClusterError: if ``team`` names a device that does not exist.
+        UnsupportedError: if the graph holds what the cost model does not price.
+        UnknownNameError: if there is no such back end.
+        SolverError: if the back end fails, or its objective does not agree with the evaluator.
+    """
+    cluster = as_cluster(devices)
+    check_priceable(graph)
+    backend_info(backend)
+    _check_settings(time_limit_s, gap)
+    search = _Search(graph, cluster, time_limit_s, gap, backend, seed, threads)
+    teams = candidate_teams(team, cluster)
+    if warm_start is not None:
+        search.offer(_checked_warm_start(graph, cluster, team, warm_start))
+    search.run(teams)
+    return search.solution(space_name(team, cluster), teams)
+
+
+def _check_settings(time_limit_s: float, gap: float) -> None:
+    if not time_limit_s > 0 or math.isinf(time_limit_s):
+        raise SolverError(f"time_limit_s is {time_limit_s}; it must be a positive finite number of seconds")
+    if not 0 <= gap < 1:
+        raise SolverError(f"gap is {gap}; it must be at least 0 and below 1 (1e-4 stands for 0.01 %)")
+
+
+def _checked_warm_start(graph: Graph, cluster: Cluster, team: Team, plan: Plan) -> Plan:
+    evaluation = evaluate(graph, cluster, plan)
+    check_in_space(plan, team, cluster)
+    if not evaluation.feasible:
+        raise PlanError(f"the warm start breaks a memory limit: {'; '.join(map(str, evaluation.violations))}")
+    return plan
+
+
+@dataclass
+class _Search:
+    """The incumbent over all teams, and the bound that is proven for each."""
+
+    graph: Graph
+    cluster: Cluster
+    time_limit_s: float
+    gap: float
+    backend: str
+    seed: int
+    threads: int
+    plan: Plan | None = None
+    evaluation: Evaluation | None = None
+    bounds: dict[tuple[int, ...], float] = field(default_factory=dict)
+    trajectory: list[Point] = field(default_factory=list)
+    build_s: float = 0.0
+    version: str = ""
+    interrupted: bool = False
+    watch: Stopwatch = field(default_factory=Stopwatch)
+
+    @property
+    def latency_s(self) -> float:
+        return self.evaluation.latency_s if self.evaluation else math.inf
+
+    @property
+    def remaining_s(self) -> float:
+        return self.time_limit_s - self.watch.elapsed_s
+
+    def offer(self, plan: Plan) -> bool:
+        """Take ``plan`` as the incumbent if it fits the memory and is faster; says whether it fits."""
+        evaluation = evaluate(self.graph, self.cluster, plan)
+        if evaluation.feasible and evaluation.latency_s < self.latency_s:
+            self.plan, self.evaluation = plan, evaluation
+            self.trajectory.append(Point(self.watch.elapsed_s, evaluation.latency_s, None))
+        return evaluation.feasible
+
+    def run(self, teams: Sequence[tuple[int, ...]]) -> None:
+        """Look for starts in every team, then solve team after team, the most promising first."""
+        self.offer(single_plan(self.graph, self.cluster))
+        promise: dict[tuple[int, ...], float] = {}
+        for team in teams:
+            self.bounds[team] = compute_bound_s(self.graph, self.cluster, team)
+            starts = [dp_plan(self.graph, self.cluster, team), greedy_plan(self.graph, self.cluster, team)]
+            prices = [evaluate(self.graph, self.cluster, start) for start in starts if self.offer(start)]
+            promise[team] = min((price.latency_s for price in prices), default=math.inf)
+            if self.remaining_s <= 0:
+                break
+        for team in sorted(promise, key=lambda team: promise[team]):
+            if self.remaining_s <= 0 or self.interrupted:
+                break
+            if self.bounds[team] < self.latency_s * (1 - self.gap):
+                self._solve_team(team)
+
+    def _solve_team(self, team: tuple[int, ...]) -> None:
+        """Solve one team; where rounding leaves the plan a few bytes too large, hold that much back and solve again.
+
+        Only the first solve proves a bound: later ones have less memory than equation (1) grants.
+        """
+        reserve = 0.0
+        for round_ in range(_MEMORY_ROUNDS):
+            building = Stopwatch()
+            scale_s = self.latency_s if self.plan else evaluate(self.graph, self.cluster, single_plan(self.graph, self.cluster)).latency_s
+            formulation = Formulation(self.graph, self.cluster, team, scale_s, reserve_bytes=reserve)
+            start = self._start(formulation, team)
+            self.build_s += building.elapsed_s
+            began = self.watch.elapsed_s
+            run = run_backend(self.backend, formulation.program, Options(max(0.1, self.remaining_s), self.gap, self.seed, self.threads, start, ""))
+            self._record(run, formulation, began, team, prove=round_ == 0)
+            reserve = self._excess(run, formulation)
+            if reserve == 0 or self.interrupted or self.remaining_s <= 0:
+                return
+
+    def _start(self, formulation: Formulation, team: tuple[int, ...]) -> dict[int, float]:
+        """The incumbent as a point of this team's programme, if it is a plan of this team."""
+        if self.plan is None or self.evaluation is None or team_of(self.plan) not in (None, team):
+            return {}
+        return formulation.integer_point(self.plan, self.evaluation)
+
+    def _record(self, run: Run, formulation: Formulation, began: float, team: tuple[int, ...], *, prove: bool) -> None:
+        outcome, scale_s = run.outcome, formulation.scale_s
+        self.interrupted |= run.interrupted
+        self.version = outcome.version or self.version
+        for progress in run.trajectory:
+            values = [None if value is None else value * scale_s for value in (progress.incumbent, progress.bound)]
+            self.trajectory.append(Point(began + progress.seconds, *values))
+        if outcome.status == "error":
+            raise SolverError(f"back end {self.backend!r} failed on {self.graph.name}: {outcome.message}")
+        if outcome.x is not None:
+            self._check_objective(outcome.objective, outcome.x, formulation)
+        if prove and outcome.status == "infeasible":
+            self._check_infeasible(team)
+            self.bounds[team] = math.inf
+        elif prove and outcome.bound is not None:
+            tolerance = backend_info(self.backend).tolerance
+            self.bounds[team] = max(self.bounds[team], (outcome.bound - tolerance * abs(outcome.bound)) * scale_s)
+
+    def _check_objective(self, objective: float | None, x: object, formulation: Formulation) -> None:
+        """Nothing but the evaluator prices a plan: a programme that claims less than it is an error."""
+        plan = formulation.plan(x)  # type: ignore[arg-type]
+        self.offer(plan)
+        price = evaluate(self.graph, self.cluster, plan).latency_s
+        claimed = (objective or 0.0) * formulation.scale_s
+        if price > claimed * (1 + backend_info(self.backend).tolerance) + 1e-15:
+            raise SolverError(
+                f"back end {self.backend!r} prices its plan for {self.graph.name} at {claimed!r} s, the evaluator at {price!r} s; "
+                "the solution is beyond the back end's tolerance"
+            )
+
+    def _check_infeasible(self, team: tuple[int, ...]) -> None:
+        if self.plan is not None and team_of(self.plan) in (None, team):
+            raise SolverError(f"back end {self.backend!r} calls {self.graph.name} infeasible for team {team}, but a plan fits its memory")
+
+    def _excess(self, run: Run, formulation: Formulation) -> float:
+        """Twice the bytes by which the back end's plan breaks a limit, at least one; 0 where it holds them."""
+        if run.outcome.x is None:
+            return 0.0
+        violations = evaluate(self.graph, self.cluster, formulation.plan(run.outcome.x)).violations
+        return max((2 * violation.excess_bytes + 1 for violation in violations), default=0.0)
+
+    def solution(self, space: str, teams: Sequence[tuple[int, ...]]) -> Solution:
+        """What the search comes to."""
+        bound = min(self.bounds.get(team, 0.0) for team in teams)
+        proven_infeasible = math.isinf(bound)
+        if self.plan is not None:
+            bound = min(bound, self.latency_s)
+        status, termination = self._verdict(bound, proven_infeasible)
+        return Solution(
+            plan=self.plan,
+            status=status,
+            termination=termination,
+            latency_s=self.latency_s,
+            bound_s=None if math.isinf(bound) else bound,
+            space=space,
+            build_s=self.build_s,
+            solve_s=self.watch.elapsed_s - self.build_s,
+            method="milp",
+            backend=self.backend,
+            backend_version=self.version or None,
+            seed=self.seed,
+            trajectory=tuple(self.trajectory),
+            evaluation=self.evaluation,
+            reason=self._reason(status, teams),
+        )
+
+    def _verdict(self, bound: float, proven_infeasible: bool) -> tuple[Status, Termination]:
+        stopped: Termination = "interrupted" if self.interrupted else "time_limit"
+        if self.plan is None:
+            return ("infeasible", "exhausted") if proven_infeasible else ("unknown", stopped)
+        closed = self.latency_s - bound <= (self.gap + _ROUNDING) * self.latency_s
+        return ("optimal", "gap") if closed else ("feasible", stopped)
+
+    def _reason(self, status: Status, teams: Sequence[tuple[int, ...]]) -> str | None:
+        if status == "unknown":
+            return f"no plan that fits the memory was found in {self.watch.elapsed_s:.1f} s, nor a proof that there is none; a longer time limit may tell"
+        if status != "infeasible":
+            return None
+        plan = least_memory_plan(self.graph, self.cluster, teams[0], self.backend, _REASON_TIME_S)
+        return nearest_miss(self.graph, self.cluster, plan) if plan else "no plan fits the memory (equation 1)"

@@ -1,0 +1,30 @@
+"""The whole network on one device: what every partition has to beat."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from iopopt.cluster import Cluster, Device, as_cluster
+from iopopt.evaluation import evaluate
+from iopopt.graph import Graph
+from iopopt.methods.stopwatch import Stopwatch
+from iopopt.plan import Placement, Plan
+from iopopt.solution import Solution, heuristic_solution
+
+
+def single_plan(graph: Graph, cluster: Cluster) -> Plan:
+    """Everything on the device that is fastest including input and output transfer, among those whose memory suffices if any does."""
+    plans = [Plan.of(graph, [Placement.whole(device)] * len(graph)) for device in range(len(cluster))]
+    prices = [evaluate(graph, cluster, plan) for plan in plans]
+    return min(zip(plans, prices, strict=True), key=lambda pair: (not pair[1].feasible, pair[1].latency_s))[0]
+
+
+def solve_single(graph: Graph, devices: Cluster | Sequence[Device]) -> Solution:
+    """The best single device.
+
+    Raises:
+        UnsupportedError: if the graph holds what the cost model does not price.
+    """
+    cluster, watch = as_cluster(devices), Stopwatch()
+    plan = single_plan(graph, cluster)
+    return heuristic_solution(graph, cluster, plan, method="single", space="fixed scheme", build_s=0.0, solve_s=watch.elapsed_s)

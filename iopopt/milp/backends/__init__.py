@@ -1,0 +1,98 @@
+"""The solvers behind one function: ``solve(program, options, emit) -> Outcome``. A new back end is one file here and one line below.
+
+Back ends run in a child process (:mod:`iopopt.milp.worker`), which is the way to threads, a trajectory, and cancelling at any time, and
+keeps solver libraries that cannot share a process apart.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal, cast
+
+from iopopt.errors import SolverError, UnknownNameError
+from iopopt.milp.program import FloatArray, Program
+
+OutcomeStatus = Literal["optimal", "feasible", "infeasible", "unknown", "error"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a solve is asked for.
+
+    Attributes:
+        time_limit_s: seconds of wall clock.
+        gap: the relative gap (incumbent - bound) / incumbent at which to stop.
+        seed: the solver's random seed.
+        threads: how many threads the solver may use.
+        start: values of integral variables to start from, by index; may be empty.
+        directory: where the back end may write files; incumbents go to ``incumbents.sol`` if it can save them.
+    """
+
+    time_limit_s: float
+    gap: float
+    seed: int
+    threads: int
+    start: Mapping[int, float]
+    directory: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a back end found: ``x`` and ``objective`` of the incumbent, and a proven lower ``bound``; None where there is none."""
+
+    status: OutcomeStatus
+    x: FloatArray | None
+    objective: float | None
+    bound: float | None
+    message: str
+    version: str
+
+
+Emit = Callable[[str], None]
+"""Takes the lines of the solver's log as they come."""
+
+Solve = Callable[[Program, Options, Emit], Outcome]
+
+
+@dataclass(frozen=True)
+class BackendInfo:
+    """How a back end is known: its module, what it stands for, and the accuracy of its objectives."""
+
+    module: str
+    summary: str
+    tolerance: float
+    """Relative: HiGHS is run at 1e-9, the others at what they reach."""
+
+
+BACKENDS: Mapping[str, BackendInfo] = {
+    "highs": BackendInfo("iopopt.milp.backends.highs", "HiGHS through OR-Tools MathOpt", 1e-8),
+    "cbc": BackendInfo("iopopt.milp.backends.cbc", "CBC through PuLP", 1e-6),
+    "scipy": BackendInfo("iopopt.milp.backends.scipy_highs", "HiGHS through scipy.optimize.milp", 1e-6),
+}
+
+
+def backend_info(name: str) -> BackendInfo:
+    """The entry of a back end.
+
+    Raises:
+        UnknownNameError: if there is none of that name.
+    """
+    if name not in BACKENDS:
+        raise UnknownNameError("back end", name, BACKENDS)
+    return BACKENDS[name]
+
+
+def load_backend(name: str) -> Solve:
+    """The ``solve`` function of a back end.
+
+    Raises:
+        UnknownNameError: if there is none of that name.
+        SolverError: if its library cannot be imported.
+    """
+    info = backend_info(name)
+    try:
+        return cast(Solve, importlib.import_module(info.module).solve)
+    except ImportError as error:
+        raise SolverError(f"back end {name!r} ({info.summary}) cannot be loaded: {error}") from error

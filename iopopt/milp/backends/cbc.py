@@ -1,0 +1,95 @@
+"""CBC through PuLP: an independent second solver and modeller."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+
+import numpy as np
+import pulp
+
+from iopopt.milp.backends import Emit, Options, Outcome, OutcomeStatus
+from iopopt.milp.program import Program
+
+_PRINTED_DIGITS = 1e-7
+"""CBC prints bounds with eight digits; the last is not trusted."""
+
+
+def solve(program: Program, options: Options, emit: Emit) -> Outcome:
+    """Solve with the CBC that PuLP carries.
+
+    PuLP reports a time-limited solve as optimal and gives no bound, so status and bound are read from CBC's log.
+    """
+    problem, variables = to_pulp(program)
+    for index, value in options.start.items():
+        variables[index].setInitialValue(value)
+    log = os.path.join(options.directory, "cbc.log")
+    problem.solve(
+        pulp.PULP_CBC_CMD(
+            msg=False,
+            timeLimit=options.time_limit_s,
+            gapRel=options.gap,
+            threads=options.threads,
+            warmStart=bool(options.start),
+            logPath=log,
+            options=[f"randomCbcSeed {options.seed}"],
+        )
+    )
+    with open(log, encoding="utf-8", errors="replace") as file:
+        text = file.read()
+    for line in text.splitlines():
+        emit(line)
+    return _outcome(text, problem, variables, program, options.gap)
+
+
+def _outcome(
+    log: str, problem: pulp.LpProblem, variables: list[pulp.LpVariable], program: Program, gap: float
+) -> Outcome:
+    version = f"PuLP {pulp.__version__}"
+    result = re.search(r"^Result - (.*)$", log, re.MULTILINE)
+    message = result.group(1).strip() if result else "CBC gave no result line"
+    if "infeasible" in message.lower() or re.search(r"^Problem (is|proven) infeasible", log, re.MULTILINE):
+        return Outcome("infeasible", None, None, None, message, version)
+    solved = problem.sol_status in (pulp.LpSolutionOptimal, pulp.LpSolutionIntegerFeasible)
+    x = np.array([math.nan if (value := variable.value()) is None else value for variable in variables]) if solved else None
+    objective = None if x is None else float(program.objective @ x)
+    status: OutcomeStatus = "unknown" if x is None else "feasible"
+    bound = _printed_bound(log)
+    if objective is not None and message.startswith("Optimal solution found"):
+        status = "optimal"
+        # CBC prints no bound then: what the tolerance it stopped at implies.
+        bound = objective * (1 - gap) if bound is None else bound
+    return Outcome(status, x, objective, bound, message, version)
+
+
+def _printed_bound(log: str) -> float | None:
+    """The proven bound that CBC prints when it stops early, lowered by what its digits may hide."""
+    found = re.findall(r"^Lower bound:\s+(-?[\d.eE+-]+)", log, re.MULTILINE)
+    if not found:
+        return None
+    bound = float(found[-1])
+    return bound - _PRINTED_DIGITS * max(1.0, abs(bound))
+
+
+def to_pulp(program: Program) -> tuple[pulp.LpProblem, list[pulp.LpVariable]]:
+    """The programme as a PuLP problem, which also writes LP and MPS files."""
+    problem = pulp.LpProblem("iopopt", pulp.LpMinimize)
+    variables = [
+        pulp.LpVariable(f"v{index}", lower, None if math.isinf(upper) else upper, "Integer" if integer else "Continuous")
+        for index, (lower, upper, integer) in enumerate(zip(program.lower, program.upper, program.integer, strict=True))
+    ]
+    problem += pulp.LpAffineExpression([(variables[i], program.objective[i]) for i in np.flatnonzero(program.objective)])
+    rows: list[list[tuple[pulp.LpVariable, float]]] = [[] for _ in program.row_lower]
+    for row, column, value in zip(program.rows, program.columns, program.values, strict=True):
+        rows[row].append((variables[column], float(value)))
+    for terms, lower, upper in zip(rows, program.row_lower, program.row_upper, strict=True):
+        expression = pulp.LpAffineExpression(terms)
+        if lower == upper:
+            problem += expression == lower
+            continue
+        if not math.isinf(lower):
+            problem += expression >= lower
+        if not math.isinf(upper):
+            problem += expression <= upper
+    return problem, variables

@@ -1,0 +1,37 @@
+"""By what factor memory would have to grow for any plan to fit: equations (1) to (5) without time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from iopopt.cluster import Cluster
+from iopopt.graph import Graph
+from iopopt.milp.backends import Options
+from iopopt.milp.memory_rows import add_memory
+from iopopt.milp.process import run_backend
+from iopopt.milp.program import FloatArray, ProgramBuilder, times
+from iopopt.milp.stage import Stage, add_stages
+from iopopt.plan import Placement, Plan
+
+
+def least_memory_plan(graph: Graph, cluster: Cluster, team: Sequence[int], backend: str, time_limit_s: float) -> Plan | None:
+    """The plan of the least largest demand relative to a device's memory; None if none was found in time.
+
+    Raises:
+        SolverError: if the back end fails.
+    """
+    builder = ProgramBuilder()
+    stages = add_stages(builder, graph, cluster, team)
+    factor = builder.variable("memory factor", cost=1)
+    add_memory(builder, stages, cluster, team, lambda j: times(cluster.devices[j].memory_bytes, factor), always=True)
+    options = Options(time_limit_s, gap=1e-4, seed=0, threads=1, start={}, directory="")
+    outcome = run_backend(backend, builder.build(), options).outcome
+    return None if outcome.x is None else Plan.of(graph, [_placement(stage, team, outcome.x) for stage in stages])
+
+
+def _placement(stage: Stage, team: Sequence[int], x: FloatArray) -> Placement:
+    node = max(stage.choice, key=lambda candidate: float(x[stage.choice[candidate]]))
+    if node.dim is None:
+        assert node.device is not None
+        return Placement.whole(node.device)
+    return Placement.split(node.dim, team, [round(float(x[variable])) for variable in stage.shares[node]])

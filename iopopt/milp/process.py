@@ -1,0 +1,146 @@
+"""Runs a back end in a child process and watches it: trajectory, time limit, cancellation."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from iopopt.errors import SolverError
+from iopopt.milp.backends import Options, Outcome, backend_info
+from iopopt.milp.program import Program
+from iopopt.milp.worker import read_incumbents, read_outcome, write_request
+
+GRACE_S = 5.0
+"""How long after its own time limit a back end may take to stop before it is stopped from outside."""
+
+_START_S = 10.0
+"""How long a child may take to import its libraries on a loaded machine."""
+
+# HiGHS's progress rows: counts, explored share, then BestBound and BestSol, and the seconds at the end.
+_PROGRESS = re.compile(r"%\s+(?P<bound>-?[\d.e+-]+|-?inf)\s+(?P<incumbent>-?[\d.e+-]+|-?inf)\s.*\s(?P<seconds>[\d.]+)s\s*$")
+_PRINTED_DIGITS = 1e-9
+"""HiGHS prints ten digits of a bound; the last is not trusted."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One point of a solver's trajectory; objective units, None where there is none yet."""
+
+    seconds: float
+    incumbent: float | None
+    bound: float | None
+
+
+@dataclass
+class Run:
+    """What came of one child: its outcome, trajectory, and how it ended."""
+
+    outcome: Outcome
+    trajectory: list[Progress] = field(default_factory=list)
+    interrupted: bool = False
+    timed_out: bool = False
+
+
+def run_backend(name: str, program: Program, options: Options) -> Run:
+    """Solve ``program`` with the back end ``name`` in a child process.
+
+    Ctrl-C ends the child at once and returns the incumbents that it has saved; so does a child that overstays its time limit.
+
+    Raises:
+        UnknownNameError: if there is no such back end.
+        SolverError: if the child fails; the message ends with what it printed last.
+    """
+    backend_info(name)
+    with tempfile.TemporaryDirectory(prefix="iopopt-") as text:
+        directory = Path(text)
+        write_request(directory, program, replace(options, directory=text))
+        with _child(name, directory) as child:
+            return _watch(name, child, directory, len(program.objective), options.time_limit_s)
+
+
+@contextmanager
+def _child(name: str, directory: Path) -> Iterator[subprocess.Popen[str]]:
+    """A worker in a session of its own, so that Ctrl-C reaches the parent alone; it never outlives the block."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    with open(directory / "errors.txt", "w", encoding="utf-8") as errors:
+        child = subprocess.Popen(
+            [sys.executable, "-P", "-m", "iopopt.milp.worker", name, str(directory)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            env=environment,
+            start_new_session=True,
+        )
+        try:
+            yield child
+        finally:
+            _kill(child)
+
+
+def _kill(child: subprocess.Popen[str]) -> None:
+    """End the child and what it started (CBC is a process of its own)."""
+    try:
+        os.killpg(child.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass  # it has ended, and all of its group with it
+    child.wait()
+    for stream in (child.stdin, child.stdout):
+        if stream:
+            stream.close()
+
+
+def _watch(name: str, child: subprocess.Popen[str], directory: Path, size: int, time_limit_s: float) -> Run:
+    trajectory: list[Progress] = []
+    reader = threading.Thread(target=_read_log, args=(child, trajectory), daemon=True)
+    reader.start()
+    interrupted = timed_out = False
+    try:
+        child.wait(timeout=_START_S + time_limit_s + GRACE_S)
+    except KeyboardInterrupt:
+        interrupted = True
+    except subprocess.TimeoutExpired:
+        timed_out = True
+    child.kill()
+    reader.join(timeout=1.0)
+    outcome = read_outcome(directory)
+    if outcome is None and not (interrupted or timed_out):
+        said = (directory / "errors.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        raise SolverError(f"back end {name!r} ended with code {child.returncode}: {' | '.join(said[-3:]) or 'it printed nothing'}")
+    return Run(outcome or _salvaged(directory, size, trajectory), trajectory, interrupted, timed_out)
+
+
+def _salvaged(directory: Path, size: int, trajectory: list[Progress]) -> Outcome:
+    """The best incumbent on disk and the last bound printed, of a child that was ended from outside."""
+    bounds = [point.bound for point in trajectory if point.bound is not None]
+    incumbents = read_incumbents(directory, size)
+    bound = max(bounds, default=None)
+    if not incumbents:
+        return Outcome("unknown", None, None, bound, "ended from outside without an incumbent", "")
+    objective, x = min(incumbents, key=lambda pair: pair[0])
+    return Outcome("feasible", x, objective, bound, "ended from outside", "")
+
+
+def _read_log(child: subprocess.Popen[str], trajectory: list[Progress]) -> None:
+    """Turn the progress rows of HiGHS's log into points; other lines pass by."""
+    assert child.stdout is not None
+    started = time.perf_counter()
+    for line in child.stdout:
+        if match := _PROGRESS.search(line):
+            bound, incumbent = (_finite(match[key]) for key in ("bound", "incumbent"))
+            safe = None if bound is None else bound - _PRINTED_DIGITS * max(1.0, abs(bound))
+            trajectory.append(Progress(time.perf_counter() - started, incumbent, safe))
+
+
+def _finite(text: str) -> float | None:
+    return None if text.endswith("inf") else float(text)

@@ -1,0 +1,142 @@
+"""What every method returns: a plan with its price, and what was proven about it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal, NamedTuple
+
+from iopopt.cluster import Cluster
+from iopopt.evaluation import Evaluation, evaluate
+from iopopt.graph import Graph
+from iopopt.plan import Plan
+from iopopt.records import check_keys, check_schema
+
+Status = Literal["optimal", "feasible", "infeasible", "violates_memory", "unknown", "error"]
+"""``optimal`` and ``infeasible`` are proven, for the Solution's space; ``violates_memory`` is a plan priced beyond a memory limit."""
+
+Termination = Literal["gap", "time_limit", "iteration_limit", "exhausted", "interrupted", "finished", "failed"]
+"""Why the method stopped; ``exhausted`` means that nothing is left to try, ``finished`` that a heuristic came to its end."""
+
+
+class Point(NamedTuple):
+    """One point of a trajectory: seconds since the start, incumbent latency and proven bound, seconds or None."""
+
+    elapsed_s: float
+    latency_s: float | None
+    bound_s: float | None
+
+
+@dataclass(frozen=True)
+class Solution:
+    """A method's answer.
+
+    Attributes:
+        plan: None where nothing was found.
+        latency_s: the evaluator's price of the plan, seconds; infinite where there is no plan.
+        bound_s: a proven lower bound on every memory-feasible plan of ``space``; None where the method proves nothing.
+        space: the plans for which ``bound_s``, ``optimal`` and ``infeasible`` hold.
+        build_s, solve_s: seconds spent preparing, and searching.
+        seed: None where the method has no randomness.
+        trajectory: incumbent and bound over time.
+        reason: why there is no plan, or no feasible one: what is demanded, what is available, what would mend it.
+    """
+
+    plan: Plan | None
+    status: Status
+    termination: Termination
+    latency_s: float
+    bound_s: float | None
+    space: str
+    build_s: float
+    solve_s: float
+    method: str
+    backend: str | None = None
+    backend_version: str | None = None
+    seed: int | None = None
+    trajectory: tuple[Point, ...] = ()
+    evaluation: Evaluation | None = None
+    reason: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.plan is None) != math.isinf(self.latency_s) or (self.plan is None) != (self.evaluation is None):
+            raise ValueError("a Solution has a plan, a finite latency and an evaluation, or none of them")
+        if self.build_s < 0 or self.solve_s < 0:
+            raise ValueError(f"a Solution's times are {self.build_s} and {self.solve_s} s; they cannot be negative")
+
+    @property
+    def gap(self) -> float | None:
+        """(latency - bound) / latency; None without a bound, or where the plan breaks a memory limit."""
+        if self.bound_s is None or self.plan is None or self.status == "violates_memory":
+            return None
+        return max(0.0, self.latency_s - self.bound_s) / self.latency_s if self.latency_s > 0 else 0.0
+
+    def explain(self) -> str:
+        """Which operators are split how, what bounds the latency, which limit binds."""
+        from iopopt.explanation import explain
+
+        return explain(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready record; :meth:`from_dict` reads it back. An infinite latency is written as null."""
+        record = {item.name: getattr(self, item.name) for item in fields(self)}
+        record["plan"] = self.plan.to_dict() if self.plan else None
+        record["evaluation"] = self.evaluation.to_dict() if self.evaluation else None
+        record["latency_s"] = self.latency_s if self.plan else None
+        record["trajectory"] = [list(point) for point in self.trajectory]
+        return {"schema_version": 1, **record}
+
+    @classmethod
+    def from_dict(cls, record: Any, where: str = "solution") -> Solution:
+        """Read a record of :meth:`to_dict`.
+
+        Raises:
+            FileFormatError: if a key is missing or unknown; the message begins with ``where``.
+        """
+        check_schema(record, where, 1)
+        names = {item.name for item in fields(cls)}
+        check_keys(record, where, names | {"schema_version"})
+        values: Mapping[str, Any] = {name: record[name] for name in names}
+        return cls(
+            **{
+                **values,
+                "plan": None if values["plan"] is None else Plan.from_dict(values["plan"], f"{where}: plan"),
+                "evaluation": None if values["evaluation"] is None else Evaluation.from_dict(values["evaluation"], f"{where}: evaluation"),
+                "latency_s": math.inf if values["latency_s"] is None else values["latency_s"],
+                "trajectory": tuple(Point(*point) for point in values["trajectory"]),
+            }
+        )
+
+
+def heuristic_solution(
+    graph: Graph,
+    cluster: Cluster,
+    plan: Plan,
+    *,
+    method: str,
+    space: str,
+    build_s: float,
+    solve_s: float,
+    termination: Termination = "finished",
+    seed: int | None = None,
+    trajectory: tuple[Point, ...] = (),
+) -> Solution:
+    """The Solution of a method that proves nothing: the plan, priced by the evaluator, with the memory limits it breaks."""
+    evaluation = evaluate(graph, cluster, plan)
+    broken = "; ".join(str(violation) for violation in evaluation.violations)
+    return Solution(
+        plan=plan,
+        status="feasible" if evaluation.feasible else "violates_memory",
+        termination=termination,
+        latency_s=evaluation.latency_s,
+        bound_s=None,
+        space=space,
+        build_s=build_s,
+        solve_s=solve_s,
+        method=method,
+        seed=seed,
+        trajectory=trajectory,
+        evaluation=evaluation,
+        reason=broken or None,
+    )
