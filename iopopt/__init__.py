@@ -1,1 +1,83 @@
-"""iopopt: exact and heuristic partitioning of one CNN over several small devices."""
+"""iopopt: exact and heuristic partitioning of one CNN over several small devices.
+
+>>> import iopopt
+>>> graph = iopopt.load_model("lenet5")
+>>> cluster = iopopt.load_cluster("mcu-x3", graph)
+>>> solution = iopopt.solve_greedy(graph, cluster)
+>>> solution.status
+'feasible'
+"""
+
+from iopopt.batch import BatchEvaluation, PlanBatch, Pricer
+from iopopt.cluster import Cluster, Device
+from iopopt.cluster_files import UnitWarning, load_cluster
+from iopopt.errors import (
+    ClusterError,
+    FileFormatError,
+    GraphError,
+    InstanceTooLargeError,
+    IopoptError,
+    PlanError,
+    SolverError,
+    UnknownNameError,
+    UnsupportedError,
+)
+from iopopt.evaluation import Evaluation, evaluate
+from iopopt.graph import Graph, GraphBuilder, Operator
+from iopopt.methods import METHODS, solve
+from iopopt.methods.coedge import solve_coedge
+from iopopt.methods.dp import solve_dp
+from iopopt.methods.exhaustive import solve_exhaustive
+from iopopt.methods.greedy import solve_greedy
+from iopopt.methods.iop_segments import solve_iop_segments
+from iopopt.methods.milp import solve_milp
+from iopopt.methods.oc import solve_oc
+from iopopt.methods.pso import solve_pso
+from iopopt.methods.single import solve_single
+from iopopt.models import ZOO, load_model
+from iopopt.plan import Placement, Plan, Shard
+from iopopt.solution import Solution
+from iopopt.version import __version__
+
+
+__all__ = [
+    "METHODS",
+    "ZOO",
+    "BatchEvaluation",
+    "Cluster",
+    "ClusterError",
+    "Device",
+    "Evaluation",
+    "FileFormatError",
+    "Graph",
+    "GraphBuilder",
+    "GraphError",
+    "InstanceTooLargeError",
+    "IopoptError",
+    "Operator",
+    "Placement",
+    "Plan",
+    "PlanBatch",
+    "PlanError",
+    "Pricer",
+    "Shard",
+    "Solution",
+    "SolverError",
+    "UnitWarning",
+    "UnknownNameError",
+    "UnsupportedError",
+    "__version__",
+    "evaluate",
+    "load_cluster",
+    "load_model",
+    "solve",
+    "solve_coedge",
+    "solve_dp",
+    "solve_exhaustive",
+    "solve_greedy",
+    "solve_iop_segments",
+    "solve_milp",
+    "solve_oc",
+    "solve_pso",
+    "solve_single",
+]

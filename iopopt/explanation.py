@@ -55,7 +55,8 @@ def _slowest(evaluation: Evaluation) -> str:
 
 def _memory(evaluation: Evaluation) -> str:
     uses = [
-        f"{name} {demand / 1e6:.4g} of {limit / 1e6:.4g} MB" + (" (over the limit)" if demand > limit else " (binds)" if demand > _NEARLY_FULL * limit else "")
+        f"{name} {demand / 1e6:.4g} of {limit / 1e6:.4g} MB"
+        + (" (over the limit)" if demand > limit else " (binds)" if demand > _NEARLY_FULL * limit else "")
         for name, demand, limit in zip(evaluation.device_names, evaluation.memory_bytes, evaluation.memory_limit_bytes, strict=True)
     ]
     return "Peak memory: " + ", ".join(uses) + "."

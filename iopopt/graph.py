@@ -125,7 +125,9 @@ class Operator:
         positive = all(isinstance(size, int) and size > 0 for size in (*self.in_shape, self.out_channels, self.groups))
         self._require(positive, f"input {self.in_shape}, {self.out_channels} output channels and {self.groups} groups must be positive integers")
         divides = self.in_shape.channels % self.groups == 0 and self.out_channels % self.groups == 0
-        self._require(divides, f"{self.groups} groups divide neither or only one of {self.in_shape.channels} input and {self.out_channels} output channels")
+        self._require(
+            divides, f"{self.groups} groups divide neither or only one of {self.in_shape.channels} input and {self.out_channels} output channels"
+        )
         self._require(sum(isinstance(step, Pool) for step in self.epilogue) <= 1, "an epilogue holds one pool at most")
         for what, shape in (("its window", self.conv_shape), ("its pool", self.out_shape)):
             self._require(min(shape) > 0, f"input {self.in_shape} is too small for {what}: the result would be {shape}")

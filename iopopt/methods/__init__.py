@@ -44,10 +44,15 @@ METHODS: Mapping[str, Method] = {
     "oc": Method("iopopt.methods.oc:solve_oc", "OC", "output channels everywhere, by capability"),
     "coedge": Method("iopopt.methods.coedge:solve_coedge", "CoEdge", "rows by capability, fully connected operators on the fastest device"),
     "greedy": Method("iopopt.methods.greedy:solve_greedy", "IOP greedy", "Algorithm 1 of the IOP paper: OC-IC pairs wherever they pay"),
-    "iop_segments": Method("iopopt.methods.iop_segments:solve_iop_segments", "IOP segments", "the best choice of the same pairs, by dynamic programming"),
+    "iop_segments": Method(
+        "iopopt.methods.iop_segments:solve_iop_segments", "IOP segments", "the best choice of the same pairs, by dynamic programming"
+    ),
     "dp": Method("iopopt.methods.dp:solve_dp", "DP", "every strategy at fixed shares, by dynamic programming"),
     "pso": Method(
-        "iopopt.methods.pso:solve_pso", "PSO", "particle swarm over dimensions and shares", takes=frozenset({"team", "seed", "time_limit_s", "warm_start"})
+        "iopopt.methods.pso:solve_pso",
+        "PSO",
+        "particle swarm over dimensions and shares",
+        takes=frozenset({"team", "seed", "time_limit_s", "warm_start"}),
     ),
     "milp": Method("iopopt.methods.milp:solve_milp", "MILP", "equations (1) to (8) exactly, with a proven bound", proves_bounds=True, takes=_EXACT),
     "exhaustive": Method(
@@ -78,5 +83,7 @@ def solve(graph: Graph, devices: Cluster | Sequence[Device], method: str = "milp
     info = method_info(method)
     refused = (set(options) & _EXACT) - info.takes
     if refused:
-        raise UnsupportedError(f"method {method!r} does not take {', '.join(sorted(refused))}; it takes {', '.join(sorted(info.takes)) or 'none of them'}")
+        raise UnsupportedError(
+            f"method {method!r} does not take {', '.join(sorted(refused))}; it takes {', '.join(sorted(info.takes)) or 'none of them'}"
+        )
     return info.load()(graph, devices, **options)

@@ -44,9 +44,7 @@ def coedge_placements(graph: Graph, cluster: Cluster, team: Sequence[int], fully
     return [coedge_placement(operator, cluster, team, fully_connected) for operator in graph.operators]
 
 
-def solve_coedge(
-    graph: Graph, devices: Cluster | Sequence[Device], *, team: Team = "all", fully_connected: FullyConnected = "fastest"
-) -> Solution:
+def solve_coedge(graph: Graph, devices: Cluster | Sequence[Device], *, team: Team = "all", fully_connected: FullyConnected = "fastest") -> Solution:
     """Rows by capability over the convolutions.
 
     Raises:

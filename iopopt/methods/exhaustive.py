@@ -56,9 +56,7 @@ def _compositions(size: int, parts: int) -> Iterator[tuple[int, ...]]:
         yield tuple(right - left - 1 for left, right in itertools.pairwise(edges))
 
 
-def solve_exhaustive(
-    graph: Graph, devices: Cluster | Sequence[Device], *, team: Team = "all", max_plans: int = MAX_PLANS
-) -> Solution:
+def solve_exhaustive(graph: Graph, devices: Cluster | Sequence[Device], *, team: Team = "all", max_plans: int = MAX_PLANS) -> Solution:
     """The best plan of the space by enumeration.
 
     Raises:

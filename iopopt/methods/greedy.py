@@ -25,9 +25,7 @@ def iop_pair(first: Operator, cluster: Cluster, team: Sequence[int], reduce: Red
     return outputs, Placement.split("IC", outputs.devices, outputs.shares, reduce)
 
 
-def greedy_plan(
-    graph: Graph, cluster: Cluster, team: Sequence[int], fully_connected: FullyConnected = "fastest", reduce: Reduce = "direct"
-) -> Plan:
+def greedy_plan(graph: Graph, cluster: Cluster, team: Sequence[int], fully_connected: FullyConnected = "fastest", reduce: Reduce = "direct") -> Plan:
     """From the first operator on, take the pair if the whole plan is faster with it than without."""
     chosen = Plan.of(graph, coedge_placements(graph, cluster, team, fully_connected))
     latency, i = evaluate(graph, cluster, chosen).latency_s, 0

@@ -256,9 +256,7 @@ class EdgeCosts:
         self._q.incoming.setdefault(node, []).append(Group(flows, copies))
         return copies
 
-    def _charge(
-        self, key: str, flows: list[int], received: Mapping[int, Affine], sent: Mapping[int, Affine], connections: Mapping[int, int]
-    ) -> int:
+    def _charge(self, key: str, flows: list[int], received: Mapping[int, Affine], sent: Mapping[int, Affine], connections: Mapping[int, int]) -> int:
         """Com_g >= max(R_j, S_j) / b_j + N_j t_est for every device; returns Com_g."""
         time = self._builder.variable(f"Com[{self._label},{key}]", cost=1)
         for j in sorted(received.keys() | sent.keys()):

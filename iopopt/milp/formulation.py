@@ -111,9 +111,7 @@ class Formulation:
         EdgeCosts(self._builder, self.cluster, self.team, self.scale_s, label, p, q, flow).add()
         return flow
 
-    def _add_flow(
-        self, label: str, producer: Operator | None, sources: Sequence[Node], consumer: Operator | None, targets: Sequence[Node]
-    ) -> Flow:
+    def _add_flow(self, label: str, producer: Operator | None, sources: Sequence[Node], consumer: Operator | None, targets: Sequence[Node]) -> Flow:
         """y_a for every arc; integral where parallel arcs are alternatives."""
         flow: dict[Arc, int] = {}
         for source, target in itertools.product(sources, targets):

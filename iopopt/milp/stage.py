@@ -59,9 +59,7 @@ def _add_stage(builder: ProgramBuilder, operator: Operator, device_count: int, t
     stage = Stage(operator, choice, {})
     for node in nodes:
         if node.dim is not None:
-            stage.shares[node] = [
-                builder.variable(f"n[{operator.name},{node},{j}]", upper=stage.size(node), integer=True) for j in team
-            ]
+            stage.shares[node] = [builder.variable(f"n[{operator.name},{node},{j}]", upper=stage.size(node), integer=True) for j in team]
             builder.equal(f"eq3-5[{operator.name},{node}]", times(1, *stage.shares[node]), times(stage.size(node), choice[node]))
     return stage
 

@@ -43,9 +43,7 @@ def solve(program: Program, options: Options, emit: Emit) -> Outcome:
     return _outcome(text, problem, variables, program, options.gap)
 
 
-def _outcome(
-    log: str, problem: pulp.LpProblem, variables: list[pulp.LpVariable], program: Program, gap: float
-) -> Outcome:
+def _outcome(log: str, problem: pulp.LpProblem, variables: list[pulp.LpVariable], program: Program, gap: float) -> Outcome:
     version = f"PuLP {pulp.__version__}"
     result = re.search(r"^Result - (.*)$", log, re.MULTILINE)
     message = result.group(1).strip() if result else "CBC gave no result line"

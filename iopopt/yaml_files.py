@@ -1,0 +1,58 @@
+"""YAML as people write it: exponents are numbers, and a key given twice is a mistake."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from iopopt.errors import FileFormatError
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML that reads ``1e9`` as a number (YAML 1.1 takes it for text) and refuses duplicate keys."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            if isinstance(key, (str, int)) and key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
+            seen.add(key if isinstance(key, (str, int)) else id(key_node))
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"^[-+]?\d[\d_]*(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789"))
+
+
+def parse_yaml(text: str, where: str) -> Any:
+    """The content of a YAML document.
+
+    Raises:
+        FileFormatError: if it is no YAML; the message begins with ``where`` and gives the line.
+    """
+    try:
+        return yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise FileFormatError(f"{where}: {place}{error.problem or 'is no YAML'}") from None
+    except yaml.YAMLError as error:
+        raise FileFormatError(f"{where}: is no YAML ({error})") from None
+
+
+def read_yaml(path: str | Path) -> Any:
+    """The content of a YAML file.
+
+    Raises:
+        FileFormatError: if the file cannot be read or is no YAML; the message names the file and the line.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise FileFormatError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise FileFormatError(f"{path}: is no UTF-8 text") from None
+    return parse_yaml(text, str(path))
