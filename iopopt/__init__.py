@@ -39,7 +39,6 @@ from iopopt.plan import Placement, Plan, Shard
 from iopopt.solution import Solution
 from iopopt.version import __version__
 
-
 __all__ = [
     "METHODS",
     "ZOO",

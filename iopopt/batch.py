@@ -194,7 +194,8 @@ class Pricer:
     @cached_property
     def _edges(self) -> _EdgeConstants:
         operators = list(self._graph.operators)
-        producers, consumers = [*operators], [*operators[1:], None]
+        producers: list[Operator | None] = [*operators]
+        consumers: list[Operator | None] = [*operators[1:], None]
         shapes = [operator.out_shape for operator in operators]
         if self._cluster.source is not None:
             producers, consumers, shapes = [None, *producers], [operators[0], *consumers], [operators[0].in_shape, *shapes]
@@ -219,12 +220,12 @@ class Pricer:
         phases = [_volumes(constants, p, q)]
         if p.two_phase.any():
             phases.append(_completion(constants, p))
-        total_s, total_received, total_connections = 0.0, 0.0, 0.0
+        total_s, total_received, total_connections = np.zeros(1), np.zeros(1), np.zeros(1)
         for received, sent, connections in phases:
             counted = connections if self._cluster.connections == "peer" else np.minimum(connections, 1)
             t_com = np.maximum(received, sent) / self._b + counted * self._cluster.connection_setup_s
             total_s, total_received, total_connections = total_s + t_com.max(axis=0), total_received + received, total_connections + counted
-        return np.asarray(total_s), np.asarray(total_received), np.asarray(total_connections)
+        return total_s, total_received, total_connections
 
 
 def _column(values: Iterator[float]) -> Array:
@@ -336,7 +337,7 @@ def _volumes(edge: _EdgeConstants, p: _Side, q: _Side) -> tuple[Array, Array, Ar
 
 def _even(edge: _EdgeConstants, p: _Side) -> Array:
     """c_k: the even slices of the output channels that a two-phase reduce completes."""
-    return np.where(p.mine, np.floor(edge.OC / p.count) + (p.rank < edge.OC % p.count), 0)
+    return np.asarray(np.where(p.mine, np.floor(edge.OC / p.count) + (p.rank < edge.OC % p.count), 0))
 
 
 def _completion(edge: _EdgeConstants, p: _Side) -> tuple[Array, Array, Array]:
@@ -349,7 +350,8 @@ def _completion(edge: _EdgeConstants, p: _Side) -> tuple[Array, Array, Array]:
 def _conv_rows(edge: _EdgeConstants, q: _Side, lo: Array, hi: Array) -> Array:
     """How many rows before p's pool lie under its output rows [lo, hi)."""
     top, bottom = lo * edge.s_p - edge.p_p, (hi - 1) * edge.s_p - edge.p_p + edge.k_p
-    return np.maximum(0, np.where(q.last, np.minimum(bottom, edge.H_c), bottom) - np.where(q.first, np.maximum(top, 0), top))
+    span = np.where(q.last, np.minimum(bottom, edge.H_c), bottom) - np.where(q.first, np.maximum(top, 0), top)
+    return np.asarray(np.maximum(0, span))
 
 
 def _halo(edge: _EdgeConstants, p: _Side, q: _Side, lo: Array, hi: Array) -> tuple[Array, Array, Mask]:

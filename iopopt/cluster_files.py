@@ -43,7 +43,7 @@ def load_cluster(name: str | Path, graph: Graph | None = None) -> Cluster:
     if is_board_name(text):
         return board_cluster(text)
     known = [f"{stem}-x3" for stem in (*TIERS, *board_names())]
-    raise UnknownNameError("cluster", text, known + ["path/to/cluster.yaml"])
+    raise UnknownNameError("cluster", text, [*known, "path/to/cluster.yaml"])
 
 
 def _from_file(path: str) -> Cluster:
@@ -52,8 +52,8 @@ def _from_file(path: str) -> Cluster:
         if device.bandwidth_bytes_per_s in _LINK_RATES_BIT_PER_S:
             nominal = device.bandwidth_bytes_per_s
             warnings.warn(
-                f"{path}: device {device.name!r}: bandwidth_bytes_per_s is {nominal:,.0f}, the nominal rate of a {nominal / 1e6:g} Mbit/s link in bits; "
-                f"in bytes that is {nominal / 8:,.0f}",
+                f"{path}: device {device.name!r}: bandwidth_bytes_per_s is {nominal:,.0f}, the nominal rate of a {nominal / 1e6:g} Mbit/s link "
+                f"in bits; in bytes that is {nominal / 8:,.0f}",
                 UnitWarning,
                 stacklevel=3,
             )

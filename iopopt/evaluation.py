@@ -54,7 +54,8 @@ class Violation:
         return self.demand_bytes - self.limit_bytes
 
     def __str__(self) -> str:
-        return f"device {self.name!r} needs {self.demand_bytes:,.0f} bytes and has {self.limit_bytes:,.0f}: {self.excess_bytes:,.0f} too many (equation 1)"
+        demand, limit, excess = (f"{value:,.0f}" for value in (self.demand_bytes, self.limit_bytes, self.excess_bytes))
+        return f"device {self.name!r} needs {demand} bytes and has {limit}: {excess} too many (equation 1)"
 
 
 @dataclass(frozen=True)

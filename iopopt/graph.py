@@ -7,6 +7,7 @@ composite field, ``H_c`` before and ``H_o`` after the pool, MACs and weights.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -234,7 +235,7 @@ class Graph:
         duplicates = {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else set()
         self._require(not duplicates, f"operator names repeat: {', '.join(sorted(duplicates))}")
         if not self.edges:
-            object.__setattr__(self, "edges", tuple(Edge(p, q) for p, q in zip([INPUT, *names], names, strict=False)))
+            object.__setattr__(self, "edges", tuple(Edge(p, q) for p, q in itertools.pairwise([INPUT, *names])))
         self._check_edges()
 
     def _require(self, holds: bool, message: str) -> None:
@@ -274,7 +275,7 @@ class Graph:
     def is_chain(self) -> bool:
         """Whether every operator reads the one before it."""
         names = [INPUT, *(operator.name for operator in self.operators)]
-        return set(self.edges) == set(zip(names, names[1:], strict=False))
+        return set(self.edges) == set(itertools.pairwise(names))
 
     @property
     def output(self) -> Operator:

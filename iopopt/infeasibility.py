@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from iopopt.cluster import Cluster
 from iopopt.evaluation import evaluate
 from iopopt.graph import Graph
@@ -9,19 +11,25 @@ from iopopt.plan import Plan
 from iopopt.workload import share_memory
 
 
-def nearest_miss(graph: Graph, cluster: Cluster, plan: Plan) -> str:
-    """What ``plan``, of all plans the one of the least largest demand relative to the limit, lacks; and what would mend it."""
-    memory = evaluate(graph, cluster, plan).memory_bytes
-    worst = max(range(len(cluster)), key=lambda j: memory[j] / cluster.devices[j].memory_bytes)
+def nearest_miss(graph: Graph, cluster: Cluster, plans: Sequence[Plan]) -> str:
+    """What the nearest of ``plans`` (the one of the least largest demand relative to a limit) lacks, and what would mend it."""
+    demands = [evaluate(graph, cluster, plan).memory_bytes for plan in plans]
+
+    def overload(memory: Sequence[float]) -> list[float]:
+        return [demand / device.memory_bytes for demand, device in zip(memory, cluster.devices, strict=True)]
+
+    memory, plan = min(zip(demands, plans, strict=True), key=lambda pair: max(overload(pair[0])))
+    worst = max(range(len(cluster)), key=lambda j: overload(memory)[j])
     device = cluster.devices[worst]
     operator, demand = _largest_operator(graph, cluster, plan, worst)
     total = sum(limit.memory_bytes for limit in cluster.devices)
     weights, activations = graph.whole_memory_bytes(cluster.bytes_per_element)
     return (
-        f"no plan fits the memory (equation 1). The one that comes nearest asks device {device.name!r} for {memory[worst]:,.0f} bytes and it has "
-        f"{device.memory_bytes:,.0f}: {memory[worst] - device.memory_bytes:,.0f} too many, {demand:,.0f} of them for operator {operator!r}. The model has "
-        f"{weights:,} bytes of weights and needs up to {activations:,} for activations; all devices together have {total:,.0f}. "
-        f"It would fit with {memory[worst] / device.memory_bytes:.3g} times the memory on every device; more devices or fewer bytes per element help too."
+        f"no plan fits the memory (equation 1). The one that comes nearest asks device {device.name!r} for {memory[worst]:,.0f} bytes and "
+        f"it has {device.memory_bytes:,.0f}: {memory[worst] - device.memory_bytes:,.0f} too many; its largest part there is {demand:,.0f} for "
+        f"operator {operator!r}. The model has {weights:,} bytes of weights and needs up to {activations:,} for activations; all devices "
+        f"together have {total:,.0f}. It would fit with {memory[worst] / device.memory_bytes:.4g} times the memory on every device; more "
+        "devices or fewer bytes per element help too."
     )
 
 

@@ -52,7 +52,7 @@ METHODS: Mapping[str, Method] = {
         "iopopt.methods.pso:solve_pso",
         "PSO",
         "particle swarm over dimensions and shares",
-        takes=frozenset({"team", "seed", "time_limit_s", "warm_start"}),
+        takes=frozenset({"team", "seed", "time_limit_s"}),
     ),
     "milp": Method("iopopt.methods.milp:solve_milp", "MILP", "equations (1) to (8) exactly, with a proven bound", proves_bounds=True, takes=_EXACT),
     "exhaustive": Method(

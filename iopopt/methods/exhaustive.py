@@ -120,5 +120,5 @@ def _outcome(graph: Graph, cluster: Cluster, space: str, plan: Plan | None, near
         solve_s=solve_s,
         method="exhaustive",
         evaluation=price,
-        reason=None if price else nearest_miss(graph, cluster, nearest),
+        reason=None if price else nearest_miss(graph, cluster, [nearest]),
     )

@@ -29,8 +29,8 @@ def segments_plan(
     """
     coedge = coedge_placements(graph, cluster, team, fully_connected)
 
-    def latency_s(prefix: list[Placement]) -> float:
-        return evaluate(graph, cluster, Plan.of(graph, prefix + coedge[len(prefix) :])).latency_s
+    def latency_s(prefix: Sequence[Placement]) -> float:
+        return evaluate(graph, cluster, Plan.of(graph, [*prefix, *coedge[len(prefix) :]])).latency_s
 
     # best[i]: the best prefixes of i operators, one that ends in a single operator and one that ends in a pair.
     best: list[list[list[Placement]]] = [[[]]]

@@ -25,6 +25,7 @@ from iopopt.solution import Point, Solution, Status, Termination
 from iopopt.team import Team, candidate_teams, check_in_space, space_name, team_of
 
 _REASON_TIME_S = 10.0
+_REASON_TEAMS = 4
 _MEMORY_ROUNDS = 3
 _ROUNDING = 1e-7
 """What a back end's tolerances may take off a gap that it was asked to close."""
@@ -130,21 +131,32 @@ class _Search:
         return evaluation.feasible
 
     def run(self, teams: Sequence[tuple[int, ...]]) -> None:
-        """Look for starts in every team, then solve team after team, the most promising first."""
+        """Look for starts in every team, then solve team after team, the most promising first; Ctrl-C ends it with the incumbent."""
+        self.bounds = dict.fromkeys(teams, 0.0)
+        try:
+            for team in self._promising(teams):
+                if self.remaining_s > 0 and not self.interrupted and self.bounds[team] < self._good_enough_s:
+                    self._solve_team(team)
+        except KeyboardInterrupt:
+            self.interrupted = True
+
+    @property
+    def _good_enough_s(self) -> float:
+        """A bound that closes the gap to the incumbent."""
+        return self.latency_s * (1 - self.gap)
+
+    def _promising(self, teams: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+        """The teams by the latency of the better of their greedy and dynamic programme; also offers those plans."""
         self.offer(single_plan(self.graph, self.cluster))
-        promise: dict[tuple[int, ...], float] = {}
+        promise = dict.fromkeys(teams, math.inf)
         for team in teams:
             self.bounds[team] = compute_bound_s(self.graph, self.cluster, team)
-            starts = [dp_plan(self.graph, self.cluster, team), greedy_plan(self.graph, self.cluster, team)]
-            prices = [evaluate(self.graph, self.cluster, start) for start in starts if self.offer(start)]
-            promise[team] = min((price.latency_s for price in prices), default=math.inf)
+            for start in (dp_plan(self.graph, self.cluster, team), greedy_plan(self.graph, self.cluster, team)):
+                if self.offer(start):
+                    promise[team] = min(promise[team], evaluate(self.graph, self.cluster, start).latency_s)
             if self.remaining_s <= 0:
                 break
-        for team in sorted(promise, key=lambda team: promise[team]):
-            if self.remaining_s <= 0 or self.interrupted:
-                break
-            if self.bounds[team] < self.latency_s * (1 - self.gap):
-                self._solve_team(team)
+        return sorted(teams, key=lambda team: promise[team])
 
     def _solve_team(self, team: tuple[int, ...]) -> None:
         """Solve one team; where rounding leaves the plan a few bytes too large, hold that much back and solve again.
@@ -154,24 +166,32 @@ class _Search:
         reserve = 0.0
         for round_ in range(_MEMORY_ROUNDS):
             building = Stopwatch()
-            scale_s = self.latency_s if self.plan else evaluate(self.graph, self.cluster, single_plan(self.graph, self.cluster)).latency_s
-            formulation = Formulation(self.graph, self.cluster, team, scale_s, reserve_bytes=reserve)
-            start = self._start(formulation, team)
+            start_plan = self.plan if self.plan is not None and team_of(self.plan) in (None, team) else None
+            # Against a faster plan of another team there is nothing to start from, but much to cut off.
+            cutoff = self._good_enough_s if self.plan is not None and start_plan is None else None
+            formulation = Formulation(self.graph, self.cluster, team, self._scale_s, reserve_bytes=reserve, cutoff_s=cutoff)
+            start = formulation.integer_point(start_plan, self.evaluation) if start_plan and self.evaluation else {}
             self.build_s += building.elapsed_s
             began = self.watch.elapsed_s
-            run = run_backend(self.backend, formulation.program, Options(max(0.1, self.remaining_s), self.gap, self.seed, self.threads, start, ""))
-            self._record(run, formulation, began, team, prove=round_ == 0)
+            run = run_backend(self.backend, formulation.program, self._options(start))
+            self._record(run, formulation, began)
+            if round_ == 0:
+                self._prove(run, formulation, team, cutoff)
             reserve = self._excess(run, formulation)
             if reserve == 0 or self.interrupted or self.remaining_s <= 0:
                 return
 
-    def _start(self, formulation: Formulation, team: tuple[int, ...]) -> dict[int, float]:
-        """The incumbent as a point of this team's programme, if it is a plan of this team."""
-        if self.plan is None or self.evaluation is None or team_of(self.plan) not in (None, team):
-            return {}
-        return formulation.integer_point(self.plan, self.evaluation)
+    @property
+    def _scale_s(self) -> float:
+        """The unit of the objective: the incumbent's latency, or that of some plan."""
+        plan = self.plan or single_plan(self.graph, self.cluster)
+        return evaluate(self.graph, self.cluster, plan).latency_s
 
-    def _record(self, run: Run, formulation: Formulation, began: float, team: tuple[int, ...], *, prove: bool) -> None:
+    def _options(self, start: dict[int, float]) -> Options:
+        return Options(max(0.1, self.remaining_s), self.gap, self.seed, self.threads, start, directory="")
+
+    def _record(self, run: Run, formulation: Formulation, began: float) -> None:
+        """Take the incumbent and the trajectory of a run."""
         outcome, scale_s = run.outcome, formulation.scale_s
         self.interrupted |= run.interrupted
         self.version = outcome.version or self.version
@@ -180,30 +200,31 @@ class _Search:
             self.trajectory.append(Point(began + progress.seconds, *values))
         if outcome.status == "error":
             raise SolverError(f"back end {self.backend!r} failed on {self.graph.name}: {outcome.message}")
-        if outcome.x is not None:
-            self._check_objective(outcome.objective, outcome.x, formulation)
-        if prove and outcome.status == "infeasible":
-            self._check_infeasible(team)
-            self.bounds[team] = math.inf
-        elif prove and outcome.bound is not None:
+        if outcome.x is not None and outcome.objective is not None:
+            plan = formulation.plan(outcome.x)
+            self._check_objective(outcome.objective * scale_s, plan)
+            self.offer(plan)
+
+    def _prove(self, run: Run, formulation: Formulation, team: tuple[int, ...], cutoff: float | None) -> None:
+        """Take the bound of a run; without plans below the cutoff, the cutoff is one."""
+        outcome = run.outcome
+        if outcome.status == "infeasible":
+            if cutoff is None and self.plan is not None and team_of(self.plan) in (None, team):
+                raise SolverError(f"back end {self.backend!r} calls {self.graph.name} infeasible for team {team}, but a plan fits its memory")
+            self.bounds[team] = math.inf if cutoff is None else max(self.bounds[team], cutoff)
+        elif outcome.bound is not None:
             tolerance = backend_info(self.backend).tolerance
-            self.bounds[team] = max(self.bounds[team], (outcome.bound - tolerance * abs(outcome.bound)) * scale_s)
+            bound_s = (outcome.bound - tolerance * abs(outcome.bound)) * formulation.scale_s
+            self.bounds[team] = max(self.bounds[team], bound_s if cutoff is None else min(bound_s, cutoff))
 
-    def _check_objective(self, objective: float | None, x: object, formulation: Formulation) -> None:
+    def _check_objective(self, claimed_s: float, plan: Plan) -> None:
         """Nothing but the evaluator prices a plan: a programme that claims less than it is an error."""
-        plan = formulation.plan(x)  # type: ignore[arg-type]
-        self.offer(plan)
-        price = evaluate(self.graph, self.cluster, plan).latency_s
-        claimed = (objective or 0.0) * formulation.scale_s
-        if price > claimed * (1 + backend_info(self.backend).tolerance) + 1e-15:
+        price_s = evaluate(self.graph, self.cluster, plan).latency_s
+        if price_s > claimed_s * (1 + backend_info(self.backend).tolerance):
             raise SolverError(
-                f"back end {self.backend!r} prices its plan for {self.graph.name} at {claimed!r} s, the evaluator at {price!r} s; "
-                "the solution is beyond the back end's tolerance"
+                f"back end {self.backend!r} prices its plan for {self.graph.name} at {claimed_s!r} s, the evaluator at {price_s!r} s; "
+                "that is beyond the back end's tolerance"
             )
-
-    def _check_infeasible(self, team: tuple[int, ...]) -> None:
-        if self.plan is not None and team_of(self.plan) in (None, team):
-            raise SolverError(f"back end {self.backend!r} calls {self.graph.name} infeasible for team {team}, but a plan fits its memory")
 
     def _excess(self, run: Run, formulation: Formulation) -> float:
         """Twice the bytes by which the back end's plan breaks a limit, at least one; 0 where it holds them."""
@@ -246,8 +267,11 @@ class _Search:
 
     def _reason(self, status: Status, teams: Sequence[tuple[int, ...]]) -> str | None:
         if status == "unknown":
-            return f"no plan that fits the memory was found in {self.watch.elapsed_s:.1f} s, nor a proof that there is none; a longer time limit may tell"
+            spent = f"{self.watch.elapsed_s:.1f} s"
+            return f"no plan that fits the memory was found in {spent}, nor a proof that there is none; a longer time limit may tell"
         if status != "infeasible":
             return None
-        plan = least_memory_plan(self.graph, self.cluster, teams[0], self.backend, _REASON_TIME_S)
-        return nearest_miss(self.graph, self.cluster, plan) if plan else "no plan fits the memory (equation 1)"
+        share_s = _REASON_TIME_S / len(teams)
+        plans = [least_memory_plan(self.graph, self.cluster, team, self.backend, share_s) for team in teams[:_REASON_TEAMS]]
+        found = [plan for plan in plans if plan is not None]
+        return nearest_miss(self.graph, self.cluster, found) if found else "no plan fits the memory (equation 1)"

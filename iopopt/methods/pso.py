@@ -1,1 +1,245 @@
-def solve_pso(): ...
+"""Particle swarm optimisation over dimensions and shares, with pyswarms.
+
+Every point of the search space decodes to a valid plan. Each operator has genes in [0, 1): one picks its strategy, one the device of a
+whole operator or whether an input-channel split follows its predecessor's shares, and one for each device of the team bends the
+shares away from proportional to speed.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from iopopt.batch import Kind, PlanBatch, Pricer
+from iopopt.cluster import Cluster, Device, as_cluster
+from iopopt.errors import SolverError
+from iopopt.graph import Graph, Operator
+from iopopt.methods.stopwatch import Stopwatch
+from iopopt.plan import Plan
+from iopopt.solution import Point, Solution, Termination, heuristic_solution
+from iopopt.team import Team, resolve_team, space_name
+
+Array = npt.NDArray[np.float64]
+
+_BEND = 4.0
+"""A share's weight runs from speed / _BEND to speed x _BEND."""
+
+_FOLLOWS = 0.75
+"""The part of a gene's range in which an input-channel split takes its predecessor's shares."""
+
+
+@dataclass(frozen=True)
+class SwarmSettings:
+    """The swarm: ``swarms`` one after another, each from random particles.
+
+    Attributes:
+        particles: of one swarm.
+        iterations: of one swarm.
+        inertia, cognitive, social: w, c1 and c2 of the velocity update.
+    """
+
+    particles: int = 60
+    iterations: int = 400
+    swarms: int = 4
+    inertia: float = 0.72
+    cognitive: float = 1.5
+    social: float = 1.5
+
+
+class Decoder:
+    """Turns positions into plans of one team."""
+
+    def __init__(self, graph: Graph, cluster: Cluster, team: Sequence[int]) -> None:
+        self._operators, self._team, self._devices = graph.operators, np.array(team), len(cluster)
+        self._speeds = np.array([cluster.devices[j].flops_per_s for j in team])
+        self._kinds = [_strategies(operator, len(team)) for operator in graph.operators]
+        self.genes_per_operator = 2 + len(team)
+
+    @property
+    def dimensions(self) -> int:
+        """Genes of a position."""
+        return self.genes_per_operator * len(self._operators)
+
+    def decode(self, positions: Array) -> PlanBatch:
+        """The plans at ``positions`` of shape (plans, dimensions); every position is valid."""
+        plans = len(positions)
+        genes = positions.reshape(plans, len(self._operators), -1)
+        kinds = np.zeros((len(self._operators), plans), np.int8)
+        shares = np.zeros((self._devices, len(self._operators), plans))
+        participants = np.zeros(shares.shape, bool)
+        for i, operator in enumerate(self._operators):
+            allowed = self._kinds[i]
+            kinds[i] = allowed[_pick(genes[:, i, 0], len(allowed))]
+            whole = kinds[i] == Kind.WHOLE
+            device = _pick(genes[:, i, 1], self._devices)
+            mine = ~whole
+            participants[self._team, i] = mine
+            participants[device[whole], i, np.flatnonzero(whole)] = True
+            team_shares = self._shares(operator, kinds[i], genes[:, i, 2:])
+            if i > 0:
+                self._follow(genes[:, i, 1] < _FOLLOWS, kinds[i - 1 : i + 1], shares[self._team, i - 1], team_shares, self._operators[i - 1])
+            shares[self._team, i] = np.where(mine, team_shares, 0)
+            shares[device[whole], i, np.flatnonzero(whole)] = 1
+        return PlanBatch(kinds, shares, participants)
+
+    def _shares(self, operator: Operator, kinds: npt.NDArray[np.int8], genes: Array) -> Array:
+        """Shares of shape (team, plans): speeds bent by the genes, rounded by largest remainder."""
+        sizes = np.array([1, operator.size("H"), operator.size("OC"), operator.size("IC"), operator.size("IC")], float)[kinds]
+        weights = self._speeds[:, None] * _BEND ** (2 * genes.T - 1)
+        exact = weights / weights.sum(axis=0) * sizes
+        shares = np.floor(exact)
+        missing = sizes - shares.sum(axis=0)
+        rank = np.argsort(np.argsort(shares - exact, axis=0), axis=0)
+        return np.asarray(shares + (rank < missing))
+
+    def _follow(self, follows: npt.NDArray[np.bool_], kinds: npt.NDArray[np.int8], before: Array, shares: Array, producer: Operator) -> None:
+        """Input-channel splits that follow take the shares in which their input lies, so that nothing is sent between."""
+        before_kinds, kinds_here = kinds
+        is_ic = follows & (kinds_here >= Kind.IC)
+        shares[:] = np.where(is_ic & (before_kinds == Kind.OC), before, shares)
+        count = len(self._team)
+        even = np.floor(producer.out_channels / count) + (np.arange(count) < producer.out_channels % count)
+        shares[:] = np.where(is_ic & (before_kinds == Kind.IC_TWO_PHASE), even[:, None], shares)
+
+
+def _strategies(operator: Operator, team_size: int) -> npt.NDArray[np.int8]:
+    if team_size == 1:
+        return np.array([Kind.WHOLE], np.int8)
+    rows = [Kind.H] if "H" in operator.splittable_dims else []
+    return np.array([Kind.WHOLE, *rows, Kind.OC, Kind.IC, Kind.IC_TWO_PHASE], np.int8)
+
+
+def _pick(genes: Array, count: int) -> npt.NDArray[np.int64]:
+    """Which of ``count`` equal parts of [0, 1] a gene lies in."""
+    return np.minimum((genes * count).astype(np.int64), count - 1)
+
+
+def solve_pso(
+    graph: Graph,
+    devices: Cluster | Sequence[Device],
+    *,
+    team: Team = "all",
+    seed: int = 0,
+    time_limit_s: float = 60.0,
+    settings: SwarmSettings | None = None,
+) -> Solution:
+    """The best plan that a particle swarm decodes, from random particles; the same seed gives the same plan.
+
+    Plans that break a memory limit cost more than any that does not, by how much they exceed it. Time that runs out ends the search
+    with the best plan so far, and then the outcome depends on the machine.
+
+    Raises:
+        ClusterError: if ``team`` names a device that does not exist.
+        SolverError: if a setting is out of range.
+        UnsupportedError: if the graph holds what the cost model does not price.
+    """
+    cluster, watch = as_cluster(devices), Stopwatch()
+    settings = settings or SwarmSettings()
+    if not time_limit_s > 0:
+        raise SolverError(f"time_limit_s is {time_limit_s}; it must be positive")
+    search = _Search(graph, cluster, resolve_team(team, cluster), time_limit_s)
+    build_s = watch.lap()
+    termination: Termination = "iteration_limit"
+    try:
+        with _quiet_pyswarms(), _seeded(seed):
+            _fly(search, settings)
+    except _TimeUpError:
+        termination = "time_limit"
+    except KeyboardInterrupt:
+        termination = "interrupted"
+    if search.plan is None:
+        raise KeyboardInterrupt  # interrupted before the first swarm was priced: there is nothing to return
+    return heuristic_solution(
+        graph,
+        cluster,
+        search.plan,
+        method="pso",
+        space=space_name(team, cluster),
+        build_s=build_s,
+        solve_s=watch.lap(),
+        termination=termination,
+        seed=seed,
+        trajectory=tuple(search.trajectory),
+    )
+
+
+class _TimeUpError(Exception):
+    """The time limit has passed: pyswarms has no stop criterion of its own for it."""
+
+
+class _Search:
+    """The objective of the swarm; it keeps the best plan that was ever decoded."""
+
+    def __init__(self, graph: Graph, cluster: Cluster, team: Sequence[int], time_limit_s: float) -> None:
+        self.decoder = Decoder(graph, cluster, team)
+        self.plan: Plan | None = None
+        self.trajectory: list[Point] = []
+        self._graph, self._pricer, self._watch, self._time_limit_s = graph, Pricer(graph, cluster), Stopwatch(), time_limit_s
+        self._memory = sum(device.memory_bytes for device in cluster.devices)
+        self._best = math.inf
+        # Slower than any plan without transfers on the slowest device: the floor of the penalty.
+        self._penalty_s = 10 * sum(operator.flops for operator in graph.operators) / min(device.flops_per_s for device in cluster.devices)
+
+    def __call__(self, positions: Array) -> Array:
+        """The cost of each position: latency, seconds, with a penalty for each byte too many."""
+        if self.plan is not None and self._watch.elapsed_s > self._time_limit_s:
+            raise _TimeUpError
+        batch = self.decoder.decode(positions)
+        price = self._pricer.price(batch)
+        over = price.excess_bytes > 0
+        cost = price.latency_s + over * self._penalty_s * (1 + price.excess_bytes / self._memory)
+        number = int(cost.argmin())
+        if cost[number] < self._best:
+            self._best, self.plan = float(cost[number]), batch.plan(self._graph, number)
+            latency = None if over[number] else float(price.latency_s[number])
+            self.trajectory.append(Point(self._watch.elapsed_s, latency, None))
+        return np.asarray(cost)
+
+
+def _fly(search: _Search, settings: SwarmSettings) -> None:
+    """Every swarm, from random particles."""
+    from pyswarms.single import GlobalBestPSO
+
+    options = {"w": settings.inertia, "c1": settings.cognitive, "c2": settings.social}
+    dimensions = search.decoder.dimensions
+    for _ in range(settings.swarms):
+        bounds = (np.zeros(dimensions), np.ones(dimensions))
+        swarm = GlobalBestPSO(settings.particles, dimensions, options, bounds=bounds, bh_strategy="periodic")
+        swarm.optimize(search, settings.iterations, verbose=False)
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """pyswarms draws from numpy's global generator: seed it, and give it back as it was."""
+    state: Any = np.random.get_state()
+    np.random.seed(seed)
+    try:
+        yield
+    finally:
+        np.random.set_state(state)
+
+
+@contextmanager
+def _quiet_pyswarms() -> Iterator[None]:
+    """Keep pyswarms from configuring the root logger and writing ``report.log``, which it does at import and in every object."""
+    before = os.environ.get("LOG_CFG")
+    with tempfile.TemporaryDirectory(prefix="iopopt-") as directory:
+        config = Path(directory, "logging.yaml")
+        config.write_text("version: 1\nincremental: true\n", encoding="utf-8")
+        os.environ["LOG_CFG"] = str(config)
+        try:
+            yield
+        finally:
+            if before is None:
+                del os.environ["LOG_CFG"]
+            else:
+                os.environ["LOG_CFG"] = before

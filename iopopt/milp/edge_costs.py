@@ -141,9 +141,9 @@ class EdgeCosts:
         producer, consumer = self._operators
         assert consumer is not None
         spans = [self._field(rank, flows, copies) for rank in range(len(self._team))]
-        shape, row = consumer.in_shape, self._e * consumer.in_shape.channels * consumer.in_shape.width
+        row = self._e * consumer.in_shape.channels * consumer.in_shape.width
         if producer is not None and arc.mode == "direct":
-            shape, row = producer.conv_shape, self._e * producer.out_channels * producer.conv_shape.width
+            row = self._e * producer.out_channels * producer.conv_shape.width
             spans = [self._before_pool(producer, rank, lo, hi, flows) for rank, (lo, hi) in enumerate(spans)]
         rows = [plus(hi, scaled(-1, lo)) for lo, hi in spans]
         return {j: scaled(row, self._at_least_zero(f"{key},{j}", rows[rank])) for rank, j in enumerate(self._team)}

@@ -36,9 +36,19 @@ class Formulation:
         team: the devices over which a split operator is split, ascending; with one device nothing is split.
         scale_s: the unit of the objective, seconds; a latency near the optimum keeps the numbers near 1.
         reserve_bytes: held back from every memory limit; 0 is equation (1).
+        cutoff_s: no plan slower than this is looked for, seconds.
     """
 
-    def __init__(self, graph: Graph, cluster: Cluster, team: Sequence[int], scale_s: float, *, reserve_bytes: float = 0.0) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        cluster: Cluster,
+        team: Sequence[int],
+        scale_s: float,
+        *,
+        reserve_bytes: float = 0.0,
+        cutoff_s: float | None = None,
+    ) -> None:
         self.graph, self.cluster, self.team, self.scale_s = graph, cluster, tuple(team), scale_s
         self._builder = ProgramBuilder()
         self._stages = add_stages(self._builder, graph, cluster, self.team)
@@ -48,6 +58,8 @@ class Formulation:
             link_copies(self._builder, stage, _by_node(incoming, "target"), _by_node(outgoing, "source"))
             self._add_compute(stage)
         add_memory(self._builder, self._stages, cluster, self.team, lambda j: constant(cluster.devices[j].memory_bytes - reserve_bytes))
+        if cutoff_s is not None:
+            self._builder.cost_at_most("cutoff", cutoff_s / scale_s)
         self.program: Program = self._builder.build()
 
     def plan(self, x: FloatArray) -> Plan:
@@ -102,7 +114,7 @@ class Formulation:
         sources = list(p.choice) if p else [whole(self.cluster.source or 0)]
         targets = list(q.choice) if q else [whole(self.cluster.sink)]
         label = f"{p.operator.name if p else 'source'}>{q.operator.name if q else 'sink'}"
-        flow = self._add_flow(label, p and p.operator, sources, q and q.operator, targets)
+        flow = self._add_flow(label, sources, q.operator if q else None, targets)
         for side, nodes, stage in (("source", sources, p), ("target", targets, q)):
             by_node = _by_node(flow, side)
             for node in nodes:
@@ -111,7 +123,7 @@ class Formulation:
         EdgeCosts(self._builder, self.cluster, self.team, self.scale_s, label, p, q, flow).add()
         return flow
 
-    def _add_flow(self, label: str, producer: Operator | None, sources: Sequence[Node], consumer: Operator | None, targets: Sequence[Node]) -> Flow:
+    def _add_flow(self, label: str, sources: Sequence[Node], consumer: Operator | None, targets: Sequence[Node]) -> Flow:
         """y_a for every arc; integral where parallel arcs are alternatives."""
         flow: dict[Arc, int] = {}
         for source, target in itertools.product(sources, targets):

@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -90,10 +90,8 @@ def _child(name: str, directory: Path) -> Iterator[subprocess.Popen[str]]:
 
 def _kill(child: subprocess.Popen[str]) -> None:
     """End the child and what it started (CBC is a process of its own)."""
-    try:
+    with suppress(ProcessLookupError):  # it has ended, and all of its group with it
         os.killpg(child.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass  # it has ended, and all of its group with it
     child.wait()
     for stream in (child.stdin, child.stdout):
         if stream:

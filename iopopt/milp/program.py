@@ -90,6 +90,11 @@ class ProgramBuilder:
         """left <= right."""
         self._row(name, left, right, -INF, 0.0)
 
+    def cost_at_most(self, name: str, limit: float) -> None:
+        """Admit no point of a greater objective."""
+        costs = [Term(variable, cost) for variable, cost in enumerate(self._objective) if cost]
+        self.at_most(name, (costs, 0.0), constant(limit))
+
     def build(self) -> Program:
         rows, columns, values = zip(*self._triplets, strict=True) if self._triplets else ((), (), ())
         return Program(

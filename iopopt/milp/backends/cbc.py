@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-import os
 import re
+from pathlib import Path
 
 import numpy as np
 import pulp
@@ -24,7 +24,7 @@ def solve(program: Program, options: Options, emit: Emit) -> Outcome:
     problem, variables = to_pulp(program)
     for index, value in options.start.items():
         variables[index].setInitialValue(value)
-    log = os.path.join(options.directory, "cbc.log")
+    log = str(Path(options.directory) / "cbc.log")
     problem.solve(
         pulp.PULP_CBC_CMD(
             msg=False,
@@ -36,8 +36,7 @@ def solve(program: Program, options: Options, emit: Emit) -> Outcome:
             options=[f"randomCbcSeed {options.seed}"],
         )
     )
-    with open(log, encoding="utf-8", errors="replace") as file:
-        text = file.read()
+    text = Path(log).read_text(encoding="utf-8", errors="replace")
     for line in text.splitlines():
         emit(line)
     return _outcome(text, problem, variables, program, options.gap)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import datetime
-import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import ortools
@@ -62,7 +62,7 @@ def _parameters(options: Options) -> mathopt.SolveParameters:
     own.double_options["primal_feasibility_tolerance"] = _TOLERANCE
     own.double_options["mip_feasibility_tolerance"] = _TOLERANCE
     own.bool_options["mip_improving_solution_save"] = True
-    own.string_options["mip_improving_solution_file"] = os.path.join(options.directory, "incumbents.sol")
+    own.string_options["mip_improving_solution_file"] = str(Path(options.directory) / "incumbents.sol")
     return parameters
 
 

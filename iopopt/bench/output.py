@@ -1,0 +1,57 @@
+"""What a benchmark leaves behind: a tidy CSV, and every plan and solution as JSON, written as soon as they are there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from iopopt.bench.run import Run, best_latency_s, row
+from iopopt.errors import FileFormatError
+from iopopt.records import write_json
+
+RESULTS = "results.csv"
+
+
+class OutputDirectory:
+    """A directory of results.
+
+    Raises:
+        FileFormatError: if it cannot be made or written, or holds the results of another run.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            for folder in ("plans", "solutions"):
+                (path / folder).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise FileFormatError(f"--output {path}: cannot be made a directory ({error.strerror})") from None
+        if (path / RESULTS).exists():
+            raise FileFormatError(f"--output {path}: holds the {RESULTS} of another run; name another directory, or move that one away")
+
+    def save(self, runs: Sequence[Run]) -> None:
+        """Write the newest run's plan and solution, and the table of all runs so far.
+
+        Raises:
+            FileFormatError: if the disk refuses; the message names the file.
+        """
+        newest = runs[-1]
+        try:
+            if newest.solution.plan is not None:
+                write_json(self._path / "plans" / f"{newest.name}.json", newest.solution.plan.to_dict())
+            write_json(self._path / "solutions" / f"{newest.name}.json", newest.solution.to_dict())
+            self._write_table(runs)
+        except OSError as error:
+            raise FileFormatError(f"{error.filename or self._path}: cannot be written ({error.strerror})") from None
+
+    def _write_table(self, runs: Sequence[Run]) -> None:
+        """The whole table anew, for the gap to the best depends on all methods; through a second file, so that none is lost."""
+        import pandas as pd
+
+        by_instance: dict[int, list[Run]] = {}
+        for run in runs:
+            by_instance.setdefault(id(run.instance), []).append(run)
+        rows = [row(run, best_latency_s(of_instance)) for of_instance in by_instance.values() for run in of_instance]
+        partial = self._path / f"{RESULTS}.part"
+        pd.DataFrame(rows).astype({"seed": "Int64"}).to_csv(partial, index=False)
+        partial.replace(self._path / RESULTS)

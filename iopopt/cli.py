@@ -1,0 +1,32 @@
+"""The console script ``iopopt``: its first word names the command."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+
+from iopopt.bench.command import main as bench
+from iopopt.errors import UnknownNameError
+from iopopt.version import __version__
+
+COMMANDS: dict[str, tuple[Callable[[Sequence[str], str], int], str]] = {
+    "bench": (bench, "compare methods on models and clusters"),
+}
+"""Every command: its ``main(arguments, program)`` and what it does."""
+
+_USAGE = "usage: iopopt COMMAND ...\n\n" + "\n".join(f"  {name:<8} {summary}" for name, (_, summary) in COMMANDS.items())
+
+
+def main() -> int:
+    """Run the command that the first argument names; returns the exit code."""
+    words = sys.argv[1:]
+    if not words or words[0] in ("-h", "--help"):
+        print(f"{_USAGE}\n\n'iopopt COMMAND --help' says more.")
+        return 0 if words else 2
+    if words[0] == "--version":
+        print(__version__)
+        return 0
+    if words[0] not in COMMANDS:
+        print(f"error: {UnknownNameError('command', words[0], COMMANDS)}", file=sys.stderr)
+        return 2
+    return COMMANDS[words[0]][0](words[1:], f"iopopt {words[0]}")
