@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
-import numbers
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from iopopt.errors import ClusterError, FileFormatError
-from iopopt.records import check_keys, check_schema, shown
+from iopopt.records import check_keys, check_schema, is_integer, is_number, shown
 
 Connections = Literal["peer", "round"]
 
@@ -32,8 +30,10 @@ class Device:
             raise ClusterError(f"device: name is {shown(self.name)}; it must be a text that is not empty")
         for key in ("flops_per_s", "memory_bytes", "bandwidth_bytes_per_s"):
             value = getattr(self, key)
-            if not _is_number(value) or not value > 0:
+            if not is_number(value) or not value > 0:
                 raise ClusterError(f"device {self.name!r}: {key} is {shown(value)}; it must be a positive finite number")
+            if not isinstance(value, (int, float)):  # a Fraction or a numpy number, which JSON does not know
+                object.__setattr__(self, key, float(value))
 
 
 @dataclass(frozen=True)
@@ -68,12 +68,12 @@ class Cluster:
         repeated = sorted({name for name in names if names.count(name) > 1})
         self._require(not repeated, f"device names repeat: {', '.join(repeated)}")
         setup, width = self.connection_setup_s, self.bytes_per_element
-        self._require(_is_number(setup) and setup >= 0, f"connection_setup_s is {shown(setup)}; it must be a finite number of at least 0")
+        self._require(is_number(setup) and setup >= 0, f"connection_setup_s is {shown(setup)}; it must be a finite number of at least 0")
         self._require(self.connections in ("peer", "round"), f"connections is {shown(self.connections)}; allowed are 'peer' and 'round'")
-        self._require(_is_index(width) and width > 0, f"bytes_per_element is {shown(width)}; it must be a positive integer")
+        self._require(is_integer(width) and width > 0, f"bytes_per_element is {shown(width)}; it must be a positive integer")
         for key in ("source", "sink"):
             value = getattr(self, key)
-            known = (key == "source" and value is None) or (_is_index(value) and 0 <= value < len(names))
+            known = (key == "source" and value is None) or (is_integer(value) and 0 <= value < len(names))
             nobody = ", or None (every device has the input)" if key == "source" else ""
             self._require(known, f"{key} is {shown(value)}; it must be the index of a device, 0 to {len(names) - 1}{nobody}")
 
@@ -144,11 +144,3 @@ def _index_of(value: Any, key: str, names: list[str]) -> Any:
             raise ClusterError(f"{key} is {value!r}; there is no such device. Devices: {', '.join(names)}.")
         return names.index(value)
     return value
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _is_index(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)

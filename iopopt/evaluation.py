@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from iopopt.cluster import Cluster, Device, as_cluster
 from iopopt.communication import Phase, edge_phases
-from iopopt.errors import UnsupportedError
+from iopopt.errors import FileFormatError, UnsupportedError
 from iopopt.graph import INPUT, Graph, Operator
 from iopopt.plan import Placement, Plan, placement_from, placement_record, validate_plan
-from iopopt.records import check_keys, check_schema
+from iopopt.records import check_keys, check_schema, shown, typed_fields
 from iopopt.workload import share_flops, share_memory
 
 if TYPE_CHECKING:
@@ -130,24 +130,30 @@ class Evaluation:
         """Read a record of :meth:`to_dict`.
 
         Raises:
-            FileFormatError: if a key is missing or unknown; the message begins with ``where``.
+            FileFormatError: if a key is missing, unknown or of the wrong type; the message begins with ``where``.
         """
         check_schema(record, where, 1)
         names = {item.name for item in fields(cls)}
         check_keys(record, where, names | {"schema_version"})
-        values = {name: _tupled(record[name]) for name in names - {"operators", "violations"}}
+        nested = {"operators", "violations"}
+        for key in nested:
+            if not isinstance(record[key], list):
+                raise FileFormatError(f"{where}: {key!r} is {shown(record[key])}; it must be a list")
+        values = typed_fields({name: record[name] for name in names - nested}, cls, where)
         operators = tuple(_cost_from(item, f"{where}: operators[{number}]") for number, item in enumerate(record["operators"]))
-        return cls(**values, operators=operators, violations=tuple(Violation(**item) for item in record["violations"]))
+        violations = tuple(_violation_from(item, f"{where}: violations[{number}]") for number, item in enumerate(record["violations"]))
+        return cls(**values, operators=operators, violations=violations)
 
 
 def _cost_from(record: Any, where: str) -> OperatorCost:
     check_keys(record, where, {item.name for item in fields(OperatorCost)})
-    values = {key: _tupled(value) for key, value in record.items() if key != "placement"}
+    values = typed_fields({key: value for key, value in record.items() if key != "placement"}, OperatorCost, where)
     return OperatorCost(**values, placement=placement_from(record["placement"], f"{where}.placement"))
 
 
-def _tupled(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+def _violation_from(record: Any, where: str) -> Violation:
+    check_keys(record, where, {item.name for item in fields(Violation)})
+    return Violation(**typed_fields(record, Violation, where))
 
 
 def evaluate(graph: Graph, devices: Cluster | Sequence[Device], plan: Plan) -> Evaluation:

@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from iopopt.errors import FileFormatError, GraphError
-from iopopt.records import check_keys, check_schema, shown
+from iopopt.records import check_keys, check_schema, is_integer, shown, typed, typed_fields
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,7 +54,7 @@ class Window:
     def __post_init__(self) -> None:
         for name, least in (("kernel", 1), ("stride", 1), ("before", 0), ("after", 0), ("dilation", 1)):
             value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            if not is_integer(value) or value < least:
                 raise GraphError(f"window: {name} is {shown(value)}; it must be an integer of at least {least}")
 
     @property
@@ -121,9 +121,10 @@ class Operator:
     epilogue: tuple[EpilogueStep, ...] = ()
 
     def __post_init__(self) -> None:
-        self._require(bool(self.name) and self.name != INPUT, f"the name {self.name!r} is empty or reserved")
+        named = isinstance(self.name, str) and self.name not in ("", INPUT)
+        self._require(named, f"the name {shown(self.name)} is no text, empty or reserved")
         self._require(self.kind in _KINDS, f"kind is {self.kind!r}; allowed are {', '.join(_KINDS)}")
-        positive = all(isinstance(size, int) and size > 0 for size in (*self.in_shape, self.out_channels, self.groups))
+        positive = all(is_integer(size) and size > 0 for size in (*self.in_shape, self.out_channels, self.groups))
         self._require(positive, f"input {self.in_shape}, {self.out_channels} output channels and {self.groups} groups must be positive integers")
         divides = self.in_shape.channels % self.groups == 0 and self.out_channels % self.groups == 0
         self._require(
@@ -336,11 +337,11 @@ class Graph:
         if not isinstance(record["operators"], list):
             raise FileFormatError(f"{where}: 'operators' is {shown(record['operators'])}; it must be a list")
         operators = [_operator_from(item, f"{where}: operators[{number}]") for number, item in enumerate(record["operators"])]
-        try:
-            edges = tuple(Edge(str(producer), str(consumer)) for producer, consumer in record.get("edges", ()))
-        except (TypeError, ValueError):
-            raise FileFormatError(f"{where}: 'edges' must be a list of pairs [producer, consumer]") from None
-        return cls(str(record["name"]), _shape_from(record["input_shape"], where), tuple(operators), edges)
+        edges = typed(record.get("edges", []), tuple[tuple[str, ...], ...], f"{where}: 'edges'")
+        if any(len(edge) != 2 for edge in edges):
+            raise FileFormatError(f"{where}: 'edges' must be a list of pairs [producer, consumer]")
+        name = typed(record["name"], str, f"{where}: 'name'")
+        return cls(name, _shape_from(record["input_shape"], f"{where}: 'input_shape'"), tuple(operators), tuple(Edge(*edge) for edge in edges))
 
 
 def _operator_record(operator: Operator) -> dict[str, Any]:
@@ -354,30 +355,35 @@ def _operator_record(operator: Operator) -> dict[str, Any]:
 def _operator_from(record: Any, where: str) -> Operator:
     required, optional = _field_names(Operator)
     check_keys(record, where, required, optional)
-    values = dict(record)
-    values["in_shape"] = _shape_from(record["in_shape"], where)
-    for axis in ("rows", "columns"):
-        if axis in values:
-            values[axis] = _window_from(values[axis], f"{where}.{axis}")
-    values["epilogue"] = tuple(_step_from(step, f"{where}.epilogue") for step in record.get("epilogue", ()))
+    nested = {"in_shape", "rows", "columns", "epilogue"}
+    values = typed_fields({key: value for key, value in record.items() if key not in nested}, Operator, where)
+    values["in_shape"] = _shape_from(record["in_shape"], f"{where}: 'in_shape'")
+    for axis in {"rows", "columns"} & record.keys():
+        values[axis] = _window_from(record[axis], f"{where}.{axis}")
+    epilogue = record.get("epilogue", [])
+    if not isinstance(epilogue, list):
+        raise FileFormatError(f"{where}: 'epilogue' is {shown(epilogue)}; it must be a list")
+    values["epilogue"] = tuple(_step_from(step, f"{where}.epilogue[{number}]") for number, step in enumerate(epilogue))
     return Operator(**values)
 
 
 def _step_from(record: Any, where: str) -> EpilogueStep:
     steps: dict[str, type[EpilogueStep]] = {step.__name__.lower(): step for step in (Activation, Normalisation, Pool)}
-    if not isinstance(record, Mapping) or record.get("step") not in steps:
+    if not isinstance(record, Mapping) or not isinstance(record.get("step"), str) or record["step"] not in steps:
         raise FileFormatError(f"{where}: {shown(record)} is no epilogue step; it needs 'step', one of {', '.join(sorted(steps))}")
     step = steps[record["step"]]
-    values = {key: value for key, value in record.items() if key != "step"}
-    check_keys(values, where, *_field_names(step))
-    for axis in {"rows", "columns"} & values.keys():
-        values[axis] = _window_from(values[axis], f"{where}.{axis}")
+    fields = {key: value for key, value in record.items() if key != "step"}
+    check_keys(fields, where, *_field_names(step))
+    axes = {"rows", "columns"} & fields.keys()
+    values = typed_fields({key: value for key, value in fields.items() if key not in axes}, step, where)
+    for axis in axes:
+        values[axis] = _window_from(fields[axis], f"{where}.{axis}")
     return step(**values)
 
 
 def _window_from(record: Any, where: str) -> Window:
     check_keys(record, where, *_field_names(Window))
-    return Window(**record)
+    return Window(**typed_fields(record, Window, where))
 
 
 def _field_names(cls: type[Any]) -> tuple[set[str], set[str]]:
@@ -388,11 +394,10 @@ def _field_names(cls: type[Any]) -> tuple[set[str], set[str]]:
 
 
 def _shape_from(value: Any, where: str) -> Shape:
-    try:
-        channels, height, width = value
-    except (TypeError, ValueError):
-        raise FileFormatError(f"{where}: {shown(value)} is no shape; it must be [channels, height, width]") from None
-    return Shape(channels, height, width)
+    sizes = typed(value, tuple[int, ...], where)
+    if len(sizes) != 3:
+        raise FileFormatError(f"{where} is {shown(value)}; it must be [channels, height, width]")
+    return Shape(*sizes)
 
 
 class GraphBuilder:

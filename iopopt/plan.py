@@ -71,7 +71,7 @@ class Placement:
     @staticmethod
     def whole(device: int) -> Placement:
         """The operator runs unsplit on ``device``."""
-        return Placement(None, (Shard(device, 0, 1),))
+        return Placement(None, (Shard(int(device), 0, 1),))
 
     @staticmethod
     def split(dim: Dim, devices: Sequence[int], shares: Sequence[int], reduce: Reduce = "direct") -> Placement:
@@ -81,6 +81,8 @@ class Placement:
         """
         if len(devices) != len(shares):
             raise PlanError(f"placement: {len(shares)} shares for {len(devices)} devices")
+        if not all(float(share).is_integer() for share in shares):
+            raise PlanError(f"placement: shares {shown(list(shares))} are not all integers")
         if len(devices) == 1:
             return Placement.whole(devices[0])
         stops = list(itertools.accumulate(int(share) for share in shares))

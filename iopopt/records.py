@@ -4,17 +4,33 @@ from __future__ import annotations
 
 import difflib
 import json
+import numbers
+import sys
+import types
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from iopopt.errors import FileFormatError
 
 
 def shown(value: Any, limit: int = 60) -> str:
     """``value`` as a message shows it: its repr, cut when long."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of more digits than Python writes out
+        return "a number of thousands of digits"
     return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def is_number(value: Any) -> bool:
+    """Whether ``value`` is a finite real number; truth values are none."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+
+
+def is_integer(value: Any) -> bool:
+    """Whether ``value`` is an integer; truth values are none."""
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def check_keys(record: Any, where: str, required: set[str], optional: set[str] = frozenset()) -> None:  # type: ignore[assignment]
@@ -48,20 +64,84 @@ def check_schema(record: Any, where: str, version: int) -> None:
         raise FileFormatError(f"{where}: 'schema_version' is {shown(found)}; this release reads version {version}")
 
 
-def read_json(path: str | Path) -> Any:
-    """The content of a JSON file.
+_CHECKS = {float: ("a finite number", is_number), int: ("an integer", is_integer), types.NoneType: ("null", lambda value: value is None)}
+
+
+def typed(value: Any, hint: Any, where: str) -> Any:
+    """A value of a JSON record as the type hint of its field has it; lists become tuples.
+
+    Hints are float, int, bool, str, None, Literals of texts, unions of these, and tuples of one type.
 
     Raises:
-        FileFormatError: if the file cannot be read or is no JSON; the message names the file and the line.
+        FileFormatError: if it is anything else; the message begins with ``where`` and says what is allowed.
+    """
+    if get_origin(hint) is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise FileFormatError(f"{where} is {shown(value)}; it must be a list")
+        return tuple(typed(item, get_args(hint)[0], f"{where}[{number}]") for number, item in enumerate(value))
+    options = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    for option in options:
+        if isinstance(value, str) and value in get_args(option) if get_origin(option) is Literal else _fits(value, option):
+            return value
+    raise FileFormatError(f"{where} is {shown(value)}; it must be {' or '.join(_described(option) for option in options)}")
+
+
+def typed_fields(record: Mapping[str, Any], cls: type[Any], where: str) -> dict[str, Any]:
+    """Those fields of ``cls`` that ``record`` holds, each :func:`typed`."""
+    hints = get_type_hints(cls)
+    return {key: typed(value, hints[key], f"{where}: {key!r}") for key, value in record.items()}
+
+
+def _fits(value: Any, option: Any) -> bool:
+    return _CHECKS[option][1](value) if option in _CHECKS else isinstance(value, option)
+
+
+def _described(option: Any) -> str:
+    if get_origin(option) is Literal:
+        return "one of " + ", ".join(get_args(option))
+    return _CHECKS[option][0] if option in _CHECKS else {bool: "true or false", str: "a text"}[option]
+
+
+def read_text(path: str | Path) -> str:
+    """The text of a file.
+
+    Raises:
+        FileFormatError: if the file cannot be read or is no UTF-8 text; the message names the file.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise FileFormatError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:
         raise FileFormatError(f"{path}: is no UTF-8 text") from None
+    except ValueError as error:  # a path that no file can have
+        raise FileFormatError(f"{str(path)!r}: cannot be read ({error})") from None
+
+
+def read_json(path: str | Path) -> Any:
+    """The content of a JSON file.
+
+    Raises:
+        FileFormatError: if the file cannot be read, is no JSON or gives a key twice; the message names the file and the line.
+    """
+
+    def mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        record: dict[str, Any] = {}
+        for key, value in pairs:
+            if key in record:
+                raise FileFormatError(f"{path}: key {key!r} is given twice")
+            record[key] = value
+        return record
+
+    text = read_text(path)
+    try:
+        return json.loads(text, object_pairs_hook=mapping)
     except json.JSONDecodeError as error:
         raise FileFormatError(f"{path}: line {error.lineno}, column {error.colno}: {error.msg}") from None
+    except FileFormatError:
+        raise
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, or nesting as deep
+        raise FileFormatError(f"{path}: is no JSON that can be read ({error})") from None
 
 
 def write_json(path: str | Path, record: Mapping[str, Any]) -> None:

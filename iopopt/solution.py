@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, NamedTuple
 
 from iopopt.cluster import Cluster
+from iopopt.errors import FileFormatError
 from iopopt.evaluation import Evaluation, evaluate
 from iopopt.graph import Graph
 from iopopt.plan import Plan
-from iopopt.records import check_keys, check_schema
+from iopopt.records import check_keys, check_schema, shown, typed, typed_fields
 
 Status = Literal["optimal", "feasible", "infeasible", "violates_memory", "unknown", "error"]
 """``optimal`` and ``infeasible`` are proven, for the Solution's space; ``violates_memory`` is a plan priced beyond a memory limit."""
@@ -62,6 +62,10 @@ class Solution:
     def __post_init__(self) -> None:
         if (self.plan is None) != math.isinf(self.latency_s) or (self.plan is None) != (self.evaluation is None):
             raise ValueError("a Solution has a plan, a finite latency and an evaluation, or none of them")
+        if (self.plan is not None) != (self.status in ("optimal", "feasible", "violates_memory")):
+            raise ValueError(f"a Solution of status {self.status!r} {'needs a' if self.plan is None else 'has no'} plan")
+        if self.evaluation is not None and self.latency_s != self.evaluation.latency_s:
+            raise ValueError(f"a Solution's latency is {self.latency_s} s, but its evaluation says {self.evaluation.latency_s} s")
         if self.build_s < 0 or self.solve_s < 0:
             raise ValueError(f"a Solution's times are {self.build_s} and {self.solve_s} s; they cannot be negative")
 
@@ -92,21 +96,30 @@ class Solution:
         """Read a record of :meth:`to_dict`.
 
         Raises:
-            FileFormatError: if a key is missing or unknown; the message begins with ``where``.
+            FileFormatError: if a key is missing, unknown or of the wrong type, or the parts contradict each other; the message begins with ``where``.
         """
         check_schema(record, where, 1)
         names = {item.name for item in fields(cls)}
         check_keys(record, where, names | {"schema_version"})
-        values: Mapping[str, Any] = {name: record[name] for name in names}
-        return cls(
-            **{
+        nested = {"plan", "evaluation", "trajectory", "latency_s"}
+        values = typed_fields({name: record[name] for name in names - nested}, cls, where)
+        latency_s = typed(record["latency_s"], float | None, f"{where}: 'latency_s'")
+        points = typed(record["trajectory"], tuple[tuple[float | None, ...], ...], f"{where}: 'trajectory'")
+        if any(len(point) != 3 or point[0] is None for point in points):
+            raise FileFormatError(f"{where}: 'trajectory' is {shown(record['trajectory'])}; its points are [elapsed_s, latency_s, bound_s]")
+        plan, evaluation = record["plan"], record["evaluation"]
+        try:
+            return cls(
                 **values,
-                "plan": None if values["plan"] is None else Plan.from_dict(values["plan"], f"{where}: plan"),
-                "evaluation": None if values["evaluation"] is None else Evaluation.from_dict(values["evaluation"], f"{where}: evaluation"),
-                "latency_s": math.inf if values["latency_s"] is None else values["latency_s"],
-                "trajectory": tuple(Point(*point) for point in values["trajectory"]),
-            }
-        )
+                plan=None if plan is None else Plan.from_dict(plan, f"{where}: plan"),
+                evaluation=None if evaluation is None else Evaluation.from_dict(evaluation, f"{where}: evaluation"),
+                latency_s=math.inf if latency_s is None else latency_s,
+                trajectory=tuple(Point(*point) for point in points),
+            )
+        except FileFormatError:
+            raise
+        except ValueError as error:
+            raise FileFormatError(f"{where}: {error}") from None
 
 
 def heuristic_solution(

@@ -9,14 +9,19 @@ from typing import Any
 import yaml
 
 from iopopt.errors import FileFormatError
+from iopopt.records import read_text
 
 
 class _Loader(yaml.SafeLoader):
     """Safe YAML that reads ``1e9`` as a number (YAML 1.1 takes it for text) and refuses duplicate keys."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        if not isinstance(node, yaml.MappingNode):
+            raise yaml.constructor.ConstructorError(None, None, "a mapping is expected", node.start_mark)
         seen: set[Any] = set()
         for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
             key = self.construct_object(key_node, deep=True)
             if isinstance(key, (str, int)) and key in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
@@ -41,6 +46,8 @@ def parse_yaml(text: str, where: str) -> Any:
         raise FileFormatError(f"{where}: {place}{error.problem or 'is no YAML'}") from None
     except yaml.YAMLError as error:
         raise FileFormatError(f"{where}: is no YAML ({error})") from None
+    except (ValueError, LookupError, AttributeError, RecursionError) as error:  # PyYAML lets these out, on the date 2001-99-99 for one
+        raise FileFormatError(f"{where}: holds a value that cannot be read ({error})") from None
 
 
 def read_yaml(path: str | Path) -> Any:
@@ -49,10 +56,4 @@ def read_yaml(path: str | Path) -> Any:
     Raises:
         FileFormatError: if the file cannot be read or is no YAML; the message names the file and the line.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except OSError as error:
-        raise FileFormatError(f"{path}: cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError:
-        raise FileFormatError(f"{path}: is no UTF-8 text") from None
-    return parse_yaml(text, str(path))
+    return parse_yaml(read_text(path), str(path))

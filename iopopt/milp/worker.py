@@ -50,7 +50,7 @@ def read_incumbents(directory: Path, size: int) -> list[tuple[float, np.ndarray[
     incumbents = []
     for block in path.read_text(encoding="utf-8").split("Objective ")[1:] if path.exists() else []:
         objective, _, *values = block.split("\n", size + 2)
-        if len(values) == size + 1 or (len(values) == size and block.endswith("\n")):
+        if len(values) == size + 1:  # the last of them is what stands behind the last line end
             incumbents.append((float(objective), np.array([float(value) for value in values[:size]])))
     return incumbents
 
@@ -70,8 +70,11 @@ def main(backend: str, directory: Path) -> None:
 
 
 def _end_with_parent() -> None:
-    """Leave when the parent does: its end closes our standard input."""
-    sys.stdin.buffer.read()
+    """Leave when the parent does: its end closes our standard input.
+
+    The descriptor is read bare, for a thread that waits inside ``sys.stdin`` would hold up the interpreter's own end.
+    """
+    os.read(0, 1)
     os._exit(1)
 
 

@@ -12,6 +12,8 @@ import pulp
 from iopopt.milp.backends import Emit, Options, Outcome, OutcomeStatus
 from iopopt.milp.program import Program
 
+# "Infeasible or unbounded" is infeasible here: costs and variables are at least 0.
+_INFEASIBLE = re.compile(r"^(Result - .*infeasible.*|Problem (is|proven) infeasible.*|Pre-processing says infeasible or unbounded.*)$", re.M | re.I)
 _PRINTED_DIGITS = 1e-7
 """CBC prints bounds with eight digits; the last is not trusted."""
 
@@ -46,8 +48,8 @@ def _outcome(log: str, problem: pulp.LpProblem, variables: list[pulp.LpVariable]
     version = f"PuLP {pulp.__version__}"
     result = re.search(r"^Result - (.*)$", log, re.MULTILINE)
     message = result.group(1).strip() if result else "CBC gave no result line"
-    if "infeasible" in message.lower() or re.search(r"^Problem (is|proven) infeasible", log, re.MULTILINE):
-        return Outcome("infeasible", None, None, None, message, version)
+    if found := _INFEASIBLE.search(log):
+        return Outcome("infeasible", None, None, None, found.group(0), version)
     solved = problem.sol_status in (pulp.LpSolutionOptimal, pulp.LpSolutionIntegerFeasible)
     x = np.array([math.nan if (value := variable.value()) is None else value for variable in variables]) if solved else None
     objective = None if x is None else float(program.objective @ x)

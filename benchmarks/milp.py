@@ -1,0 +1,56 @@
+"""How long the exact method builds and solves, by model, cluster and back end. ``python -m benchmarks.milp``"""
+
+from __future__ import annotations
+
+import argparse
+
+import pandas as pd
+from rich.console import Console
+
+import iopopt
+from iopopt.milp.formulation import Formulation
+
+_MODELS = ("lenet5", "alexnet", "vgg11", "vgg13", "vgg16", "vgg19")
+
+
+def clusters_of(model: str, devices: int, memory: str) -> list[str]:
+    """The tiers that targets are stated for."""
+    tiers = ("mcu", "slow-link") if model == "lenet5" else ("edge", "slow-link")
+    return [f"{tier}-x{devices}{memory}" for tier in tiers]
+
+
+def main() -> None:
+    """Solve every combination and print a row for each."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", nargs="+", default=list(_MODELS))
+    parser.add_argument("--devices", nargs="+", type=int, default=[3, 4])
+    parser.add_argument("--memory", default="", help="suffix of the instances' names, such as -tight-0.4")
+    parser.add_argument("--backend", nargs="+", default=["highs"])
+    parser.add_argument("--time-limit", type=float, default=60.0)
+    options = parser.parse_args()
+    console, rows = Console(stderr=True), []
+    for model in options.model:
+        graph = iopopt.load_model(model)
+        for name in [cluster for devices in options.devices for cluster in clusters_of(model, devices, options.memory)]:
+            cluster = iopopt.load_cluster(name, graph)
+            size = Formulation(graph, cluster, range(len(cluster)), 1.0).program.size
+            for backend in options.backend:
+                with console.status(f"{model} {name} {backend}"):
+                    found = iopopt.solve_milp(graph, cluster, backend=backend, time_limit_s=options.time_limit)
+                rows.append(
+                    {
+                        "model": model,
+                        "cluster": name,
+                        "backend": backend,
+                        "programme": size,
+                        "build_s": round(found.build_s, 2),
+                        "solve_s": round(found.solve_s, 2),
+                        "gap": found.gap,
+                        "status": found.status,
+                    }
+                )
+    print(pd.DataFrame(rows).to_string(index=False))
+
+
+if __name__ == "__main__":
+    main()

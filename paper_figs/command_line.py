@@ -1,0 +1,71 @@
+"""What the scripts' command lines share."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import math
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from iopopt import IopoptError
+from paper_figs.comparison import Progress
+from paper_figs.report import Report, show, write
+
+RESULTS = Path(__file__).parent / "results"
+EXTRAS = ("matplotlib", "tabulate")
+
+Build = Callable[[float, Progress], Report]
+
+
+def run(stem: str, description: str, build: Build, steps: int, argv: Sequence[str] | None) -> int:
+    """Parse the command line, build the report, write and show it; returns the exit code.
+
+    Progress and errors go to the standard error stream, the tables to the standard output.
+    """
+    options = _parser(stem, description).parse_args(argv)
+    missing = [name for name in EXTRAS if importlib.util.find_spec(name) is None]
+    if missing:
+        print(f"{stem} needs {' and '.join(missing)}: pip install 'iopopt[figures]'", file=sys.stderr)
+        return 2
+    try:
+        report = build(options.time_limit, StepPrinter(steps))
+        paths = write(report, options.output)
+    except (IopoptError, OSError) as error:
+        print(f"{stem}: {error}", file=sys.stderr)
+        return 1
+    show(report)
+    for path in paths:
+        print(f"wrote {path}", file=sys.stderr)
+    return 0
+
+
+def _parser(stem: str, description: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=f"python -m paper_figs.{stem}", description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--output", type=Path, default=RESULTS, metavar="DIR", help="where the files go (default: paper_figs/results)")
+    parser.add_argument(
+        "--time-limit", type=_seconds, default=60.0, metavar="SECONDS", help="limit of the MILP for each instance (default: %(default)g)"
+    )
+    return parser
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not (value > 0 and math.isfinite(value)):
+        raise argparse.ArgumentTypeError(f"{text} is no positive number of seconds")
+    return value
+
+
+class StepPrinter:
+    """Prints one numbered line for each step."""
+
+    def __init__(self, steps: int) -> None:
+        self._steps = steps
+        self._done = 0
+
+    def __call__(self, line: str) -> None:
+        self._done += 1
+        print(f"[{self._done}/{self._steps}] {line}", file=sys.stderr, flush=True)

@@ -1,0 +1,77 @@
+"""The numbers that the IOP paper publishes, from ``data/papers.json``. They are shown beside ours, never among them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any, NamedTuple
+
+from iopopt.records import check_keys, check_schema
+
+
+class Reductions(NamedTuple):
+    """By how many percent IOP lies below a baseline."""
+
+    latency_vs_oc: float
+    latency_vs_coedge: float
+    peak_memory_vs_coedge: float
+
+
+class Range(NamedTuple):
+    """Percent, over a sweep."""
+
+    least: float
+    most: float
+
+
+@dataclass(frozen=True)
+class IopPaper:
+    """The IOP paper's results.
+
+    Attributes:
+        source: title, authors, venue and arXiv number in one line.
+        reductions: by model of the zoo.
+        sweep: latency reduction as the connection set-up time goes from 1 to 8 ms, by model; its baseline is not named.
+        not_known: what of the setting is not published.
+    """
+
+    source: str
+    reductions: dict[str, Reductions]
+    sweep: dict[str, Range]
+    not_known: tuple[str, ...]
+
+
+@cache
+def iop_paper() -> IopPaper:
+    """What ``data/papers.json`` says of the IOP paper.
+
+    Raises:
+        FileFormatError: if a key is missing or unknown.
+    """
+    name = "papers.json"
+    content = json.loads(resources.files("iopopt.data").joinpath(name).read_text(encoding="utf-8"))
+    check_schema(content, name, 1)
+    record = content["papers"]["iop"]
+    sweep = record["connection_setup_sweep"]["latency_reduction_percent"]
+    return IopPaper(
+        source=f"{', '.join(record['authors'])}: {record['title']}. {record['venue']}, arXiv {record['arxiv']}",
+        reductions={model: _row(Reductions, row, f"{name}: {model}") for model, row in record["reductions_percent"].items()},
+        sweep={model: _row(Range, row, f"{name}: sweep of {model}") for model, row in sweep.items()},
+        not_known=tuple(record["not_known"]),
+    )
+
+
+def _row(kind: Any, record: Any, where: str) -> Any:
+    check_keys(record, where, set(kind._fields))
+    return kind(**{key: float(value) for key, value in record.items()})
+
+
+def caveat() -> str:
+    """What has to stand below everything that shows published numbers."""
+    paper = iop_paper()
+    return (
+        f"Columns and bands named 'paper' repeat what is published in {paper.source}. They hold for the paper's own setting and are not reproduced "
+        f"here. Not known of that setting: {'; '.join(paper.not_known)}. To look for a setting that explains them is a separate piece of work."
+    )

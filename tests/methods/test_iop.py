@@ -1,0 +1,86 @@
+"""The IOP greedy and the dynamic programme over the same segments."""
+
+import itertools
+import random
+
+import pytest
+from random_instances import random_cluster, random_graph
+
+from iopopt import evaluate, load_cluster, load_model, solve_coedge, solve_greedy, solve_iop_segments
+from iopopt.methods.coedge import coedge_placements
+from iopopt.methods.greedy import iop_pair
+from iopopt.plan import Plan
+
+
+def every_segmentation(count):
+    """All ways to cut ``count`` operators into singles and pairs, as lists of segment lengths."""
+    for lengths in itertools.product((1, 2), repeat=count):
+        for used in range(count + 1):
+            if sum(lengths[:used]) == count:
+                yield lengths[:used]
+                break
+
+
+def plan_of(graph, cluster, segments, reduce):
+    """CoEdge on the singles, OC then IC on the pairs."""
+    team = tuple(range(len(cluster)))
+    placements, position = coedge_placements(graph, cluster, team, "fastest"), 0
+    for length in segments:
+        if length == 2:
+            placements[position : position + 2] = iop_pair(graph.operators[position], cluster, team, reduce)
+        position += length
+    return Plan.of(graph, placements)
+
+
+@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("reduce", ["direct", "two_phase"])
+def test_segments_are_optimal(seed, reduce):
+    """The dynamic programme finds the least latency of all segmentations, enumerated one by one."""
+    rng = random.Random(seed)
+    graph, cluster = random_graph(rng, operators=rng.randint(2, 6)), random_cluster(rng)
+    prices = [evaluate(graph, cluster, plan_of(graph, cluster, cut, reduce)).latency_s for cut in set(every_segmentation(len(graph)))]
+    assert solve_iop_segments(graph, cluster, reduce=reduce).latency_s == pytest.approx(min(prices), rel=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_greedy_lies_between_segments_and_coedge(seed):
+    """Greedy is never worse than CoEdge and never better than the best segmentation."""
+    rng = random.Random(seed)
+    graph, cluster = random_graph(rng, operators=rng.randint(2, 6)), random_cluster(rng)
+    greedy = solve_greedy(graph, cluster).latency_s
+    assert solve_iop_segments(graph, cluster).latency_s <= greedy * (1 + 1e-12)
+    assert greedy <= solve_coedge(graph, cluster).latency_s
+
+
+def test_greedy_follows_algorithm_1():
+    """On AlexNet each decision is the comparison of two whole plans, repeated here by hand from the first operator on."""
+    graph = load_model("alexnet")
+    cluster = load_cluster("edge-x3", graph)
+    segments, position = [], 0
+    while position < len(graph):
+        rest = len(graph) - position
+        alone = evaluate(graph, cluster, plan_of(graph, cluster, [*segments, *[1] * rest], "direct")).latency_s
+        paired = float("inf")
+        if rest >= 2:
+            paired = evaluate(graph, cluster, plan_of(graph, cluster, [*segments, 2, *[1] * (rest - 2)], "direct")).latency_s
+        segments.append(2 if paired < alone else 1)
+        position += segments[-1]
+    assert 2 in segments
+    assert solve_greedy(graph, cluster).plan == plan_of(graph, cluster, segments, "direct")
+
+
+def test_greedy_is_not_optimal():
+    """On AlexNet a pair that greedy takes blocks better ones: the dynamic programme is faster."""
+    graph = load_model("alexnet")
+    cluster = load_cluster("edge-x3", graph)
+    assert solve_iop_segments(graph, cluster).latency_s < 0.99 * solve_greedy(graph, cluster).latency_s
+
+
+def test_pairs_are_interleaved():
+    """Between the two operators of a pair nothing is sent."""
+    graph = load_model("lenet5")
+    solution = solve_greedy(graph, load_cluster("mcu-x3", graph))
+    for before, cost in itertools.pairwise(solution.evaluation.operators):
+        if (before.placement.dim, cost.placement.dim) == ("OC", "IC"):
+            assert cost.cases == ("interleaved",)
+            assert cost.communication_s == 0

@@ -1,0 +1,124 @@
+"""What holds for every method of the registry."""
+
+import json
+
+import pytest
+
+from iopopt import METHODS, Cluster, Device, Solution, UnknownNameError, UnsupportedError, evaluate, load_cluster, load_model, solve
+from iopopt.graph import GraphBuilder
+
+EXACT = [name for name, method in METHODS.items() if method.proves_bounds]
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    """Three operators that every method, also the exhaustive one, can take."""
+    return GraphBuilder("tiny", (2, 6, 5)).conv(3, 3, padding=1).relu().max_pool(2).conv(2, 2).relu().fc(3).build()
+
+
+@pytest.fixture(scope="module")
+def pair():
+    """Two unequal devices on slow links."""
+    return Cluster((Device("slow", 1e5, 1e6, 1e5), Device("fast", 3e5, 1e6, 2e5)), connection_setup_s=1e-4)
+
+
+@pytest.fixture(scope="module")
+def solutions(tiny, pair):
+    """Every method's answer to the tiny instance."""
+    return {name: solve(tiny, pair, name) for name in METHODS}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_latency_is_the_evaluators(name, solutions, tiny, pair):
+    """The latency of a Solution is what the evaluator says of its plan."""
+    solution = solutions[name]
+    assert solution.status in ("optimal", "feasible")
+    assert solution.latency_s == evaluate(tiny, pair, solution.plan).latency_s
+    assert solution.method == name
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_solutions_go_to_json_and_back(name, solutions):
+    """A Solution read from its JSON is the same Solution."""
+    solution = solutions[name]
+    assert Solution.from_dict(json.loads(json.dumps(solution.to_dict()))) == solution
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_only_exact_methods_prove(name, solutions):
+    """A bound is there for the methods that declare it, and for no other."""
+    assert (solutions[name].bound_s is not None) == METHODS[name].proves_bounds
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_nothing_is_better_than_a_proven_bound(name, solutions):
+    """No method's plan is faster than what an exact method calls the least latency."""
+    for exact in EXACT:
+        assert solutions[name].latency_s >= solutions[exact].bound_s * (1 - 1e-12)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_explanations_name_every_operator(name, solutions, tiny):
+    """The explanation has a line for each operator, and the status."""
+    text = solutions[name].explain()
+    assert all(operator.name in text for operator in tiny.operators)
+    assert solutions[name].status in text
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_common_options_are_taken_or_refused(name, tiny, pair):
+    """An option that the registry declares is accepted; one that it does not declare is refused by name."""
+    values = {"team": (0, 1), "seed": 1, "time_limit_s": 20.0, "gap": 1e-3, "backend": "highs"}
+    for option, value in values.items():
+        if option in METHODS[name].takes:
+            assert solve(tiny, pair, name, **{option: value}).plan is not None
+        else:
+            with pytest.raises(UnsupportedError, match=option):
+                solve(tiny, pair, name, **{option: value})
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_plain_devices_take_the_defaults(name, tiny, pair):
+    """A list of devices stands for a cluster with the default settings."""
+    plain = solve(tiny, list(pair.devices), name)
+    assert plain.latency_s == solve(tiny, Cluster(pair.devices), name).latency_s
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_one_device_runs_everything(name, tiny):
+    """On a single device every method gives the one plan there is."""
+    solution = solve(tiny, [Device("only", 1e5, 1e6, 1e5)], name)
+    assert solution.plan.split_operators == ()
+    assert solution.latency_s == pytest.approx(2 * tiny.macs / 1e5, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_memory_is_never_broken_silently(name, tiny, pair):
+    """With too little memory for anything, no method calls its plan feasible or optimal."""
+    starved = Cluster(tuple(Device(device.name, device.flops_per_s, 40, device.bandwidth_bytes_per_s) for device in pair.devices))
+    solution = solve(tiny, starved, name)
+    assert solution.status == ("infeasible" if METHODS[name].proves_bounds else "violates_memory")
+    assert solution.gap is None
+    assert "bytes" in solution.reason
+
+
+def test_unknown_methods_suggest_the_nearest(tiny, pair):
+    """A misspelt method is answered with the nearest name."""
+    with pytest.raises(UnknownNameError, match="Did you mean 'greedy'"):
+        solve(tiny, pair, "gredy")
+
+
+@pytest.mark.parametrize(("model", "cluster_name"), [("lenet5", "mcu-x3"), ("alexnet", "edge-x3"), ("vgg11", "edge-x3")])
+def test_real_models_order_as_proven(model, cluster_name):
+    """MILP <= (1 + gap) x every other plan that fits, and greedy <= CoEdge, on reference instances."""
+    graph = load_model(model)
+    cluster = load_cluster(cluster_name, graph)
+    names = [name for name in METHODS if name not in ("exhaustive", "pso")]
+    found = {name: solve(graph, cluster, name) for name in names}
+    assert found["milp"].status == "optimal"
+    for solution in found.values():
+        if solution.status in ("optimal", "feasible"):
+            assert found["milp"].latency_s <= (1 + 1e-4) * solution.latency_s
+            assert solution.latency_s >= found["milp"].bound_s
+    assert found["greedy"].latency_s <= found["coedge"].latency_s
+    assert found["iop_segments"].latency_s <= found["greedy"].latency_s

@@ -1,0 +1,87 @@
+"""The programme prices every plan of its space as the evaluator does."""
+
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from random_instances import random_cluster, random_graph, random_plan
+from scipy.optimize import Bounds, LinearConstraint, milp
+from scipy.sparse import csr_matrix
+
+from iopopt import Cluster, Graph, Plan, evaluate
+from iopopt.milp.formulation import Formulation
+from iopopt.milp.program import Program
+
+
+def least_objective(program: Program, fixed: dict[int, float]) -> float:
+    """The least objective with some variables fixed and integrality dropped; infinite where no point is left."""
+    lower, upper = program.lower.copy(), program.upper.copy()
+    for variable, value in fixed.items():
+        lower[variable] = upper[variable] = value
+    matrix = csr_matrix((program.values, (program.rows, program.columns)), shape=(len(program.row_lower), len(lower)))
+    rows = LinearConstraint(matrix, program.row_lower, program.row_upper)
+    result = milp(program.objective, bounds=Bounds(lower, upper), constraints=rows)
+    return float(result.fun) if result.status == 0 else float("inf")
+
+
+def with_memory(cluster: Cluster, limits: list[float]) -> Cluster:
+    """The cluster with these memory limits, each at least a byte."""
+    devices = tuple(replace(device, memory_bytes=max(1.0, limit)) for device, limit in zip(cluster.devices, limits, strict=True))
+    return replace(cluster, devices=devices)
+
+
+def random_instance(seed: int) -> tuple[Graph, Cluster, tuple[int, ...], Plan]:
+    """A graph, a cluster, a team of at least two and a plan of it."""
+    rng = random.Random(seed)
+    graph, cluster = random_graph(rng), random_cluster(rng, devices=rng.choice([2, 3, 4]))
+    team = tuple(sorted(rng.sample(range(len(cluster)), rng.randint(2, len(cluster)))))
+    plan = random_plan(rng, graph, len(cluster), team=team)
+    return graph, cluster, team, plan
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_a_fixed_plan_costs_what_the_evaluator_says(seed):
+    """With a random plan's integers fixed, and memory just enough for it, the least objective is the plan's latency."""
+    graph, cluster, team, plan = random_instance(seed)
+    evaluation = evaluate(graph, cluster, plan)
+    formulation = Formulation(graph, with_memory(cluster, list(evaluation.memory_bytes)), team, evaluation.latency_s)
+    point = formulation.integer_point(plan, evaluation)
+    assert least_objective(formulation.program, point) == pytest.approx(1, rel=1e-7)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_byte_too_little_excludes_the_plan(seed):
+    """With one byte less than the plan needs on the device that it asks most of, no point is left."""
+    graph, cluster, team, plan = random_instance(seed)
+    evaluation = evaluate(graph, cluster, plan)
+    limits = list(evaluation.memory_bytes)
+    fullest = int(np.argmax(limits))
+    limits[fullest] -= 1
+    formulation = Formulation(graph, with_memory(cluster, limits), team, evaluation.latency_s)
+    assert least_objective(formulation.program, formulation.integer_point(plan, evaluation)) == float("inf")
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_plans_survive_the_way_through_a_point(seed):
+    """The plan read from a point of the programme is the plan that the point was made from."""
+    graph, cluster, team, plan = random_instance(seed)
+    evaluation = evaluate(graph, cluster, plan)
+    formulation = Formulation(graph, cluster, team, evaluation.latency_s)
+    x = np.zeros(len(formulation.program.objective))
+    for variable, value in formulation.integer_point(plan, evaluation).items():
+        x[variable] = value
+    direct = [placement.reduce for placement in plan.values()]
+    read = formulation.plan(x)
+    assert [placement.dim for placement in read.values()] == [placement.dim for placement in plan.values()]
+    assert [placement.shares for placement in read.values()] == [placement.shares for placement in plan.values()]
+    assert [placement.reduce for placement in read.values()] == direct
+
+
+def test_the_cutoff_excludes_slower_plans():
+    """A plan that is slower than the cutoff is no point of the programme, one that is as fast is."""
+    graph, cluster, team, plan = random_instance(3)
+    evaluation = evaluate(graph, cluster, plan)
+    for factor, expected in ((1.001, pytest.approx(1, rel=1e-7)), (0.999, float("inf"))):
+        formulation = Formulation(graph, cluster, team, evaluation.latency_s, cutoff_s=factor * evaluation.latency_s)
+        assert least_objective(formulation.program, formulation.integer_point(plan, evaluation)) == expected
