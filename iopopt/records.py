@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 import numbers
-import sys
 import types
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,7 +25,12 @@ def shown(value: Any, limit: int = 60) -> str:
 
 def is_number(value: Any) -> bool:
     """Whether ``value`` is a finite real number; truth values are none."""
-    return isinstance(value, numbers.Real) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer beyond the floats
+        return False
 
 
 def is_integer(value: Any) -> bool:

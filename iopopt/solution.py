@@ -64,8 +64,11 @@ class Solution:
             raise ValueError("a Solution has a plan, a finite latency and an evaluation, or none of them")
         if (self.plan is not None) != (self.status in ("optimal", "feasible", "violates_memory")):
             raise ValueError(f"a Solution of status {self.status!r} {'needs a' if self.plan is None else 'has no'} plan")
-        if self.evaluation is not None and self.latency_s != self.evaluation.latency_s:
-            raise ValueError(f"a Solution's latency is {self.latency_s} s, but its evaluation says {self.evaluation.latency_s} s")
+        if self.plan is not None and self.evaluation is not None:
+            if self.latency_s != self.evaluation.latency_s:
+                raise ValueError(f"a Solution's latency is {self.latency_s} s, but its evaluation says {self.evaluation.latency_s} s")
+            if dict(self.plan) != {cost.name: cost.placement for cost in self.evaluation.operators}:
+                raise ValueError("a Solution's evaluation is that of another plan")
         if self.build_s < 0 or self.solve_s < 0:
             raise ValueError(f"a Solution's times are {self.build_s} and {self.solve_s} s; they cannot be negative")
 
@@ -85,9 +88,9 @@ class Solution:
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready record; :meth:`from_dict` reads it back. An infinite latency is written as null."""
         record = {item.name: getattr(self, item.name) for item in fields(self)}
-        record["plan"] = self.plan.to_dict() if self.plan else None
-        record["evaluation"] = self.evaluation.to_dict() if self.evaluation else None
-        record["latency_s"] = self.latency_s if self.plan else None
+        record["plan"] = None if self.plan is None else self.plan.to_dict()
+        record["evaluation"] = None if self.evaluation is None else self.evaluation.to_dict()
+        record["latency_s"] = None if self.plan is None else self.latency_s
         record["trajectory"] = [list(point) for point in self.trajectory]
         return {"schema_version": 1, **record}
 

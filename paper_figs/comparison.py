@@ -61,7 +61,7 @@ def reduction_percent(value: float, baseline: float) -> float:
 
 def compare(instance: Instance, time_limit_s: float, progress: Progress, connection_setup_s: float | None = None) -> Comparison:
     """Solve the instance with every method; the limit holds for those that take one."""
-    graph, cluster = load(instance, connection_setup_s)
+    graph, cluster = load(instance) if connection_setup_s is None else load(instance, connection_setup_s)
     solutions = {}
     for method in METHODS_COMPARED:
         options = {"time_limit_s": time_limit_s} if "time_limit_s" in METHODS[method].takes else {}

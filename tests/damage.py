@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
+
+from iopopt import FileFormatError, GraphError
 
 WRONG_VALUES: tuple[Any, ...] = (None, "x", -1, 1.5, True, [], {}, [[]], {"a": 1}, float("nan"), 10**400)
 
@@ -16,6 +18,14 @@ def damaged(record: Any) -> Iterator[tuple[Path, Any, Any]]:
     for path in _paths(record):
         for wrong in WRONG_VALUES:
             yield path, wrong, _replaced(record, path, wrong)
+
+
+def attempt(read: Callable[[Any], Any], record: Any) -> tuple[Any, str | None]:
+    """What ``read`` makes of the record, or the message with which it is refused; any other exception escapes."""
+    try:
+        return read(record), None
+    except (FileFormatError, GraphError) as error:
+        return None, str(error)
 
 
 def without_each_key(record: Any) -> Iterator[tuple[Path, Any]]:

@@ -88,9 +88,7 @@ def _positions(window: Window, size: int) -> int:
 
 
 def _before_pool(operator: Operator) -> Shape:
-    return Shape(
-        operator.out_channels, _positions(operator.rows, operator.in_shape.height), _positions(operator.columns, operator.in_shape.width)
-    )
+    return Shape(operator.out_channels, _positions(operator.rows, operator.in_shape.height), _positions(operator.columns, operator.in_shape.width))
 
 
 def _output(operator: Operator) -> Shape:
@@ -156,7 +154,7 @@ def _edge(cluster: Cluster, p: End, q: End, tensor: Shape, reduce: str | None) -
         each, one_more = divmod(tensor.channels, count)
         slices = {k: each + 1 if rank < one_more else each for rank, k in enumerate(p.devices)}
         parts = {k: pre * slices[k] / tensor.channels for k in p.devices}
-        first = _round(cluster, {k: parts[k] * (count - 1) for k in parts}, {k: pre - parts[k] for k in parts}, {k: count - 1 for k in parts})
+        first = _round(cluster, {k: parts[k] * (count - 1) for k in parts}, {k: pre - parts[k] for k in parts}, dict.fromkeys(parts, count - 1))
         second = _edge(cluster, End(p.operator, "OC", slices), q, tensor, None)
         return first[0] + second[0], first[1] + second[1], first[2] + second[2]
     return _round(cluster, *_transfers(cluster.bytes_per_element, p, q, tensor))

@@ -5,6 +5,7 @@ Every function draws from a ``random.Random`` alone, so a seed names an instance
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from collections.abc import Sequence
@@ -151,4 +152,4 @@ def _following_rows(operator: Operator, size: int, previous: Placement) -> Seque
 
 
 def _differences(cuts: Sequence[int]) -> list[int]:
-    return [stop - start for start, stop in zip(cuts, cuts[1:], strict=False)]
+    return [stop - start for start, stop in itertools.pairwise(cuts)]

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from damage import damaged, without_each_key
+from damage import attempt, damaged, without_each_key
 from random_instances import random_cluster
 
 from iopopt import Cluster, ClusterError, Device, FileFormatError
@@ -109,7 +109,7 @@ def test_ends_by_name() -> None:
     """A record may name source and sink; a name that does not exist is refused with those that do."""
     record = Cluster(TWO).to_dict()
     assert Cluster.from_dict(record | {"source": "b", "sink": "b"}) == Cluster(TWO, source=1, sink=1)
-    with pytest.raises(FileFormatError, match="sink is 'c'; there is no such device. Devices: a, b"):
+    with pytest.raises(FileFormatError, match=r"sink is 'c'; there is no such device. Devices: a, b"):
         Cluster.from_dict(record | {"sink": "c"})
 
 
@@ -118,11 +118,10 @@ def test_damaged_records_are_refused() -> None:
     record = json.loads(json.dumps(Cluster(TWO, source=1).to_dict()))
     refused = 0
     for path, wrong, broken in damaged(record):
-        try:
-            accepted = Cluster.from_dict(broken)
-        except FileFormatError as error:
+        accepted, message = attempt(Cluster.from_dict, broken)
+        if message is not None:
             refused += 1
-            assert str(error).startswith("cluster"), path
+            assert message.startswith("cluster"), path
         else:
             assert accepted.to_dict() == broken, (path, wrong)
     assert refused > 120

@@ -163,7 +163,7 @@ def test_markdown_states_setting_source_and_command(latency: Report, tmp_path: P
     """A page can be read without this repository: it says on what, by whom and how."""
     write(latency, tmp_path)
     page = (tmp_path / "table_latency.md").read_text(encoding="utf-8")
-    for text in ("mcu-x3", "arXiv 2409.07693", "not reproduced", "python -m paper_figs.table_latency", "IOP segments"):
+    for text in ("fast-x3", "arXiv 2409.07693", "not reproduced", "python -m paper_figs.table_latency", "IOP segments"):
         assert text in page
 
 

@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m iopop
     try:
         return _Bench(options, progress).run()
     except IopoptError as error:
-        Console(stderr=True, soft_wrap=True).print(f"error: {error}", markup=False, highlight=False)
+        Console(stderr=True).print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
         return BAD_INPUT
 
 
@@ -112,7 +112,9 @@ class _Bench:
             solution = run.solution
             found = f"{solution.latency_s * 1e3:.4g} ms" if solution.plan else (solution.reason or "no plan")
             seconds = solution.build_s + solution.solve_s
-            self._progress.print(f"{name}: {found}, {solution.status.replace('_', ' ')}, {seconds:.2f} s", markup=False, highlight=False)
+            self._progress.print(
+                f"{name}: {found}, {solution.status.replace('_', ' ')}, {seconds:.2f} s", markup=False, highlight=False, soft_wrap=True
+            )
 
         with self._progress.status(f"{name} ..."):
             yield finish
@@ -127,7 +129,7 @@ class _Bench:
             if runs:
                 console.print(instance_table(runs))
                 for note in self._notes(instance, runs):
-                    console.print(note, markup=False, highlight=False)
+                    console.print(note, markup=False, highlight=False, soft_wrap=True)
                 console.print()
 
     def _notes(self, instance: Instance, runs: list[Run]) -> Iterator[str]:
@@ -156,7 +158,7 @@ def _shown_warnings(console: Console) -> Iterator[None]:
         warnings.simplefilter("always")
         yield
     for warning in caught:
-        console.print(f"warning: {warning.message}", markup=False, highlight=False)
+        console.print(f"warning: {warning.message}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _words(values: Sequence[str] | None) -> list[str]:
