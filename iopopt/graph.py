@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -412,6 +412,8 @@ class GraphBuilder:
     """
 
     def __init__(self, name: str, input_shape: Sequence[int]) -> None:
+        if len(input_shape) != 3:
+            raise GraphError(f"graph {name!r}: input shape {shown(input_shape)} must be (channels, height, width)")
         self._name = name
         self._input_shape = Shape(*input_shape)
         self._operators: list[Operator] = []
@@ -485,6 +487,13 @@ def _windows(
     kernel: int | tuple[int, int], stride: int | tuple[int, int], padding: int | tuple[int, int], dilation: int | tuple[int, int]
 ) -> tuple[Window, Window]:
     """The windows along rows and columns, from figures given once or as (rows, columns)."""
-    pairs: Iterable[tuple[int, int]] = ((value, value) if isinstance(value, int) else value for value in (kernel, stride, padding, dilation))
-    (k_rows, k_columns), (s_rows, s_columns), (p_rows, p_columns), (d_rows, d_columns) = pairs
+    (k_rows, k_columns), (s_rows, s_columns), (p_rows, p_columns), (d_rows, d_columns) = map(_pair, (kernel, stride, padding, dilation))
     return Window(k_rows, s_rows, p_rows, p_rows, d_rows), Window(k_columns, s_columns, p_columns, p_columns, d_columns)
+
+
+def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
+    if is_integer(value):
+        return value, value  # type: ignore[return-value]
+    if isinstance(value, (tuple, list)) and len(value) == 2:
+        return value[0], value[1]
+    raise GraphError(f"window: {shown(value)} is neither an integer nor a pair (rows, columns)")

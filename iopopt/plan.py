@@ -168,6 +168,8 @@ def validate_plan(graph: Graph, cluster: Cluster, plan: Plan) -> None:
     Raises:
         PlanError: the message names the operator, what was found and what is allowed.
     """
+    if not isinstance(plan, Plan):
+        raise PlanError(f"plan: {shown(plan)} is no Plan; Plan.of makes one from placements")
     names = {operator.name for operator in graph.operators}
     for problem, found in (("has no placement for", names - plan.keys()), ("places unknown", plan.keys() - names)):
         if found:

@@ -47,10 +47,11 @@ def test_worked_case(case: WorkedCase) -> None:
     assert float(pricer.sink_s(single[-1])[0]) == pytest.approx(expected["sink_s"], **EXACT)
 
 
-def test_random_plans() -> None:
+@pytest.mark.parametrize(("seed", "instances"), [(7, 150), pytest.param(8, 5000, marks=pytest.mark.slow)])
+def test_random_plans(seed: int, instances: int) -> None:
     """Thousands of random plans with arbitrary participants have the evaluator's price to 1e-12."""
-    rng = random.Random(7)
-    for _ in range(150):
+    rng = random.Random(seed)
+    for _ in range(instances):
         graph, cluster = random_graph(rng), random_cluster(rng, memory_bytes=rng.choice([1e9, 2e3]))
         _compare(graph, cluster, [random_plan(rng, graph, len(cluster)) for _ in range(20)])
 

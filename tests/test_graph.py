@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 from damage import attempt, damaged, without_each_key
@@ -174,6 +175,15 @@ def test_builder_refuses_steps_without_operator() -> None:
     """An activation or pool needs an operator before it."""
     with pytest.raises(GraphError, match="needs an operator before it"):
         GraphBuilder("x", (1, 4, 4)).relu()
+
+
+@pytest.mark.parametrize("wrong", [(1, 2, 3), 1.5, "3", None, (3,), (0, 1), True])
+def test_builder_refuses_wrong_sizes(wrong: Any) -> None:
+    """A size is an integer or a pair, and an input shape has three."""
+    with pytest.raises(GraphError, match="window"):
+        GraphBuilder("x", (1, 8, 8)).conv(2, wrong)
+    with pytest.raises(GraphError, match="channels, height, width"):
+        GraphBuilder("x", (1, 8))
 
 
 @pytest.mark.parametrize("name", ["lenet5", "alexnet", "vgg16"])
