@@ -55,7 +55,7 @@ def _cells(run: Run, best_s: float) -> list[str]:
     fits = solution.status in ("optimal", "feasible")
     latency = solution.latency_s if solution.plan else None
     return [
-        _text(latency, lambda value: f"{value * 1e3:.4g}"),
+        _text(latency, _milliseconds),
         _text(solution.latency_s / best_s - 1 if fits else None, lambda value: f"{value:.2%}"),
         _text(solution.gap, lambda value: f"{value:.3%}"),
         _text(instance.coedge_s / latency if latency else None, lambda value: f"{value:.3f}"),
@@ -72,6 +72,12 @@ def _status(solution: Solution) -> str:
     """The status, and what stopped a search before its end."""
     cut_short = solution.termination in ("time_limit", "interrupted")
     return solution.status.replace("_", " ") + (f" ({solution.termination.replace('_', ' ')})" if cut_short else "")
+
+
+def _milliseconds(seconds: float) -> str:
+    """Four digits, and never an exponent."""
+    value = seconds * 1e3
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
 
 
 def _text(value: float | None, shape: Callable[[float], str]) -> str:

@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from iopopt.cluster import Cluster, Device, as_cluster
+from iopopt.cluster import Cluster, Device
 from iopopt.errors import UnsupportedError
 from iopopt.graph import Graph, Operator
 from iopopt.methods.oc import oc_placement
-from iopopt.methods.stopwatch import Stopwatch
+from iopopt.methods.scheme import solve_by
 from iopopt.plan import Placement, Plan
 from iopopt.shares import proportional_shares
-from iopopt.solution import Solution, heuristic_solution
-from iopopt.team import Team, resolve_team, space_name
+from iopopt.solution import Solution
+from iopopt.team import Team
 
 FullyConnected = Literal["fastest", "oc"]
 """What becomes of operators without rows: whole on the fastest device of the team, or split on output channels."""
@@ -51,8 +51,8 @@ def solve_coedge(graph: Graph, devices: Cluster | Sequence[Device], *, team: Tea
         ClusterError: if ``team`` names a device that does not exist.
         UnsupportedError: if the graph holds what the cost model does not price, or an option is unknown.
     """
-    cluster, watch = as_cluster(devices), Stopwatch()
-    plan = Plan.of(graph, coedge_placements(graph, cluster, resolve_team(team, cluster), fully_connected))
-    return heuristic_solution(
-        graph, cluster, plan, method="coedge", space=f"fixed scheme, {space_name(team, cluster)}", build_s=0.0, solve_s=watch.elapsed_s
-    )
+
+    def make_plan(graph: Graph, cluster: Cluster, members: tuple[int, ...]) -> Plan:
+        return Plan.of(graph, coedge_placements(graph, cluster, members, fully_connected))
+
+    return solve_by(make_plan, graph, devices, team, "coedge")

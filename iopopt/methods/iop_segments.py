@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from iopopt.cluster import Cluster, Device, as_cluster
+from iopopt.cluster import Cluster, Device
 from iopopt.evaluation import evaluate
 from iopopt.graph import Graph
 from iopopt.methods.coedge import FullyConnected, coedge_placements
 from iopopt.methods.greedy import iop_pair
-from iopopt.methods.stopwatch import Stopwatch
+from iopopt.methods.scheme import solve_by
 from iopopt.plan import Placement, Plan, Reduce
-from iopopt.solution import Solution, heuristic_solution
-from iopopt.team import Team, resolve_team, space_name
+from iopopt.solution import Solution
+from iopopt.team import Team
 
 
 def segments_plan(
@@ -57,6 +57,8 @@ def solve_iop_segments(
         ClusterError: if ``team`` names a device that does not exist.
         UnsupportedError: if the graph holds what the cost model does not price, or an option is unknown.
     """
-    cluster, watch = as_cluster(devices), Stopwatch()
-    plan = segments_plan(graph, cluster, resolve_team(team, cluster), fully_connected, reduce)
-    return heuristic_solution(graph, cluster, plan, method="iop_segments", space=space_name(team, cluster), build_s=0.0, solve_s=watch.elapsed_s)
+
+    def make_plan(graph: Graph, cluster: Cluster, members: tuple[int, ...]) -> Plan:
+        return segments_plan(graph, cluster, members, fully_connected, reduce)
+
+    return solve_by(make_plan, graph, devices, team, "iop_segments")

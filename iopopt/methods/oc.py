@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from iopopt.cluster import Cluster, Device, as_cluster
+from iopopt.cluster import Cluster, Device
 from iopopt.graph import Graph, Operator
-from iopopt.methods.stopwatch import Stopwatch
+from iopopt.methods.scheme import solve_by
 from iopopt.plan import Placement, Plan
 from iopopt.shares import proportional_shares
-from iopopt.solution import Solution, heuristic_solution
-from iopopt.team import Team, resolve_team, space_name
+from iopopt.solution import Solution
+from iopopt.team import Team
 
 
 def oc_placement(operator: Operator, cluster: Cluster, team: Sequence[int]) -> Placement:
@@ -26,9 +26,8 @@ def solve_oc(graph: Graph, devices: Cluster | Sequence[Device], *, team: Team = 
         ClusterError: if ``team`` names a device that does not exist.
         UnsupportedError: if the graph holds what the cost model does not price.
     """
-    cluster, watch = as_cluster(devices), Stopwatch()
-    members = resolve_team(team, cluster)
-    plan = Plan.of(graph, [oc_placement(operator, cluster, members) for operator in graph.operators])
-    return heuristic_solution(
-        graph, cluster, plan, method="oc", space=f"fixed scheme, {space_name(team, cluster)}", build_s=0.0, solve_s=watch.elapsed_s
-    )
+
+    def make_plan(graph: Graph, cluster: Cluster, members: tuple[int, ...]) -> Plan:
+        return Plan.of(graph, [oc_placement(operator, cluster, members) for operator in graph.operators])
+
+    return solve_by(make_plan, graph, devices, team, "oc")

@@ -1,0 +1,26 @@
+"""What methods that build one plan over one team have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from iopopt.cluster import Cluster, Device, as_cluster
+from iopopt.graph import Graph
+from iopopt.methods.stopwatch import Stopwatch
+from iopopt.plan import Plan
+from iopopt.solution import Solution, heuristic_solution
+from iopopt.team import Team, resolve_team, space_name
+
+MakePlan = Callable[[Graph, Cluster, tuple[int, ...]], Plan]
+
+
+def solve_by(make_plan: MakePlan, graph: Graph, devices: Cluster | Sequence[Device], team: Team, method: str) -> Solution:
+    """The plan that ``make_plan`` gives for the team, priced and timed.
+
+    Raises:
+        ClusterError: if ``team`` names a device that does not exist.
+        UnsupportedError: if the graph holds what the cost model does not price.
+    """
+    cluster, watch = as_cluster(devices), Stopwatch()
+    plan = make_plan(graph, cluster, resolve_team(team, cluster))
+    return heuristic_solution(graph, cluster, plan, method=method, space=space_name(team, cluster), build_s=0.0, solve_s=watch.elapsed_s)
