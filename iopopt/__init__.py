@@ -23,7 +23,8 @@ from iopopt.errors import (
     UnsupportedError,
 )
 from iopopt.evaluation import Evaluation, evaluate
-from iopopt.graph import Graph, GraphBuilder, Operator
+from iopopt.graph import Graph, Operator
+from iopopt.graph_builder import GraphBuilder
 from iopopt.methods import METHODS, solve
 from iopopt.methods.coedge import solve_coedge
 from iopopt.methods.dp import solve_dp

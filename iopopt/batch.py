@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from iopopt.cluster import Cluster
+from iopopt.errors import PlanError
 from iopopt.evaluation import check_priceable
 from iopopt.graph import Graph, Operator, Shape
 from iopopt.plan import Placement, Plan
@@ -82,6 +83,8 @@ class PlanBatch:
     @classmethod
     def of(cls, placements: Sequence[Sequence[Placement]], device_count: int) -> PlanBatch:
         """``placements[plan][operator]`` as arrays."""
+        if not placements:
+            raise PlanError("a batch holds at least one plan")
         plans, operators = len(placements), len(placements[0])
         kinds = np.zeros((operators, plans), np.int8)
         shares = np.zeros((device_count, operators, plans))

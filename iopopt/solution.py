@@ -69,6 +69,8 @@ class Solution:
                 raise ValueError(f"a Solution's latency is {self.latency_s} s, but its evaluation says {self.evaluation.latency_s} s")
             if dict(self.plan) != {cost.name: cost.placement for cost in self.evaluation.operators}:
                 raise ValueError("a Solution's evaluation is that of another plan")
+        if self.status in ("optimal", "feasible") and self.bound_s is not None and self.bound_s > self.latency_s:
+            raise ValueError(f"a Solution's bound is {self.bound_s} s, but its plan takes {self.latency_s} s")
         if self.build_s < 0 or self.solve_s < 0:
             raise ValueError(f"a Solution's times are {self.build_s} and {self.solve_s} s; they cannot be negative")
 
@@ -77,7 +79,7 @@ class Solution:
         """(latency - bound) / latency; None without a bound, or where the plan breaks a memory limit."""
         if self.bound_s is None or self.plan is None or self.status == "violates_memory":
             return None
-        return max(0.0, self.latency_s - self.bound_s) / self.latency_s if self.latency_s > 0 else 0.0
+        return (self.latency_s - self.bound_s) / self.latency_s if self.latency_s > 0 else 0.0
 
     def explain(self) -> str:
         """Which operators are split how, what bounds the latency, which limit binds."""

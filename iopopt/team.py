@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from operator import index
 from typing import Literal
 
 from iopopt.cluster import Cluster
 from iopopt.errors import ClusterError, PlanError
 from iopopt.plan import Plan
+from iopopt.records import shown
 
 Team = Literal["all", "best"] | Sequence[int]
 """``"all"`` devices (the paper's space), one set of device indices, or ``"best"``: the best of all sets."""
@@ -28,9 +30,12 @@ def resolve_team(team: Team, cluster: Cluster) -> tuple[int, ...]:
             return tuple(range(len(cluster)))
         allowed = "'all' or a sequence of device indices" + ("; only the exact methods choose the best team" if team == "best" else "")
         raise ClusterError(f"team is {team!r}; allowed is {allowed}")
-    devices = tuple(sorted(team))
-    if not devices or len(set(devices)) < len(devices) or not all(isinstance(j, int) and 0 <= j < len(cluster) for j in devices):
-        raise ClusterError(f"team is {list(team)}; it must name distinct devices, 0 to {len(cluster) - 1}")
+    try:
+        devices = tuple(sorted(index(j) for j in team))
+    except TypeError:
+        devices = ()
+    if not devices or len(set(devices)) < len(devices) or not all(0 <= j < len(cluster) for j in devices):
+        raise ClusterError(f"team is {shown(team)}; it must be 'all' or distinct device indices, 0 to {len(cluster) - 1}")
     return devices
 
 

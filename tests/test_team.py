@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
+import numpy as np
 import pytest
 from random_instances import random_cluster, random_graph, random_plan, random_team
 
@@ -66,3 +67,15 @@ def test_random_plans_of_a_team_are_in_its_space() -> None:
         graph, cluster = random_graph(rng), random_cluster(rng)
         team = random_team(rng, len(cluster))
         check_in_space(random_plan(rng, graph, len(cluster), team), team, cluster)
+
+
+@pytest.mark.parametrize("team", [None, 3, (0, "x"), (0.5, 1), [[0]]])
+def test_a_team_that_is_none_is_refused(team: Any, trio_cluster: Cluster) -> None:
+    """Anything but a word or device indices is refused with what is allowed."""
+    with pytest.raises(ClusterError, match="distinct device indices"):
+        resolve_team(team, trio_cluster)
+
+
+def test_numpy_indices_name_a_team(trio_cluster: Cluster) -> None:
+    """Indices of numpy are as good as Python's."""
+    assert resolve_team([np.int64(2), np.int64(0)], trio_cluster) == (0, 2)

@@ -106,3 +106,10 @@ def test_networks_from_files(trio_graph: Graph, tmp_path: Path) -> None:
     assert load_model(path) == load_model(str(path)) == trio_graph
     with pytest.raises(FileFormatError, match="input size already"):
         load_model(path, input_size=32)
+
+
+@pytest.mark.parametrize("size", [2.5, "32", (32,), (32, "x"), True])
+def test_an_input_size_that_is_no_size_is_refused(size: object) -> None:
+    """Anything but an integer or a pair of integers is refused with what is allowed."""
+    with pytest.raises(GraphError, match="pair of integers"):
+        load_model("lenet5", input_size=size)  # type: ignore[arg-type]

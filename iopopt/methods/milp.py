@@ -236,7 +236,7 @@ class _Search:
         bound = min(self.bounds.get(team, 0.0) for team in teams)
         proven_infeasible = math.isinf(bound)
         if self.plan is not None:
-            bound = min(bound, self.latency_s)
+            bound = self._checked_bound(bound)
         status, termination = self._verdict(bound, proven_infeasible)
         return Solution(
             plan=self.plan,
@@ -255,6 +255,12 @@ class _Search:
             evaluation=self.evaluation,
             reason=self._reason(status, teams),
         )
+
+    def _checked_bound(self, bound: float) -> float:
+        """A bound may lie above the incumbent by the back end's tolerance; by more, something is wrong."""
+        if bound > self.latency_s * (1 + backend_info(self.backend).tolerance):
+            raise SolverError(f"back end {self.backend!r} claims that no plan is faster than {bound!r} s, but one takes {self.latency_s!r} s")
+        return min(bound, self.latency_s)
 
     def _verdict(self, bound: float, proven_infeasible: bool) -> tuple[Status, Termination]:
         stopped: Termination = "interrupted" if self.interrupted else "time_limit"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from iopopt.graph import Graph, GraphBuilder
+from iopopt.graph import Graph
+from iopopt.graph_builder import GraphBuilder
 from iopopt.models.sizes import InputSize, build_at_size
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from iopopt.errors import GraphError
-from iopopt.graph import Graph, GraphBuilder
+from iopopt.graph import Graph
+from iopopt.graph_builder import GraphBuilder
+from iopopt.records import is_integer, shown
 
 InputSize = int | tuple[int, int]
 """Height and width of the input; one integer stands for both."""
@@ -15,9 +17,9 @@ def build_at_size(name: str, channels: int, input_size: InputSize, layers: Calla
     """The network that ``layers`` writes down, for one input size.
 
     Raises:
-        GraphError: if the input is too small; the message names the smallest side that every layer fits.
+        GraphError: if the input is too small (the message names the smallest side that every layer fits) or no size at all.
     """
-    height, width = (input_size, input_size) if isinstance(input_size, int) else input_size
+    height, width = _sides(name, input_size)
     try:
         return layers(GraphBuilder(name, (channels, height, width))).build()
     except GraphError as error:
@@ -25,6 +27,13 @@ def build_at_size(name: str, channels: int, input_size: InputSize, layers: Calla
         if min(height, width) >= least:
             raise
         raise GraphError(f"{name}: an input of {height}x{width} is too small; the smallest admissible is {least}x{least}") from error
+
+
+def _sides(name: str, input_size: InputSize) -> tuple[int, int]:
+    sides = input_size if isinstance(input_size, tuple) else (input_size, input_size)
+    if len(sides) != 2 or not all(is_integer(side) for side in sides):
+        raise GraphError(f"{name}: input_size is {shown(input_size)}; it must be an integer or a pair of integers (height, width)")
+    return sides[0], sides[1]
 
 
 def _smallest_side(build: Callable[[int], Graph]) -> int:

@@ -8,7 +8,7 @@ import pytest
 from random_instances import random_cluster
 
 from iopopt import InstanceTooLargeError, evaluate, load_cluster, load_model, solve_exhaustive
-from iopopt.graph import GraphBuilder
+from iopopt.graph_builder import GraphBuilder
 from iopopt.methods.exhaustive import all_placements, plan_count
 from iopopt.plan import Plan
 
