@@ -252,6 +252,7 @@ class _OperatorConstants:
         self.pre = _column(e * op.conv_shape.elements for op in operators)
         self.in_row = _column(e * op.in_shape.channels * op.in_shape.width for op in operators)
         self.conv_row = _column(e * op.out_channels * op.conv_shape.width for op in operators)
+        self.local = np.array([[op.is_channel_local] for op in operators])
 
     def flops(self, batch: PlanBatch) -> Array:
         """C_ij of equation (7)."""
@@ -264,10 +265,11 @@ class _OperatorConstants:
         """w_ij and a_ij of equation (1)."""
         kinds, n, mine = batch.kinds, batch.shares, batch.participants
         is_oc, is_ic, is_h = kinds == Kind.OC, kinds >= Kind.IC, kinds == Kind.H
-        part_oc, part_ic = np.where(is_oc, n / self.OC, 1.0), np.where(is_ic, n / self.C, 1.0)
-        weights = np.where(mine, self.W * part_oc * part_ic + self.B * part_oc, 0)
+        part = n / np.where(is_oc, self.OC, self.C)
+        part_out, part_in = np.where(is_oc, part, 1.0), np.where(is_ic | (is_oc & self.local), part, 1.0)
+        weights = np.where(mine, self.W * np.where(is_oc | is_ic, part, 1.0) + self.B * part_out, 0)
         rows = self.in_row * np.maximum(0, (n - 1) * self.S + self.K) + self.conv_row * np.maximum(0, (n - 1) * self.s_p + self.k_p)
-        activations = np.where(is_h, rows, self.whole_in * part_ic + self.pre * part_oc)
+        activations = np.where(is_h, rows, self.whole_in * part_in + self.pre * part_out)
         return weights, np.where(mine, activations, 0)
 
 
@@ -289,6 +291,8 @@ class _EdgeConstants:
         self.K = _column(1 if op is None else op.K for op in consumers)
         self.S = _column(1 if op is None else op.S for op in consumers)
         self.P = _column(0 if op is None else op.P for op in consumers)
+        self.consumer_OC = _column(1 if op is None else op.out_channels for op in consumers)
+        self.local = np.array([[op is not None and op.is_channel_local] for op in consumers])
 
 
 class _Side:
@@ -315,19 +319,22 @@ def _needed_rows(edge: _EdgeConstants, q: _Side) -> tuple[Array, Array]:
 def _volumes(edge: _EdgeConstants, p: _Side, q: _Side) -> tuple[Array, Array, Array]:
     """R_j, S_j and N_j: of the only phase, or of the second where p adds up in two."""
     lo, hi = _needed_rows(edge, q)
-    q_h, q_ic = q.kinds == Kind.H, q.kinds >= Kind.IC
+    q_h, q_oc = q.kinds == Kind.H, q.kinds == Kind.OC
+    reads_part = (q.kinds >= Kind.IC) | (q_oc & edge.local)
     same_team = (p.mine == q.mine).all(axis=0)
     p_whole, p_h, p_reduce = p.kinds == Kind.WHOLE, p.kinds == Kind.H, p.kinds == Kind.IC
     owned_shares = np.where(p.two_phase, _even(edge, p), p.shares)
-    interleaved = ((p.kinds == Kind.OC) | p.two_phase) & q_ic & same_team & (owned_shares == q.shares).all(axis=0)
+    owned_part = owned_shares / np.where(p_h, edge.H_o, edge.OC)
+    channel_part = np.where(reads_part, q.shares / np.where(q_oc, edge.consumer_OC, edge.OC), 1.0)
+    # Equal fractions of integers are equal floats: a quotient is rounded once.
+    interleaved = ((p.kinds == Kind.OC) | p.two_phase) & reads_part & same_team & (owned_part == channel_part).all(axis=0)
     rows_to_rows = p_h & q_h & same_team
     halo_received, halo_sent, aligned = _halo(edge, p, q, lo, hi)
 
-    channel_part = np.where(q_ic, q.shares / edge.OC, 1.0)
     need = np.where(q_h, edge.row * np.maximum(0, hi - lo), edge.post * channel_part)
     from_whole = np.where(q.mine & ~p.mine, need, 0)
     sums = np.where(q.mine, np.where(q_h, edge.conv_row * _conv_rows(edge, q, lo, hi), edge.pre * channel_part), 0)
-    owned = np.where(p.mine, edge.post * owned_shares / np.where(p_h, edge.H_o, edge.OC), 0)
+    owned = np.where(p.mine, edge.post * owned_part, 0)
 
     nothing = interleaved | (rows_to_rows & aligned)
     cases = [nothing, p_whole, rows_to_rows, p_reduce]

@@ -50,7 +50,7 @@ def edge_phases(producer: Operator | None, p: Placement, consumer: Operator | No
         completed = Placement.split("OC", p.devices, even_shares(producer.out_channels, len(p.devices)))
         return _completion(producer, completed, e), *edge_phases(producer, completed, consumer, q, e)
     same_team = p.devices == q.devices
-    if p.dim == "OC" and q.dim == "IC" and same_team and p.shares == q.shares:
+    if consumer is not None and p.dim == "OC" and same_team and p.shares == _needed_channels(consumer, q):
         return (_nothing("interleaved", q),)
     if consumer is not None and p.dim == q.dim == "H" and same_team:
         return (_halo(producer, p, consumer, q, e),)
@@ -70,6 +70,11 @@ def needed_rows(consumer: Operator, q: Placement) -> list[tuple[int, int]]:
     return _cut(spans, consumer.in_shape.height)
 
 
+def _needed_channels(consumer: Operator, q: Placement) -> tuple[int, ...]:
+    """How many input channels each participant of q needs; where it is not all, the intervals are consecutive from 0 like q's own."""
+    return tuple(consumer.input_channels(q.dim, share) for share in q.shares)
+
+
 def _cut(spans: list[tuple[int, int]], height: int) -> list[tuple[int, int]]:
     """Spans cut at the tensor's edge above the first participant and below the last."""
     spans = list(spans)
@@ -87,22 +92,20 @@ def _needs(producer: Operator | None, consumer: Operator | None, q: Placement, e
     if q.dim == "H":
         row = e * shape.channels * shape.width
         return {j: row * max(0, hi - lo) for j, (lo, hi) in zip(q.devices, needed_rows(consumer, q), strict=True)}
-    if q.dim == "IC":
-        return {j: e * shape.height * shape.width * share for j, share in zip(q.devices, q.shares, strict=True)}
-    return dict.fromkeys(q.devices, e * shape.elements)
+    return {j: e * shape.height * shape.width * count for j, count in zip(q.devices, _needed_channels(consumer, q), strict=True)}
 
 
 def _partial_sum_needs(producer: Operator, consumer: Operator | None, q: Placement, e: int) -> dict[int, float]:
     """Bytes of p's tensor before the pool that each participant of q needs, as one device's partial sums."""
     conv = producer.conv_shape
-    if consumer is not None and q.dim == "H":
+    if consumer is None:
+        return dict.fromkeys(q.devices, e * conv.elements)
+    if q.dim == "H":
         pool = producer.pool.rows
         spans = [(lo * pool.stride - pool.before, (hi - 1) * pool.stride - pool.before + pool.extent) for lo, hi in needed_rows(consumer, q)]
         row = e * conv.channels * conv.width
         return {j: row * max(0, hi - lo) for j, (lo, hi) in zip(q.devices, _cut(spans, conv.height), strict=True)}
-    if consumer is not None and q.dim == "IC":
-        return {j: e * conv.height * conv.width * share for j, share in zip(q.devices, q.shares, strict=True)}
-    return dict.fromkeys(q.devices, e * conv.elements)
+    return {j: e * conv.height * conv.width * count for j, count in zip(q.devices, _needed_channels(consumer, q), strict=True)}
 
 
 def _from_whole(owner: int, needs: Mapping[int, float]) -> Phase:

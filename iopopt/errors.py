@@ -50,3 +50,7 @@ class InstanceTooLargeError(IopoptError, ValueError):
 
 class SolverError(IopoptError, RuntimeError):
     """A back end failed, is missing, or returned something that the evaluator does not confirm."""
+
+
+class ExecutionError(IopoptError, RuntimeError):
+    """A plan could not be run to its end: a worker failed, or a message did not come in time."""

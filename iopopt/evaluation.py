@@ -194,13 +194,10 @@ def check_priceable(graph: Graph) -> None:
     """Refuse graphs beyond the cost model.
 
     Raises:
-        UnsupportedError: if operators are not in a chain, or are grouped.
+        UnsupportedError: if operators are not in a chain.
     """
     if not graph.is_chain:
         raise UnsupportedError(f"graph {graph.name!r} has branches; the cost model prices chains")
-    for operator in graph.operators:
-        if operator.groups > 1:
-            raise UnsupportedError(f"operator {operator.name!r} has {operator.groups} groups; the cost model prices operators of one group")
 
 
 def _operator_cost(graph: Graph, cluster: Cluster, plan: Plan, operator: Operator) -> OperatorCost:

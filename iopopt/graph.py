@@ -206,8 +206,34 @@ class Operator:
 
     @cached_property
     def splittable_dims(self) -> tuple[Dim, ...]:
-        """The dimensions in which the operator may be split over several devices: rows need at least two of them."""
-        return ("H", "OC", "IC") if self.out_shape.height >= 2 else ("OC", "IC")
+        """The dimensions in which the operator may be split over several devices: rows need at least two of them, IC a single group."""
+        rows: tuple[Dim, ...] = ("H",) if self.out_shape.height >= 2 else ()
+        return (*rows, "OC") if self.is_channel_local else (*rows, "OC", "IC")
+
+    # Channels.
+
+    @property
+    def is_channel_local(self) -> bool:
+        """Whether the output channels fall into groups that read some of the input channels each."""
+        return self.groups > 1
+
+    @cached_property
+    def channel_unit(self) -> int:
+        """What an OC share is a multiple of: the output channels of one group, OC / g, if the operator is channel-local."""
+        return self.out_channels // self.groups if self.is_channel_local else 1
+
+    def unit(self, dim: Dim) -> int:
+        """What every share of ``dim`` is a multiple of."""
+        return self.channel_unit if dim == "OC" else 1
+
+    def reads_part(self, dim: Dim | None) -> bool:
+        """Whether a share of ``dim`` needs but some of the input channels: one of IC does, and one of OC if the operator is channel-local."""
+        return dim == "IC" or (dim == "OC" and self.is_channel_local)
+
+    def input_channels(self, dim: Dim | None, share: int) -> int:
+        """How many input channels a share of ``dim``, or the whole operator (None), needs."""
+        channels = self.in_shape.channels
+        return share * channels // self.size(dim) if dim and self.reads_part(dim) else channels
 
 
 class Edge(NamedTuple):

@@ -193,6 +193,10 @@ def _validate_placement(operator: Operator, placement: Placement, device_count: 
     if total != size:
         equation = EQUATIONS[placement.dim]
         raise PlanError(f"operator {operator.name!r}: its {placement.dim} shares sum to {total}, the dimension has {size} (equation {equation})")
+    unit = operator.unit(placement.dim)
+    for share in placement.shares:
+        if share % unit:
+            raise PlanError(f"operator {operator.name!r}: {placement.dim} share {share} is no multiple of {unit}, the channels of a group (equation 5)")
 
 
 def placement_record(placement: Placement) -> dict[str, Any]:

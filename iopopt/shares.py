@@ -57,8 +57,22 @@ def makespan_shares(
     return tuple(int(share) for share in shares)
 
 
+def operator_even_shares(operator: Operator, dim: Dim, count: int) -> tuple[int, ...]:
+    """The dimension cut as evenly as its units (whole groups of a channel-local operator) allow."""
+    unit = operator.unit(dim)
+    return tuple(unit * share for share in even_shares(operator.size(dim) // unit, count))
+
+
+def operator_proportional_shares(operator: Operator, dim: Dim, weights: Sequence[float]) -> tuple[int, ...]:
+    """The dimension in proportion to ``weights``, its units rounded by largest remainder."""
+    unit = operator.unit(dim)
+    return tuple(unit * share for share in proportional_shares(operator.size(dim) // unit, weights))
+
+
 def operator_makespan_shares(operator: Operator, dim: Dim, speeds: Sequence[float], limits: Sequence[int] | None = None) -> tuple[int, ...] | None:
     """Shares of the least compute time max_j C_ij / f_j of equation (7); None where ``limits`` cannot hold the dimension."""
-    pool = operator.pool.rows
+    pool, unit = operator.pool.rows, operator.unit(dim)
     window = (pool.stride, pool.extent) if dim == "H" else (1, 1)
-    return makespan_shares(operator.size(dim), tuple(speeds), *window, None if limits is None else tuple(limits))
+    unit_limits = None if limits is None else tuple(limit // unit for limit in limits)
+    shares = makespan_shares(operator.size(dim) // unit, tuple(speeds), *window, unit_limits)
+    return None if shares is None else tuple(unit * share for share in shares)

@@ -42,7 +42,8 @@ def share_memory(operator: Operator, placement: Placement, bytes_per_element: in
             in_row, conv_row = e * C * operator.in_shape.width, e * OC * operator.conv_shape.width
             demand = Demand(W + B, in_row * field_rows(operator, n) + conv_row * conv_rows(operator, n))
         elif placement.dim == "OC":
-            demand = Demand((W + B) * n / OC, whole_in + pre * n / OC)
+            needed = whole_in * n / OC if operator.is_channel_local else whole_in
+            demand = Demand((W + B) * n / OC, needed + pre * n / OC)
         else:
             demand = Demand(W * n / C + B, whole_in * n / C + pre)
         yield device, demand

@@ -15,7 +15,7 @@ from iopopt.graph import Graph, Operator
 from iopopt.methods.oc import oc_placement
 from iopopt.methods.scheme import solve_by
 from iopopt.plan import Placement, Plan
-from iopopt.shares import proportional_shares
+from iopopt.shares import operator_proportional_shares
 from iopopt.solution import Solution
 from iopopt.team import Team
 
@@ -27,7 +27,7 @@ def coedge_placement(operator: Operator, cluster: Cluster, team: Sequence[int], 
     """Rows by capability where there are rows to split."""
     speeds = [cluster.devices[j].flops_per_s for j in team]
     if "H" in operator.splittable_dims:
-        return Placement.split("H", team, proportional_shares(operator.size("H"), speeds))
+        return Placement.split("H", team, operator_proportional_shares(operator, "H", speeds))
     if fully_connected == "oc":
         return oc_placement(operator, cluster, team)
     return Placement.whole(team[speeds.index(max(speeds))])

@@ -16,7 +16,7 @@ from iopopt.cluster import Cluster, Device, as_cluster
 from iopopt.graph import Dim, Graph, Operator
 from iopopt.methods.stopwatch import Stopwatch
 from iopopt.plan import Placement, Plan
-from iopopt.shares import even_shares, operator_makespan_shares, proportional_shares
+from iopopt.shares import operator_even_shares, operator_makespan_shares, operator_proportional_shares
 from iopopt.solution import Solution, heuristic_solution
 from iopopt.team import Team, resolve_team, space_name
 
@@ -60,10 +60,10 @@ def _share_rules(operator: Operator, dim: Dim, cluster: Cluster, team: Sequence[
     """Proportional to speed, of the least makespan, proportional to memory and between the two, and even."""
     speeds = np.array([cluster.devices[j].flops_per_s for j in team])
     memory = np.array([cluster.devices[j].memory_bytes for j in team])
-    size = operator.size(dim)
     makespan = operator_makespan_shares(operator, dim, speeds.tolist())
     blends = [speeds, np.sqrt(speeds / speeds.sum() * memory / memory.sum()), memory]
-    rules = [makespan, *(proportional_shares(size, list(blend)) for blend in blends), even_shares(size, len(team))]
+    proportional = [operator_proportional_shares(operator, dim, list(blend)) for blend in blends]
+    rules = [makespan, *proportional, operator_even_shares(operator, dim, len(team))]
     return list(dict.fromkeys(shares for shares in rules if shares is not None))
 
 

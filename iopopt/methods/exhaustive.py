@@ -33,17 +33,19 @@ def _placement_count(operator: Operator, cluster: Cluster, team: Sequence[int]) 
     bars = len(team) - 1
     if bars == 0:
         return len(cluster)
-    counts = {dim: math.comb(operator.size(dim) + bars, bars) for dim in operator.splittable_dims}
+    counts = {dim: math.comb(operator.size(dim) // operator.unit(dim) + bars, bars) for dim in operator.splittable_dims}
     return len(cluster) + sum(counts.values()) + counts.get("IC", 0)
 
 
 def all_placements(operator: Operator, cluster: Cluster, team: Sequence[int]) -> Iterator[Placement]:
-    """Whole on every device, and every dimension at every integer share; both reduces."""
+    """Whole on every device, and every dimension at every integer share (in whole groups if channel-local); both reduces."""
     yield from (Placement.whole(device) for device in range(len(cluster)))
     if len(team) == 1:
         return
     for dim in operator.splittable_dims:
-        for shares in _compositions(operator.size(dim), len(team)):
+        unit = operator.unit(dim)
+        for units in _compositions(operator.size(dim) // unit, len(team)):
+            shares = [unit * share for share in units]
             yield Placement.split(dim, team, shares)
             if dim == "IC":
                 yield Placement.split(dim, team, shares, "two_phase")

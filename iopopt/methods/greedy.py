@@ -19,6 +19,11 @@ from iopopt.solution import Solution
 from iopopt.team import Team
 
 
+def pairs_with(second: Operator) -> bool:
+    """Whether an operator can be the second of a pair: it takes input channels, which a grouped one does not."""
+    return "IC" in second.splittable_dims
+
+
 def iop_pair(first: Operator, cluster: Cluster, team: Sequence[int], reduce: Reduce) -> tuple[Placement, Placement]:
     """Output channels on ``first`` and input channels on its successor, in the same shares: nothing is sent between them."""
     outputs = oc_placement(first, cluster, team)
@@ -26,10 +31,16 @@ def iop_pair(first: Operator, cluster: Cluster, team: Sequence[int], reduce: Red
 
 
 def greedy_plan(graph: Graph, cluster: Cluster, team: Sequence[int], fully_connected: FullyConnected = "fastest", reduce: Reduce = "direct") -> Plan:
-    """From the first operator on, take the pair if the whole plan is faster with it than without."""
+    """From the first operator on, take the pair if the whole plan is faster with it than without.
+
+    A grouped operator has no IC split, so a pair in front of one is skipped; it may be the first of a pair.
+    """
     chosen = Plan.of(graph, coedge_placements(graph, cluster, team, fully_connected))
     latency, i = evaluate(graph, cluster, chosen).latency_s, 0
     while i < len(graph) - 1 and len(team) > 1:
+        if not pairs_with(graph.operators[i + 1]):
+            i += 1
+            continue
         placements = list(chosen.values())
         placements[i : i + 2] = iop_pair(graph.operators[i], cluster, team, reduce)
         paired = Plan.of(graph, placements)

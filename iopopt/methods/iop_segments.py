@@ -12,7 +12,7 @@ from iopopt.cluster import Cluster, Device
 from iopopt.evaluation import evaluate
 from iopopt.graph import Graph
 from iopopt.methods.coedge import FullyConnected, coedge_placements
-from iopopt.methods.greedy import iop_pair
+from iopopt.methods.greedy import iop_pair, pairs_with
 from iopopt.methods.scheme import solve_by
 from iopopt.plan import Placement, Plan, Reduce
 from iopopt.solution import Solution
@@ -22,7 +22,7 @@ from iopopt.team import Team
 def segments_plan(
     graph: Graph, cluster: Cluster, team: Sequence[int], fully_connected: FullyConnected = "fastest", reduce: Reduce = "direct"
 ) -> Plan:
-    """The fastest plan over the paper's segments, memory aside.
+    """The fastest plan over the paper's segments, memory aside; a pair whose second operator is grouped, without an IC split, is skipped.
 
     A prefix is priced as the evaluator prices it, inside a whole plan whose rest is CoEdge: of two prefixes that end in the same
     placement, the one that makes this plan faster makes every completion faster, since all that follows costs both the same.
@@ -37,7 +37,7 @@ def segments_plan(
     for i in range(1, len(graph) + 1):
         ending_single = [[*prefix, coedge[i - 1]] for prefix in best[i - 1]]
         best.append([min(ending_single, key=latency_s)])
-        if i >= 2 and len(team) > 1:
+        if i >= 2 and len(team) > 1 and pairs_with(graph.operators[i - 1]):
             pair = iop_pair(graph.operators[i - 2], cluster, team, reduce)
             best[i].append(min(([*prefix, *pair] for prefix in best[i - 2]), key=latency_s))
     return Plan.of(graph, min(best[-1], key=latency_s))

@@ -8,14 +8,14 @@ from iopopt.cluster import Cluster, Device
 from iopopt.graph import Graph, Operator
 from iopopt.methods.scheme import solve_by
 from iopopt.plan import Placement, Plan
-from iopopt.shares import proportional_shares
+from iopopt.shares import operator_proportional_shares
 from iopopt.solution import Solution
 from iopopt.team import Team
 
 
 def oc_placement(operator: Operator, cluster: Cluster, team: Sequence[int]) -> Placement:
     """Output channels in proportion to the capabilities of the team."""
-    shares = proportional_shares(operator.out_channels, [cluster.devices[j].flops_per_s for j in team])
+    shares = operator_proportional_shares(operator, "OC", [cluster.devices[j].flops_per_s for j in team])
     return Placement.split("OC", team, shares)
 
 

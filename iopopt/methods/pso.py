@@ -1,7 +1,7 @@
 """Particle swarm optimisation over dimensions and shares, with pyswarms.
 
 Every point of the search space decodes to a valid plan. Each operator has genes in [0, 1): one picks its strategy, one the device of a
-whole operator or whether an input-channel split follows its predecessor's shares, and one for each device of the team bends the
+whole operator or whether a channel split follows its predecessor's shares, and one for each device of the team bends the
 shares away from proportional to speed.
 """
 
@@ -34,7 +34,7 @@ _BEND = 4.0
 """A share's weight runs from speed / _BEND to speed x _BEND."""
 
 _FOLLOWS = 0.75
-"""The part of a gene's range in which an input-channel split takes its predecessor's shares."""
+"""The part of a gene's range in which a split that reads a part of the input channels takes its predecessor's shares."""
 
 
 @dataclass(frozen=True)
@@ -86,36 +86,46 @@ class Decoder:
             participants[device[whole], i, np.flatnonzero(whole)] = True
             team_shares = self._shares(operator, kinds[i], genes[:, i, 2:])
             if i > 0:
-                self._follow(genes[:, i, 1] < _FOLLOWS, kinds[i - 1 : i + 1], shares[self._team, i - 1], team_shares, self._operators[i - 1])
+                follows = genes[:, i, 1] < _FOLLOWS
+                owned, owns = self._owned_channels(self._operators[i - 1], kinds[i - 1], shares[self._team, i - 1])
+                self._follow(operator, kinds[i], follows & owns, owned, team_shares)
             shares[self._team, i] = np.where(mine, team_shares, 0)
             shares[device[whole], i, np.flatnonzero(whole)] = 1
         return PlanBatch(kinds, shares, participants)
 
     def _shares(self, operator: Operator, kinds: npt.NDArray[np.int8], genes: Array) -> Array:
         """Shares of shape (team, plans): speeds bent by the genes, rounded by largest remainder."""
-        sizes = np.array([1, operator.size("H"), operator.size("OC"), operator.size("IC"), operator.size("IC")], float)[kinds]
+        units = np.array([1, 1, operator.channel_unit, 1, 1], float)[kinds]
+        sizes = np.array([1, operator.size("H"), operator.size("OC"), operator.size("IC"), operator.size("IC")], float)[kinds] / units
         weights = self._speeds[:, None] * _BEND ** (2 * genes.T - 1)
         exact = weights / weights.sum(axis=0) * sizes
         shares = np.floor(exact)
         missing = sizes - shares.sum(axis=0)
         rank = np.argsort(np.argsort(shares - exact, axis=0), axis=0)
-        return np.asarray(shares + (rank < missing))
+        return np.asarray(units * (shares + (rank < missing)))
 
-    def _follow(self, follows: npt.NDArray[np.bool_], kinds: npt.NDArray[np.int8], before: Array, shares: Array, producer: Operator) -> None:
-        """Input-channel splits that follow take the shares in which their input lies, so that nothing is sent between."""
-        before_kinds, kinds_here = kinds
-        is_ic = follows & (kinds_here >= Kind.IC)
-        shares[:] = np.where(is_ic & (before_kinds == Kind.OC), before, shares)
+    def _owned_channels(self, producer: Operator, kinds: npt.NDArray[np.int8], shares: Array) -> tuple[Array, npt.NDArray[np.bool_]]:
+        """The channels of its output that each of the team holds, and whether it lies in channels at all."""
         count = len(self._team)
         even = np.floor(producer.out_channels / count) + (np.arange(count) < producer.out_channels % count)
-        shares[:] = np.where(is_ic & (before_kinds == Kind.IC_TWO_PHASE), even[:, None], shares)
+        two_phase = kinds == Kind.IC_TWO_PHASE
+        return np.where(two_phase, even[:, None], shares), two_phase | (kinds == Kind.OC)
+
+    def _follow(self, operator: Operator, kinds: npt.NDArray[np.int8], follows: npt.NDArray[np.bool_], owned: Array, shares: Array) -> None:
+        """Splits that follow take the shares in which their input lies, so that nothing is sent between: IC, and OC in whole groups."""
+        shares[:] = np.where(follows & (kinds >= Kind.IC), owned, shares)
+        if operator.is_channel_local:
+            groups = owned / (operator.in_shape.channels // operator.groups)
+            whole_groups = (groups == np.floor(groups)).all(axis=0)
+            shares[:] = np.where(follows & (kinds == Kind.OC) & whole_groups, groups * operator.channel_unit, shares)
 
 
 def _strategies(operator: Operator, team_size: int) -> npt.NDArray[np.int8]:
     if team_size == 1:
         return np.array([Kind.WHOLE], np.int8)
     rows = [Kind.H] if "H" in operator.splittable_dims else []
-    return np.array([Kind.WHOLE, *rows, Kind.OC, Kind.IC, Kind.IC_TWO_PHASE], np.int8)
+    inputs = [Kind.IC, Kind.IC_TWO_PHASE] if "IC" in operator.splittable_dims else []
+    return np.array([Kind.WHOLE, *rows, Kind.OC, *inputs], np.int8)
 
 
 def _pick(genes: Array, count: int) -> npt.NDArray[np.int64]:
