@@ -13,10 +13,12 @@ from iopopt.cluster import Cluster, Device
 from iopopt.cluster_files import UnitWarning, load_cluster
 from iopopt.errors import (
     ClusterError,
+    ExecutionError,
     FileFormatError,
     GraphError,
     InstanceTooLargeError,
     IopoptError,
+    MissingExtraError,
     PlanError,
     SolverError,
     UnknownNameError,
@@ -37,6 +39,7 @@ from iopopt.methods.pso import solve_pso
 from iopopt.methods.single import solve_single
 from iopopt.models import ZOO, load_model
 from iopopt.plan import Placement, Plan, Shard
+from iopopt.running import execute
 from iopopt.solution import Solution
 from iopopt.version import __version__
 
@@ -48,12 +51,14 @@ __all__ = [
     "ClusterError",
     "Device",
     "Evaluation",
+    "ExecutionError",
     "FileFormatError",
     "Graph",
     "GraphBuilder",
     "GraphError",
     "InstanceTooLargeError",
     "IopoptError",
+    "MissingExtraError",
     "Operator",
     "Placement",
     "Plan",
@@ -68,6 +73,7 @@ __all__ = [
     "UnsupportedError",
     "__version__",
     "evaluate",
+    "execute",
     "load_cluster",
     "load_model",
     "solve",

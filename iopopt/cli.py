@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 
 from iopopt.bench.command import main as bench
 from iopopt.errors import UnknownNameError
+from iopopt.executor.command import main as run
 from iopopt.version import __version__
 
 COMMANDS: dict[str, tuple[Callable[[Sequence[str], str], int], str]] = {
     "bench": (bench, "compare methods on models and clusters"),
+    "run": (run, "run a plan on real processes, and compare measured with predicted time"),
 }
 """Every command: its ``main(arguments, program)`` and what it does."""
 

@@ -52,5 +52,9 @@ class SolverError(IopoptError, RuntimeError):
     """A back end failed, is missing, or returned something that the evaluator does not confirm."""
 
 
+class MissingExtraError(IopoptError, ImportError):
+    """An optional dependency is not installed; the message says how to get it."""
+
+
 class ExecutionError(IopoptError, RuntimeError):
     """A plan could not be run to its end: a worker failed, or a message did not come in time."""

@@ -18,6 +18,9 @@ from iopopt.workload import share_flops, share_memory
 if TYPE_CHECKING:
     import pandas as pd
 
+SINK = "(sink)"
+"""What reports call the edge to the sink."""
+
 
 @dataclass(frozen=True)
 class OperatorCost:
@@ -117,7 +120,7 @@ class Evaluation:
         ]
         rest_bytes = self.transferred_bytes - sum(cost.transferred_bytes for cost in self.operators)
         rest_connections = self.connections - sum(cost.connections for cost in self.operators)
-        sink = ("(sink)", "", "+".join(self.sink_cases), self.sink_s, 0.0, rest_bytes, rest_connections)
+        sink = (SINK, "", "+".join(self.sink_cases), self.sink_s, 0.0, rest_bytes, rest_connections)
         return pd.DataFrame([*rows, dict(zip(rows[0], sink, strict=True))])
 
     def to_dict(self) -> dict[str, Any]:
@@ -168,9 +171,9 @@ def evaluate(graph: Graph, devices: Cluster | Sequence[Device], plan: Plan) -> E
     cluster = as_cluster(devices)
     check_priceable(graph)
     validate_plan(graph, cluster, plan)
-    costs = tuple(_operator_cost(graph, cluster, plan, operator) for operator in graph.operators)
-    output = graph.output
-    sink_phases = edge_phases(output, plan[output.name], None, Placement.whole(cluster.sink), cluster.bytes_per_element)
+    edges = dict(priced_edges(graph, cluster, plan))
+    costs = tuple(_operator_cost(operator, plan[operator.name], edges[operator.name], cluster) for operator in graph.operators)
+    sink_phases = edges[SINK]
     sink_s = sum(phase.time_s(cluster) for phase in sink_phases)
     sink_bytes, sink_connections = _volume(sink_phases, cluster)
     memory = _memory_bytes(graph, cluster, plan)
@@ -190,6 +193,14 @@ def evaluate(graph: Graph, devices: Cluster | Sequence[Device], plan: Plan) -> E
     )
 
 
+def priced_edges(graph: Graph, cluster: Cluster, plan: Plan) -> list[tuple[str, tuple[Phase, ...]]]:
+    """The rounds of every edge of a valid plan, by the name of its consumer; the last is the sink's."""
+    output = graph.output
+    sink_phases = edge_phases(output, plan[output.name], None, Placement.whole(cluster.sink), cluster.bytes_per_element)
+    incoming = [(operator.name, _incoming_phases(graph, cluster, plan, operator)) for operator in graph.operators]
+    return [*incoming, (SINK, sink_phases)]
+
+
 def check_priceable(graph: Graph) -> None:
     """Refuse graphs beyond the cost model.
 
@@ -200,9 +211,7 @@ def check_priceable(graph: Graph) -> None:
         raise UnsupportedError(f"graph {graph.name!r} has branches; the cost model prices chains")
 
 
-def _operator_cost(graph: Graph, cluster: Cluster, plan: Plan, operator: Operator) -> OperatorCost:
-    placement = plan[operator.name]
-    phases = _incoming_phases(graph, cluster, plan, operator)
+def _operator_cost(operator: Operator, placement: Placement, phases: Sequence[Phase], cluster: Cluster) -> OperatorCost:
     compute = dict.fromkeys(range(len(cluster)), 0.0)
     for device, flops in share_flops(operator, placement):
         compute[device] = flops / cluster.devices[device].flops_per_s

@@ -196,7 +196,7 @@ def _validate_placement(operator: Operator, placement: Placement, device_count: 
     unit = operator.unit(placement.dim)
     for share in placement.shares:
         if share % unit:
-            raise PlanError(f"operator {operator.name!r}: {placement.dim} share {share} is no multiple of {unit}, the channels of a group (equation 5)")
+            raise PlanError(f"operator {operator.name!r}: its OC share {share} is no multiple of OC/g = {unit}, a whole group (equation 5)")
 
 
 def placement_record(placement: Placement) -> dict[str, Any]:

@@ -49,7 +49,8 @@ def finish(operator: Operator, parameters: Finish, tensor: Tensor, held: Interva
         if isinstance(step, Activation):
             tensor = _activation(operator, step)(tensor)
         elif isinstance(step, Normalisation):
-            assert parameters.scale is not None and parameters.shift is not None  # checked with the weights
+            assert parameters.scale is not None
+            assert parameters.shift is not None
             tensor = tensor * parameters.scale[:, None, None] + parameters.shift[:, None, None]
         else:
             tensor = _pool(operator, step, tensor, held, rows)

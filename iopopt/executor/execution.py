@@ -9,11 +9,36 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from iopopt.evaluation import Evaluation
-from iopopt.executor.worker import LedgerRow, Report, Timing, Traffic
+from iopopt.cluster import Cluster
+from iopopt.evaluation import SINK, Evaluation, evaluate, priced_edges
+from iopopt.executor.worker import LedgerRow, Report, Timing
+from iopopt.graph import Graph
+from iopopt.plan import Plan
+from iopopt.workload import share_memory
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+@dataclass(frozen=True)
+class EdgeTraffic:
+    """Payload of one edge on one device, bytes, and the logical connections that the model counts there."""
+
+    edge: str
+    device: int
+    received_bytes: int
+    sent_bytes: int
+    connections: int
+
+
+@dataclass(frozen=True)
+class ModelDemand:
+    """w_ij and a_ij of equation (1), bytes."""
+
+    operator: str
+    device: int
+    weights_bytes: float
+    activations_bytes: float
 
 
 @dataclass(frozen=True)
@@ -22,7 +47,7 @@ class Execution:
 
     Attributes:
         outputs: the network's output, shape (OC, H_o, W_o), as the sink has it.
-        traffic: payload of each edge and device, bytes counted from the tensors that were sent.
+        traffic: payload of each edge and device, bytes counted from the tensors that were sent, and its logical connections.
         transferred_bytes: all payload.
         connections: the logical ones of section "Latency" of the cost model, which no transport opens as such.
         messages, wire_bytes: what the transport really sent.
@@ -30,10 +55,11 @@ class Execution:
         timings: seconds of each operator and device.
         elapsed_s: from the start of the first operator to the output at the sink.
         evaluation: the evaluator's price of the same plan.
+        demands: the memory that equation (1) counts for each operator and device.
     """
 
     outputs: npt.NDArray[np.floating]
-    traffic: tuple[Traffic, ...]
+    traffic: tuple[EdgeTraffic, ...]
     transferred_bytes: int
     connections: int
     messages: int
@@ -42,12 +68,23 @@ class Execution:
     timings: tuple[Timing, ...]
     elapsed_s: float
     evaluation: Evaluation
+    demands: tuple[ModelDemand, ...]
 
     def memory_frame(self) -> pd.DataFrame:
-        """A row for each operator and device: what equation (1) counts beside what was held, bytes."""
+        """A row for each operator and device: what equation (1) counts beside what was held, bytes.
+
+        ``weights`` stands beside ``model_weights``, ``inputs + outputs`` beside ``model_activations``; the other columns are what the
+        model leaves out.
+        """
         import pandas as pd
 
-        return pd.DataFrame([vars(row) for row in self.ledger])
+        model = {(demand.operator, demand.device): demand for demand in self.demands}
+        none = ModelDemand("", 0, 0.0, 0.0)
+        rows = []
+        for row in self.ledger:
+            demand = model.get((row.operator, row.device), none)
+            rows.append(vars(row) | {"model_weights": demand.weights_bytes, "model_activations": demand.activations_bytes})
+        return pd.DataFrame(rows)
 
     def timing_frame(self) -> pd.DataFrame:
         """A row for each operator: predicted and measured seconds, computation and communication apart (the slowest device's)."""
@@ -57,27 +94,47 @@ class Execution:
         for cost in self.evaluation.operators:
             mine = [timing for timing in self.timings if timing.operator == cost.name]
             rows.append((cost.name, cost.compute_s, max(t.compute_s for t in mine), cost.communication_s, max(t.communication_s for t in mine)))
-        sink = max(timing.communication_s for timing in self.timings if timing.operator == "(sink)")
-        rows.append(("(sink)", 0.0, 0.0, self.evaluation.sink_s, sink))
+        sink = max(timing.communication_s for timing in self.timings if timing.operator == SINK)
+        rows.append((SINK, 0.0, 0.0, self.evaluation.sink_s, sink))
         names = ["operator", "predicted_compute_s", "compute_s", "predicted_communication_s", "communication_s"]
         return pd.DataFrame(rows, columns=names)
 
 
-def gather(reports: Sequence[Report], sink: int, evaluation: Evaluation) -> Execution:
-    """The workers' reports as one."""
+def gather(graph: Graph, cluster: Cluster, plan: Plan, reports: Sequence[Report]) -> Execution:
+    """The workers' reports as one, beside what the model says."""
     reports = sorted(reports, key=lambda report: report.device)
-    output = reports[sink].output
+    output = reports[cluster.sink].output
     assert output is not None  # the sink ends with the whole output
-    traffic = tuple(row for report in reports for row in report.traffic)
+    evaluation, logical = evaluate(graph, cluster, plan), _logical_connections(graph, cluster, plan)
+    traffic = tuple(
+        EdgeTraffic(row.edge, row.device, row.received_bytes, row.sent_bytes, logical.get((row.edge, row.device), 0))
+        for report in reports
+        for row in report.traffic
+    )
     return Execution(
         outputs=output.numpy(),
         traffic=traffic,
         transferred_bytes=sum(row.received_bytes for row in traffic),
-        connections=evaluation.connections,
+        connections=sum(row.connections for row in traffic),
         messages=sum(report.messages for report in reports),
         wire_bytes=sum(report.wire_bytes for report in reports),
         ledger=tuple(row for report in reports for row in report.ledger),
         timings=tuple(row for report in reports for row in report.timings),
         elapsed_s=max(report.elapsed_s for report in reports),
         evaluation=evaluation,
+        demands=tuple(
+            ModelDemand(operator.name, device, demand.weights, demand.activations)
+            for operator in graph.operators
+            for device, demand in share_memory(operator, plan[operator.name], cluster.bytes_per_element)
+        ),
     )
+
+
+def _logical_connections(graph: Graph, cluster: Cluster, plan: Plan) -> dict[tuple[str, int], int]:
+    """N_j of equation (8), by edge and device."""
+    counts: dict[tuple[str, int], int] = {}
+    for name, phases in priced_edges(graph, cluster, plan):
+        for phase in phases:
+            for device, count in phase.capped_connections(cluster).items():
+                counts[name, device] = counts.get((name, device), 0) + count
+    return counts

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from iopopt.evaluation import SINK
 from iopopt.executor.regions import Region, conv_rows, even_regions, everything, needed_regions, owned_regions
 from iopopt.graph import Graph, Operator, Shape
 from iopopt.plan import Placement
@@ -120,4 +121,4 @@ def edges(graph: Graph, placements: list[Placement], source: int | None, sink: i
         result.append(Edge(operators[i].name, operators[i - 1], rounds))
     last = operators[-1]
     rounds = edge_rounds(last.out_shape, last, placements[-1], None, Placement.whole(sink))
-    return [*result, Edge("(sink)", last, rounds)]
+    return [*result, Edge(SINK, last, rounds)]

@@ -5,23 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
-import torch
-
 from iopopt.cluster import Cluster, Device, as_cluster
-from iopopt.errors import ExecutionError, PlanError, UnsupportedError
-from iopopt.evaluation import evaluate
-from iopopt.executor.arithmetic import check_runnable, cut
+from iopopt.errors import ExecutionError
 from iopopt.executor.execution import Execution, gather
-from iopopt.executor.regions import Region, everything
-from iopopt.executor.schedule import Edge, edges
+from iopopt.executor.job import check_job, initial_input
+from iopopt.executor.schedule import edges
 from iopopt.executor.transport import ThreadHub, ThreadTransport
-from iopopt.executor.weights import Array, Weights, check_weights
+from iopopt.executor.weights import Array, Weights
 from iopopt.executor.worker import Report, Worker, cut_shards
 from iopopt.graph import Graph
-from iopopt.plan import Plan
-
-_DTYPES = {4: torch.float32, 8: torch.float64}
+from iopopt.plan import Plan, validate_plan
 
 
 def execute(graph: Graph, devices: Cluster | Sequence[Device], plan: Plan, weights: Weights, inputs: Array, *, timeout_s: float = 60.0) -> Execution:
@@ -39,7 +32,7 @@ def execute(graph: Graph, devices: Cluster | Sequence[Device], plan: Plan, weigh
         ExecutionError: if a worker fails, or a message does not come in time.
     """
     cluster = as_cluster(devices)
-    evaluation = evaluate(graph, cluster, plan)
+    validate_plan(graph, cluster, plan)
     dtype = check_job(graph, cluster, weights, inputs)
     placements = [plan[operator.name] for operator in graph.operators]
     schedule = edges(graph, placements, cluster.source, cluster.sink)
@@ -60,29 +53,4 @@ def execute(graph: Graph, devices: Cluster | Sequence[Device], plan: Plan, weigh
     if errors:
         # The first cause, not those whom it woke.
         raise next((error for error in errors if not isinstance(error, ExecutionError)), errors[0])
-    return gather([future.result() for future in futures], cluster.sink, evaluation)
-
-
-def check_job(graph: Graph, cluster: Cluster, weights: Weights, inputs: Array) -> torch.dtype:
-    """Refuse what cannot be run; returns the type of the tensors' elements.
-
-    Raises:
-        PlanError, GraphError, UnsupportedError: as :func:`execute` says.
-    """
-    if cluster.bytes_per_element not in _DTYPES:
-        raise UnsupportedError(f"bytes_per_element is {cluster.bytes_per_element}; the executor runs elements of 4 or 8 bytes (float32, float64)")
-    for operator in graph.operators:
-        check_runnable(operator)
-    check_weights(graph, weights)
-    if np.shape(inputs) != tuple(graph.input_shape):
-        raise PlanError(f"the input has shape {np.shape(inputs)}; {graph.name} reads {tuple(graph.input_shape)}")
-    return _DTYPES[cluster.bytes_per_element]
-
-
-def initial_input(graph: Graph, cluster: Cluster, first: Edge, inputs: Array, device: int, dtype: torch.dtype) -> tuple[Region, torch.Tensor] | None:
-    """What of the input lies on a device: all of it on the source; what each needs where every device has it."""
-    full = everything(graph.input_shape)
-    if cluster.source is not None:
-        return (full, torch.tensor(inputs, dtype=dtype)) if device == cluster.source else None
-    region = first.rounds[0].finished.get(device)
-    return None if region is None else (region, cut(torch.tensor(inputs, dtype=dtype), region, full))
+    return gather(graph, cluster, plan, [future.result() for future in futures])

@@ -8,11 +8,10 @@ from collections.abc import Mapping, Sequence
 from iopopt.cluster import Cluster
 from iopopt.communication import edge_phases
 from iopopt.graph import Operator
-from iopopt.milp.handover import Arc, Node
+from iopopt.milp.handover import Arc, Node, shares_of_even_slices
 from iopopt.milp.program import Affine, ProgramBuilder, constant, plus, scaled, times, total
 from iopopt.milp.stage import Copies, Group, Stage, add_copies
 from iopopt.plan import Placement
-from iopopt.shares import even_shares
 
 _LARGEST_FLOOR_SEARCH = 100_000
 
@@ -63,7 +62,7 @@ class EdgeCosts:
             self._aligned(key, source, target, flows)
         elif mode == "interleaved":
             self._interleaved(key, source, target, flows)
-        elif mode in ("send", "direct") and target.dim in ("H", "IC"):
+        elif mode in ("send", "direct") and self._q is not None and (target.dim == "H" or self._q.operator.reads_part(target.dim)):
             self._by_need(key, arcs[0], flows)
         else:
             self._constant(arcs[0], flows[0])
@@ -76,8 +75,10 @@ class EdgeCosts:
         producer, consumer = self._operators
         p = self._representative(producer, arc.source, "two_phase" if arc.mode.startswith("two_phase") else "direct")
         if arc.mode == "two_phase_interleaved":
-            assert producer is not None
-            q = Placement.split("IC", self._team, even_shares(producer.out_channels, len(self._team)))
+            assert self._q is not None
+            assert arc.target.dim is not None
+            unit = self._q.unit(arc.target)
+            q = Placement.split(arc.target.dim, self._team, [unit * share for share in self._even_units(arc.target)])
         else:
             q = self._representative(consumer, arc.target, "direct")
         phases = edge_phases(producer, p, consumer, q, self._e)
@@ -112,7 +113,7 @@ class EdgeCosts:
     # Arcs whose cost follows the consumer's shares.
 
     def _by_need(self, key: str, arc: Arc, flows: list[int]) -> None:
-        """A whole producer sends, or a direct reduce adds up, what the rows or input channels of each participant need."""
+        """A whole producer sends, or a direct reduce adds up, what the rows or channels of each participant need."""
         assert self._q is not None
         copies = self._incoming(key, arc.target, flows)
         if arc.target.dim == "H":
@@ -120,7 +121,8 @@ class EdgeCosts:
         else:
             producer, shape = self._operators[0], self._q.operator.in_shape
             maps = producer.conv_shape if producer and arc.mode == "direct" else shape
-            needs = {j: times(self._e * maps.height * maps.width, copies[rank]) for rank, j in enumerate(self._team)}
+            unit_bytes = self._e * maps.height * maps.width * self._q.input_channels(arc.target)
+            needs = {j: times(unit_bytes, copies[rank]) for rank, j in enumerate(self._team)}
         if arc.mode == "send":
             self._charge_send(key, arc.source, flows, needs)
         else:
@@ -230,17 +232,30 @@ class EdgeCosts:
             self._builder.at_most(f"below[{self._label},{key},{rank}]", hi, times(1, *owned[: rank + 1]))
 
     def _interleaved(self, key: str, source: Node, target: Node, flows: list[int]) -> None:
-        """OC then IC of the same shares: one copy serves both operators."""
-        copies = self._outgoing(key, source, flows)
+        """OC, then a split of which each share needs the channels that lie there: in equal units one copy serves both operators."""
+        owned = self._outgoing(key, source, flows)
+        assert self._p is not None
         assert self._q is not None
-        self._q.incoming.setdefault(target, []).append(Group(flows, copies))
+        unit, needed_by_unit = self._p.unit(source), self._q.input_channels(target)
+        if unit == needed_by_unit:
+            self._q.incoming.setdefault(target, []).append(Group(flows, owned))
+            return
+        needed = self._incoming(key, target, flows)
+        for rank, (own, need) in enumerate(zip(owned, needed, strict=True)):
+            self._builder.equal(f"interleaved[{self._label},{key},{rank}]", times(unit, own), times(needed_by_unit, need))
 
     def _pin_even(self, key: str, target: Node, flows: list[int]) -> None:
-        """After a two-phase reduce the interleaved successor has the even shares of the completed slices."""
+        """After a two-phase reduce the interleaved successor has the shares of the even slices that were completed."""
         copies = self._incoming(key, target, flows)
-        assert self._q is not None
-        for rank, share in enumerate(even_shares(self._q.size(target), len(self._team))):
+        for rank, share in enumerate(self._even_units(target)):
             self._builder.equal(f"even[{self._label},{key},{rank}]", times(1, copies[rank]), times(share, *flows))
+
+    def _even_units(self, target: Node) -> tuple[int, ...]:
+        """The successor's shares of the completed slices, in units."""
+        assert self._q is not None
+        shares = shares_of_even_slices(self._q.operator, target, len(self._team))
+        assert shares is not None  # else there is no such arc
+        return shares
 
     # Bookkeeping.
 

@@ -73,7 +73,8 @@ class Formulation:
             placement = plan[stage.operator.name]
             node = node_of(placement)
             point[stage.choice[node]] = 1.0
-            point.update(zip(stage.shares.get(node, ()), map(float, placement.shares), strict=False))
+            if node.dim is not None:
+                point.update((variable, share / stage.unit(node)) for variable, share in zip(stage.shares[node], placement.shares, strict=True))
         point.update((variable, 1.0) for variable in self._flows_of(plan, evaluation) if variable in point)
         return point
 
@@ -95,8 +96,7 @@ class Formulation:
         if node.dim is None:
             assert node.device is not None
             return Placement.whole(node.device)
-        shares = [round(float(x[variable])) for variable in stage.shares[node]]
-        return Placement.split(node.dim, self.team, shares, self._reduce(number, node, x))
+        return Placement.split(node.dim, self.team, stage.split_shares(node, x), self._reduce(number, node, x))
 
     def _reduce(self, number: int, node: Node, x: FloatArray) -> Reduce:
         """How the partial sums of an input-channel split travel: the mode of the arc taken out of it."""
@@ -127,7 +127,7 @@ class Formulation:
         """y_a for every arc; integral where parallel arcs are alternatives."""
         flow: dict[Arc, int] = {}
         for source, target in itertools.product(sources, targets):
-            parallel = list(arcs_between(source, consumer, target))
+            parallel = list(arcs_between(source, consumer, target, len(self.team)))
             for arc in parallel:
                 flow[arc] = self._builder.variable(f"y[{label},{source},{target},{arc.mode}]", upper=1, integer=len(parallel) > 1)
         return flow
@@ -149,7 +149,7 @@ class Formulation:
         """T_g >= C_ij / f_j on the group's copies, and at least the best makespan that integer shares reach."""
         assert node.dim is not None
         makespan = self._builder.variable(f"T[{label}]", cost=1)
-        one, each = _flops_line(stage.operator, node)
+        one, each = _flops_line(stage, node)
         for copy, j in zip(group.copies, self.team, strict=True):
             speed = self.cluster.devices[j].flops_per_s * self.scale_s
             self._builder.at_least(f"eq7[{label},{j}]", times(1, makespan), plus(times(each / speed, copy), times(one / speed, *group.flows)))
@@ -157,13 +157,13 @@ class Formulation:
         self._builder.at_least(f"makespan[{label}]", times(1, makespan), times(floor, *group.flows))
 
 
-def _flops_line(operator: Operator, node: Node) -> tuple[float, float]:
+def _flops_line(stage: Stage, node: Node) -> tuple[float, float]:
     """C_ij as FLOPs for taking part and FLOPs for each unit of the share; below 0 it is cut by T_g >= 0."""
-    assert node.dim is not None
+    operator = stage.operator
     if node.dim == "H":
         pool, row = operator.pool.rows, operator.flops / operator.conv_shape.height
         return row * (pool.extent - pool.stride), row * pool.stride
-    return 0.0, operator.flops / operator.size(node.dim)
+    return 0.0, operator.flops / stage.size(node)
 
 
 def _by_node(flow: Flow, side: str) -> dict[Node, list[int]]:

@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 
 from iopopt.graph import Dim, Operator
 from iopopt.plan import Placement
+from iopopt.shares import even_shares
 
 Mode = Literal["send", "interleaved", "aligned", "halo", "gather", "direct", "two_phase", "two_phase_interleaved", "free"]
 
@@ -47,18 +48,27 @@ def node_of(placement: Placement) -> Node:
     return whole(placement.devices[0]) if placement.dim is None else split(placement.dim)
 
 
-def arcs_between(source: Node, consumer: Operator | None, target: Node) -> Iterator[Arc]:
+def arcs_between(source: Node, consumer: Operator | None, target: Node, team_size: int) -> Iterator[Arc]:
     """Every arc from ``source`` to ``target``; parallel ones are alternatives of which a plan takes one."""
-    for mode in _modes(source, consumer, target):
+    for mode in _modes(source, consumer, target, team_size):
         yield Arc(source, target, mode)
 
 
-def _modes(source: Node, consumer: Operator | None, target: Node) -> Iterator[Mode]:
+def shares_of_even_slices(consumer: Operator, target: Node, team_size: int) -> tuple[int, ...] | None:
+    """The shares that need just the slices of a two-phase reduce, in units of ``target``; None where the slices are no whole units."""
+    assert target.dim is not None
+    slices = even_shares(consumer.in_shape.channels, team_size)
+    each = consumer.input_channels(target.dim, consumer.unit(target.dim))
+    return None if any(part % each for part in slices) else tuple(part // each for part in slices)
+
+
+def _modes(source: Node, consumer: Operator | None, target: Node, team_size: int) -> Iterator[Mode]:
+    part_read = consumer is not None and consumer.reads_part(target.dim)
     if source.dim is None:
         yield "send"
     elif source.dim == "IC":
         yield from ("direct", "two_phase")
-        if target.dim == "IC":
+        if consumer is not None and part_read and shares_of_even_slices(consumer, target, team_size) is not None:
             yield "two_phase_interleaved"
     elif source.dim == target.dim == "H":
         assert consumer is not None  # the sink is whole
@@ -67,7 +77,7 @@ def _modes(source: Node, consumer: Operator | None, target: Node) -> Iterator[Mo
             yield "aligned"
     else:
         yield "gather"
-        if (source.dim, target.dim) == ("OC", "IC"):
+        if source.dim == "OC" and part_read:
             yield "interleaved"
 
 

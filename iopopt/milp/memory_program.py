@@ -34,4 +34,4 @@ def _placement(stage: Stage, team: Sequence[int], x: FloatArray) -> Placement:
     if node.dim is None:
         assert node.device is not None
         return Placement.whole(node.device)
-    return Placement.split(node.dim, team, [round(float(x[variable])) for variable in stage.shares[node]])
+    return Placement.split(node.dim, team, stage.split_shares(node, x))

@@ -58,9 +58,11 @@ def _demand(stage: Stage, j: int, team: Sequence[int], e: int) -> tuple[Affine, 
 
 
 def _at(stage: Stage, node: Node, j: int, team: Sequence[int], share: int, e: int) -> Demand:
-    """The evaluator's demand of device j at one share."""
-    shares = [share if device == j else 0 for device in team]
-    placement = Placement.whole(j) if node.dim is None else Placement.split(node.dim, team, shares)
+    """The evaluator's demand of device j at one share, in the node's units."""
+    if node.dim is None:
+        placement = Placement.whole(j)
+    else:
+        placement = Placement.split(node.dim, team, [share * stage.unit(node) if device == j else 0 for device in team])
     return dict(share_memory(stage.operator, placement, e))[j]
 
 

@@ -1,4 +1,7 @@
-"""One operator in the programme: its choice of node (equation 2) and its integer shares (equations 3 to 5)."""
+"""One operator in the programme: its choice of node (equation 2) and its integer shares (equations 3 to 5).
+
+Shares are counted in units of the dimension: rows, channels, or whole groups of output channels where the operator is channel-local.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import NamedTuple
 from iopopt.cluster import Cluster
 from iopopt.graph import Graph, Operator
 from iopopt.milp.handover import Node, split, whole
-from iopopt.milp.program import ProgramBuilder, constant, times
+from iopopt.milp.program import FloatArray, ProgramBuilder, constant, times
 
 Copies = Sequence[int]
 """The variables of the operator's shares, or of one copy of them, in team order."""
@@ -28,7 +31,7 @@ class Stage:
 
     Attributes:
         choice: x_id, by node.
-        shares: n_idj of each split node, in team order.
+        shares: n_idj of each split node in its units, in team order.
         incoming: groups of arcs into each split node that depend on its shares.
         outgoing: groups of arcs out of it that do.
     """
@@ -40,9 +43,22 @@ class Stage:
     outgoing: dict[Node, list[Group]] = field(default_factory=dict)
 
     def size(self, node: Node) -> int:
-        """What the shares of a split node sum to."""
+        """What the shares of a split node sum to, in its units."""
         assert node.dim is not None
-        return self.operator.size(node.dim)
+        return self.operator.size(node.dim) // self.unit(node)
+
+    def unit(self, node: Node) -> int:
+        """The rows or channels of one unit of a split node's shares."""
+        assert node.dim is not None
+        return self.operator.unit(node.dim)
+
+    def input_channels(self, node: Node) -> int:
+        """The input channels that one unit of a split node's shares needs."""
+        return self.operator.input_channels(node.dim, self.unit(node))
+
+    def split_shares(self, node: Node, x: FloatArray) -> list[int]:
+        """n_ij of a split node, in rows or channels, at a point of the programme."""
+        return [self.unit(node) * round(float(x[variable])) for variable in self.shares[node]]
 
 
 def add_stages(builder: ProgramBuilder, graph: Graph, cluster: Cluster, team: Sequence[int]) -> list[Stage]:

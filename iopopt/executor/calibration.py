@@ -1,0 +1,137 @@
+"""Fits the cost model's devices to measured runs: effective FLOP/s, link bandwidths and set-up time, by least squares."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import yaml
+from scipy.optimize import nnls
+
+from iopopt.cluster import Cluster
+from iopopt.errors import ExecutionError, FileFormatError
+from iopopt.evaluation import priced_edges
+from iopopt.executor.execution import Execution
+from iopopt.graph import Graph
+from iopopt.plan import Plan
+from iopopt.workload import share_flops
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A cluster whose figures fit what was measured.
+
+    Attributes:
+        cluster: the given one with fitted speeds, bandwidths and set-up time; memory and names are kept.
+        compute_residual, communication_residual: root of the mean squared residual over the mean measured time.
+        unseen: devices and links that the runs do not exercise, whose figures are kept as they were.
+    """
+
+    cluster: Cluster
+    compute_residual: float
+    communication_residual: float
+    unseen: tuple[str, ...]
+
+
+def calibrate(graph: Graph, cluster: Cluster, runs: Sequence[tuple[Plan, Execution]]) -> Fit:
+    """Least squares over every operator, device and run.
+
+    Computation: t = C_ij / f_j, one unknown a device. Communication: t = max(R, S) / b_j + N t_est, one unknown a link and one for all;
+    none may be negative.
+
+    Raises:
+        ExecutionError: if there is no run to fit to.
+    """
+    if not runs:
+        raise ExecutionError("there is no measured run to calibrate with")
+    speeds, compute_residual, unseen_devices = _fit_speeds(graph, cluster, runs)
+    bandwidths, setup_s, communication_residual, unseen_links = _fit_links(graph, cluster, runs)
+    devices = tuple(
+        replace(device, flops_per_s=speed, bandwidth_bytes_per_s=bandwidth)
+        for device, speed, bandwidth in zip(cluster.devices, speeds, bandwidths, strict=True)
+    )
+    fitted = replace(cluster, devices=devices, connection_setup_s=setup_s)
+    return Fit(fitted, compute_residual, communication_residual, (*unseen_devices, *unseen_links))
+
+
+def _fit_speeds(graph: Graph, cluster: Cluster, runs: Sequence[tuple[Plan, Execution]]) -> tuple[list[float], float, list[str]]:
+    flops: list[list[float]] = [[] for _ in cluster.devices]
+    seconds: list[list[float]] = [[] for _ in cluster.devices]
+    for plan, execution in runs:
+        measured = {(timing.operator, timing.device): timing.compute_s for timing in execution.timings}
+        for operator in graph.operators:
+            for number, share in share_flops(operator, plan[operator.name]):
+                flops[number].append(share)
+                seconds[number].append(measured[operator.name, number])
+    speeds, residuals, unseen = [], [], []
+    for number, device in enumerate(cluster.devices):
+        work, taken = np.array(flops[number]), np.array(seconds[number])
+        if not work.size or not (work @ taken) > 0:
+            speeds.append(device.flops_per_s)
+            unseen.append(f"computation of {device.name}")
+            continue
+        slowness = (work @ taken) / (work @ work)
+        speeds.append(float(1 / slowness))
+        residuals.append(taken - slowness * work)
+    return speeds, _relative(residuals, np.concatenate([np.array(taken) for taken in seconds])), unseen
+
+
+def _fit_links(graph: Graph, cluster: Cluster, runs: Sequence[tuple[Plan, Execution]]) -> tuple[list[float], float, float, list[str]]:
+    rows, seconds = [], []
+    for plan, execution in runs:
+        measured = {(timing.operator, timing.device): timing.communication_s for timing in execution.timings}
+        for name, phases in priced_edges(graph, cluster, plan):
+            for device in {j for phase in phases for j in (*phase.received, *phase.sent)}:
+                row = np.zeros(len(cluster) + 1)
+                row[device] = sum(max(phase.received.get(device, 0), phase.sent.get(device, 0)) for phase in phases)
+                row[-1] = sum(phase.capped_connections(cluster).get(device, 0) for phase in phases)
+                if row.any():
+                    rows.append(row)
+                    seconds.append(measured[name, device])
+    if not rows:
+        kept = [device.bandwidth_bytes_per_s for device in cluster.devices]
+        return kept, cluster.connection_setup_s, 0.0, [f"link of {device.name}" for device in cluster.devices]
+    matrix, taken = np.array(rows), np.array(seconds)
+    scale = np.maximum(matrix.max(axis=0), 1e-300)  # bytes and counts differ by orders of magnitude
+    solution, _ = nnls(matrix / scale, taken)
+    slowness = solution / scale
+    seen = slowness[:-1] > 0
+    bandwidths = [float(1 / slow) if ok else device.bandwidth_bytes_per_s for slow, ok, device in zip(slowness, seen, cluster.devices, strict=False)]
+    unseen = [f"link of {device.name}" for ok, device in zip(seen, cluster.devices, strict=True) if not ok]
+    return bandwidths, float(slowness[-1]), _relative([taken - matrix @ slowness], taken), unseen
+
+
+def _relative(residuals: Sequence[Array], measured: Array) -> float:
+    if not measured.size or not measured.mean() > 0:
+        return 0.0
+    return float(np.sqrt(np.mean(np.concatenate(residuals) ** 2)) / measured.mean()) if residuals else 0.0
+
+
+def describe_fit(fit: Fit) -> str:
+    """The fitted figures and residuals, a line each."""
+    lines = [
+        f"{device.name}: {device.flops_per_s / 1e9:.4g} GFLOP/s, {device.bandwidth_bytes_per_s / 1e6:.4g} MB/s" for device in fit.cluster.devices
+    ]
+    lines.append(f"set-up {fit.cluster.connection_setup_s * 1e3:.4g} ms")
+    lines.append(f"residual (rms / mean): computation {fit.compute_residual:.1%}, communication {fit.communication_residual:.1%}")
+    if fit.unseen:
+        lines.append(f"not exercised, kept as given: {', '.join(fit.unseen)}")
+    return "\n".join(lines)
+
+
+def write_cluster(fit: Fit, path: Path) -> None:
+    """The fitted cluster as a file that the benchmark reads, with its residuals as comments.
+
+    Raises:
+        FileFormatError: if the file cannot be written.
+    """
+    comments = "".join(f"# {line}\n" for line in describe_fit(fit).splitlines())
+    try:
+        path.write_text(comments + yaml.safe_dump(fit.cluster.to_dict(), sort_keys=False), encoding="utf-8")
+    except OSError as error:
+        raise FileFormatError(f"{path}: cannot be written ({error.strerror})") from None

@@ -1,0 +1,182 @@
+"""The command line ``iopopt run``: runs a plan for real and compares it with its price.
+
+Started by hand it starts one process a device on this machine; started by ``torchrun`` (or by itself) it is one of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from rich.console import Console
+
+from iopopt.cluster import Cluster
+from iopopt.cluster_files import load_cluster
+from iopopt.errors import ExecutionError, FileFormatError, IopoptError
+from iopopt.evaluation import evaluate
+from iopopt.graph import Graph
+from iopopt.methods import METHODS, solve
+from iopopt.models import load_model
+from iopopt.plan import Plan, validate_plan
+from iopopt.records import read_json, write_json
+from iopopt.reference import default_reference
+from iopopt.running import require_torch
+
+OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+_EPILOG = """\
+examples
+  iopopt run --model vgg11 --cluster pi4-x3 --plan plan.json
+  iopopt run --model lenet5 --cluster mcu-x3 --method milp --repeat 20 --output measured/
+on several machines, the same command on each, as torchrun's module:
+  torchrun --nnodes 3 --nproc-per-node 1 --node-rank 0 --master-addr HOST --master-port 29500 -m iopopt.executor --model vgg11 ...
+
+A plan file is what 'iopopt bench --output DIR' leaves in DIR/plans. Weights and input are random, from --seed, the same on
+every device, and each keeps its shards.
+
+exit codes
+  0 done; 1 a worker failed or a message did not come in time; 2 bad input; 130 interrupted
+"""
+
+
+def main(arguments: Sequence[str] | None = None, program: str = "iopopt run") -> int:
+    """Run a plan; returns the exit code."""
+    options = _parser(program).parse_args(arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        require_torch()
+        graph, cluster, plan = _job(options)
+        if os.environ.get("RANK") is not None:
+            from iopopt.executor.rank import run_rank
+
+            return run_rank(graph, cluster, plan, options)
+        return _run_processes(graph, cluster, plan, words, options.deadline)
+    except ExecutionError as error:
+        _complain(error)
+        return FAILED
+    except IopoptError as error:
+        _complain(error)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _complain(error: IopoptError) -> None:
+    Console(stderr=True).print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _job(options: argparse.Namespace) -> tuple[Graph, Cluster, Plan]:
+    """The network, the cluster and a plan that belongs to both."""
+    graph = load_model(options.model)
+    cluster = load_cluster(options.cluster or default_reference(graph), graph)
+    if options.plan is not None:
+        plan = Plan.from_dict(read_json(options.plan), str(options.plan))
+    else:
+        found = solve(graph, cluster, options.method)
+        if found.plan is None:
+            raise FileFormatError(f"method {options.method!r} has no plan: {found.reason}")
+        plan = found.plan
+    validate_plan(graph, cluster, plan)
+    evaluate(graph, cluster, plan)
+    return graph, cluster, plan
+
+
+def _run_processes(graph: Graph, cluster: Cluster, plan: Plan, words: Sequence[str], deadline_s: float) -> int:
+    """Start this command once for each device, and wait; none of them outlives this process.
+
+    Raises:
+        ExecutionError: if a process fails, or they do not end in time.
+    """
+    with tempfile.TemporaryDirectory(prefix="iopopt-") as directory:
+        path = Path(directory) / "plan.json"
+        write_json(path, plan.to_dict())
+        command = [sys.executable, "-P", "-m", "iopopt.executor", *words, "--plan", str(path)]
+        environment = _rank_environment(len(cluster))
+        children: list[subprocess.Popen[str]] = []
+        try:
+            for rank in range(len(cluster)):
+                quiet = None if rank == cluster.sink else subprocess.DEVNULL
+                ranked = environment | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+                children.append(
+                    subprocess.Popen(
+                        command, env=ranked, stdin=subprocess.PIPE, stdout=quiet, stderr=subprocess.PIPE, text=True, start_new_session=True
+                    )
+                )
+            return _wait(children, deadline_s)
+        finally:
+            for child in children:
+                _end(child)
+
+
+def _rank_environment(devices: int) -> dict[str, str]:
+    """What every rank is told: where to meet, and to leave the processor to the others."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(devices), "OMP_NUM_THREADS": "1"}
+    return os.environ | meeting | {"PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
+
+
+def _wait(children: Sequence[subprocess.Popen[str]], deadline_s: float) -> int:
+    """Until all have ended; the first that fails ends the others."""
+    until = time.monotonic() + deadline_s
+    while time.monotonic() < until:
+        codes = [child.poll() for child in children]
+        failed = [rank for rank, code in enumerate(codes) if code not in (None, 0)]
+        if failed:
+            raise ExecutionError(_first_cause(children, failed))
+        if all(code == 0 for code in codes):
+            return OK
+        time.sleep(0.05)
+    raise ExecutionError(f"the run did not end within {deadline_s:g} s (--deadline)")
+
+
+def _first_cause(children: Sequence[subprocess.Popen[str]], failed: Sequence[int]) -> str:
+    """What the failed ranks said last; a rank that was killed has said nothing, and is the cause."""
+    time.sleep(0.3)
+    said = {}
+    for rank in failed:
+        child = children[rank]
+        child.kill()
+        text = child.stderr.read() if child.stderr else ""
+        said[rank] = (text.strip().splitlines() or [f"process ended by signal {-child.returncode}" if child.returncode < 0 else "no word"])[-1]
+    return "; ".join(f"device {rank}: {line.removeprefix('error: ')}" for rank, line in said.items())
+
+
+def _end(child: subprocess.Popen[str]) -> None:
+    with suppress(ProcessLookupError):  # it has ended by itself
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+    for stream in (child.stdin, child.stdout, child.stderr):
+        if stream:
+            stream.close()
+
+
+def _parser(program: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=program,
+        description="Run a plan on real processes, one for each device, and compare measured with predicted time.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--model", required=True, metavar="NAME", help="a network of the zoo, or a .json file")
+    parser.add_argument("--cluster", metavar="NAME", help="a cluster, by name or file (default: the reference instance for the model)")
+    parser.add_argument("--plan", type=Path, metavar="FILE", help="the plan; without one, --method finds it")
+    parser.add_argument("--method", default="greedy", metavar="NAME", help=f"how to find a plan: {', '.join(METHODS)} (default: greedy)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the random weights and input (default: 0)")
+    parser.add_argument("--repeat", type=int, default=5, metavar="N", help="runs, of which each operator's median is shown (default: 5)")
+    parser.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS", help="for one message (default: 30)")
+    parser.add_argument("--deadline", type=float, default=600.0, metavar="SECONDS", help="for everything (default: 600)")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="write timings.csv, memory.csv, traffic.csv and timings.png")
+    parser.add_argument("--calibrate", type=Path, metavar="FILE", help="fit speeds, bandwidths and set-up time to the run, as a cluster file")
+    return parser

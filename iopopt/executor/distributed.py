@@ -1,0 +1,121 @@
+"""Workers that are processes, on one machine or several, over ``torch.distributed`` (gloo): rank j is device j."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import os
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from iopopt.cluster import Cluster
+from iopopt.errors import ExecutionError
+from iopopt.executor.execution import Execution, gather
+from iopopt.executor.job import check_job, initial_input
+from iopopt.executor.schedule import edges
+from iopopt.executor.weights import Array, Weights
+from iopopt.executor.worker import LedgerRow, Report, Timing, Traffic, Worker, cut_shards
+from iopopt.graph import Graph
+from iopopt.plan import Plan, validate_plan
+
+T = TypeVar("T")
+
+
+class GlooTransport:
+    """One rank's end of a process group; what is sent is kept until it has left."""
+
+    def __init__(self, timeout_s: float) -> None:
+        self.device, self.messages, self.wire_bytes = dist.get_rank(), 0, 0
+        self._timeout = datetime.timedelta(seconds=timeout_s)
+        self._under_way: list[tuple[dist.Work, Tensor]] = []
+
+    def send(self, tensor: Tensor, target: int) -> None:
+        self.messages += 1
+        self.wire_bytes += tensor.nbytes
+        work = self._guarded(f"send to device {target}", lambda: dist.isend(tensor, target))
+        assert work is not None  # this rank is a member of the group
+        self._under_way.append((work, tensor))
+
+    def receive(self, shape: tuple[int, ...], dtype: torch.dtype, source: int) -> Tensor:
+        tensor = torch.empty(shape, dtype=dtype)
+        self._guarded(f"receive from device {source}", lambda: dist.recv(tensor, source))
+        return tensor
+
+    def barrier(self) -> None:
+        for work, _ in self._under_way:
+            self._guarded("finish sending", lambda work=work: work.wait(self._timeout))  # type: ignore[misc]
+        self._under_way.clear()
+        self._guarded("wait for the others", lambda: dist.monitored_barrier(timeout=self._timeout))
+
+    def _guarded(self, what: str, act: Callable[[], T]) -> T:
+        try:
+            return act()
+        except RuntimeError as error:
+            raise ExecutionError(f"device {self.device} could not {what}: {str(error).splitlines()[0]}") from error
+
+
+def is_rank() -> bool:
+    """Whether this process was started as one of several (by ``iopopt run`` or ``torchrun``)."""
+    return "RANK" in os.environ and "WORLD_SIZE" in os.environ
+
+
+def join(cluster: Cluster, timeout_s: float) -> int:
+    """Join the process group that the environment describes; returns this process's device.
+
+    Raises:
+        ExecutionError: if the group has another size than the cluster, or does not come together in time.
+    """
+    world = int(os.environ["WORLD_SIZE"])
+    if world != len(cluster):
+        raise ExecutionError(f"{world} processes were started for a cluster of {len(cluster)} devices; start one for each")
+    try:
+        dist.init_process_group("gloo", timeout=datetime.timedelta(seconds=timeout_s))
+    except (RuntimeError, ValueError) as error:
+        raise ExecutionError(f"the process group did not come together: {str(error).splitlines()[0]}") from error
+    return int(dist.get_rank())
+
+
+def leave() -> None:
+    """Leave the process group."""
+    dist.destroy_process_group()
+
+
+def execute_rank(graph: Graph, cluster: Cluster, plan: Plan, weights: Weights, inputs: Array, *, timeout_s: float) -> Execution | None:
+    """Run this rank's part of ``plan``, once the group is joined; the sink gets the Execution, the others None.
+
+    Raises:
+        PlanError, GraphError, UnsupportedError: as :func:`iopopt.executor.threads.execute` says.
+        ExecutionError: if another rank fails, or a message does not come in time.
+    """
+    validate_plan(graph, cluster, plan)
+    dtype = check_job(graph, cluster, weights, inputs)
+    placements = [plan[operator.name] for operator in graph.operators]
+    schedule = edges(graph, placements, cluster.source, cluster.sink)
+    transport = GlooTransport(timeout_s)
+    shards = cut_shards(graph, placements, schedule, weights, transport.device, dtype)
+    held = initial_input(graph, cluster, schedule[0], inputs, transport.device, dtype)
+    report = Worker(graph, placements, schedule, shards, transport).run(held)
+    reports = _collected(report, cluster.sink)
+    return None if reports is None else gather(graph, cluster, plan, reports)
+
+
+def _collected(report: Report, sink: int) -> list[Report] | None:
+    """All reports, on the sink; they travel as JSON, and its own output stays where it is."""
+    record = json.dumps(dataclasses.asdict(dataclasses.replace(report, output=None)))
+    records: list[str] | None = [""] * dist.get_world_size() if report.device == sink else None
+    dist.gather_object(record, records, dst=sink)
+    if records is None:
+        return None
+    reports = [_report_from(json.loads(text)) for text in records]
+    return [dataclasses.replace(other, output=report.output) if other.device == sink else other for other in reports]
+
+
+def _report_from(record: dict[str, object]) -> Report:
+    kinds = {"ledger": LedgerRow, "timings": Timing, "traffic": Traffic}
+    rows = {key: tuple(kind(**row) for row in record[key]) for key, kind in kinds.items()}  # type: ignore[attr-defined]
+    return Report(**{**record, **rows})  # type: ignore[arg-type]

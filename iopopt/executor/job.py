@@ -1,0 +1,41 @@
+"""What is to be run, checked before any worker starts: weights, input, element size, and where the input lies."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from iopopt.cluster import Cluster
+from iopopt.errors import PlanError, UnsupportedError
+from iopopt.executor.arithmetic import check_runnable, cut
+from iopopt.executor.regions import Region, everything
+from iopopt.executor.schedule import Edge
+from iopopt.executor.weights import Array, Weights, check_weights
+from iopopt.graph import Graph
+
+_DTYPES = {4: torch.float32, 8: torch.float64}
+
+
+def check_job(graph: Graph, cluster: Cluster, weights: Weights, inputs: Array) -> torch.dtype:
+    """Refuse what cannot be run; returns the type of the tensors' elements.
+
+    Raises:
+        PlanError, GraphError, UnsupportedError: as :func:`iopopt.executor.threads.execute` says.
+    """
+    if cluster.bytes_per_element not in _DTYPES:
+        raise UnsupportedError(f"bytes_per_element is {cluster.bytes_per_element}; the executor runs elements of 4 or 8 bytes (float32, float64)")
+    for operator in graph.operators:
+        check_runnable(operator)
+    check_weights(graph, weights)
+    if np.shape(inputs) != tuple(graph.input_shape):
+        raise PlanError(f"the input has shape {np.shape(inputs)}; {graph.name} reads {tuple(graph.input_shape)}")
+    return _DTYPES[cluster.bytes_per_element]
+
+
+def initial_input(graph: Graph, cluster: Cluster, first: Edge, inputs: Array, device: int, dtype: torch.dtype) -> tuple[Region, torch.Tensor] | None:
+    """What of the input lies on a device: all of it on the source; what each needs where every device has it."""
+    full = everything(graph.input_shape)
+    if cluster.source is not None:
+        return (full, torch.tensor(inputs, dtype=dtype)) if device == cluster.source else None
+    region = first.rounds[0].finished.get(device)
+    return None if region is None else (region, cut(torch.tensor(inputs, dtype=dtype), region, full))

@@ -1,0 +1,66 @@
+"""What several runs of one plan measured, as tables and a figure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from iopopt.errors import FileFormatError, MissingExtraError
+from iopopt.executor.execution import Execution
+
+
+def median_timings(runs: Sequence[Execution]) -> pd.DataFrame:
+    """Predicted, and median measured, seconds of each operator."""
+    frames = [run.timing_frame() for run in runs]
+    result = frames[0].copy()
+    for column in ("compute_s", "communication_s"):
+        result[column] = np.median([frame[column] for frame in frames], axis=0)
+    return result
+
+
+def traffic_frame(run: Execution) -> pd.DataFrame:
+    """A row for each edge and device: payload received and sent, bytes."""
+    return pd.DataFrame([vars(row) for row in run.traffic])
+
+
+def write_files(runs: Sequence[Execution], directory: Path) -> None:
+    """timings.csv, memory.csv, traffic.csv and timings.png.
+
+    Raises:
+        FileFormatError: if the directory cannot be written.
+        MissingExtraError: if matplotlib is missing; the tables are written first.
+    """
+    timings = median_timings(runs)
+    frames = {"timings": timings, "memory": runs[-1].memory_frame(), "traffic": traffic_frame(runs[-1])}
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for name, frame in frames.items():
+            frame.to_csv(directory / f"{name}.csv", index=False)
+    except OSError as error:
+        raise FileFormatError(f"--output {directory}: cannot be written ({error.strerror})") from None
+    draw_timings(timings, directory / "timings.png")
+
+
+def draw_timings(timings: pd.DataFrame, path: Path) -> None:
+    """Bars of predicted and measured milliseconds for each operator, computation and communication apart.
+
+    Raises:
+        MissingExtraError: if matplotlib is missing.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise MissingExtraError("the figure needs matplotlib: pip install 'iopopt[figures]'") from None
+    figure = Figure(figsize=(max(6.0, 0.7 * len(timings)), 6), layout="constrained")
+    places = np.arange(len(timings))
+    for axes, part in zip(figure.subplots(2, 1, sharex=True), ("compute", "communication"), strict=True):
+        for offset, (column, label, colour) in enumerate(((f"predicted_{part}_s", "predicted", "#9ecae1"), (f"{part}_s", "measured", "#08519c"))):
+            axes.bar(places + (offset - 0.5) * 0.4, timings[column] * 1e3, 0.4, label=label, color=colour)
+        axes.set_ylabel(f"{part}, ms")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False)
+    axes.set_xticks(places, timings["operator"], rotation=45, ha="right")
+    figure.savefig(path, dpi=150)

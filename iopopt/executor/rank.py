@@ -1,0 +1,98 @@
+"""One of the processes of ``iopopt run``; that of the sink prints and writes what was measured."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import threading
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from iopopt.cluster import Cluster, Device
+from iopopt.evaluation import Evaluation
+from iopopt.executor.calibration import calibrate, describe_fit, write_cluster
+from iopopt.executor.distributed import execute_rank, join, leave
+from iopopt.executor.execution import Execution
+from iopopt.executor.measurements import median_timings, write_files
+from iopopt.executor.threads import execute
+from iopopt.executor.weights import Array, Weights, random_input, random_weights
+from iopopt.graph import Graph
+from iopopt.plan import Placement, Plan
+
+
+def run_rank(graph: Graph, cluster: Cluster, plan: Plan, options: argparse.Namespace) -> int:
+    """Join the others, run ``--repeat`` times, and report on the sink."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    torch.set_num_threads(1)
+    weights, inputs = random_weights(graph, options.seed), random_input(graph, options.seed)
+    device = join(cluster, options.timeout)
+    try:
+        runs = [execute_rank(graph, cluster, plan, weights, inputs, timeout_s=options.timeout) for _ in range(1 + options.repeat)]
+    finally:
+        leave()
+    measured = [run for run in runs[1:] if run is not None]  # the first run warms up
+    if device == cluster.sink:
+        _report(graph, cluster, plan, weights, inputs, measured, options)
+    return 0
+
+
+def _end_with_parent() -> None:
+    """Leave when the starting process does: its end closes our standard input (a terminal or torchrun keeps it open)."""
+    if sys.stdin is not None and not sys.stdin.isatty() and "TORCHELASTIC_RUN_ID" not in os.environ:
+        os.read(0, 1)
+        os._exit(1)
+
+
+def _report(
+    graph: Graph, cluster: Cluster, plan: Plan, weights: Weights, inputs: Array, runs: Sequence[Execution], options: argparse.Namespace
+) -> None:
+    """The table, and the files that were asked for."""
+    run, timings = runs[-1], median_timings(runs)
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    console.print(timing_table(timings, run.evaluation))
+    latency = statistics.median(run.elapsed_s for run in runs)
+    console.print(
+        f"Latency: predicted {run.evaluation.latency_s * 1e3:.4g} ms, measured {latency * 1e3:.4g} ms (median of {len(runs)}).", highlight=False
+    )
+    console.print(
+        f"Payload: {run.transferred_bytes:,} bytes in {run.messages} messages, {run.evaluation.transferred_bytes:,.0f} predicted "
+        f"over {run.connections} logical connections.",
+        highlight=False,
+    )
+    console.print(
+        f"Against the network in one piece: largest error {whole_error(graph, weights, inputs, run):.2g} of the largest output.", highlight=False
+    )
+    if options.output is not None:
+        write_files(runs, options.output)
+    if options.calibrate is not None:
+        fit = calibrate(graph, cluster, [(plan, run) for run in runs])
+        write_cluster(fit, options.calibrate)
+        console.print(describe_fit(fit), highlight=False)
+
+
+def whole_error(graph: Graph, weights: Weights, inputs: Array, run: Execution) -> float:
+    """The largest difference from a run of the unpartitioned network, relative to its largest output."""
+    plan = Plan.of(graph, [Placement.whole(0)] * len(graph))
+    whole = execute(graph, [Device("one", 1.0, 1e15, 1.0)], plan, weights, inputs).outputs
+    return float(np.abs(run.outputs - whole).max() / np.abs(whole).max())
+
+
+def timing_table(timings: pd.DataFrame, evaluation: Evaluation) -> Table:
+    """Predicted against measured milliseconds, computation and communication apart."""
+    table = Table(title="Predicted and measured, ms", title_justify="left")
+    table.add_column("operator")
+    table.add_column("placement")
+    for heading in ("compute\npredicted", "compute\nmeasured", "communication\npredicted", "communication\nmeasured"):
+        table.add_column(heading, justify="right")
+    placements = {cost.name: str(cost.placement) for cost in evaluation.operators}
+    columns = ["predicted_compute_s", "compute_s", "predicted_communication_s", "communication_s"]
+    for _, row in timings.iterrows():
+        table.add_row(row["operator"], placements.get(row["operator"], ""), *(f"{row[column] * 1e3:.3f}" for column in columns))
+    return table
