@@ -59,11 +59,6 @@ class GlooTransport:
             raise ExecutionError(f"device {self.device} could not {what}: {str(error).splitlines()[0]}") from error
 
 
-def is_rank() -> bool:
-    """Whether this process was started as one of several (by ``iopopt run`` or ``torchrun``)."""
-    return "RANK" in os.environ and "WORLD_SIZE" in os.environ
-
-
 def join(cluster: Cluster, timeout_s: float) -> int:
     """Join the process group that the environment describes; returns this process's device.
 
@@ -85,23 +80,41 @@ def leave() -> None:
     dist.destroy_process_group()
 
 
-def execute_rank(graph: Graph, cluster: Cluster, plan: Plan, weights: Weights, inputs: Array, *, timeout_s: float) -> Execution | None:
-    """Run this rank's part of ``plan``, once the group is joined; the sink gets the Execution, the others None.
+class RankJob:
+    """This rank's part of a plan, ready to run as often as wanted; of the weights it keeps its shards only.
 
     Raises:
         PlanError, GraphError, UnsupportedError: as :func:`iopopt.executor.threads.execute` says.
-        ExecutionError: if another rank fails, or a message does not come in time.
     """
-    validate_plan(graph, cluster, plan)
-    dtype = check_job(graph, cluster, weights, inputs)
-    placements = [plan[operator.name] for operator in graph.operators]
-    schedule = edges(graph, placements, cluster.source, cluster.sink)
-    transport = GlooTransport(timeout_s)
-    shards = cut_shards(graph, placements, schedule, weights, transport.device, dtype)
-    held = initial_input(graph, cluster, schedule[0], inputs, transport.device, dtype)
-    report = Worker(graph, placements, schedule, shards, transport).run(held)
-    reports = _collected(report, cluster.sink)
-    return None if reports is None else gather(graph, cluster, plan, reports)
+
+    def __init__(self, graph: Graph, cluster: Cluster, plan: Plan, weights: Weights, inputs: Array, *, timeout_s: float) -> None:
+        validate_plan(graph, cluster, plan)
+        dtype = check_job(graph, cluster, weights, inputs)
+        self._graph, self._cluster, self._plan = graph, cluster, plan
+        self._placements = [plan[operator.name] for operator in graph.operators]
+        self._schedule = edges(graph, self._placements, cluster.source, cluster.sink)
+        self._timeout_s, self._device = timeout_s, dist.get_rank()
+        self._shards = cut_shards(graph, self._placements, self._schedule, weights, self._device, dtype)
+        self._held = initial_input(graph, cluster, self._schedule[0], inputs, self._device, dtype)
+
+    def run(self) -> Execution | None:
+        """Run once; the sink gets the Execution, the others None.
+
+        Raises:
+            ExecutionError: if another rank fails, or a message does not come in time.
+        """
+        worker = Worker(self._graph, self._placements, self._schedule, self._shards, GlooTransport(self._timeout_s))
+        reports = _collected(worker.run(self._held), self._cluster.sink)
+        return None if reports is None else gather(self._graph, self._cluster, self._plan, reports)
+
+
+def execute_rank(graph: Graph, cluster: Cluster, plan: Plan, weights: Weights, inputs: Array, *, timeout_s: float) -> Execution | None:
+    """Run this rank's part of ``plan`` once, after the group is joined; the sink gets the Execution, the others None.
+
+    Raises:
+        PlanError, GraphError, UnsupportedError, ExecutionError: as :class:`RankJob` says.
+    """
+    return RankJob(graph, cluster, plan, weights, inputs, timeout_s=timeout_s).run()
 
 
 def _collected(report: Report, sink: int) -> list[Report] | None:

@@ -18,7 +18,7 @@ from rich.table import Table
 from iopopt.cluster import Cluster, Device
 from iopopt.evaluation import Evaluation
 from iopopt.executor.calibration import calibrate, describe_fit, write_cluster
-from iopopt.executor.distributed import execute_rank, join, leave
+from iopopt.executor.distributed import RankJob, join, leave
 from iopopt.executor.execution import Execution
 from iopopt.executor.measurements import median_timings, write_files
 from iopopt.executor.threads import execute
@@ -31,15 +31,16 @@ def run_rank(graph: Graph, cluster: Cluster, plan: Plan, options: argparse.Names
     """Join the others, run ``--repeat`` times, and report on the sink."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
-    weights, inputs = random_weights(graph, options.seed), random_input(graph, options.seed)
+    inputs = random_input(graph, options.seed)
     device = join(cluster, options.timeout)
     try:
-        runs = [execute_rank(graph, cluster, plan, weights, inputs, timeout_s=options.timeout) for _ in range(1 + options.repeat)]
+        job = RankJob(graph, cluster, plan, random_weights(graph, options.seed), inputs, timeout_s=options.timeout)
+        runs = [job.run() for _ in range(1 + options.repeat)]
     finally:
         leave()
     measured = [run for run in runs[1:] if run is not None]  # the first run warms up
     if device == cluster.sink:
-        _report(graph, cluster, plan, weights, inputs, measured, options)
+        _report(graph, cluster, plan, inputs, measured, options)
     return 0
 
 
@@ -50,9 +51,7 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _report(
-    graph: Graph, cluster: Cluster, plan: Plan, weights: Weights, inputs: Array, runs: Sequence[Execution], options: argparse.Namespace
-) -> None:
+def _report(graph: Graph, cluster: Cluster, plan: Plan, inputs: Array, runs: Sequence[Execution], options: argparse.Namespace) -> None:
     """The table, and the files that were asked for."""
     run, timings = runs[-1], median_timings(runs)
     console = Console(width=None if sys.stdout.isatty() else 120)
@@ -66,8 +65,10 @@ def _report(
         f"over {run.connections} logical connections.",
         highlight=False,
     )
+    error = whole_error(graph, random_weights(graph, options.seed), inputs, run)
     console.print(
-        f"Against the network in one piece: largest error {whole_error(graph, weights, inputs, run):.2g} of the largest output.", highlight=False
+        f"Against the network in one piece: largest error {error:.2g} of the largest output.",
+        highlight=False,
     )
     if options.output is not None:
         write_files(runs, options.output)

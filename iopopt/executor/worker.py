@@ -13,7 +13,7 @@ from iopopt.executor.arithmetic import Finish, convolve, cut, finish
 from iopopt.executor.regions import Interval, Region, conv_rows, everything, needed_regions, owned_regions
 from iopopt.executor.schedule import Edge, Round, Transfer
 from iopopt.executor.transport import Transport
-from iopopt.executor.weights import Weights
+from iopopt.executor.weights import Array, Weights
 from iopopt.graph import Graph, Operator
 from iopopt.plan import Placement
 
@@ -94,16 +94,16 @@ def cut_shards(
     shards = []
     for i, (operator, placement) in enumerate(zip(graph.operators, placements, strict=True)):
         mine = weights[operator.name]
-        kernel = None
-        if device in placement.devices:
-            kernel = _copy(mine.kernel, dtype)[_kernel_slices(placement, device)].clone()
+        kernel = _copy(mine.kernel[_kernel_slices(placement, device)], dtype) if device in placement.devices else None
         channels = _finished_channels(operator, placement, edges[i + 1], device)
-        parts = (None if part is None else _copy(part, dtype)[channels.start : channels.stop].clone() for part in (mine.bias, mine.scale, mine.shift))
+        own = slice(channels.start, channels.stop)
+        parts = (None if part is None else _copy(part[own], dtype) for part in (mine.bias, mine.scale, mine.shift))
         shards.append(Shard(kernel, Finish(*parts), channels))
     return shards
 
 
-def _copy(array: object, dtype: torch.dtype) -> Tensor:
+def _copy(array: Array, dtype: torch.dtype) -> Tensor:
+    """A tensor that shares no memory with the array."""
     return torch.tensor(array, dtype=dtype)
 
 
