@@ -48,3 +48,13 @@ def trio_evaluation(trio_graph: Graph, trio_cluster: Cluster, trio_plan: Plan) -
 def trio_solution(trio_graph: Graph, trio_cluster: Cluster, trio_plan: Plan) -> Solution:
     """The plan as a heuristic returns it."""
     return heuristic_solution(trio_graph, trio_cluster, trio_plan, method="hand", space="team=(0, 1, 2)", build_s=0.25, solve_s=0.5)
+
+
+@pytest.fixture(scope="session")
+def mobile_graph() -> Graph:
+    """A small network like MobileNet: depthwise and pointwise convolutions in turn, and an average over the last map."""
+    net = GraphBuilder("mobile", (3, 32, 32)).conv(8, 3, stride=2, padding=1, bias=False).batch_norm().relu()
+    for channels, stride in ((16, 1), (32, 2), (32, 1), (64, 2)):
+        net.conv(net.shape.channels, 3, stride=stride, padding=1, groups=net.shape.channels, bias=False).batch_norm().relu()
+        net.conv(channels, 1, bias=False).batch_norm().relu()
+    return net.average_pool(net.shape.height).fc(10).build()

@@ -113,12 +113,33 @@ def _rows(first: int, last: int) -> int:
 def _flops(operator: Operator, end: End, j: int) -> Fraction:
     """C_ij of equation (7)."""
     conv, n, pool = _before_pool(operator), end.shares[j], operator.pool.rows
-    macs = conv.channels * operator.in_shape.channels * operator.rows.kernel * operator.columns.kernel * conv.height * conv.width
+    macs = _kernel_elements(operator) * conv.height * conv.width
     if end.dim is None:
         return Fraction(2 * macs)
     if end.dim == "H":
         return Fraction(2 * macs, conv.height) * _rows(0, (n - 1) * pool.stride + _extent(pool))
     return Fraction(2 * macs * n, conv.channels if end.dim == "OC" else operator.in_shape.channels)
+
+
+def _kernel_elements(operator: Operator) -> int:
+    """Every output channel has a filter over the input channels of its group."""
+    return operator.out_channels * len(_inputs_of(operator, 0)) * operator.rows.kernel * operator.columns.kernel
+
+
+def _inputs_of(operator: Operator, output: int) -> range:
+    """The input channels that one output channel reads: those of its group, counted from the first."""
+    inputs = operator.in_shape.channels // operator.groups
+    group = next(g for g in range(operator.groups) if output < (g + 1) * (operator.out_channels // operator.groups))
+    return range(group * inputs, (group + 1) * inputs)
+
+
+def _needed_channels(q: End, j: int, tensor: Shape) -> set[int]:
+    """The channels of the tensor that j reads."""
+    if q.operator is not None and q.dim == "IC":
+        return set(range(*q.intervals[j]))
+    if q.operator is not None and q.dim == "OC" and q.operator.groups > 1:
+        return {channel for output in range(*q.intervals[j]) for channel in _inputs_of(q.operator, output)}
+    return set(range(tensor.channels))
 
 
 def _memory(graph: Graph, cluster: Cluster, plan: Plan, j: int) -> Fraction:
@@ -130,7 +151,7 @@ def _memory(graph: Graph, cluster: Cluster, plan: Plan, j: int) -> Fraction:
             continue
         n, conv, (K, S, _), pool = Fraction(end.shares[j]), _before_pool(operator), _field(operator), operator.pool.rows
         C, _, W_in = operator.in_shape
-        W = Fraction(e * conv.channels * C * operator.rows.kernel * operator.columns.kernel)
+        W = Fraction(e * _kernel_elements(operator))
         B = Fraction(e * conv.channels if operator.bias else 0)
         whole_in, pre = Fraction(e * _elements(operator.in_shape)), Fraction(e * _elements(conv))
         if end.dim is None:
@@ -139,7 +160,8 @@ def _memory(graph: Graph, cluster: Cluster, plan: Plan, j: int) -> Fraction:
             in_rows, conv_rows = _rows(0, int((n - 1) * S + K)), _rows(0, int((n - 1) * pool.stride + _extent(pool)))
             w, a = W + B, Fraction(e * C * W_in * in_rows + e * conv.channels * conv.width * conv_rows)
         elif end.dim == "OC":
-            w, a = (W + B) * n / conv.channels, whole_in + pre * n / conv.channels
+            read = Fraction(len(_needed_channels(end, j, operator.in_shape)), C)
+            w, a = (W + B) * n / conv.channels, whole_in * read + pre * n / conv.channels
         else:
             w, a = W * n / C + B, whole_in * n / C + pre
         weights, activations = weights + w, max(activations, a)
@@ -180,7 +202,7 @@ def _transfers(e: int, p: End, q: End, tensor: Shape) -> tuple[dict[int, Fractio
         (o,) = G_p
         R = {j: Fraction(0) if j == o else _need(e, q, j, tensor) for j in G_q}
         return R, {o: sum(R.values(), Fraction(0))}, {j: 0 if j == o else 1 for j in G_q}
-    if p.dim == "OC" and q.dim == "IC" and same and p.shares == q.shares:
+    if p.dim == "OC" and same and all(set(range(*p.intervals[j])) == _needed_channels(q, j, tensor) for j in G_q):
         return nothing
     if p.dim == "H" and q.dim == "H" and same:
         assert q.operator is not None
@@ -218,9 +240,7 @@ def _needed_rows(q: End, j: int, tensor: Shape) -> tuple[int, int]:
 def _need(e: int, q: End, j: int, tensor: Shape) -> Fraction:
     if q.dim == "H":
         return Fraction(e * tensor.channels * tensor.width * _rows(*_needed_rows(q, j, tensor)))
-    if q.dim == "IC":
-        return Fraction(e * tensor.height * tensor.width * q.shares[j])
-    return Fraction(e * _elements(tensor))
+    return Fraction(e * tensor.height * tensor.width * len(_needed_channels(q, j, tensor)))
 
 
 def _partial_sums(e: int, producer: Operator, q: End, j: int, tensor: Shape) -> Fraction:
@@ -232,6 +252,4 @@ def _partial_sums(e: int, producer: Operator, q: End, j: int, tensor: Shape) -> 
         top = max(top, 0) if j == min(q.devices) else top
         bottom = min(bottom, conv.height) if j == max(q.devices) else bottom
         return Fraction(e * conv.channels * conv.width * _rows(top, bottom))
-    if q.dim == "IC":
-        return Fraction(e * conv.height * conv.width * q.shares[j])
-    return Fraction(e * _elements(conv))
+    return Fraction(e * conv.height * conv.width * len(_needed_channels(q, j, tensor)))

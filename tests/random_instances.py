@@ -20,7 +20,7 @@ MOST_PLANS = 100_000
 
 
 def random_graph(rng: random.Random, operators: int | None = None, tiny: bool = False) -> Graph:
-    """A chain of convolutions and fully connected operators, most with an epilogue.
+    """A chain of convolutions, grouped and depthwise ones among them, and fully connected operators, most with an epilogue.
 
     Args:
         operators: how many; two to five (tiny: two to four) unless given.
@@ -57,7 +57,7 @@ def random_plan(rng: random.Random, graph: Graph, device_count: int, team: Seque
     Shares are drawn so that neighbours often interleave, align or are left empty-handed.
     """
     placements: list[Placement] = []
-    for operator in graph.operators:
+    for operator, reader in zip(graph.operators, [*graph.operators[1:], None], strict=True):
         previous = placements[-1] if placements else None
         devices = tuple(sorted(team)) if team is not None else _participants(rng, device_count, previous)
         if len(devices) == 1 or rng.random() < 0.1:
@@ -65,7 +65,8 @@ def random_plan(rng: random.Random, graph: Graph, device_count: int, team: Seque
             continue
         follows = previous if previous is not None and previous.devices == devices else None
         dim = rng.choice(_dims(operator, follows))
-        placements.append(Placement.split(dim, devices, _shares(rng, operator, dim, len(devices), follows), rng.choice(["direct", "two_phase"])))
+        shares = _shares(rng, operator, dim, len(devices), follows, reader)
+        placements.append(Placement.split(dim, devices, shares, rng.choice(["direct", "two_phase"])))
     return Plan.of(graph, placements)
 
 
@@ -73,8 +74,9 @@ def count_plans(graph: Graph, devices: int) -> int:
     """How many plans the team of all ``devices`` has: n units fall to m participants in C(n + m - 1, m - 1) ways."""
     plans = 1
     for operator in graph.operators:
-        ways = {dim: math.comb(operator.size(dim) + devices - 1, devices - 1) for dim in operator.splittable_dims}
-        plans *= devices + sum(ways.values()) + ways["IC"]
+        units = {dim: operator.groups if dim == "OC" and operator.groups > 1 else operator.size(dim) for dim in operator.splittable_dims}
+        ways = {dim: math.comb(count + devices - 1, devices - 1) for dim, count in units.items()}
+        plans *= devices + sum(ways.values()) + ways.get("IC", 0)
     return plans
 
 
@@ -98,7 +100,16 @@ def _operator(rng: random.Random, name: str, shape: Shape, widest: int, tiny: bo
     steps: list[EpilogueStep] = [step for step in (Normalisation(), Activation()) if rng.random() < 0.4]
     if rng.random() < 0.5:
         steps.append(Pool(rng.choice(["max", "average"]), _pool_window(rng), _pool_window(rng)))
-    return Operator(name, "conv", shape, channels, _window(rng, tiny), _window(rng, tiny), bias=bias, epilogue=tuple(steps))
+    groups = _groups(rng, shape.channels)
+    channels = channels if groups == 1 else groups * rng.randint(1, max(1, widest // groups))
+    return Operator(name, "conv", shape, channels, _window(rng, tiny), _window(rng, tiny), groups, bias, tuple(steps))
+
+
+def _groups(rng: random.Random, channels: int) -> int:
+    """One group half of the time, else as many as there are input channels (depthwise), or a part of them."""
+    if rng.random() < 0.5:
+        return 1
+    return channels if rng.random() < 0.4 else rng.choice([count for count in range(1, channels + 1) if channels % count == 0])
 
 
 def _window(rng: random.Random, tiny: bool) -> Window:
@@ -122,20 +133,32 @@ def _participants(rng: random.Random, device_count: int, previous: Placement | N
 
 def _dims(operator: Operator, previous: Placement | None) -> Sequence[Dim]:
     """The dimensions to draw from; rows, which not every operator has, and the partner of the previous dimension count twice."""
-    partner = {"H": "H", "OC": "IC", "IC": "IC"}.get(previous.dim or "") if previous else None
+    channels = "OC" if operator.groups > 1 else "IC"
+    partner = {"H": "H", "OC": channels, "IC": channels}.get(previous.dim or "") if previous else None
     return [*operator.splittable_dims, *(dim for dim in operator.splittable_dims if dim == partner)] + ["H"] * ("H" in operator.splittable_dims)
 
 
-def _shares(rng: random.Random, operator: Operator, dim: Dim, count: int, previous: Placement | None) -> Sequence[int]:
-    """Shares that continue the previous operator's half of the time, where it has the same participants; else at random."""
+def _shares(rng: random.Random, operator: Operator, dim: Dim, count: int, previous: Placement | None, reader: Operator | None) -> Sequence[int]:
+    """Shares that continue the previous operator's half of the time, where it has the same participants; else at random.
+
+    Output channels are often drawn in the groups that a grouped ``reader`` reads.
+    """
     size = operator.size(dim)
     if previous is not None and rng.random() < 0.5:
-        if dim == "IC" and previous.dim == "OC":
-            return previous.shares
-        if dim == "IC" and previous.reduce == "two_phase":
-            return even_shares(size, count)
         if dim == "H" and previous.dim == "H":
             return _following_rows(operator, size, previous)
+        owned = previous.shares if previous.dim == "OC" else even_shares(operator.in_shape.channels, count)
+        if previous.dim == "OC" or previous.reduce == "two_phase":
+            following = _following_channels(operator, dim, owned)
+            if following is not None:
+                return following
+    unit = size // operator.groups if dim == "OC" and operator.groups > 1 else 1
+    if dim == "OC" and reader is not None and reader.groups > 1 and rng.random() < 0.5:
+        unit = math.lcm(unit, size // reader.groups)
+    return [unit * share for share in _any_shares(rng, size // unit, count)]
+
+
+def _any_shares(rng: random.Random, size: int, count: int) -> Sequence[int]:
     style = rng.random()
     if style < 0.1:
         return even_shares(size, count)
@@ -149,6 +172,16 @@ def _following_rows(operator: Operator, size: int, previous: Placement) -> Seque
     """Row shares whose fields begin as near as possible to the rows that the same participant owns."""
     cuts = [min(size, round((shard.stop + operator.P) / operator.S)) for shard in previous.shards[:-1]]
     return _differences([0, *cuts, size])
+
+
+def _following_channels(operator: Operator, dim: Dim, owned: Sequence[int]) -> Sequence[int] | None:
+    """Shares that need just the input channels which each participant owns; None where there are no such shares."""
+    if dim == "IC":
+        return owned
+    inputs, outputs = operator.in_shape.channels // operator.groups, operator.out_channels // operator.groups
+    if dim == "OC" and operator.groups > 1 and all(channels % inputs == 0 for channels in owned):
+        return [channels // inputs * outputs for channels in owned]
+    return None
 
 
 def _differences(cuts: Sequence[int]) -> list[int]:

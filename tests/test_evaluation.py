@@ -13,6 +13,7 @@ from random_instances import random_cluster, random_graph, random_plan
 from worked_cases import WorkedCase, worked_cases
 
 from iopopt import Cluster, ClusterError, Device, Evaluation, FileFormatError, Graph, GraphBuilder, IopoptError, Placement, Plan, PlanError, evaluate
+from iopopt.workload import share_memory
 
 CASES = worked_cases()
 EXACT = {"rel": 1e-12, "abs": 0.0}
@@ -202,6 +203,94 @@ def test_compute_by_hand(trio_graph: Graph, trio_cluster: Cluster) -> None:
     assert evaluation.compute_s == pytest.approx(11.52 + 5.76 + 4.8)
 
 
+# Channel-local operators on the same devices: a pointwise convolution 2x4x4 -> 4x4x4 (a channel is 16 bytes), then a depthwise one, kernel 3.
+
+THREE = (0, 1, 2)
+DEPTHWISE_CASES = {
+    # R_1 = 16, R_2 = 32, S_0 = 48. t = 48/10 = 4.8, 16/20 + 1 = 1.8, 32/40 + 1 = 1.8.
+    "whole": (Placement.whole(0), Placement.split("OC", THREE, (1, 1, 2)), ("whole",), 4.8, 48, 2),
+    "interleaved": (CHANNELS, Placement.split("OC", THREE, (1, 1, 2)), ("interleaved",), 0.0, 0, 0),
+    # Owned 16, 16, 32 of 64: R = 48, 48, 32; S = 32, 32, 64; N = 2. t = 48/10 + 2 = 6.8, 48/20 + 2 = 4.4, 64/40 + 2 = 3.6.
+    "channels that do not match": (CHANNELS, Placement.split("OC", THREE, (2, 1, 1)), ("concatenate",), 6.8, 128, 6),
+    # Device 0 needs 48 from one other, device 2 needs 16 from two: R = 48, 32; N = 1, 2; S_0 = 16, S_1 = 64.
+    # t = 48/10 + 1 = 5.8, 64/20 = 3.2, 32/40 + 2 = 2.8.
+    "reduce": (Placement.split("IC", (0, 1), (1, 1)), Placement.split("OC", (0, 2), (3, 1)), ("reduce",), 5.8, 80, 3),
+    # Slices of 2, 1, 1 channels: R = 32 x 2, 16 x 2, 16 x 2; S = 32, 48, 48; N = 2. t = 64/10 + 2 = 8.4, 48/20 + 2 = 4.4, 48/40 + 2 = 3.2.
+    "two phases, interleaved": (
+        Placement.split("IC", THREE, (1, 1, 0), "two_phase"),
+        Placement.split("OC", THREE, (2, 1, 1)),
+        ("completion", "interleaved"),
+        8.4,
+        128,
+        6,
+    ),
+    # Everything to everybody afterwards: R = 32, 48, 48; S = 64, 32, 32; N = 2. t = 64/10 + 2 = 8.4, 4.4, 3.2 once more.
+    "two phases, concatenated": (
+        Placement.split("IC", THREE, (1, 1, 0), "two_phase"),
+        Placement.split("OC", THREE, (1, 1, 2)),
+        ("completion", "concatenate"),
+        16.8,
+        256,
+        12,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DEPTHWISE_CASES)
+def test_depthwise_communication_by_hand(name: str, trio_cluster: Cluster) -> None:
+    """Time, bytes and connections toward the depthwise operator are those of the calculation beside the case."""
+    p, q, cases, seconds, transferred, connections = DEPTHWISE_CASES[name]
+    graph = GraphBuilder("depthwise", (2, 4, 4)).conv(4, 1).conv(4, 3, padding=1, groups=4).build()
+    cost = evaluate(graph, trio_cluster, Plan.of(graph, [p, q])).operators[1]
+    assert cost.cases == cases
+    assert cost.communication_s == pytest.approx(seconds, **EXACT)
+    assert (cost.transferred_bytes, cost.connections) == (transferred, connections)
+
+
+def test_a_depthwise_chain_by_hand(trio_cluster: Cluster) -> None:
+    """OC, depthwise OC and IC of the same shares 1, 1, 2: nothing is sent until the partial sums go to the sink, device 0.
+
+    F = 256, 1152, 768, a quarter of each on device 0 of 100 FLOP/s: 0.64, 2.88, 1.92. The sink gets 96 bytes of partial sums from two others:
+    t = 192/10 + 2 = 21.2. Weights of device 0: (8 + 4)/4 = 3, (36 + 4)/4 = 10, 24/4 + 6 = 12; activations 32 + 64/4 = 48, 64/4 + 64/4 = 32,
+    64/4 + 96 = 112: 25 + 112 = 137. Device 1 holds the same; device 2 has weights 6 + 20 + 18 = 44 and activations 64/2 + 96 = 128.
+    """
+    graph = GraphBuilder("depthwise", (2, 4, 4)).conv(4, 1).conv(4, 3, padding=1, groups=4).conv(6, 1).build()
+    placements = [CHANNELS, CHANNELS, Placement.split("IC", THREE, (1, 1, 2))]
+    evaluation = evaluate(graph, trio_cluster, Plan.of(graph, placements))
+    assert [cost.compute_s for cost in evaluation.operators] == pytest.approx([0.64, 2.88, 1.92], **EXACT)
+    assert [cost.cases for cost in evaluation.operators] == [("free",), ("interleaved",), ("interleaved",)]
+    assert evaluation.sink_s == pytest.approx(21.2, **EXACT)
+    assert evaluation.latency_s == pytest.approx(26.64, **EXACT)
+    assert evaluation.memory_bytes == pytest.approx((137, 137, 172), **EXACT)
+
+
+@pytest.mark.parametrize(
+    ("p", "cases", "seconds", "transferred", "connections"),
+    [
+        # Each group of four output channels reads two of the four input channels.
+        (Placement.split("OC", (0, 1), (2, 2)), ("interleaved",), 0.0, 0, 0),
+        # Owned 16 and 48 of 64: R = 48, 16; S = 16, 48; N = 1. t = 48/10 + 1 = 5.8, 48/20 + 1 = 3.4.
+        (Placement.split("OC", (0, 1), (1, 3)), ("concatenate",), 5.8, 64, 2),
+        # 32 bytes for each: t = 32/10 + 1 = 4.2, 32/20 + 1 = 2.6, 64/40 = 1.6.
+        (Placement.whole(2), ("whole",), 4.2, 64, 2),
+        # The slices of two channels are what each needs: R = S = 32. t = 32/10 + 1 = 4.2, 32/20 + 1 = 2.6.
+        (Placement.split("IC", (0, 1), (1, 1), "two_phase"), ("completion", "interleaved"), 4.2, 64, 2),
+    ],
+)
+def test_grouped_operator_by_hand(
+    p: Placement, cases: tuple[str, ...], seconds: float, transferred: int, connections: int, trio_cluster: Cluster
+) -> None:
+    """Two groups, 4x4x4 -> 8x4x4 -> 8x2x2: F = 2 x 8 x 2 x 9 x 16 = 4608, half of it at 100 and 200 FLOP/s; half of (144 + 8) + (64 + 128) bytes."""
+    graph = GraphBuilder("grouped", (2, 4, 4)).conv(4, 1).conv(8, 3, padding=1, groups=2).max_pool(2).build()
+    placement = Placement.split("OC", (0, 1), (4, 4))
+    cost = evaluate(graph, trio_cluster, Plan.of(graph, [p, placement])).operators[1]
+    assert cost.device_compute_s == pytest.approx((23.04, 11.52, 0.0), **EXACT)
+    assert cost.cases == cases
+    assert cost.communication_s == pytest.approx(seconds, **EXACT)
+    assert (cost.transferred_bytes, cost.connections) == (transferred, connections)
+    assert dict(share_memory(graph.operators[1], placement, 1)) == {0: (76, 96), 1: (76, 96)}
+
+
 def test_empty_row_share_under_overlapping_pool(trio_cluster: Cluster) -> None:
     """An empty row share still computes the (0 - 1) x 2 + 3 = 1 row by which pool windows overlap, and never less than none."""
 
@@ -275,6 +364,22 @@ def test_single_row_is_not_split(trio_graph: Graph, trio_cluster: Cluster) -> No
     plan = Plan.of(trio_graph, [Placement.whole(0), Placement.whole(0), Placement.split("H", (0, 1), (1, 0))])
     with pytest.raises(PlanError, match=r"'c'.*cannot be split by H, it has 1 rows; allowed are OC, IC"):
         evaluate(trio_graph, trio_cluster, plan)
+
+
+@pytest.mark.parametrize(
+    ("placement", "message"),
+    [
+        (Placement.split("OC", (0, 1), (3, 5)), r"'conv1'.*OC share 3 is no multiple of OC/g = 4.*equation 5"),
+        (Placement.split("OC", (0, 1), (4, 3)), r"'conv1'.*OC shares sum to 7, the dimension has 8 \(equation 5\)"),
+        (Placement.split("IC", (0, 1), (2, 2)), r"'conv1'.*cannot be split by IC, it has 2 groups; allowed are H, OC"),
+    ],
+)
+def test_groups_are_not_cut(placement: Placement, message: str, trio_cluster: Cluster) -> None:
+    """A channel-local operator of two groups of four is split by rows or by whole groups; what is refused is named."""
+    graph = GraphBuilder("grouped", (4, 4, 4)).conv(8, 3, padding=1, groups=2).build()
+    with pytest.raises(PlanError, match=message):
+        evaluate(graph, trio_cluster, Plan.of(graph, [placement]))
+    assert evaluate(graph, trio_cluster, Plan.of(graph, [Placement.split("OC", (0, 1), (0, 8))])).feasible
 
 
 def test_foreign_plans_are_refused(trio_graph: Graph, trio_cluster: Cluster) -> None:

@@ -79,6 +79,19 @@ def test_groups_divide_the_kernel() -> None:
     assert (operator.kernel_elements, operator.macs) == (144, 144 * 16)
 
 
+def test_channel_local_operators() -> None:
+    """With two groups of 2 input and 4 output channels, OC shares are multiples of 4, 8 of them need 4 input channels, and IC is no split."""
+    net = GraphBuilder("x", (4, 4, 4)).conv(8, 3, padding=1, groups=2).conv(6, 1).conv(6, 4, groups=6).build()
+    grouped, pointwise, depthwise = net.operators
+    assert (grouped.is_channel_local, grouped.channel_unit, grouped.splittable_dims) == (True, 4, ("H", "OC"))
+    assert (depthwise.is_channel_local, depthwise.channel_unit, depthwise.splittable_dims) == (True, 1, ("OC",))
+    assert (pointwise.is_channel_local, pointwise.channel_unit, pointwise.splittable_dims) == (False, 1, ("H", "OC", "IC"))
+    assert [grouped.input_channels("OC", share) for share in (0, 4, 8)] == [0, 2, 4]
+    assert (grouped.input_channels("H", 1), grouped.input_channels(None, 1)) == (4, 4)
+    assert (pointwise.input_channels("OC", 1), pointwise.input_channels("IC", 3)) == (8, 3)
+    assert [(dim, grouped.unit(dim)) for dim in grouped.splittable_dims] == [("H", 1), ("OC", 4)]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

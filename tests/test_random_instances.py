@@ -7,7 +7,7 @@ import random
 import pytest
 from random_instances import MOST_PLANS, count_plans, random_cluster, random_graph, random_plan, random_team
 
-from iopopt import GraphBuilder
+from iopopt import GraphBuilder, evaluate
 from iopopt.plan import validate_plan
 
 
@@ -40,6 +40,25 @@ def test_windows_are_varied() -> None:
     assert any(pool.before for pool in pools)
     assert {operator.bias for operator in operators} == {True, False}
     assert any(operator.K <= operator.S for operator in operators)
+
+
+def test_grouped_operators_meet_every_case() -> None:
+    """Depthwise operators and wider groups, toward and away from them, are split by channels in every case that applies."""
+    rng = random.Random(3)
+    into, out_of = set(), set()
+    for _ in range(1000):
+        graph, cluster = random_graph(rng), random_cluster(rng)
+        plan = random_plan(rng, graph, len(cluster))
+        costs = evaluate(graph, cluster, plan).operators
+        for number, operator in enumerate(graph.operators):
+            if operator.groups > 1 and plan[operator.name].dim == "OC":
+                into.add((operator.groups < operator.in_shape.channels, costs[number].cases))
+                if number + 1 < len(costs):
+                    out_of |= {(operator.groups < operator.out_channels, case) for case in costs[number + 1].cases}
+    arriving = {("free",), ("whole",), ("interleaved",), ("reduce",), ("concatenate",), ("completion", "interleaved"), ("completion", "concatenate")}
+    rare = {(True, ("completion", "interleaved"))}  # the even slices are seldom whole groups
+    assert into | rare == {(wide, cases) for wide in (False, True) for cases in arriving}
+    assert out_of == {(wide, case) for wide in (False, True) for case in ("interleaved", "concatenate")}
 
 
 @pytest.mark.parametrize("operators", [1, 2, 3, 4])

@@ -10,8 +10,15 @@ from fractions import Fraction
 import pytest
 from random_instances import random_graph
 
-from iopopt import Placement
-from iopopt.shares import even_shares, makespan_shares, operator_makespan_shares, proportional_shares
+from iopopt import GraphBuilder, Placement
+from iopopt.shares import (
+    even_shares,
+    makespan_shares,
+    operator_even_shares,
+    operator_makespan_shares,
+    operator_proportional_shares,
+    proportional_shares,
+)
 from iopopt.workload import share_flops
 
 
@@ -92,7 +99,7 @@ def test_makespan_shares_of_large_sizes() -> None:
 
 @pytest.mark.parametrize("limited", [False, True])
 def test_operator_makespan_shares_are_optimal(limited: bool) -> None:
-    """For each dimension of random operators, overlapping pools included, no shares compute faster by the evaluator's own FLOPs."""
+    """For each dimension of random operators, overlapping pools included, no valid shares compute faster by the evaluator's own FLOPs."""
     rng = random.Random(6 + limited)
     overlapping = 0
     for _ in range(60):
@@ -106,7 +113,10 @@ def test_operator_makespan_shares_are_optimal(limited: bool) -> None:
                     return max(flops / speeds[j] for j, flops in share_flops(operator, Placement.split(dim, range(len(speeds)), shares)))
 
                 fitting = [
-                    s for s in _all_shares(size, count) if limits is None or all(share <= limit for share, limit in zip(s, limits, strict=True))
+                    s
+                    for s in _all_shares(size, count)
+                    if (limits is None or all(share <= limit for share, limit in zip(s, limits, strict=True)))
+                    and (dim != "OC" or operator.groups == 1 or all(share % (size // operator.groups) == 0 for share in s))
                 ]
                 shares = operator_makespan_shares(operator, dim, speeds, limits)
                 assert (shares is None) == (not fitting)
@@ -121,3 +131,15 @@ def test_limits_that_cannot_hold_the_size() -> None:
     """Limits below the size give None; limits that just hold it give themselves."""
     assert makespan_shares(7, (1.0, 1.0), limits=(3, 3)) is None
     assert makespan_shares(6, (1.0, 9.0), limits=(3, 3)) == (3, 3)
+
+
+def test_output_channels_of_groups_go_in_whole_groups() -> None:
+    """Five groups of three channels: even over two are 3 and 2 groups, over speeds 1 : 3 they are 1.25 and 3.75, so 1 and 4; rows go one by one."""
+    operator = GraphBuilder("x", (10, 9, 9)).conv(15, 3, padding=1, groups=5).build().operators[0]
+    assert operator_even_shares(operator, "OC", 2) == (9, 6)
+    assert operator_proportional_shares(operator, "OC", (1, 3)) == (3, 12)
+    assert operator_makespan_shares(operator, "OC", (1, 3)) == (3, 12)
+    # A limit of seven channels holds two groups.
+    assert operator_makespan_shares(operator, "OC", (3, 1), limits=(7, 15)) == (6, 9)
+    assert operator_makespan_shares(operator, "OC", (3, 1), limits=(7, 8)) is None
+    assert operator_even_shares(operator, "H", 2) == (5, 4)

@@ -25,6 +25,15 @@ def test_the_count_of_plans(graph):
     assert [len(list(all_placements(operator, cluster, (0, 1)))) for operator in graph.operators] == [13, 11]
 
 
+def test_groups_are_counted_whole():
+    """Two groups of three channels on two devices: 2 whole + C(4,1) rows + C(3,1) ways for two groups = 9, no IC."""
+    grouped = GraphBuilder("grouped", (2, 4, 3)).conv(6, 2, groups=2).build()
+    cluster = random_cluster(random.Random(0), devices=2)
+    placements = list(all_placements(grouped.operators[0], cluster, (0, 1)))
+    assert plan_count(grouped, cluster) == len(placements) == 9
+    assert {placement.shares for placement in placements if placement.dim == "OC"} == {(0, 6), (3, 3), (6, 0)}
+
+
 @pytest.mark.parametrize("seed", range(10))
 @pytest.mark.parametrize("factor", [1.5, 0.7])
 def test_it_finds_what_a_plain_loop_finds(seed, factor, graph):

@@ -14,6 +14,7 @@ from iopopt import (
     METHODS,
     Cluster,
     Device,
+    GraphBuilder,
     Placement,
     Plan,
     PlanError,
@@ -86,6 +87,29 @@ def test_exhaustive_search_agrees_on_many():
     statuses = [agrees(seed, "highs") for seed in range(1000, 1240)]
     assert statuses.count("optimal") > 100
     assert statuses.count("infeasible") > 20
+
+
+def channel_instance(seed):
+    """Maps of a single row, so that only channels are split, with groups of two input channels in the middle; computation weighs most."""
+    rng = random.Random(seed)
+    net = GraphBuilder("channels", (2, 1, 16)).conv(4, (1, 3), groups=rng.choice([1, 1, 2]))
+    net.conv(rng.choice([2, 4, 6]), (1, 3), groups=2).conv(2, (1, 3))
+    cluster = random_cluster(rng, devices=2)
+    slow = tuple(replace(device, flops_per_s=device.flops_per_s / 50) for device in cluster.devices)
+    return net.build(), replace(cluster, devices=slow)
+
+
+def test_exhaustive_search_agrees_on_groups():
+    """With whole groups to hand out the optimum is the same; in some instances it sends nothing into the grouped operator."""
+    cases = set()
+    for seed in range(12):
+        graph, cluster = channel_instance(seed)
+        truth, found = solve_exhaustive(graph, cluster), solve_milp(graph, cluster, gap=0.0)
+        assert (truth.status, found.status) == ("optimal", "optimal")
+        assert found.latency_s == pytest.approx(truth.latency_s, rel=ROUNDING)
+        cost = truth.evaluation.operators[1]
+        cases.add((cost.placement.dim, cost.cases))
+    assert cases == {("OC", ("interleaved",)), ("OC", ("concatenate",)), (None, ("whole",)), (None, ("concatenate",))}
 
 
 @pytest.mark.parametrize("backend", sorted(set(BACKENDS) - {"highs"}))

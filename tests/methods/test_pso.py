@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from iopopt import evaluate, load_cluster, load_model, solve_milp, solve_pso
+from iopopt import GraphBuilder, evaluate, load_cluster, load_model, solve_milp, solve_pso
 from iopopt.methods.pso import Decoder, SwarmSettings
 from iopopt.plan import validate_plan
 
@@ -45,6 +45,19 @@ def test_every_dimension_and_reduce_is_reached(instance):
     assert seen == {(None, None), ("H", None), ("OC", None), ("IC", "direct"), ("IC", "two_phase")}
     cases = {case for plan in plans for cost in evaluate(graph, cluster, plan).operators for case in cost.cases}
     assert {"interleaved", "halo", "reduce", "concatenate", "completion", "whole"} <= cases
+
+
+def test_channel_local_operators_follow(mobile_graph):
+    """Positions decode to valid plans of depthwise chains and of pairs of channels; in some a grouped operator takes what lies there."""
+    grouped = GraphBuilder("grouped", (4, 8, 8)).conv(12, 1).conv(18, 3, padding=1, groups=6).build()
+    for graph in (mobile_graph, grouped):
+        cluster = load_cluster("mcu-x3", graph)
+        decoder = Decoder(graph, cluster, (0, 1, 2))
+        batch = decoder.decode(np.random.default_rng(2).random((300, decoder.dimensions)))
+        plans = [batch.plan(graph, number) for number in range(len(batch))]
+        costs = [cost for plan in plans for cost in evaluate(graph, cluster, plan).operators if graph[cost.name].groups > 1]
+        assert {cost.placement.dim for cost in costs} == {None, "H", "OC"}
+        assert {("interleaved",), ("completion", "interleaved")} <= {cost.cases for cost in costs}
 
 
 def test_the_same_seed_gives_the_same_plan(instance):

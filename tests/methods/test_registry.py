@@ -122,3 +122,17 @@ def test_real_models_order_as_proven(model, cluster_name):
             assert solution.latency_s >= found["milp"].bound_s
     assert found["greedy"].latency_s <= found["coedge"].latency_s
     assert found["iop_segments"].latency_s <= found["greedy"].latency_s
+
+
+@pytest.mark.parametrize("cluster_name", ["mcu-x3", "edge-x3", "mcu-x3-tight-0.6"])
+def test_depthwise_chains_order_as_proven(cluster_name, mobile_graph):
+    """On a chain like MobileNet's every method gives a plan, and none that fits is faster than the proven optimum."""
+    cluster = load_cluster(cluster_name, mobile_graph)
+    found = {name: solve(mobile_graph, cluster, name) for name, method in METHODS.items() if not method.tiny_only}
+    assert found["milp"].status == "optimal"
+    for solution in found.values():
+        assert solution.plan is not None
+        if solution.status in ("optimal", "feasible"):
+            assert found["milp"].latency_s <= (1 + 1e-4) * solution.latency_s
+            assert solution.latency_s >= found["milp"].bound_s
+    assert found["greedy"].latency_s <= found["coedge"].latency_s

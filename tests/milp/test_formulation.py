@@ -1,5 +1,6 @@
 """The programme prices every plan of its space as the evaluator does."""
 
+import itertools
 import random
 from dataclasses import replace
 
@@ -9,7 +10,8 @@ from random_instances import random_cluster, random_graph, random_plan
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_matrix
 
-from iopopt import Cluster, Graph, Plan, evaluate
+from iopopt import Cluster, Graph, GraphBuilder, Placement, Plan, evaluate
+from iopopt.methods.exhaustive import all_placements
 from iopopt.milp.formulation import Formulation
 from iopopt.milp.program import Program
 
@@ -76,6 +78,21 @@ def test_plans_survive_the_way_through_a_point(seed):
     assert [placement.dim for placement in read.values()] == [placement.dim for placement in plan.values()]
     assert [placement.shares for placement in read.values()] == [placement.shares for placement in plan.values()]
     assert [placement.reduce for placement in read.values()] == direct
+
+
+@pytest.mark.parametrize(("outputs", "groups"), [(6, 2), (2, 2), (4, 4)])
+def test_every_way_into_groups_is_priced(outputs, groups):
+    """Every placement of an operator before every placement of a grouped one, memory just enough, costs what the evaluator says."""
+    graph = GraphBuilder("groups", (2, 3, 4)).conv(4, 2, padding=1).conv(outputs, 2, groups=groups).conv(2, 1).build()
+    cluster, team, cases = random_cluster(random.Random(groups), devices=3), (0, 2), set()
+    before, after = (list(all_placements(operator, cluster, team)) for operator in graph.operators[:2])
+    for p, q in itertools.product(before, (placement for placement in after if placement.dim == "OC")):
+        plan = Plan.of(graph, [p, q, Placement.split("IC", team, (1, outputs - 1))])
+        evaluation = evaluate(graph, cluster, plan)
+        formulation = Formulation(graph, with_memory(cluster, list(evaluation.memory_bytes)), team, evaluation.latency_s)
+        cases.add(evaluation.operators[1].cases)
+        assert least_objective(formulation.program, formulation.integer_point(plan, evaluation)) == pytest.approx(1, rel=1e-7)
+    assert {("whole",), ("interleaved",), ("reduce",), ("concatenate",), ("completion", "interleaved"), ("completion", "concatenate")} == cases
 
 
 def test_the_cutoff_excludes_slower_plans():

@@ -1,0 +1,141 @@
+"""What a testbed consists of: its devices, the names of everything that it creates, and the commands that create it. Nothing runs here."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from iopopt.cluster import Cluster, Device
+from iopopt.errors import FileFormatError
+
+PREFIX = "iopopt-tb-"
+"""Namespaces and control groups begin with it, so that leftovers can be told from what belongs to others."""
+
+_NOMINAL_CORE_FLOPS_PER_S = 18e9  # only a start: calibration replaces it, and plans are chosen after that
+_MEMORY_BYTES = 8e9  # never a limit here: the testbed is about time
+
+
+@dataclass(frozen=True)
+class Node:
+    """One emulated device: its share of one processor core (0.25 is a quarter), and the rate of its link, bit/s in each direction."""
+
+    cpu_share: float
+    rate_bits_per_s: float
+
+
+def parse_node(text: str) -> Node:
+    """A node from ``CPU:MBIT``, such as ``0.25:50``.
+
+    Raises:
+        FileFormatError: if it is anything else.
+    """
+    match = re.fullmatch(r"(\d*\.?\d+):(\d*\.?\d+)", text)
+    node = Node(float(match[1]), float(match[2]) * 1e6) if match else Node(0.0, 0.0)
+    if not 0 < node.cpu_share <= 1 or not node.rate_bits_per_s > 0:
+        raise FileFormatError(f"node {text!r}: CPU:MBIT is expected, a share of a core above 0 and up to 1 and a rate above 0, such as 0.25:50")
+    return node
+
+
+def nominal_cluster(nodes: tuple[Node, ...]) -> Cluster:
+    """The cluster that the settings describe, before calibration: every device has the input, device 0 needs the output.
+
+    Without a source no edge is only sent on one side, which is what the calibration cannot see (a sender's time is not measured).
+    """
+    devices = tuple(
+        Device(f"node{j}", node.cpu_share * _NOMINAL_CORE_FLOPS_PER_S, _MEMORY_BYTES, node.rate_bits_per_s / 8) for j, node in enumerate(nodes)
+    )
+    return Cluster(devices, connection_setup_s=1e-3, source=None, sink=0)
+
+
+@dataclass(frozen=True)
+class Names:
+    """What one testbed creates, by name; ``token`` tells testbeds that run at the same time apart."""
+
+    token: str
+
+    @property
+    def hub(self) -> str:
+        """The namespace of the bridge."""
+        return f"{PREFIX}{self.token}-hub"
+
+    def node(self, device: int) -> str:
+        """The namespace, and the control group, of one device."""
+        return f"{PREFIX}{self.token}-{device}"
+
+    @staticmethod
+    def port(device: int) -> str:
+        """The hub's end of a device's link."""
+        return f"port{device}"
+
+    @staticmethod
+    def address(device: int) -> str:
+        """A device's IPv4 address; the testbed reaches nothing else, so that any private network will do."""
+        return f"10.77.0.{device + 1}"
+
+
+def leftovers(listed: list[str]) -> list[str]:
+    """Those of the listed namespaces or control groups that are a testbed's."""
+    return [name for name in listed if name.startswith(PREFIX)]
+
+
+def shape_command(namespace: str, interface: str, rate_bits_per_s: float) -> list[str]:
+    """Limit what leaves an interface.
+
+    The bucket holds 2 ms of traffic (at least some full frames), so that a transfer gets the nominal rate from its start; the queue holds a
+    second, so that TCP is held back by its window and not by losses.
+    """
+    bytes_per_s = int(rate_bits_per_s / 8)
+    burst_bytes = max(8000, bytes_per_s // 500)
+    bucket = ["rate", f"{8 * bytes_per_s}bit", "burst", str(burst_bytes), "limit", str(bytes_per_s + burst_bytes)]
+    return ["tc", "-n", namespace, "qdisc", "add", "dev", interface, "root", "tbf", *bucket]
+
+
+def network_commands(names: Names, nodes: tuple[Node, ...]) -> list[list[str]]:
+    """All that it takes to join the devices to one bridge; veth ends are born in their namespaces, so that the host never has them."""
+    commands = [
+        ["ip", "netns", "add", names.hub],
+        ["ip", "-n", names.hub, "link", "add", "name", "bridge0", "type", "bridge"],
+        ["ip", "-n", names.hub, "link", "set", "bridge0", "up"],
+    ]
+    for j, node in enumerate(nodes):
+        mine, port = names.node(j), names.port(j)
+        commands += [
+            ["ip", "netns", "add", mine],
+            ["ip", "-n", names.hub, "link", "add", "name", port, "type", "veth", "peer", "name", "eth0", "netns", mine],
+            ["ip", "-n", names.hub, "link", "set", port, "master", "bridge0", "up"],
+            ["ip", "-n", mine, "address", "add", f"{names.address(j)}/24", "dev", "eth0"],
+            ["ip", "-n", mine, "link", "set", "eth0", "up"],
+            ["ip", "-n", mine, "link", "set", "lo", "up"],
+            shape_command(mine, "eth0", node.rate_bits_per_s),
+            shape_command(names.hub, port, node.rate_bits_per_s),
+        ]
+    return commands
+
+
+def start_command(names: Names, device: int, group: str, command: list[str]) -> list[str]:
+    """Run ``command`` in a device's control group (the file ``group`` takes process ids) and namespace.
+
+    It enters the group before anything else, and the kernel kills it when the starting process ends, however that ends.
+    """
+    inside = ["setpriv", "--pdeathsig", "KILL", "nsenter", f"--net=/run/netns/{names.node(device)}", *command]
+    return ["sh", "-c", 'echo $$ > "$0" && exec "$@"', group, *inside]
+
+
+def node_environment(names: Names, device: int, devices: int) -> dict[str, str]:
+    """Where the ranks meet, one thread each, and the arithmetic of a small board.
+
+    With the widest vector instructions a core computes convolutions twenty times as fast as it can read the weights of a fully connected
+    operator, and no single speed f_j describes both. Plain SSE code brings the two within a factor of two or so, about what they are on the
+    small boards that the paper speaks of.
+    """
+    return {
+        "RANK": str(device),
+        "WORLD_SIZE": str(devices),
+        "MASTER_ADDR": names.address(0),
+        "MASTER_PORT": "29500",
+        "GLOO_SOCKET_IFNAME": "eth0",
+        "OMP_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+        "MKL_CBWR": "COMPATIBLE",
+        "ATEN_CPU_CAPABILITY": "default",
+    }

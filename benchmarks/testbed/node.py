@@ -1,0 +1,110 @@
+"""The process of one device: joins the others once, then takes orders, a line of JSON each, and answers ``done``.
+
+``{"load": NAME, "input_size": N}`` makes a network and its random weights; ``{"run": [PLAN, ...], "cluster": RECORD, "repeat": N,
+"calibrate": BOOL, "output": PATH}`` runs plans, and the sink writes what was measured. It ends when its standard input does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import queue
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from iopopt.cluster import Cluster
+from iopopt.executor.calibration import calibrate
+from iopopt.executor.distributed import execute_rank, join, leave
+from iopopt.executor.execution import Execution
+from iopopt.executor.weights import Array, Weights, random_input, random_weights
+from iopopt.graph import Graph
+from iopopt.models import load_model
+from iopopt.plan import Plan
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """A network, its weights and an input."""
+
+    graph: Graph
+    weights: Weights
+    inputs: Array
+
+
+def main() -> None:
+    """Take orders until there are no more."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--timeout", type=float, default=120.0, help="for one message, seconds")
+    timeout_s = parser.parse_args().timeout
+    orders: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(orders,), daemon=True).start()
+    torch.set_num_threads(1)
+    torch.backends.mkldnn.set_flags(False)  # its convolution takes twenty times as long for a fully connected operator of 7x7 maps
+    networks: dict[str, Network] = {}
+    join(_strangers(int(os.environ["WORLD_SIZE"])), timeout_s)
+    try:
+        while True:
+            print("done", flush=True)
+            _obey(json.loads(orders.get()), networks, timeout_s)
+    finally:
+        leave()
+
+
+def _listen(orders: queue.SimpleQueue[str]) -> None:
+    """Hand on the lines of the standard input; it ends with the starting process, and so does this one, whatever it waits for."""
+    for line in sys.stdin:
+        orders.put(line)
+    os._exit(0)
+
+
+def _strangers(devices: int) -> Cluster:
+    """A cluster of which only the size counts, for joining."""
+    from benchmarks.testbed.layout import Node, nominal_cluster
+
+    return nominal_cluster((Node(1.0, 1e6),) * devices)
+
+
+def _obey(order: dict[str, Any], networks: dict[str, Network], timeout_s: float) -> None:
+    if "load" in order:
+        graph = load_model(order["load"], input_size=order["input_size"])
+        networks.clear()  # one at a time in memory
+        networks[""] = Network(graph, random_weights(graph), random_input(graph))
+        return
+    _run(order, networks[""], timeout_s)
+
+
+def _run(order: dict[str, Any], network: Network, timeout_s: float) -> None:
+    """Every plan, once to warm up and then as often as ordered; plans take turns, so that noise of the machine falls on all of them."""
+    cluster = Cluster.from_dict(order["cluster"])
+    plans = [Plan.from_dict(record) for record in order["run"]]
+    runs: list[tuple[int, Execution]] = []
+    for round_ in range(1 + order["repeat"]):
+        for number, plan in enumerate(plans):
+            execution = execute_rank(network.graph, cluster, plan, network.weights, network.inputs, timeout_s=timeout_s)
+            if execution is not None and round_ > 0:
+                runs.append((number, execution))
+    if runs:
+        _write(order, network.graph, cluster, plans, runs)
+
+
+def _write(order: dict[str, Any], graph: Graph, cluster: Cluster, plans: list[Plan], runs: list[tuple[int, Execution]]) -> None:
+    record: dict[str, Any] = {"runs": [_run_record(number, execution) for number, execution in runs]}
+    if order["calibrate"]:
+        fit = calibrate(graph, cluster, [(plans[number], execution) for number, execution in runs])
+        record["fit"] = dataclasses.asdict(fit) | {"cluster": fit.cluster.to_dict()}
+    Path(order["output"]).write_text(json.dumps(record), encoding="utf-8")
+
+
+def _run_record(number: int, execution: Execution) -> dict[str, Any]:
+    """One run: which plan, its seconds, and those of each operator beside the model's (slowest device)."""
+    return {"plan": number, "elapsed_s": execution.elapsed_s, "operators": execution.timing_frame().to_dict("records")}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""Unlike plans of one network: what is run."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations
+
+from iopopt.cluster import Cluster
+from iopopt.evaluation import evaluate
+from iopopt.graph import Graph
+from iopopt.methods import solve
+from iopopt.plan import Placement, Plan
+from iopopt.shares import operator_proportional_shares
+
+MILP_S = 20.0
+"""How long the exact method may look; what it has by then is run."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A plan by the name of what made it, with its price in seconds."""
+
+    label: str
+    plan: Plan
+    predicted_s: float
+
+
+def calibration_plans(graph: Graph, cluster: Cluster) -> list[Plan]:
+    """Few plans that exercise every device's arithmetic, whole and split, and every link in both directions.
+
+    Whole operators matter: a short share may end within the processor time that a device has saved up while it waited, and looks too fast.
+    """
+    whole = [Plan.of(graph, [Placement.whole(device)] * len(graph)) for device in range(len(cluster))]
+    options = [("oc", {}), ("coedge", {"fully_connected": "oc"}), ("iop_segments", {"reduce": "direct"}), ("iop_segments", {"reduce": "two_phase"})]
+    found = [solve(graph, cluster, method, **chosen).plan for method, chosen in options]
+    return list(dict.fromkeys([*whole, *(plan for plan in found if plan is not None)]))
+
+
+def candidates(graph: Graph, cluster: Cluster, seed: int) -> list[Candidate]:
+    """Plans of all methods that make one in time, of all devices and of teams of two, and a random one; each plan once."""
+    found: dict[Plan, Candidate] = {}
+    for label, plan in _labelled(graph, cluster, seed):
+        if plan is not None and plan not in found:
+            found[plan] = Candidate(label, plan, evaluate(graph, cluster, plan).latency_s)
+    return list(found.values())
+
+
+def _labelled(graph: Graph, cluster: Cluster, seed: int) -> Iterator[tuple[str, Plan | None]]:
+    for method in ("single", "oc", "greedy", "dp"):
+        yield method, solve(graph, cluster, method).plan
+    for fully_connected in ("fastest", "oc"):
+        yield f"coedge, fc {fully_connected}", solve(graph, cluster, "coedge", fully_connected=fully_connected).plan
+    for reduce in ("direct", "two_phase"):
+        yield f"iop_segments, {reduce}", solve(graph, cluster, "iop_segments", reduce=reduce).plan
+    yield "milp", solve(graph, cluster, "milp", time_limit_s=MILP_S).plan
+    pairs = list(combinations(range(len(cluster)), 2))
+    for method, team in zip(("oc", "coedge", "dp"), (pairs[-1], pairs[0], pairs[len(pairs) // 2]), strict=True):
+        yield f"{method}, team {team[0]}+{team[1]}", solve(graph, cluster, method, team=team).plan
+    yield f"random (seed {seed})", random_plan(graph, len(cluster), seed)
+
+
+def random_plan(graph: Graph, devices: int, seed: int) -> Plan:
+    """Any dimension for each operator, at random shares of all devices."""
+    rng, placements = random.Random(seed), []
+    for operator in graph.operators:
+        dim = rng.choice(operator.splittable_dims)
+        shares = operator_proportional_shares(operator, dim, [rng.uniform(0.2, 1.0) for _ in range(devices)])
+        placements.append(Placement.split(dim, tuple(range(devices)), shares, rng.choice(["direct", "two_phase"])))
+    return Plan.of(graph, placements)
+
+
+def spread(found: list[Candidate], count: int) -> list[Candidate]:
+    """``count`` candidates whose prices differ: of the two nearest (by ratio) the later one goes, until so many are left."""
+    left = list(found)
+    while len(left) > count:
+        one, other = min(combinations(range(len(left)), 2), key=lambda pair: _distance(left[pair[0]], left[pair[1]]))
+        del left[max(one, other)]
+    return left
+
+
+def _distance(one: Candidate, other: Candidate) -> float:
+    low, high = sorted((one.predicted_s, other.predicted_s))
+    return high / low if low > 0 else float("inf")

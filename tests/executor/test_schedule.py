@@ -1,0 +1,139 @@
+"""Schedules, by hand: who sends which region to whom."""
+
+from __future__ import annotations
+
+import pytest
+
+from iopopt import Graph, GraphBuilder, Placement
+from iopopt.executor.regions import Interval, Region
+from iopopt.executor.schedule import Edge, Round, edges
+
+Sent = dict[tuple[int, int], Region]
+ALL = (0, 1, 2)
+
+
+def _region(channels: tuple[int, int], rows: tuple[int, int]) -> Region:
+    return Region(Interval(*channels), Interval(*rows))
+
+
+@pytest.fixture
+def graph() -> Graph:
+    """a: 2x8x4 -> conv 6x8x4, pooled 6x4x2; b: kernel 3, padding 1, 6x4x2 -> 3x4x2."""
+    net = GraphBuilder("pair", (2, 8, 4)).conv(6, 3, padding=1, name="a").relu().max_pool(2)
+    return net.conv(3, 3, padding=1, name="b").build()
+
+
+@pytest.fixture
+def depthwise() -> Graph:
+    """a: 2x4x4 -> 6x4x4; b: depthwise, 6x4x4 -> 6x4x4."""
+    return GraphBuilder("depthwise", (2, 4, 4)).conv(6, 1, name="a").conv(6, 3, padding=1, groups=6, name="b").build()
+
+
+def _rounds(graph: Graph, p: Placement, q: Placement) -> tuple[Round, ...]:
+    """The rounds of the edge a -> b."""
+    return edges(graph, [p, q], None, 0)[1].rounds
+
+
+def _sent(round_: Round) -> Sent:
+    return {(transfer.source, transfer.target): transfer.region for transfer in round_.transfers}
+
+
+def test_edges_of_a_chain(graph: Graph) -> None:
+    """There is one edge an operator and one to the sink; what is not priced carries nothing."""
+    first, second, last = edges(graph, [Placement.whole(1)] * 2, 2, 1)
+    assert [edge.name for edge in (first, second, last)] == ["a", "b", "(sink)"]
+    assert [edge.producer for edge in (first, second, last)] == [None, *graph.operators]
+    assert _sent(first.rounds[0]) == {(2, 1): _region((0, 2), (0, 8))}
+    assert not second.rounds[0].transfers
+    assert not last.rounds[0].transfers
+
+
+def test_input_that_everybody_has(graph: Graph) -> None:
+    """Without a source nothing is sent, and each participant holds what it needs of the input."""
+    first, *_ = edges(graph, [Placement.split("H", ALL, (2, 1, 1)), Placement.whole(0)], None, 0)
+    assert first.rounds[0].transfers == ()
+    assert first.rounds[0].finished == {0: _region((0, 2), (0, 5)), 1: _region((0, 2), (3, 7)), 2: _region((0, 2), (5, 8))}
+
+
+def test_whole_sends_what_is_needed(graph: Graph) -> None:
+    """The owner of a whole tensor sends each participant what it needs, and an empty share nothing."""
+    (round_,) = _rounds(graph, Placement.whole(1), Placement.split("H", ALL, (3, 0, 1)))
+    assert _sent(round_) == {(1, 0): _region((0, 6), (0, 4)), (1, 2): _region((0, 6), (2, 4))}
+    (round_,) = _rounds(graph, Placement.whole(1), Placement.split("IC", ALL, (1, 2, 3)))
+    assert _sent(round_) == {(1, 0): _region((0, 1), (0, 4)), (1, 2): _region((3, 6), (0, 4))}
+
+
+def test_interleaved_sends_nothing(graph: Graph) -> None:
+    """OC before IC with the same shares needs no message, and each holds its channels; other shares are concatenated."""
+    (round_,) = _rounds(graph, Placement.split("OC", ALL, (3, 2, 1)), Placement.split("IC", ALL, (3, 2, 1)))
+    assert round_.transfers == ()
+    assert round_.finished == {0: _region((0, 3), (0, 4)), 1: _region((3, 5), (0, 4)), 2: _region((5, 6), (0, 4))}
+    (other,) = _rounds(graph, Placement.split("OC", ALL, (3, 2, 1)), Placement.split("IC", ALL, (2, 3, 1)))
+    assert len(other.transfers) == 6
+
+
+def test_depthwise_after_the_same_channels_sends_nothing(depthwise: Graph) -> None:
+    """A depthwise operator that is split by the channels of its producer finds its input where it is."""
+    split = Placement.split("OC", ALL, (3, 2, 1))
+    (round_,) = _rounds(depthwise, split, split)
+    assert round_.transfers == ()
+    assert round_.finished[1] == _region((3, 5), (0, 4))
+
+
+def test_halo_sends_missing_rows(graph: Graph) -> None:
+    """Rows before rows: each gets the rows around its own from their owners."""
+    split = Placement.split("H", ALL, (2, 1, 1))
+    (round_,) = _rounds(graph, split, split)
+    row = {number: _region((0, 6), (number, number + 1)) for number in range(4)}
+    assert _sent(round_) == {(1, 0): row[2], (0, 1): row[1], (2, 1): row[3], (1, 2): row[2]}
+    assert round_.finished == {0: _region((0, 6), (0, 3)), 1: _region((0, 6), (1, 4)), 2: _region((0, 6), (2, 4))}
+
+
+def test_halo_past_a_neighbour_comes_from_the_owner(graph: Graph) -> None:
+    """Rows beyond the neighbour's come straight from who owns them."""
+    (round_,) = _rounds(graph, Placement.split("H", ALL, (3, 0, 1)), Placement.split("H", ALL, (1, 0, 3)))
+    assert _sent(round_) == {(0, 2): _region((0, 6), (0, 3))}
+
+
+def test_concatenate_gives_everything_to_everybody(graph: Graph) -> None:
+    """Otherwise every participant of the consumer gets all pieces but its own; owners of nothing send nothing."""
+    (round_,) = _rounds(graph, Placement.split("OC", (0, 1), (6, 0)), Placement.split("H", (1, 2), (4, 0)))
+    assert _sent(round_) == {(0, 1): _region((0, 6), (0, 4)), (0, 2): _region((0, 6), (0, 4))}
+    assert round_.finished == dict.fromkeys((1, 2), _region((0, 6), (0, 4)))
+
+
+def test_reduce_sends_partial_sums_before_the_pool(graph: Graph) -> None:
+    """A direct reduce sends the rows before the pool that lie under what each needs, and each finishes just that."""
+    (round_,) = _rounds(graph, Placement.split("IC", (0, 1), (1, 1)), Placement.split("H", ALL, (2, 1, 1)))
+    rows = {0: (0, 6), 1: (2, 8), 2: (4, 8)}
+    assert round_.partial
+    assert all(transfer.partial for transfer in round_.transfers)
+    assert _sent(round_) == {(k, j): _region((0, 6), rows[j]) for k in (0, 1) for j in ALL if k != j}
+    assert round_.finished == {0: _region((0, 6), (0, 3)), 1: _region((0, 6), (1, 4)), 2: _region((0, 6), (2, 4))}
+
+
+def test_reduce_sends_rows_that_no_pool_window_touches() -> None:
+    """A reduce to a consumer of all rows also sends those that the pool leaves out: the model counts the whole tensor."""
+    graph = GraphBuilder("odd", (2, 5, 2)).conv(2, 1, name="a").max_pool(2).conv(2, 1, name="b").build()
+    (round_,) = _rounds(graph, Placement.split("IC", (0, 1), (1, 1)), Placement.whole(0))
+    assert _sent(round_) == {(1, 0): _region((0, 2), (0, 5))}
+
+
+def test_two_phase_reduce_has_two_rounds(graph: Graph) -> None:
+    """First each participant completes an even slice of channels, whatever its share; then the slices are concatenated or stay."""
+    producer = Placement.split("IC", ALL, (2, 0, 0), "two_phase")
+    first, second = _rounds(graph, producer, Placement.whole(0))
+    slices = {0: (0, 2), 1: (2, 4), 2: (4, 6)}
+    assert _sent(first) == {(k, j): _region(slices[j], (0, 8)) for k in ALL for j in ALL if k != j}
+    assert first.finished == {j: _region(channels, (0, 4)) for j, channels in slices.items()}
+    assert _sent(second) == {(k, 0): _region(slices[k], (0, 4)) for k in (1, 2)}
+    _, second = _rounds(graph, producer, Placement.split("IC", ALL, (2, 2, 2)))
+    assert second.transfers == ()
+
+
+def test_output_goes_to_the_sink(graph: Graph) -> None:
+    """The sink gets every piece of the output that is not its own."""
+    placements = [Placement.whole(0), Placement.split("H", ALL, (2, 2, 0))]
+    last: Edge = edges(graph, placements, 0, 1)[-1]
+    assert _sent(last.rounds[0]) == {(0, 1): _region((0, 3), (0, 2))}
+    assert last.rounds[0].finished == {1: _region((0, 3), (0, 4))}

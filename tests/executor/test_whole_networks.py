@@ -1,0 +1,75 @@
+"""Networks of the zoo, and one of depthwise convolutions: every quick method's plan computes what the whole network does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from edge_payload import assert_payload
+from whole_run import WITHIN, Array, relative_error, whole_run
+
+from iopopt import Cluster, Graph, Plan, execute, load_cluster, load_model, solve
+from iopopt.executor.weights import Weights, random_input, random_weights
+from iopopt.methods.pso import SwarmSettings
+
+METHODS: Mapping[str, tuple[str, dict[str, Any]]] = {
+    "single": ("single", {}),
+    "oc": ("oc", {}),
+    "coedge": ("coedge", {"fully_connected": "fastest"}),
+    "coedge, fully connected by oc": ("coedge", {"fully_connected": "oc"}),
+    "greedy": ("greedy", {}),
+    "segments, direct": ("iop_segments", {"reduce": "direct"}),
+    "segments, two-phase": ("iop_segments", {"reduce": "two_phase"}),
+    "dp": ("dp", {}),
+    "milp": ("milp", {"time_limit_s": 20.0}),
+    "pso": ("pso", {"settings": SwarmSettings(10, 5, 1)}),
+}
+NETWORKS: Mapping[str, tuple[int | None, str]] = {"lenet5": (None, "mcu-x3"), "alexnet": (127, "edge-x4"), "vgg11": (64, "edge-x3")}
+"""Input size and cluster; AlexNet and VGG11 on small images, which changes nothing of their structure."""
+
+
+@cache
+def _network(name: str) -> tuple[Graph, Cluster, Weights, Array, Array]:
+    """A network of the zoo, its cluster, weights, input, and its output in one piece."""
+    size, cluster = NETWORKS[name]
+    graph = load_model(name, input_size=size)
+    return _with_output(graph, load_cluster(cluster, graph))
+
+
+def _with_output(graph: Graph, cluster: Cluster) -> tuple[Graph, Cluster, Weights, Array, Array]:
+    weights, inputs = random_weights(graph), random_input(graph)
+    reference = whole_run(graph, weights, inputs)
+    assert np.ptp(reference) > 0.1  # an output that is the same everywhere would hide errors
+    return graph, cluster, weights, inputs, reference
+
+
+def _assert_runs(graph: Graph, cluster: Cluster, plan: Plan, weights: Weights, inputs: Array, reference: Array) -> None:
+    execution = execute(graph, cluster, plan, weights, inputs)
+    assert execution.outputs.dtype == np.float32
+    assert relative_error(execution.outputs, reference) < WITHIN
+    assert_payload(graph, cluster, plan, execution)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_method_runs(name: str, method: str) -> None:
+    """A method's plan of a real network gives the whole run's output and moves the bytes that the model counts."""
+    graph, cluster, weights, inputs, reference = _network(name)
+    function, options = METHODS[method]
+    plan = solve(graph, cluster, function, **options).plan
+    assert plan is not None
+    _assert_runs(graph, cluster, plan, weights, inputs, reference)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_method_runs_depthwise_convolutions(mobile_graph: Graph, method: str) -> None:
+    """The same of a network of depthwise and pointwise convolutions with normalisation."""
+    graph, cluster, weights, inputs, reference = _with_output(mobile_graph, load_cluster("mcu-x3", mobile_graph))
+    function, options = METHODS[method]
+    plan = solve(graph, cluster, function, **options).plan
+    assert plan is not None
+    _assert_runs(graph, cluster, plan, weights, inputs, reference)
+
