@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.testbed import command, requirements
-from benchmarks.testbed.layout import Names, Node, leftovers, network_commands, nominal_cluster, parse_node, shape_command, start_command
+from benchmarks.testbed.layout import Names, Node, cores_of, leftovers, network_commands, nominal_cluster, parse_node, shape_command, start_command
 from benchmarks.testbed.plans import Candidate, calibration_plans, candidates, random_plan, spread
 from benchmarks.testbed.quota import Group, Hierarchy, find_hierarchy
 from benchmarks.testbed.report import Row, frame, median_error, rank_correlation, summary
@@ -66,10 +66,16 @@ def test_rate_limit_states_rate_bucket_and_queue() -> None:
 
 def test_a_process_enters_its_group_before_its_namespace_and_dies_with_its_parent() -> None:
     """The first thing that runs is the entry into the control group."""
-    words = start_command(Names("t"), 1, "/groups/cgroup.procs", ["program", "--option"])
+    words = start_command(Names("t"), 1, 3, "/groups/cgroup.procs", ["program", "--option"])
     assert words[:2] == ["sh", "-c"]
     assert words[2].startswith('echo $$ > "$0"')
-    assert words[3:] == ["/groups/cgroup.procs", "setpriv", "--pdeathsig", "KILL", "nsenter", "--net=/run/netns/iopopt-tb-t-1", "program", "--option"]
+    assert words[3:7] == ["/groups/cgroup.procs", "taskset", "-c", "3"]
+    assert words[7:] == ["setpriv", "--pdeathsig", "KILL", "nsenter", "--net=/run/netns/iopopt-tb-t-1", "program", "--option"]
+
+
+def test_cores_are_shared_evenly() -> None:
+    """0.45 has a core of its own, 0.2 and 0.3 share the other."""
+    assert cores_of((Node(0.2, 1.0), Node(0.3, 1.0), Node(0.45, 1.0)), [4, 6]) == [6, 6, 4]
 
 
 def test_version_1_hierarchy_is_found() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
-from benchmarks.testbed.layout import Node, nominal_cluster, parse_node
+from benchmarks.testbed.layout import PREFIX, Node, nominal_cluster, parse_node
 from benchmarks.testbed.plans import Candidate, calibration_plans, candidates, spread
 from benchmarks.testbed.report import Row, frame, summary, table, write_csv
 from benchmarks.testbed.requirements import why_not
@@ -38,6 +38,11 @@ what happens
   2. Some plans of --calibrate-on are run, and iopopt.executor.calibration fits speeds, bandwidths and set-up time to them; no more is tuned.
   3. Unlike plans of --model, another network, are priced with the fitted cluster and run; the table compares.
   Each plan runs once to warm up and then --repeat times; plans take turns; the median counts.
+
+what the model leaves out, and the table shows
+  Barriers before each operator; operators that memory limits and not arithmetic (fully connected ones, and the first convolution, whose
+  input has three channels) take several times what their FLOPs say at the one speed of their device. Devices run plain SSE code of MKL, and
+  oneDNN is off: with wider vectors the gap would be twenty-fold, unlike on small boards. --output gives both times of every operator.
 
 examples
   python -m benchmarks.testbed
@@ -84,7 +89,7 @@ def _measure(options: argparse.Namespace, console: Console) -> None:
     """Calibrate on one network, predict and run another."""
     nodes = tuple(parse_node(text) for text in options.node or DEFAULT_NODES)
     known, asked = load_model(options.calibrate_on), load_model(options.model, input_size=options.input_size)
-    with tempfile.TemporaryDirectory(prefix="iopopt-testbed-") as directory, Testbed(nodes) as testbed:
+    with tempfile.TemporaryDirectory(prefix=PREFIX) as directory, Testbed(nodes) as testbed:
         crew = Crew(testbed, options.timeout)
         fit, fitted_rows = _calibrate(crew, known, nodes, options, Path(directory) / "calibration.json")
         console.print(table(fitted_rows, f"Calibration: {known.name} (the fitted cluster prices what it was fitted to)"))

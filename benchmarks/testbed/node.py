@@ -45,7 +45,8 @@ def main() -> None:
     orders: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(orders,), daemon=True).start()
     torch.set_num_threads(1)
-    torch.backends.mkldnn.set_flags(False)  # its convolution takes twenty times as long for a fully connected operator of 7x7 maps
+    # oneDNN takes twenty times as long as a plain product for a fully connected operator of 7x7 maps, which the executor runs as a convolution.
+    torch.backends.mkldnn.enabled = False  # type: ignore[assignment]
     networks: dict[str, Network] = {}
     join(_strangers(int(os.environ["WORLD_SIZE"])), timeout_s)
     try:

@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks.testbed.layout import PREFIX, shape_command
 from benchmarks.testbed.quota import Hierarchy, find_hierarchy
 
-_TOOLS = {"ip": "iproute2", "tc": "iproute2", "nsenter": "util-linux", "setpriv": "util-linux"}
+_TOOLS = {"ip": "iproute2", "tc": "iproute2", "nsenter": "util-linux", "setpriv": "util-linux", "taskset": "util-linux"}
 
 
 def why_not(needs_torch: bool = True) -> str | None:

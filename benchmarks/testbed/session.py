@@ -7,9 +7,11 @@ import json
 import os
 import secrets
 import selectors
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +19,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
-from benchmarks.testbed.layout import Names, Node, leftovers, network_commands, node_environment, start_command
+from benchmarks.testbed.layout import PACEMAKER, PREFIX, Names, Node, cores_of, leftovers, network_commands, node_environment, start_command
 from benchmarks.testbed.quota import Group
 from benchmarks.testbed.requirements import cpu_hierarchy
 from iopopt.errors import ExecutionError
@@ -67,6 +69,7 @@ class Testbed:
         if hierarchy is None:
             raise ExecutionError("no control groups with the cpu controller")
         self.nodes, self.names = nodes, Names(secrets.token_hex(3))
+        self._cores = cores_of(nodes, sorted(os.sched_getaffinity(0)))
         self._groups: list[Group] = [hierarchy.group(self.names.node(j)) for j in range(len(nodes))]
         self._processes: list[subprocess.Popen[str]] = []
 
@@ -89,10 +92,11 @@ class Testbed:
 
     def take_down(self) -> None:
         """End the processes, then remove groups and namespaces; links and queues go with their namespaces."""
+        for process in self._processes:  # all at once, so that none complains of another
+            process.kill()
         for group in self._groups:
             group.remove()
         for process in self._processes:
-            process.kill()
             process.wait()
             for stream in (process.stdin, process.stdout):
                 if stream:
@@ -109,7 +113,7 @@ class Testbed:
     def start(self, device: int, command: list[str]) -> subprocess.Popen[str]:
         """Start a process on a device; it talks by its standard input and output."""
         environment = os.environ | node_environment(self.names, device, len(self.nodes)) | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
-        full = start_command(self.names, device, str(self._groups[device].processes), command)
+        full = start_command(self.names, device, self._cores[device], str(self._groups[device].processes), command)
         process = subprocess.Popen(full, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True, cwd=ROOT)
         self._processes.append(process)
         return process
@@ -122,6 +126,8 @@ class Crew:
         self._testbed, self._timeout_s = testbed, timeout_s
         testbed.limit(on=False)
         command = [sys.executable, "-m", "benchmarks.testbed.node", "--timeout", str(timeout_s)]
+        for device in range(len(testbed.nodes)):
+            testbed.start(device, [sys.executable, "-S", "-c", PACEMAKER])
         self._processes = [testbed.start(j, command) for j in range(len(testbed.nodes))]
         self._await_all()
 
@@ -158,6 +164,9 @@ class Crew:
 
 def clean() -> list[str]:
     """Remove what testbeds left that were killed, those that still stand included; returns the names."""
+    directories = list(Path(tempfile.gettempdir()).glob(f"{PREFIX}*"))
+    for directory in directories:
+        shutil.rmtree(directory, ignore_errors=True)
     hierarchy = cpu_hierarchy()
     groups = hierarchy.leftover_groups() if hierarchy else []
     for group in groups:
@@ -165,7 +174,7 @@ def clean() -> list[str]:
     namespaces = standing_namespaces()
     for name in namespaces:
         subprocess.run(["ip", "netns", "del", name], capture_output=True)
-    return sorted({*namespaces, *(group.path.name for group in groups)})
+    return sorted({*namespaces, *(path.name for path in directories), *(group.path.name for group in groups)})
 
 
 def standing_namespaces() -> list[str]:

@@ -7,11 +7,13 @@ empty share, and each row straight from its owner. Both agree where none of this
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from iopopt import Cluster, Graph, Operator, Placement, Plan
+from iopopt import Cluster, Graph, Operator, Placement, Plan, Shard
 from iopopt.evaluation import SINK, priced_edges
-from iopopt.executor.execution import Execution
+
+if TYPE_CHECKING:
+    from iopopt.executor.execution import Execution
 
 Span = tuple[int, int]
 
@@ -40,6 +42,14 @@ def edge_payloads(graph: Graph, cluster: Cluster, plan: Plan, execution: Executi
         exact_received, exact_sent = exact[row.edge]
         rows.append(EdgePayload(row.edge, row.device, row.received_bytes, received, exact_received, row.sent_bytes, sent, exact_sent))
     return rows
+
+
+def fields_inside(operator: Operator, shard: Shard) -> bool:
+    """Whether the fields of a shard of rows, both of the pool and the composite one, reach nowhere beyond the tensor."""
+    pool, lo = operator.pool.rows, shard.start * operator.S - operator.P
+    pool_lo = shard.start * pool.stride - pool.before
+    pool_hi, hi = (shard.stop - 1) * pool.stride - pool.before + pool.extent, (shard.stop - 1) * operator.S - operator.P + operator.K
+    return min(lo, pool_lo) >= 0 and hi <= operator.in_shape.height and pool_hi <= operator.conv_shape.height
 
 
 def assert_payload(graph: Graph, cluster: Cluster, plan: Plan, execution: Execution) -> bool:
@@ -100,5 +110,5 @@ def _cut_at_ends(spans: list[Span], height: int) -> list[Span]:
 def _from_neighbours(p: Placement, needs: list[Span]) -> bool:
     """Whether nobody needs rows from beyond the participant before and the one after it."""
     shards = [p.shards[0], *p.shards, p.shards[-1]]
-    return all(before.start <= lo and hi <= after.stop for (before, after), (lo, hi) in zip(zip(shards, shards[2:], strict=False), needs, strict=True))
-
+    reach = [(before.start, after.stop) for before, after in zip(shards, shards[2:], strict=False)]
+    return all(first <= lo and hi <= last for (first, last), (lo, hi) in zip(reach, needs, strict=True))

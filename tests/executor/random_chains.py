@@ -87,7 +87,7 @@ def clusters(draw: DrawFn) -> Cluster:
     count = draw(st.sampled_from([2, 3, 4, 5]))
     devices = tuple(Device(f"d{j}", 1e6 * (j + 1), 1e9, 1e6) for j in range(count))
     source = draw(st.sampled_from([None, *range(count)]))
-    connections, width = draw(st.sampled_from(["peer", "round"])), draw(st.sampled_from([4, 4, 4]))
+    connections, width = draw(st.sampled_from(["peer", "round"])), draw(st.sampled_from([4, 4, 8]))
     return Cluster(devices, 1e-3, connections, source, draw(st.integers(0, count - 1)), width)
 
 

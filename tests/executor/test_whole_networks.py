@@ -72,4 +72,3 @@ def test_method_runs_depthwise_convolutions(mobile_graph: Graph, method: str) ->
     plan = solve(graph, cluster, function, **options).plan
     assert plan is not None
     _assert_runs(graph, cluster, plan, weights, inputs, reference)
-

@@ -79,7 +79,7 @@ def test_greedy_is_not_optimal():
 
 
 def test_no_pair_ends_in_a_grouped_operator(mobile_graph):
-    """On a depthwise chain pairs begin at depthwise operators or at pointwise ones in front of ungrouped ones, and greedy still gains."""
+    """On a depthwise chain no grouped operator takes input channels, and pairs are found all the same."""
     cluster = load_cluster("mcu-x3", mobile_graph)
     for solve in (solve_greedy, solve_iop_segments):
         plan = solve(mobile_graph, cluster).plan

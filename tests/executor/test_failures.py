@@ -1,0 +1,214 @@
+"""Runs that cannot end well end soon, say why, and leave no thread behind; what cannot be run is refused before anything starts."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from whole_run import torch
+
+from iopopt import (
+    Cluster,
+    Device,
+    ExecutionError,
+    Graph,
+    GraphBuilder,
+    GraphError,
+    IopoptError,
+    Operator,
+    Placement,
+    Plan,
+    PlanError,
+    UnsupportedError,
+)
+from iopopt.executor.threads import execute
+from iopopt.executor.transport import ThreadTransport
+from iopopt.executor.weights import OperatorWeights, random_input, random_weights
+from iopopt.executor.worker import Worker
+from iopopt.graph import Activation, Pool, Shape, Window
+
+CLUSTER = Cluster(tuple(Device(f"d{j}", 1e6, 1e9, 1e6) for j in range(3)))
+ALL = (0, 1, 2)
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_stays() -> Iterator[None]:
+    """After every test here the threads are those before it."""
+    before = set(threading.enumerate())
+    yield
+    assert set(threading.enumerate()) <= before
+
+
+@pytest.fixture
+def graph() -> Graph:
+    """a: 2x6x6 -> 4x4x4, normalised; b: 4x4x4 -> 3x2x2."""
+    net = GraphBuilder("small", (2, 6, 6)).conv(4, 3, name="a").batch_norm()
+    return net.conv(3, 3, bias=False, name="b").build()
+
+
+@pytest.fixture
+def plan(graph: Graph) -> Plan:
+    """Output channels twice: everybody sends to everybody."""
+    return Plan.of(graph, [Placement.split("OC", ALL, (2, 1, 1)), Placement.split("OC", ALL, (1, 1, 1))])
+
+
+def _execute(graph: Graph, plan: Plan, cluster: Cluster = CLUSTER, timeout_s: float = 60.0) -> np.ndarray:
+    return execute(graph, cluster, plan, random_weights(graph), random_input(graph), timeout_s=timeout_s).outputs
+
+
+def test_a_sound_run_leaves_no_thread(graph: Graph, plan: Plan) -> None:
+    """A run that succeeds gives the output and ends its threads."""
+    assert _execute(graph, plan).shape == (3, 2, 2)
+
+
+@pytest.mark.parametrize("device", ALL)
+def test_a_failing_worker_ends_the_others(graph: Graph, plan: Plan, device: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that raises in the middle ends the whole run long before the time limit, and its error is the cause that is reported."""
+    original = Worker._compute
+
+    def failing(self: Worker, i: int, *arguments: object) -> None:
+        if i == 1 and self._device == device:
+            raise ZeroDivisionError("broken in b")
+        original(self, i, *arguments)
+
+    monkeypatch.setattr(Worker, "_compute", failing)
+    started = time.monotonic()
+    with pytest.raises((ExecutionError, ZeroDivisionError), match="broken in b"):
+        _execute(graph, plan)
+    assert time.monotonic() - started < 10
+
+
+def test_a_failing_worker_is_an_execution_error(graph: Graph, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a worker raises, the caller gets an ExecutionError that names the device."""
+
+    def failing(self: Worker, *_: object) -> None:
+        if self._device == 1:
+            raise ZeroDivisionError("broken")
+
+    monkeypatch.setattr(Worker, "_compute", failing)
+    with pytest.raises(ExecutionError, match=r"device 1.*broken"):
+        _execute(graph, plan)
+
+
+@pytest.mark.parametrize(("source", "target"), [(0, 1), (1, 0), (2, 1)])
+def test_a_message_that_never_comes(graph: Graph, plan: Plan, source: int, target: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A message that is lost ends the run once the time limit is over, with an error that names who waited for whom."""
+    original = ThreadTransport.send
+
+    def losing(self: ThreadTransport, tensor: torch.Tensor, to: int) -> None:
+        if (self.device, to) != (source, target):
+            original(self, tensor, to)
+
+    monkeypatch.setattr(ThreadTransport, "send", losing)
+    started = time.monotonic()
+    with pytest.raises(ExecutionError, match=rf"device {target} waited 0\.5 s for a message from device {source}\b"):
+        _execute(graph, plan, timeout_s=0.5)
+    assert 0.4 < time.monotonic() - started < 5
+
+
+def test_a_message_of_another_shape(graph: Graph, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tensor of a shape that the schedule does not foresee is refused by its receiver, who names the sender."""
+    original = ThreadTransport.send
+
+    def mangling(self: ThreadTransport, tensor: torch.Tensor, to: int) -> None:
+        original(self, tensor[:, 1:] if (self.device, to) == (2, 0) else tensor, to)
+
+    monkeypatch.setattr(ThreadTransport, "send", mangling)
+    with pytest.raises(ExecutionError, match=r"device 0 expected a tensor of shape \(1, 4, 4\) from device 2, got \(1, 3, 4\)"):
+        _execute(graph, plan)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"kernel": np.ones((4, 2, 3, 2), np.float32)}, r"kernel of operator 'a' has shape \(4, 2, 3, 2\); \(4, 2, 3, 3\) is expected"),
+        ({"bias": np.ones(3, np.float32)}, r"bias of operator 'a' has shape \(3,\); \(4,\) is expected"),
+        ({"bias": None}, r"bias of operator 'a' has shape None; \(4,\) is expected"),
+        ({"scale": None}, r"scale of operator 'a' has shape None; \(4,\) is expected"),
+        ({"shift": np.ones((4, 1), np.float32)}, r"shift of operator 'a' has shape \(4, 1\); \(4,\) is expected"),
+    ],
+)
+def test_weights_of_another_shape(graph: Graph, plan: Plan, change: dict[str, np.ndarray | None], message: str) -> None:
+    """Weights that do not fit are refused; the message names the operator, the part and both shapes."""
+    weights = random_weights(graph)
+    weights["a"] = dataclasses.replace(weights["a"], **change)
+    with pytest.raises(GraphError, match=message):
+        execute(graph, CLUSTER, plan, weights, random_input(graph))
+
+
+def test_weights_that_the_operator_does_not_have(graph: Graph, plan: Plan) -> None:
+    """A bias for an operator without one is refused rather than left out silently."""
+    weights = random_weights(graph)
+    weights["b"] = OperatorWeights(weights["b"].kernel, np.ones(3, np.float32))
+    with pytest.raises(GraphError, match=r"bias of operator 'b' has shape \(3,\); None is expected"):
+        execute(graph, CLUSTER, plan, weights, random_input(graph))
+
+
+def test_missing_weights(graph: Graph, plan: Plan) -> None:
+    """Weights that lack an operator are refused; the message names it and the network."""
+    weights = random_weights(graph)
+    del weights["b"]
+    with pytest.raises(GraphError, match=r"operator 'b' has none; are they those of small\?"):
+        execute(graph, CLUSTER, plan, weights, random_input(graph))
+
+
+@pytest.mark.parametrize("shape", [(2, 6), (1, 2, 6, 6), (6, 6, 2)])
+def test_input_of_another_shape(graph: Graph, plan: Plan, shape: tuple[int, ...]) -> None:
+    """An input of another shape is refused; the message gives both."""
+    with pytest.raises(PlanError, match=r"the input has shape \(.*\); small reads \(2, 6, 6\)"):
+        execute(graph, CLUSTER, plan, random_weights(graph), np.zeros(shape, np.float32))
+
+
+def test_plan_of_another_network(graph: Graph) -> None:
+    """A plan of another network, or of devices that do not exist, is refused as everywhere."""
+    other = GraphBuilder("other", (2, 6, 6)).conv(4, 3, name="c").build()
+    with pytest.raises(PlanError, match="has no placement for a, b; is it a plan of small"):
+        _execute(graph, Plan.of(other, [Placement.whole(0)]))
+    with pytest.raises(PlanError, match="device 5 does not exist"):
+        _execute(graph, Plan.of(graph, [Placement.whole(5)] * 2))
+
+
+@pytest.mark.parametrize("width", [1, 2, 16])
+def test_element_sizes(graph: Graph, plan: Plan, width: int) -> None:
+    """Elements that are no float32 or float64 are refused; the message says which run."""
+    with pytest.raises(UnsupportedError, match=rf"bytes_per_element is {width}; the executor runs elements of 4 or 8 bytes"):
+        _execute(graph, plan, dataclasses.replace(CLUSTER, bytes_per_element=width))
+
+
+@pytest.mark.parametrize("width", [4, 8])
+@pytest.mark.parametrize("sink", [0, 2])
+def test_sinks_that_compute_nothing(graph: Graph, width: int, sink: int) -> None:
+    """Either element size runs, also where the sink takes part in no operator, and the output has that type."""
+    cluster = dataclasses.replace(CLUSTER, bytes_per_element=width, sink=sink)
+    outputs = _execute(graph, Plan.of(graph, [Placement.whole(0), Placement.split("OC", (0, 1), (2, 1))]), cluster)
+    assert outputs.dtype.itemsize == width
+
+
+def test_unknown_activation(plan: Plan) -> None:
+    """An activation without arithmetic is refused; the message names operator and activation, and those that are known."""
+    graph = GraphBuilder("small", (2, 6, 6)).conv(4, 3, name="a").step(Activation("gelu")).conv(3, 3, name="b").build()
+    with pytest.raises(UnsupportedError, match="operator 'a': activation 'gelu' cannot be run; known are relu, tanh, sigmoid"):
+        _execute(graph, plan)
+
+
+def test_average_pool_with_dilation() -> None:
+    """An average pool with dilation is refused, a max pool with dilation runs."""
+    window = Window(2, 1, dilation=2)
+    for function in ("average", "max"):
+        shape = Shape(2, 6, 6)
+        graph = Graph("dilated", shape, (Operator("a", "conv", shape, 2, epilogue=(Pool(function, window, window),)),))
+        split = Plan.of(graph, [Placement.split("H", ALL, (2, 1, 1))])
+        if function == "max":
+            assert _execute(graph, split).shape == (2, 4, 4)
+        else:
+            with pytest.raises(UnsupportedError, match="operator 'a': an average pool with dilation cannot be run"):
+                _execute(graph, split)
+
+
+def test_refusals_share_one_base() -> None:
+    """A program may catch them all as IopoptError."""
+    assert all(issubclass(kind, IopoptError) for kind in (ExecutionError, GraphError, PlanError, UnsupportedError))
