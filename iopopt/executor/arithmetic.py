@@ -63,9 +63,13 @@ def check_runnable(operator: Operator) -> None:
     Raises:
         UnsupportedError: naming the operator and the step.
     """
+    if sum(isinstance(step, Normalisation) for step in operator.epilogue) > 1:
+        raise UnsupportedError(f"operator {operator.name!r}: an epilogue with two normalisations cannot be run")
     for step in operator.epilogue:
         if isinstance(step, Activation):
             _activation(operator, step)
+        elif isinstance(step, Normalisation) and step.function != "batch":
+            raise UnsupportedError(f"operator {operator.name!r}: normalisation {step.function!r} cannot be run; known is batch")
         elif isinstance(step, Pool) and step.function == "average" and max(step.rows.dilation, step.columns.dilation) > 1:
             raise UnsupportedError(f"operator {operator.name!r}: an average pool with dilation cannot be run")
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from iopopt.cluster import Cluster
 from iopopt.errors import ExecutionError
 from iopopt.executor.execution import Execution, gather
-from iopopt.executor.job import check_job, initial_input
+from iopopt.executor.job import as_execution_error, check_job, initial_input
 from iopopt.executor.schedule import edges
 from iopopt.executor.weights import Array, Weights
 from iopopt.executor.worker import LedgerRow, Report, Timing, Traffic, Worker, cut_shards
@@ -24,6 +24,8 @@ from iopopt.graph import Graph
 from iopopt.plan import Plan, validate_plan
 
 T = TypeVar("T")
+
+_BARRIER_TIMEOUTS = 20
 
 
 class GlooTransport:
@@ -50,7 +52,8 @@ class GlooTransport:
         for work, _ in self._under_way:
             self._guarded("finish sending", lambda work=work: work.wait(self._timeout))  # type: ignore[misc]
         self._under_way.clear()
-        self._guarded("wait for the others", lambda: dist.monitored_barrier(timeout=self._timeout))
+        # Longer than for a message: a neighbour may compute for long, and one that dies closes its connections.
+        self._guarded("wait for the others", lambda: dist.monitored_barrier(timeout=_BARRIER_TIMEOUTS * self._timeout))
 
     def _guarded(self, what: str, act: Callable[[], T]) -> T:
         try:
@@ -89,13 +92,13 @@ class RankJob:
 
     def __init__(self, graph: Graph, cluster: Cluster, plan: Plan, weights: Weights, inputs: Array, *, timeout_s: float) -> None:
         validate_plan(graph, cluster, plan)
-        dtype = check_job(graph, cluster, weights, inputs)
+        self._dtype = check_job(graph, cluster, weights, inputs, timeout_s)
         self._graph, self._cluster, self._plan = graph, cluster, plan
         self._placements = [plan[operator.name] for operator in graph.operators]
         self._schedule = edges(graph, self._placements, cluster.source, cluster.sink)
         self._timeout_s, self._device = timeout_s, dist.get_rank()
-        self._shards = cut_shards(graph, self._placements, self._schedule, weights, self._device, dtype)
-        self._held = initial_input(graph, cluster, self._schedule[0], inputs, self._device, dtype)
+        self._shards = cut_shards(graph, self._placements, self._schedule, weights, self._device, self._dtype)
+        self._held = initial_input(graph, cluster, self._schedule[0], inputs, self._device, self._dtype)
 
     def run(self) -> Execution | None:
         """Run once; the sink gets the Execution, the others None.
@@ -103,8 +106,12 @@ class RankJob:
         Raises:
             ExecutionError: if another rank fails, or a message does not come in time.
         """
-        worker = Worker(self._graph, self._placements, self._schedule, self._shards, GlooTransport(self._timeout_s))
-        reports = _collected(worker.run(self._held), self._cluster.sink)
+        worker = Worker(self._graph, self._placements, self._schedule, self._shards, GlooTransport(self._timeout_s), self._dtype)
+        try:
+            report = worker.run(self._held)
+        except Exception as error:
+            raise as_execution_error(error, self._device) from error
+        reports = _collected(report, self._cluster.sink)
         return None if reports is None else gather(self._graph, self._cluster, self._plan, reports)
 
 

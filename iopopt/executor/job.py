@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from iopopt.cluster import Cluster
-from iopopt.errors import PlanError, UnsupportedError
+from iopopt.errors import ExecutionError, IopoptError, PlanError, UnsupportedError
 from iopopt.executor.arithmetic import check_runnable, cut
 from iopopt.executor.regions import Region, everything
 from iopopt.executor.schedule import Edge
@@ -16,7 +16,7 @@ from iopopt.graph import Graph
 _DTYPES = {4: torch.float32, 8: torch.float64}
 
 
-def check_job(graph: Graph, cluster: Cluster, weights: Weights, inputs: Array) -> torch.dtype:
+def check_job(graph: Graph, cluster: Cluster, weights: Weights, inputs: Array, timeout_s: float) -> torch.dtype:
     """Refuse what cannot be run; returns the type of the tensors' elements.
 
     Raises:
@@ -24,6 +24,8 @@ def check_job(graph: Graph, cluster: Cluster, weights: Weights, inputs: Array) -
     """
     if cluster.bytes_per_element not in _DTYPES:
         raise UnsupportedError(f"bytes_per_element is {cluster.bytes_per_element}; the executor runs elements of 4 or 8 bytes (float32, float64)")
+    if not 0 < timeout_s < float("inf"):
+        raise UnsupportedError(f"timeout_s is {timeout_s}; it must be a positive finite number of seconds")
     for operator in graph.operators:
         check_runnable(operator)
     check_weights(graph, weights)
@@ -39,3 +41,12 @@ def initial_input(graph: Graph, cluster: Cluster, first: Edge, inputs: Array, de
         return (full, torch.tensor(inputs, dtype=dtype)) if device == cluster.source else None
     region = first.rounds[0].finished.get(device)
     return None if region is None else (region, cut(torch.tensor(inputs, dtype=dtype), region, full))
+
+
+def as_execution_error(error: BaseException, device: int) -> BaseException:
+    """An error of this package, or an interrupt, as it is; anything else as the failure of a worker."""
+    if isinstance(error, IopoptError) or not isinstance(error, Exception):
+        return error
+    wrapped = ExecutionError(f"device {device} failed: {type(error).__name__}: {error}")
+    wrapped.__cause__ = error
+    return wrapped

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from iopopt.cluster import Cluster, Device, as_cluster
-from iopopt.errors import ExecutionError
 from iopopt.executor.execution import Execution, gather
-from iopopt.executor.job import check_job, initial_input
+from iopopt.executor.job import as_execution_error, check_job, initial_input
 from iopopt.executor.schedule import edges
 from iopopt.executor.transport import ThreadHub, ThreadTransport
 from iopopt.executor.weights import Array, Weights
@@ -33,7 +32,7 @@ def execute(graph: Graph, devices: Cluster | Sequence[Device], plan: Plan, weigh
     """
     cluster = as_cluster(devices)
     validate_plan(graph, cluster, plan)
-    dtype = check_job(graph, cluster, weights, inputs)
+    dtype = check_job(graph, cluster, weights, inputs, timeout_s)
     placements = [plan[operator.name] for operator in graph.operators]
     schedule = edges(graph, placements, cluster.source, cluster.sink)
     hub = ThreadHub(len(cluster), timeout_s)
@@ -42,15 +41,13 @@ def execute(graph: Graph, devices: Cluster | Sequence[Device], plan: Plan, weigh
         try:
             shards = cut_shards(graph, placements, schedule, weights, device, dtype)
             held = initial_input(graph, cluster, schedule[0], inputs, device, dtype)
-            return Worker(graph, placements, schedule, shards, ThreadTransport(hub, device)).run(held)
-        except BaseException:
-            hub.fail()
+            return Worker(graph, placements, schedule, shards, ThreadTransport(hub, device), dtype).run(held)
+        except BaseException as error:
+            hub.fail(as_execution_error(error, device))
             raise
 
     with ThreadPoolExecutor(len(cluster)) as pool:
         futures = [pool.submit(run, device) for device in range(len(cluster))]
-    errors = [error for future in futures if (error := future.exception()) is not None]
-    if errors:
-        # The first cause, not those whom it woke.
-        raise next((error for error in errors if not isinstance(error, ExecutionError)), errors[0])
+    if hub.cause is not None:
+        raise hub.cause
     return gather(graph, cluster, plan, [future.result() for future in futures])

@@ -40,7 +40,7 @@ class Transport(Protocol):
         """Wait for all devices.
 
         Raises:
-            ExecutionError: if one does not come within the time limit.
+            ExecutionError: if one of them fails.
         """
 
 
@@ -51,6 +51,8 @@ class ThreadHub:
         self.timeout_s = timeout_s
         self.failed = threading.Event()
         self.barrier = threading.Barrier(devices)
+        self.cause: BaseException | None = None
+        self._lock = threading.Lock()
         self._boxes: dict[tuple[int, int], queue.SimpleQueue[Tensor]] = {
             (source, target): queue.SimpleQueue() for source in range(devices) for target in range(devices)
         }
@@ -59,8 +61,10 @@ class ThreadHub:
         """What ``source`` has sent to ``target``."""
         return self._boxes[source, target]
 
-    def fail(self) -> None:
-        """Wake everybody who waits."""
+    def fail(self, cause: BaseException) -> None:
+        """Keep the first cause, and wake everybody who waits."""
+        with self._lock:
+            self.cause = self.cause or cause
         self.failed.set()
         self.barrier.abort()
 
@@ -86,7 +90,8 @@ class ThreadTransport:
             except queue.Empty:
                 continue
             if tuple(tensor.shape) != shape or tensor.dtype != dtype:
-                raise ExecutionError(f"device {self.device} expected a tensor of shape {shape} from device {source}, got {tuple(tensor.shape)}")
+                found = f"{tuple(tensor.shape)} of {tensor.dtype}"
+                raise ExecutionError(f"device {self.device} expected a tensor {shape} of {dtype} from device {source}, got {found}")
             return tensor
         if self._hub.failed.is_set():
             raise ExecutionError(f"device {self.device} stopped waiting for device {source}: another worker failed")
@@ -94,6 +99,7 @@ class ThreadTransport:
 
     def barrier(self) -> None:
         try:
-            self._hub.barrier.wait(self._hub.timeout_s)
+            # Without a limit: a neighbour may compute for long, and one that fails breaks the barrier.
+            self._hub.barrier.wait()
         except threading.BrokenBarrierError:
-            raise ExecutionError(f"device {self.device} waited in vain for the other devices") from None
+            raise ExecutionError(f"device {self.device} stopped waiting for the others: another worker failed") from None

@@ -76,5 +76,6 @@ def check_weights(graph: Graph, weights: Weights) -> None:
         expected = {"kernel": kernel_shape(operator), "bias": channels if operator.bias else None, "scale": normalised, "shift": normalised}
         for part, shape in expected.items():
             found = getattr(mine, part)
-            if (None if found is None else found.shape) != shape:
-                raise GraphError(f"weights: {part} of operator {operator.name!r} has shape {getattr(found, 'shape', None)}; {shape} is expected")
+            if (None if found is None else np.shape(found)) != shape:
+                has = "is missing" if found is None else f"has shape {np.shape(found)}"
+                raise GraphError(f"weights: {part} of operator {operator.name!r} {has}; {shape} is expected")

@@ -6,14 +6,17 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from iopopt.evaluation import SINK
 from iopopt.executor.arithmetic import Finish, convolve, cut, finish
 from iopopt.executor.regions import Interval, Region, conv_rows, everything, needed_regions, owned_regions
 from iopopt.executor.schedule import Edge, Round, Transfer
 from iopopt.executor.transport import Transport
-from iopopt.executor.weights import Array, Weights
+from iopopt.executor.weights import Weights
 from iopopt.graph import Graph, Operator
 from iopopt.plan import Placement
 
@@ -22,8 +25,9 @@ from iopopt.plan import Placement
 class LedgerRow:
     """What a worker held for one operator, bytes of real buffers.
 
-    ``weights``, ``inputs`` and ``outputs`` (before the pool) are what equation (1) counts; ``pooled`` outputs, ``receive_buffers`` and
-    ``partial_sums`` (received ones, and the sum) it leaves out.
+    ``weights``, ``inputs`` and ``outputs`` (before the pool) are what equation (1) counts, but that normalisation parameters are among
+    the weights, and that biases lie with those who finish the sum of an IC operator; ``pooled`` outputs, ``receive_buffers`` and
+    ``partial_sums`` (received ones, and the sum) it leaves out. The row of the sink's edge holds the network's output as its input.
     """
 
     operator: str
@@ -94,17 +98,17 @@ def cut_shards(
     shards = []
     for i, (operator, placement) in enumerate(zip(graph.operators, placements, strict=True)):
         mine = weights[operator.name]
-        kernel = _copy(mine.kernel[_kernel_slices(placement, device)], dtype) if device in placement.devices else None
+        kernel = _copy(np.asarray(mine.kernel)[_kernel_slices(placement, device)], dtype) if device in placement.devices else None
         channels = _finished_channels(operator, placement, edges[i + 1], device)
         own = slice(channels.start, channels.stop)
-        parts = (None if part is None else _copy(part[own], dtype) for part in (mine.bias, mine.scale, mine.shift))
+        parts = (None if part is None else _copy(np.asarray(part)[own], dtype) for part in (mine.bias, mine.scale, mine.shift))
         shards.append(Shard(kernel, Finish(*parts), channels))
     return shards
 
 
-def _copy(array: Array, dtype: torch.dtype) -> Tensor:
+def _copy(array: npt.ArrayLike, dtype: torch.dtype) -> Tensor:
     """A tensor that shares no memory with the array."""
-    return torch.tensor(array, dtype=dtype)
+    return torch.tensor(np.asarray(array), dtype=dtype)
 
 
 def _kernel_slices(placement: Placement, device: int) -> tuple[slice, slice]:
@@ -125,10 +129,18 @@ def _finished_channels(operator: Operator, placement: Placement, following: Edge
 class Worker:
     """Runs one device's part of a plan."""
 
-    def __init__(self, graph: Graph, placements: Sequence[Placement], edges: Sequence[Edge], shards: Sequence[Shard], transport: Transport) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        placements: Sequence[Placement],
+        edges: Sequence[Edge],
+        shards: Sequence[Shard],
+        transport: Transport,
+        dtype: torch.dtype,
+    ) -> None:
         self._graph, self._placements, self._edges, self._shards, self._transport = graph, placements, edges, shards, transport
         self._device = transport.device
-        self._dtype = next((shard.kernel.dtype for shard in shards if shard.kernel is not None), torch.float32)
+        self._dtype = dtype
         self._held: tuple[Region, Tensor] | None = None
         self._partial: Tensor | None = None
         self._ledger: list[LedgerRow] = []
@@ -156,8 +168,10 @@ class Worker:
             self._timings.append(Timing(operator.name, self._device, fetched - begun, time.perf_counter() - resumed))
         self._transport.barrier()
         begun = time.perf_counter()
-        self._cross(self._edges[-1], len(self._graph) - 1)
+        receive_buffers, partial_sums = self._cross(self._edges[-1], len(self._graph) - 1)
         ended = time.perf_counter()
+        output_bytes = 0 if self._held is None else self._held[1].nbytes
+        self._ledger.append(LedgerRow(SINK, self._device, inputs=output_bytes, receive_buffers=receive_buffers, partial_sums=partial_sums))
         self._timings.append(Timing(self._edges[-1].name, self._device, ended - begun, 0.0))
         output = None if self._held is None else self._held[1]
         counts = (self._transport.messages, self._transport.wire_bytes)
@@ -249,7 +263,8 @@ class Worker:
         receive_buffers, partial_sums = buffers
         if shard.kernel is None:
             self._held = None
-            self._ledger.append(LedgerRow(operator.name, self._device, weights=shard.nbytes))
+            row = LedgerRow(operator.name, self._device, shard.nbytes, receive_buffers=receive_buffers, partial_sums=partial_sums)
+            self._ledger.append(row)
             return
         assert self._held is not None  # a participant holds what it needs, if only an empty region
         region, tensor = self._held
@@ -267,5 +282,6 @@ class Worker:
             self._partial, self._held, pooled = before_pool, None, 0
         else:
             after_pool = finish(operator, shard.parameters, before_pool, rows, mine.rows)
-            pooled, self._held = after_pool.nbytes, (mine, after_pool)
+            # Without an epilogue nothing new is held.
+            pooled, self._held = 0 if after_pool is before_pool else after_pool.nbytes, (mine, after_pool)
         self._ledger.append(LedgerRow(operator.name, self._device, shard.nbytes, inputs, outputs, pooled, receive_buffers, partial_sums))

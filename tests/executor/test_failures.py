@@ -118,7 +118,7 @@ def test_a_message_of_another_shape(graph: Graph, plan: Plan, monkeypatch: pytes
         original(self, tensor[:, 1:] if (self.device, to) == (2, 0) else tensor, to)
 
     monkeypatch.setattr(ThreadTransport, "send", mangling)
-    with pytest.raises(ExecutionError, match=r"device 0 expected a tensor of shape \(1, 4, 4\) from device 2, got \(1, 3, 4\)"):
+    with pytest.raises(ExecutionError, match=r"device 0 expected a tensor \(1, 4, 4\) of torch.float32 from device 2, got \(1, 3, 4\)"):
         _execute(graph, plan)
 
 
@@ -127,8 +127,8 @@ def test_a_message_of_another_shape(graph: Graph, plan: Plan, monkeypatch: pytes
     [
         ({"kernel": np.ones((4, 2, 3, 2), np.float32)}, r"kernel of operator 'a' has shape \(4, 2, 3, 2\); \(4, 2, 3, 3\) is expected"),
         ({"bias": np.ones(3, np.float32)}, r"bias of operator 'a' has shape \(3,\); \(4,\) is expected"),
-        ({"bias": None}, r"bias of operator 'a' has shape None; \(4,\) is expected"),
-        ({"scale": None}, r"scale of operator 'a' has shape None; \(4,\) is expected"),
+        ({"bias": None}, r"bias of operator 'a' is missing; \(4,\) is expected"),
+        ({"scale": None}, r"scale of operator 'a' is missing; \(4,\) is expected"),
         ({"shift": np.ones((4, 1), np.float32)}, r"shift of operator 'a' has shape \(4, 1\); \(4,\) is expected"),
     ],
 )

@@ -55,7 +55,7 @@ def test_ledger_equals_equation_1_where_the_model_makes_no_exception() -> None:
         assume(np.isfinite(whole_run(graph, random_weights(graph, seed), random_input(graph, seed))).all())
         execution = _run(graph, cluster, plan, seed)
         rows = {(row.operator, row.device): row for row in execution.ledger}
-        assert len(rows) == len(execution.ledger) == len(graph) * len(cluster)
+        assert len(rows) == len(execution.ledger) == (len(graph) + 1) * len(cluster)
         for demand in execution.demands:
             row, operator, way = rows[demand.operator, demand.device], graph[demand.operator], str(plan[demand.operator].dim)
             if _weights_as_modelled(graph, cluster, plan, operator, row.device):
@@ -148,10 +148,11 @@ def test_who_only_adds_up_holds_partial_sums() -> None:
 
 
 def test_memory_frame() -> None:
-    """The table has a row for each operator and device, with the model's figures beside the measured ones."""
+    """The table has a row for each operator (and the sink) and device, with the model's figures beside the measured ones."""
     graph = _pair()
     frame = _run(graph, CLUSTER, Plan.of(graph, [Placement.split("OC", (0, 2), (4, 2)), Placement.whole(0)])).memory_frame()
-    assert len(frame) == 6
+    assert len(frame) == 9
+    frame = frame[frame["operator"] != "(sink)"]
     assert dict(frame.groupby("device")["model_weights"].sum()) == {0: 304 + 660, 1: 0, 2: 152}
     assert dict(frame.groupby("device")["weights"].sum()) == {0: 304 + 660, 1: 0, 2: 152}
     assert list(frame["inputs"] + frame["outputs"]) == list(frame["model_activations"])
