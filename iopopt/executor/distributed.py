@@ -48,10 +48,12 @@ class GlooTransport:
         self._guarded(f"receive from device {source}", lambda: dist.recv(tensor, source))
         return tensor
 
-    def barrier(self) -> None:
+    def complete_sends(self) -> None:
         for work, _ in self._under_way:
             self._guarded("finish sending", lambda work=work: work.wait(self._timeout))  # type: ignore[misc]
         self._under_way.clear()
+
+    def barrier(self) -> None:
         # Longer than for a message: a neighbour may compute for long, and one that dies closes its connections.
         self._guarded("wait for the others", lambda: dist.monitored_barrier(timeout=_BARRIER_TIMEOUTS * self._timeout))
 

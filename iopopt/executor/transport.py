@@ -36,6 +36,13 @@ class Transport(Protocol):
             ExecutionError: if it does not come within the time limit.
         """
 
+    def complete_sends(self) -> None:
+        """Wait until everything sent has left.
+
+        Raises:
+            ExecutionError: if it does not within the time limit.
+        """
+
     def barrier(self) -> None:
         """Wait for all devices.
 
@@ -96,6 +103,9 @@ class ThreadTransport:
         if self._hub.failed.is_set():
             raise ExecutionError(f"device {self.device} stopped waiting for device {source}: another worker failed")
         raise ExecutionError(f"device {self.device} waited {self._hub.timeout_s:g} s for a message from device {source}")
+
+    def complete_sends(self) -> None:
+        """Nothing to wait for: a mailbox takes a tensor at once."""
 
     def barrier(self) -> None:
         try:

@@ -191,6 +191,7 @@ class Worker:
                 buffers = max(buffers, arrived)
                 self._assemble(round_, received, self._width(round_, edge))
             self._partial = None
+        self._transport.complete_sends()  # a device that only sends is busy, too
         self._traffic.append(Traffic(edge.name, self._device, received_bytes, sent_bytes))
         return buffers, sums
 
