@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from iopopt.cluster import Cluster
+from iopopt.cluster import Cluster, Device, as_cluster
 from iopopt.errors import PlanError
 from iopopt.evaluation import check_priceable
 from iopopt.graph import Graph, Operator, Shape
@@ -141,7 +141,8 @@ class Pricer:
         UnsupportedError: if the graph holds what the cost model does not price.
     """
 
-    def __init__(self, graph: Graph, cluster: Cluster) -> None:
+    def __init__(self, graph: Graph, devices: Cluster | Sequence[Device]) -> None:
+        cluster = as_cluster(devices)
         check_priceable(graph)
         self._graph, self._cluster = graph, cluster
         self._operators = _OperatorConstants(graph.operators, cluster.bytes_per_element)

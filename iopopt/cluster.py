@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -67,6 +68,10 @@ class Cluster:
         names = [device.name for device in self.devices]
         repeated = sorted({name for name in names if names.count(name) > 1})
         self._require(not repeated, f"device names repeat: {', '.join(repeated)}")
+        for key in ("source", "sink", "bytes_per_element"):
+            value = getattr(self, key)
+            if isinstance(value, numbers.Integral) and not isinstance(value, bool):
+                object.__setattr__(self, key, int(value))  # numpy's integers become Python's, which JSON can hold
         setup, width = self.connection_setup_s, self.bytes_per_element
         self._require(is_number(setup) and setup >= 0, f"connection_setup_s is {shown(setup)}; it must be a finite number of at least 0")
         self._require(self.connections in ("peer", "round"), f"connections is {shown(self.connections)}; allowed are 'peer' and 'round'")

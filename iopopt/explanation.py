@@ -46,10 +46,11 @@ def _latency_parts(evaluation: Evaluation) -> str:
 def _slowest(evaluation: Evaluation) -> str:
     cost = max(evaluation.operators, key=lambda cost: cost.compute_s + cost.communication_s)
     device = max(range(len(cost.device_compute_s)), key=lambda j: cost.device_compute_s[j])
-    edge = max(evaluation.operators, key=lambda cost: cost.communication_s)
+    edges = [(cost.communication_s, f"into {cost.name}", cost.cases) for cost in evaluation.operators]
+    seconds, place, cases = max([*edges, (evaluation.sink_s, "to the sink", evaluation.sink_cases)])
     return (
         f"Costliest operator: {cost.name} ({(cost.compute_s + cost.communication_s) * 1e3:.4g} ms; device {evaluation.device_names[device]!r} is the "
-        f"last to finish it). Costliest edge: into {edge.name} ({edge.communication_s * 1e3:.4g} ms, {'+'.join(edge.cases)})."
+        f"last to finish it). Costliest edge: {place} ({seconds * 1e3:.4g} ms, {'+'.join(cases)})."
     )
 
 

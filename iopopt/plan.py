@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import numbers
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,7 +12,7 @@ from typing import Any, Literal, NamedTuple, get_args
 from iopopt.cluster import Cluster
 from iopopt.errors import FileFormatError, PlanError
 from iopopt.graph import Dim, Graph, Operator
-from iopopt.records import check_keys, check_schema, shown
+from iopopt.records import check_keys, check_schema, is_integer, shown
 
 Reduce = Literal["direct", "two_phase"]
 """How the partial sums of an input-channel split are added up."""
@@ -48,6 +49,8 @@ class Placement:
     reduce: Reduce | None = None
 
     def __post_init__(self) -> None:
+        strangers = [shard for shard in self.shards if not isinstance(shard, Shard) or not all(is_integer(value) for value in shard)]
+        self._require(not strangers, f"{shown(strangers[:1])} is no Shard(device, start, stop) of integers")
         devices = self.devices
         if not devices or any(a >= b for a, b in itertools.pairwise(devices)) or devices[0] < 0:
             raise PlanError(f"participants {list(devices)} must be distinct device indices in ascending order (equation 2)")
@@ -71,7 +74,7 @@ class Placement:
     @staticmethod
     def whole(device: int) -> Placement:
         """The operator runs unsplit on ``device``."""
-        return Placement(None, (Shard(int(device), 0, 1),))
+        return Placement(None, (Shard(_index(device), 0, 1),))
 
     @staticmethod
     def split(dim: Dim, devices: Sequence[int], shares: Sequence[int], reduce: Reduce = "direct") -> Placement:
@@ -86,7 +89,7 @@ class Placement:
         if len(devices) == 1:
             return Placement.whole(devices[0])
         stops = list(itertools.accumulate(int(share) for share in shares))
-        shards = tuple(Shard(int(j), start, stop) for j, start, stop in zip(devices, [0, *stops], stops, strict=False))
+        shards = tuple(Shard(_index(j), start, stop) for j, start, stop in zip(devices, [0, *stops], stops, strict=False))
         return Placement(dim, shards, reduce if dim == "IC" else None)
 
     @cached_property
@@ -110,6 +113,13 @@ class Placement:
         return f"{self.dim} " + "/".join(str(share) for share in self.shares) + f" on {'/'.join(map(str, self.devices))}{reduce}"
 
 
+def _index(device: object) -> int:
+    """A device's index as a plain integer."""
+    if not isinstance(device, numbers.Integral) or isinstance(device, bool):
+        raise PlanError(f"placement: device is {shown(device)}; it must be the index of a device")
+    return int(device)
+
+
 @dataclass(frozen=True)
 class Plan(Mapping[str, Placement]):
     """A placement for every operator, by name, in the order of the graph."""
@@ -119,6 +129,9 @@ class Plan(Mapping[str, Placement]):
     @classmethod
     def of(cls, graph: Graph, placements: Sequence[Placement]) -> Plan:
         """The plan that gives the operators of ``graph``, in order, these placements."""
+        strangers = [placement for placement in placements if not isinstance(placement, Placement)]
+        if strangers:
+            raise PlanError(f"plan: {shown(strangers[0])} is no Placement; give one for each operator, in order")
         if len(placements) != len(graph):
             raise PlanError(f"plan: {len(placements)} placements for the {len(graph)} operators of {graph.name}")
         return cls(tuple((operator.name, placement) for operator, placement in zip(graph.operators, placements, strict=True)))

@@ -44,11 +44,15 @@ def candidate_teams(team: Team, cluster: Cluster) -> tuple[tuple[int, ...], ...]
 
     A team of one device splits nothing, and its plans belong to every other team; so ``"best"`` leaves such teams out.
     """
-    if team != "best":
+    if not _is_best(team):
         return (resolve_team(team, cluster),)
     devices = range(len(cluster))
     sizes = range(len(cluster), 1, -1) if len(cluster) > 1 else (1,)
     return tuple(itertools.chain.from_iterable(itertools.combinations(devices, size) for size in sizes))
+
+
+def _is_best(team: Team) -> bool:
+    return isinstance(team, str) and team == "best"
 
 
 def team_of(plan: Plan) -> tuple[int, ...] | None:
@@ -71,7 +75,7 @@ def check_in_space(plan: Plan, team: Team, cluster: Cluster) -> None:
         PlanError: the message names the operators or the teams that do not fit.
     """
     found = team_of(plan)
-    if found is None or team == "best":
+    if found is None or _is_best(team):
         return
     wanted = resolve_team(team, cluster)
     if found != wanted:
@@ -80,4 +84,4 @@ def check_in_space(plan: Plan, team: Team, cluster: Cluster) -> None:
 
 def space_name(team: Team, cluster: Cluster) -> str:
     """How a Solution names the space for which its bound and status hold."""
-    return "team=best" if team == "best" else f"team={resolve_team(team, cluster)}"
+    return "team=best" if _is_best(team) else f"team={resolve_team(team, cluster)}"

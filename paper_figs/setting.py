@@ -4,7 +4,7 @@ Three unequal devices of 5, 10 and 20 GFLOP/s on links of 125 MB/s (the referenc
 model each, and 2 ms to set up a connection; the figure sweeps these 1 to 8 ms. Every device has the input, the first wants the output.
 
 This is not the setting of the IOP paper, which is not known. Of the reference instances it is one in which the paper's order of methods
-(IOP, then CoEdge, then OC) and its trend (the gain grows with the set-up time) hold; on ``edge-x3``, whose devices are slower against
+(IOP, then CoEdge, then OC) and its trend (the gain over CoEdge grows with the set-up time) hold; on ``edge-x3``, whose devices are slower against
 their links, the order holds for VGG11 only and the gain does not grow. No figure was chosen to meet published percentages: to look for a
 setting that explains them is a separate piece of work.
 """

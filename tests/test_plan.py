@@ -11,7 +11,7 @@ import pytest
 from damage import attempt, damaged, without_each_key
 from random_instances import random_graph, random_plan
 
-from iopopt import FileFormatError, Graph, Placement, Plan, PlanError, Shard
+from iopopt import FileFormatError, Graph, GraphBuilder, Placement, Plan, PlanError, Shard
 
 
 def test_split_makes_consecutive_intervals() -> None:
@@ -127,3 +127,23 @@ def test_damaged_records_are_refused(trio_graph: Graph) -> None:
         if len(path) != 2:  # a plan of fewer operators is a plan
             with pytest.raises(FileFormatError, match=str(path[-1])):
                 Plan.from_dict(broken)
+
+
+@pytest.mark.parametrize("device", [1.5, "1", True, None])
+def test_a_device_that_is_no_index_is_refused(device: Any) -> None:
+    """A device is named by an integer, never by what could be turned into one."""
+    with pytest.raises(PlanError, match="index of a device"):
+        Placement.whole(device)
+
+
+def test_fractional_intervals_are_refused() -> None:
+    """Shards hold integers, as equations (3) to (5) ask."""
+    with pytest.raises(PlanError, match="no Shard"):
+        Placement("H", (Shard(0, 0, 8.5), Shard(1, 8.5, 16)))  # type: ignore[arg-type]
+
+
+def test_a_plan_holds_placements() -> None:
+    """A mapping or a text in the place of placements is refused."""
+    graph = GraphBuilder("two", (1, 4, 4)).conv(2, 3).fc(2).build()
+    with pytest.raises(PlanError, match="no Placement"):
+        Plan.of(graph, {"conv1": Placement.whole(0), "fc1": Placement.whole(0)})  # type: ignore[arg-type]

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytest.importorskip("torch", reason="the extra 'run' is not installed")
+
 from benchmarks.testbed import command, requirements
 from benchmarks.testbed.layout import Names, Node, cores_of, leftovers, network_commands, nominal_cluster, parse_node, shape_command, start_command
 from benchmarks.testbed.plans import Candidate, calibration_plans, candidates, random_plan, spread

@@ -10,6 +10,9 @@ from functools import partial
 from pathlib import Path
 
 from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
 
 from iopopt.bench.instance import Instance, load_instance
 from iopopt.bench.output import OutputDirectory
@@ -18,13 +21,13 @@ from iopopt.bench.table import instance_table
 from iopopt.boards import board_names, link_names
 from iopopt.errors import IopoptError
 from iopopt.methods import METHODS, method_info
-from iopopt.methods.exhaustive import plan_count
+from iopopt.methods.exhaustive import plan_count, written_count
 from iopopt.milp.backends import BACKENDS, backend_info
 from iopopt.models import ZOO
 from iopopt.reference import TIERS
 
 OK, METHOD_FAILED, BAD_INPUT, NOTHING_FITS, INTERRUPTED = 0, 1, 2, 3, 130
-_NARROWEST = 150
+_NARROWEST, _WIDEST = 120, 1000
 
 _EPILOG = f"""\
 models     {", ".join(ZOO)}, or a .json file written by Graph.to_dict
@@ -116,18 +119,17 @@ class _Bench:
                 f"{name}: {found}, {solution.status.replace('_', ' ')}, {seconds:.2f} s", markup=False, highlight=False, soft_wrap=True
             )
 
-        with self._progress.status(f"{name} ..."):
+        with self._progress.status(Text(f"{name} ...")):
             yield finish
 
     def _show(self) -> None:
         """A table for each instance, and why a method has no plan."""
-        console = Console(soft_wrap=False)
-        if not console.is_terminal:
-            console = Console(width=_NARROWEST)
         for instance in self._instances:
             runs = [run for run in self._runs if run.instance is instance]
             if runs:
-                console.print(instance_table(runs))
+                table = instance_table(runs)
+                console = _wide_enough(table)
+                console.print(table)
                 for note in self._notes(instance, runs):
                     console.print(note, markup=False, highlight=False, soft_wrap=True)
                 console.print()
@@ -137,7 +139,7 @@ class _Bench:
             if run.solution.reason:
                 yield f"{METHODS[run.method].label}: {run.solution.reason}"
         if "exhaustive" not in self._methods:
-            yield f"Exhaustive search is left out: {plan_count(instance.graph, instance.cluster):.2g} plans."
+            yield f"Exhaustive search is left out: {written_count(plan_count(instance.graph, instance.cluster))} plans."
         fitting = [run for run in runs if run.solution.status in ("optimal", "feasible")]
         if self._explain and fitting:
             yield "\n" + min(fitting, key=lambda run: (run.solution.latency_s, run.solution.bound_s is None)).solution.explain()
@@ -149,6 +151,13 @@ class _Bench:
             if best_latency_s([run for run in self._runs if run.instance is instance]) == float("inf"):
                 return NOTHING_FITS
         return OK
+
+
+def _wide_enough(table: Table) -> Console:
+    """Standard output, at least as wide as the table: a narrower terminal wraps the lines, but no figure is lost."""
+    console = Console()
+    needed = Measurement.get(console, console.options.update(max_width=_WIDEST), table).maximum
+    return Console(width=max(needed, console.width if console.is_terminal else _NARROWEST))
 
 
 @contextmanager

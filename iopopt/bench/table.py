@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from rich.table import Table
+from rich.text import Text
 
 from iopopt.bench.instance import Instance
 from iopopt.bench.run import Run, best_latency_s
@@ -29,7 +30,8 @@ _HEADINGS = (
 def instance_table(runs: Sequence[Run]) -> Table:
     """All methods on one instance; a method with several seeds shows its median, and its worst below it."""
     instance, best = runs[0].instance, best_latency_s(runs)
-    table = Table(title=_title(instance), title_justify="left", caption=_caption(instance), caption_justify="left")
+    # Text, for names come from files and may look like markup.
+    table = Table(title=Text(_title(instance)), title_justify="left", caption=Text(_caption(instance)), caption_justify="left")
     table.add_column("method", no_wrap=True)
     for heading in _HEADINGS:
         table.add_column(heading, justify="right", no_wrap=True)
@@ -87,9 +89,13 @@ def _text(value: float | None, shape: Callable[[float], str]) -> str:
 def _title(instance: Instance) -> str:
     graph, cluster = instance.graph, instance.cluster
     source = "every device has the input" if cluster.source is None else f"input at {cluster.devices[cluster.source].name}"
-    size = f"{len(graph)} operators, {graph.macs / 1e6:,.4g} million MACs, {graph.parameters / 1e6:,.4g} million parameters"
+    size = f"{len(graph)} operators, {_millions(graph.macs)} million MACs, {_millions(graph.parameters)} million parameters"
     links = f"t_est {cluster.connection_setup_s * 1e3:g} ms, {source}, output to {cluster.devices[cluster.sink].name}"
     return f"{instance.model} on {instance.cluster_name}: {size}; {len(cluster)} devices, {links}"
+
+
+def _millions(count: int) -> str:
+    return f"{count / 1e6:,.0f}" if count >= 1e9 else f"{count / 1e6:.4g}"
 
 
 def _caption(instance: Instance) -> str:

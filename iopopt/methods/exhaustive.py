@@ -29,6 +29,14 @@ def plan_count(graph: Graph, cluster: Cluster, team: Team = "all") -> int:
     return sum(math.prod(_placement_count(op, cluster, members) for op in graph.operators) for members in candidate_teams(team, cluster))
 
 
+def written_count(count: int) -> str:
+    """A count of plans in three digits; it may be too large for a float."""
+    if count < 1000:
+        return str(count)
+    exponent, fraction = divmod(math.log10(count), 1)
+    return f"{10**fraction:.2f}e+{int(exponent)}"
+
+
 def _placement_count(operator: Operator, cluster: Cluster, team: Sequence[int]) -> int:
     bars = len(team) - 1
     if bars == 0:
@@ -68,9 +76,9 @@ def solve_exhaustive(graph: Graph, devices: Cluster | Sequence[Device], *, team:
     """
     cluster, watch = as_cluster(devices), Stopwatch()
     count = plan_count(graph, cluster, team)
-    if count > max_plans:
+    if not count <= max_plans:
         raise InstanceTooLargeError(
-            f"exhaustive search: {graph.name} on {len(cluster)} devices has {count:.3g} plans, more than max_plans={max_plans:,}; "
+            f"exhaustive search: {graph.name} on {len(cluster)} devices has {written_count(count)} plans, more than max_plans={max_plans:,}; "
             "use method 'milp' for a proven optimum"
         )
     best, nearest = _Best(), _Best()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import index
 
 from iopopt.cluster import Cluster, Device, as_cluster
 from iopopt.errors import PlanError, SolverError
@@ -21,11 +23,16 @@ from iopopt.milp.formulation import Formulation
 from iopopt.milp.memory_program import least_memory_plan
 from iopopt.milp.process import Run, run_backend
 from iopopt.plan import Plan
+from iopopt.records import shown
 from iopopt.solution import Point, Solution, Status, Termination
 from iopopt.team import Team, candidate_teams, check_in_space, space_name, team_of
 
 _REASON_TIME_S = 10.0
 _REASON_TEAMS = 4
+_OPTIMAL_GAP = 1e-4
+"""A gap up to which a plan is called optimal."""
+_MOST_THREADS = 256
+_MOST_SEED = 2**31 - 1
 _MEMORY_ROUNDS = 3
 
 
@@ -69,7 +76,8 @@ def solve_milp(
     check_priceable(graph)
     backend_info(backend)
     _check_settings(time_limit_s, gap)
-    search = _Search(graph, cluster, time_limit_s, gap, backend, seed, threads)
+    seed, threads = _checked_integer("seed", seed, 0, _MOST_SEED), _checked_integer("threads", threads, 1, _MOST_THREADS)
+    search = _Search(graph, cluster, float(time_limit_s), float(gap), backend, seed, threads)
     teams = candidate_teams(team, cluster)
     if warm_start is not None:
         search.offer(_checked_warm_start(graph, cluster, team, warm_start))
@@ -82,6 +90,13 @@ def _check_settings(time_limit_s: float, gap: float) -> None:
         raise SolverError(f"time_limit_s is {time_limit_s}; it must be a positive finite number of seconds")
     if not 0 <= gap < 1:
         raise SolverError(f"gap is {gap}; it must be at least 0 and below 1 (1e-4 stands for 0.01 %)")
+
+
+def _checked_integer(name: str, value: int, least: int, most: int) -> int:
+    """A setting that counts, as a plain integer."""
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or not least <= value <= most:
+        raise SolverError(f"{name} is {shown(value)}; it must be an integer from {least} to {most}")
+    return index(value)
 
 
 def _checked_warm_start(graph: Graph, cluster: Cluster, team: Team, plan: Plan) -> Plan:
@@ -268,7 +283,11 @@ class _Search:
             return ("infeasible", "exhausted") if proven_infeasible else ("unknown", stopped)
         # A bound is lowered by the back end's tolerance, so a gap that it was asked to close may seem that much wider.
         closed = self.latency_s - bound <= (self.gap + 2 * backend_info(self.backend).tolerance) * self.latency_s
-        return ("optimal", "gap") if closed else ("feasible", stopped)
+        if not closed:
+            return "feasible", stopped
+        # A wide gap may be what was asked for, but it is no proof of optimality.
+        proven = self.latency_s - bound <= (_OPTIMAL_GAP + 2 * backend_info(self.backend).tolerance) * self.latency_s
+        return ("optimal" if proven else "feasible"), "gap"
 
     def _reason(self, status: Status, teams: Sequence[tuple[int, ...]]) -> str | None:
         if status == "unknown":

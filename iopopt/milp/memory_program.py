@@ -24,7 +24,7 @@ def least_memory_plan(graph: Graph, cluster: Cluster, team: Sequence[int], backe
     stages = add_stages(builder, graph, cluster, team)
     factor = builder.variable("memory factor", cost=1)
     add_memory(builder, stages, cluster, team, lambda j: times(cluster.devices[j].memory_bytes, factor), always=True)
-    options = Options(time_limit_s, gap=1e-4, seed=0, threads=1, start={}, directory="")
+    options = Options(time_limit_s, gap=0.0, seed=0, threads=1, start={}, directory="")
     outcome = run_backend(backend, builder.build(), options).outcome
     return None if outcome.x is None else Plan.of(graph, [_placement(stage, team, outcome.x) for stage in stages])
 

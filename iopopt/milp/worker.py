@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -75,7 +76,7 @@ def _end_with_parent() -> None:
     The descriptor is read bare, for a thread that waits inside ``sys.stdin`` would hold up the interpreter's own end.
     """
     os.read(0, 1)
-    os._exit(1)
+    os.killpg(os.getpgid(0), signal.SIGKILL)  # we lead a group of our own, in which a solver may be a further process
 
 
 if __name__ == "__main__":

@@ -211,3 +211,25 @@ def test_the_console_script_leads_to_the_bench():
     done = subprocess.run([sys.executable, "-c", program, "bensh"], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
     assert "Did you mean 'bench'" in done.stderr
+
+
+def test_more_plans_than_a_float_holds(capsys):
+    """VGG19 on nine devices has some 10^325 plans; the note about exhaustive search says so, and the table comes all the same."""
+    assert main(["--model", "vgg19", "--cluster", "edge-x9", "--methods", "single", "--quiet"]) == 0
+    assert re.search(r"left out: \d\.\d\de\+325 plans", capsys.readouterr().out)
+
+
+def test_names_are_no_markup(cluster_file, capsys):
+    """A device whose name looks like markup is shown as it is written."""
+    cluster_file.write_text(CLUSTER.replace("name: right", 'name: "[red]r[/b]"'))
+    assert main(["--model", "lenet5", "--cluster", str(cluster_file), "--methods", "single", "--quiet"]) == 0
+    assert "[red]r[/b]" in capsys.readouterr().out
+
+
+def test_no_column_is_lost_on_a_narrow_terminal(capsys, monkeypatch):
+    """On 40 columns the status and every figure are still printed."""
+    monkeypatch.setenv("COLUMNS", "40")
+    assert main(["--model", "lenet5", "--methods", "single", "--quiet"]) == 0
+    printed = capsys.readouterr().out
+    assert "feasible" in printed
+    assert "…" not in printed

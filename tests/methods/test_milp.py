@@ -275,3 +275,24 @@ def test_clusters_of_one_are_solved_without_splitting():
     solution = solve_milp(graph, Cluster((Device("only", 1e6, 1e6, 1e6),)))
     assert solution.status == "optimal"
     assert solution.plan.split_operators == ()
+
+
+def test_a_wide_gap_is_no_proof_of_optimality():
+    """Where a gap of 30 % was asked for and a wide one remains, the plan is feasible, not optimal, and the gap is why it stopped."""
+    graph = load_model("alexnet")
+    solution = solve_milp(graph, load_cluster("edge-x3", graph), gap=0.3)
+    assert solution.gap <= 0.3
+    assert solution.termination == "gap"
+    assert solution.status == ("optimal" if solution.gap <= 1e-4 else "feasible")
+
+
+@pytest.mark.parametrize(("setting", "value"), [("seed", -1), ("seed", 1.5), ("threads", 0), ("threads", 10**6), ("seed", "a")])
+def test_counts_out_of_range_are_refused(lenet, setting, value):
+    """Seeds and threads that no back end takes are refused by name."""
+    with pytest.raises(SolverError, match=setting):
+        solve_milp(*lenet, **{setting: value})
+
+
+def test_explanations_count_the_edge_to_the_sink(lenet):
+    """Where everything runs on a device other than the sink, the costliest edge is the one to the sink."""
+    assert "Costliest edge: to the sink" in solve(*lenet, "single").explain()

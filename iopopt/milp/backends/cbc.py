@@ -27,17 +27,17 @@ def solve(program: Program, options: Options, emit: Emit) -> Outcome:
     for index, value in options.start.items():
         variables[index].setInitialValue(value)
     log = str(Path(options.directory) / "cbc.log")
-    problem.solve(
-        pulp.PULP_CBC_CMD(
-            msg=False,
-            timeLimit=options.time_limit_s,
-            gapRel=options.gap,
-            threads=options.threads,
-            warmStart=bool(options.start),
-            logPath=log,
-            options=[f"randomCbcSeed {options.seed}"],
-        )
+    solver = pulp.PULP_CBC_CMD(
+        msg=False,
+        timeLimit=options.time_limit_s,
+        gapRel=options.gap,
+        threads=options.threads,
+        warmStart=bool(options.start),
+        logPath=log,
+        options=[f"randomCbcSeed {options.seed}"],
     )
+    solver.tmpDir = options.directory  # so that its files go when the directory does
+    problem.solve(solver)
     text = Path(log).read_text(encoding="utf-8", errors="replace")
     for line in text.splitlines():
         emit(line)
