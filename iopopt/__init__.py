@@ -25,7 +25,7 @@ from iopopt.errors import (
     UnsupportedError,
 )
 from iopopt.evaluation import Evaluation, evaluate
-from iopopt.graph import Graph, Operator
+from iopopt.graph import Graph
 from iopopt.graph_builder import GraphBuilder
 from iopopt.methods import METHODS, solve
 from iopopt.methods.coedge import solve_coedge
@@ -38,6 +38,7 @@ from iopopt.methods.oc import solve_oc
 from iopopt.methods.pso import solve_pso
 from iopopt.methods.single import solve_single
 from iopopt.models import ZOO, load_model
+from iopopt.operators import Operator
 from iopopt.plan import Placement, Plan, Shard
 from iopopt.running import execute
 from iopopt.solution import Solution

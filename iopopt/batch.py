@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from iopopt.cluster import Cluster, Device, as_cluster
 from iopopt.errors import PlanError
-from iopopt.evaluation import check_priceable
-from iopopt.graph import Graph, Operator, Shape
+from iopopt.graph import Graph
+from iopopt.operators import Operator, Shape
 from iopopt.plan import Placement, Plan
 
 Array = npt.NDArray[np.float64]
@@ -135,15 +135,10 @@ class BatchEvaluation:
 
 
 class Pricer:
-    """Prices plans of one graph on one cluster; the constants of both are laid out as arrays once.
-
-    Raises:
-        UnsupportedError: if the graph holds what the cost model does not price.
-    """
+    """Prices plans of one graph on one cluster; the constants of both are laid out as arrays once."""
 
     def __init__(self, graph: Graph, devices: Cluster | Sequence[Device]) -> None:
         cluster = as_cluster(devices)
-        check_priceable(graph)
         self._graph, self._cluster = graph, cluster
         self._operators = _OperatorConstants(graph.operators, cluster.bytes_per_element)
         self._f = np.array([device.flops_per_s for device in cluster.devices]).reshape(-1, 1, 1)

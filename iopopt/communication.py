@@ -5,13 +5,21 @@ The graph's input is an operator whole on the source and its output one whole on
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from iopopt.cluster import Cluster
-from iopopt.graph import Operator
+from iopopt.operators import Operator, Shape
 from iopopt.plan import Placement
 from iopopt.shares import even_shares
+
+COMPLETION = "completion"
+"""What reports call the first phase of a two-phase reduce."""
+
+Span = tuple[int, int]
+"""Rows [lo, hi)."""
 
 
 @dataclass(frozen=True)
@@ -38,25 +46,84 @@ class Phase:
         )
 
 
-def edge_phases(producer: Operator | None, p: Placement, consumer: Operator | None, q: Placement, bytes_per_element: int) -> tuple[Phase, ...]:
-    """The rounds of the edge: one, or two where p adds up its partial sums in two phases.
+@dataclass(frozen=True)
+class Handover:
+    """The tensor of an edge p -> q: who makes it and who reads it, as input ``slot``.
 
     ``producer`` is None for the graph's input (then p is whole), ``consumer`` None for its output (then q is whole).
     """
-    e = bytes_per_element
+
+    producer: Operator | None
+    consumer: Operator | None
+    slot: int = 0
+
+    @cached_property
+    def shape(self) -> Shape:
+        """What is read of the tensor."""
+        if self.consumer is not None:
+            return self.consumer.read_shape(self.slot)
+        assert self.producer is not None  # a graph has an operator between its input and its output
+        return self.producer.out_shape
+
+    @cached_property
+    def conv_shape(self) -> Shape:
+        """What is read of it, as its producer has it before the pool."""
+        assert self.producer is not None  # an input comes without partial sums
+        return self.producer.conv_shape._replace(channels=self.shape.channels)
+
+    @cached_property
+    def by_rows(self) -> bool:
+        """Whether rows of the consumer need rows of this input: not if it is a gate, of which every row needs all."""
+        return self.consumer is not None and not self.consumer.is_gate(self.slot)
+
+    @cached_property
+    def by_channels(self) -> bool:
+        """Whether a part of the channels may be needed alone: not behind a step that mixes them."""
+        return self.producer is None or not self.producer.mixes_channels
+
+    def needed_channels(self, q: Placement) -> tuple[int, ...]:
+        """How many channels each participant of q needs; where it is not all, the intervals are consecutive from 0 like q's own."""
+        if self.consumer is None or not self.by_channels:
+            return (self.shape.channels,) * len(q.devices)
+        return tuple(self.consumer.input_channels(q.dim, share, self.slot) for share in q.shares)
+
+
+def edge_phases(handover: Handover, p: Placement, q: Placement, bytes_per_element: int) -> tuple[Phase, ...]:
+    """The rounds of the edge: one, or two where p adds up its partial sums in two phases."""
+    e, producer, consumer = bytes_per_element, handover.producer, handover.consumer
     if producer is None or p.is_whole:
-        return (_from_whole(p.devices[0], _needs(producer, consumer, q, e)),)
+        return (_from_whole(p.devices[0], _needs(handover, q, e)),)
     if p.reduce == "two_phase":
         completed = Placement.split("OC", p.devices, even_shares(producer.out_channels, len(p.devices)))
-        return _completion(producer, completed, e), *edge_phases(producer, completed, consumer, q, e)
+        return _completion(producer, completed, e), *edge_phases(handover, completed, q, e)
     same_team = p.devices == q.devices
-    if consumer is not None and p.dim == "OC" and same_team and p.shares == _needed_channels(consumer, q):
+    part_read = consumer is not None and consumer.reads_part(q.dim) and handover.by_channels
+    if p.dim == "OC" and same_team and part_read and p.shares == handover.needed_channels(q):
         return (_nothing("interleaved", q),)
     if consumer is not None and p.dim == q.dim == "H" and same_team:
-        return (_halo(producer, p, consumer, q, e),)
+        return (_halo(handover, p, consumer, q, e),)
     if p.dim == "IC":
-        return (_reduce(p, _partial_sum_needs(producer, consumer, q, e)),)
+        return (_reduce(p, _needs(handover, q, e, partial=True)),)
     return (_concatenate(producer, p, q, e),)
+
+
+def operator_phases(incoming: Sequence[Phase]) -> tuple[Phase, ...]:
+    """The rounds of all edges of one operator: each first phase of a two-phase reduce by itself, all else summed up as one round."""
+    completions = [phase for phase in incoming if phase.case == COMPLETION]
+    rest = [phase for phase in incoming if phase.case != COMPLETION]
+    return (*completions, *([_together(rest)] if rest else []))
+
+
+def _together(phases: Sequence[Phase]) -> Phase:
+    """One round in which every device receives, sends and opens what it does in all of these."""
+    if len(phases) == 1:
+        return phases[0]
+    received, sent, connections = Counter[int](), Counter[int](), Counter[int]()
+    for phase in phases:
+        for total, part in ((received, phase.received), (sent, phase.sent), (connections, phase.connections)):
+            for device, amount in part.items():
+                total[device] += amount  # type: ignore[assignment]
+    return Phase("+".join(phase.case for phase in phases), received, sent, connections)
 
 
 def _nothing(case: str, q: Placement) -> Phase:
@@ -64,18 +131,14 @@ def _nothing(case: str, q: Placement) -> Phase:
     return Phase(case, zeros, zeros, zeros)
 
 
-def needed_rows(consumer: Operator, q: Placement) -> list[tuple[int, int]]:
+def needed_rows(consumer: Operator, q: Placement) -> list[Span]:
     """[lo, hi): the input rows of each participant's composite field, cut above the first and below the last only."""
-    spans = [(shard.start * consumer.S - consumer.P, (shard.stop - 1) * consumer.S - consumer.P + consumer.K) for shard in q.shards]
+    K, S, P = consumer.K, consumer.S, consumer.P
+    spans = [(int(shard.start * S - P), int((shard.stop - 1) * S - P + K)) for shard in q.shards]  # whole numbers at whole units
     return _cut(spans, consumer.in_shape.height)
 
 
-def _needed_channels(consumer: Operator, q: Placement) -> tuple[int, ...]:
-    """How many input channels each participant of q needs; where it is not all, the intervals are consecutive from 0 like q's own."""
-    return tuple(consumer.input_channels(q.dim, share) for share in q.shares)
-
-
-def _cut(spans: list[tuple[int, int]], height: int) -> list[tuple[int, int]]:
+def _cut(spans: list[Span], height: int) -> list[Span]:
     """Spans cut at the tensor's edge above the first participant and below the last."""
     spans = list(spans)
     spans[0] = max(0, spans[0][0]), spans[0][1]
@@ -83,29 +146,24 @@ def _cut(spans: list[tuple[int, int]], height: int) -> list[tuple[int, int]]:
     return spans
 
 
-def _needs(producer: Operator | None, consumer: Operator | None, q: Placement, e: int) -> dict[int, float]:
-    """Bytes of p's output that each participant of q needs."""
-    if consumer is None:
-        assert producer is not None  # a graph has an operator between its input and its output
-        return dict.fromkeys(q.devices, e * producer.out_shape.elements)
-    shape = consumer.in_shape
-    if q.dim == "H":
-        row = e * shape.channels * shape.width
-        return {j: row * max(0, hi - lo) for j, (lo, hi) in zip(q.devices, needed_rows(consumer, q), strict=True)}
-    return {j: e * shape.height * shape.width * count for j, count in zip(q.devices, _needed_channels(consumer, q), strict=True)}
+def _needs(handover: Handover, q: Placement, e: int, *, partial: bool = False) -> dict[int, float]:
+    """Bytes that each participant of q needs of p's output, or of one device's ``partial`` sums, which lie before p's pool."""
+    maps = handover.conv_shape if partial else handover.shape
+    if q.dim == "H" and handover.by_rows:
+        assert handover.consumer is not None  # the sink is whole
+        spans = needed_rows(handover.consumer, q)
+        if partial:
+            assert handover.producer is not None  # an input comes without partial sums
+            spans = _before_pool(handover.producer, spans)
+        return {j: e * maps.channels * maps.width * max(0, hi - lo) for j, (lo, hi) in zip(q.devices, spans, strict=True)}
+    return {j: e * maps.height * maps.width * count for j, count in zip(q.devices, handover.needed_channels(q), strict=True)}
 
 
-def _partial_sum_needs(producer: Operator, consumer: Operator | None, q: Placement, e: int) -> dict[int, float]:
-    """Bytes of p's tensor before the pool that each participant of q needs, as one device's partial sums."""
-    conv = producer.conv_shape
-    if consumer is None:
-        return dict.fromkeys(q.devices, e * conv.elements)
-    if q.dim == "H":
-        pool = producer.pool.rows
-        spans = [(lo * pool.stride - pool.before, (hi - 1) * pool.stride - pool.before + pool.extent) for lo, hi in needed_rows(consumer, q)]
-        row = e * conv.channels * conv.width
-        return {j: row * max(0, hi - lo) for j, (lo, hi) in zip(q.devices, _cut(spans, conv.height), strict=True)}
-    return {j: e * conv.height * conv.width * count for j, count in zip(q.devices, _needed_channels(consumer, q), strict=True)}
+def _before_pool(producer: Operator, spans: Sequence[Span]) -> list[Span]:
+    """The rows before p's pool under output rows of its."""
+    pool = producer.pool.rows
+    under = [(lo * pool.stride - pool.before, (hi - 1) * pool.stride - pool.before + pool.extent) for lo, hi in spans]
+    return _cut(under, producer.conv_shape.height)
 
 
 def _from_whole(owner: int, needs: Mapping[int, float]) -> Phase:
@@ -113,9 +171,9 @@ def _from_whole(owner: int, needs: Mapping[int, float]) -> Phase:
     return Phase("whole", received, {owner: sum(received.values())}, {j: int(j != owner) for j in needs})
 
 
-def _halo(producer: Operator, p: Placement, consumer: Operator, q: Placement, e: int) -> Phase:
+def _halo(handover: Handover, p: Placement, consumer: Operator, q: Placement, e: int) -> Phase:
     """Rows handed on between neighbours; nothing where the shares align and the field does not overlap."""
-    row = e * producer.out_channels * producer.out_shape.width
+    row = e * handover.shape.channels * handover.shape.width
     spans = list(zip(p.shards, needed_rows(consumer, q), strict=True))
     above = [max(0, shard.start - lo) for shard, (lo, _) in spans]
     below = [max(0, hi - shard.stop) for shard, (_, hi) in spans]
@@ -142,7 +200,7 @@ def _completion(producer: Operator, completed: Placement, e: int) -> Phase:
     slices = {k: pre * share / producer.out_channels for k, share in zip(completed.devices, completed.shares, strict=True)}
     received = {k: part * others for k, part in slices.items()}
     sent = {k: pre - part for k, part in slices.items()}
-    return Phase("completion", received, sent, dict.fromkeys(slices, others))
+    return Phase(COMPLETION, received, sent, dict.fromkeys(slices, others))
 
 
 def _concatenate(producer: Operator, p: Placement, q: Placement, e: int) -> Phase:

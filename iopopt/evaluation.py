@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from iopopt.cluster import Cluster, Device, as_cluster
-from iopopt.communication import Phase, edge_phases
-from iopopt.errors import FileFormatError, UnsupportedError
-from iopopt.graph import INPUT, Graph, Operator
+from iopopt.communication import Handover, Phase, edge_phases, operator_phases
+from iopopt.errors import FileFormatError
+from iopopt.graph import Graph, Link
+from iopopt.operators import Operator
 from iopopt.plan import Placement, Plan, placement_from, placement_record, validate_plan
 from iopopt.records import check_keys, check_schema, shown, typed_fields
-from iopopt.workload import share_flops, share_memory
+from iopopt.workload import share_flops, share_memory, share_output
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -166,10 +167,8 @@ def evaluate(graph: Graph, devices: Cluster | Sequence[Device], plan: Plan) -> E
 
     Raises:
         PlanError: if the plan breaks equations (2) to (5) or belongs to another graph or cluster.
-        UnsupportedError: if the graph holds what the cost model does not price.
     """
     cluster = as_cluster(devices)
-    check_priceable(graph)
     validate_plan(graph, cluster, plan)
     edges = dict(priced_edges(graph, cluster, plan))
     costs = tuple(_operator_cost(operator, plan[operator.name], edges[operator.name], cluster) for operator in graph.operators)
@@ -194,21 +193,24 @@ def evaluate(graph: Graph, devices: Cluster | Sequence[Device], plan: Plan) -> E
 
 
 def priced_edges(graph: Graph, cluster: Cluster, plan: Plan) -> list[tuple[str, tuple[Phase, ...]]]:
-    """The rounds of every edge of a valid plan, by the name of its consumer; the last is the sink's."""
-    output = graph.output
-    sink_phases = edge_phases(output, plan[output.name], None, Placement.whole(cluster.sink), cluster.bytes_per_element)
-    incoming = [(operator.name, _incoming_phases(graph, cluster, plan, operator)) for operator in graph.operators]
+    """The rounds in which every operator of a valid plan gets its input, by its name; the last is the sink's."""
+    placements = [plan[operator.name] for operator in graph.operators]
+    e = cluster.bytes_per_element
+    sink_phases = edge_phases(Handover(graph.output, None), placements[-1], Placement.whole(cluster.sink), e)
+    incoming = []
+    for i, operator in enumerate(graph.operators):
+        phases = [phase for link in graph.links_into[i] for phase in _link_phases(graph, cluster, placements, link)]
+        incoming.append((operator.name, operator_phases(phases)))
     return [*incoming, (SINK, sink_phases)]
 
 
-def check_priceable(graph: Graph) -> None:
-    """Refuse graphs beyond the cost model.
-
-    Raises:
-        UnsupportedError: if operators are not in a chain.
-    """
-    if not graph.is_chain:
-        raise UnsupportedError(f"graph {graph.name!r} has branches; the cost model prices chains")
+def _link_phases(graph: Graph, cluster: Cluster, placements: Sequence[Placement], link: Link) -> tuple[Phase, ...]:
+    """The rounds of one edge; the first phase of a two-phase reduce is that of the first edge out of its operator alone."""
+    consumer, q, e = graph.operators[link.consumer], placements[link.consumer], cluster.bytes_per_element
+    if link.producer is None:
+        return () if cluster.source is None else edge_phases(Handover(None, consumer, link.slot), Placement.whole(cluster.source), q, e)
+    phases = edge_phases(Handover(graph.operators[link.producer], consumer, link.slot), placements[link.producer], q, e)
+    return phases if link == graph.links_from[link.producer][0] else phases[-1:]
 
 
 def _operator_cost(operator: Operator, placement: Placement, phases: Sequence[Phase], cluster: Cluster) -> OperatorCost:
@@ -228,16 +230,6 @@ def _operator_cost(operator: Operator, placement: Placement, phases: Sequence[Ph
     )
 
 
-def _incoming_phases(graph: Graph, cluster: Cluster, plan: Plan, operator: Operator) -> tuple[Phase, ...]:
-    (producer,) = (edge.producer for edge in graph.edges if edge.consumer == operator.name)
-    placement, e = plan[operator.name], cluster.bytes_per_element
-    if producer != INPUT:
-        return edge_phases(graph[producer], plan[producer], operator, placement, e)
-    if cluster.source is None:
-        return ()
-    return edge_phases(None, Placement.whole(cluster.source), operator, placement, e)
-
-
 def _volume(phases: Sequence[Phase], cluster: Cluster) -> tuple[float, int]:
     """Bytes received and connections opened over all devices."""
     received = sum(sum(phase.received.values()) for phase in phases)
@@ -245,10 +237,24 @@ def _volume(phases: Sequence[Phase], cluster: Cluster) -> tuple[float, int]:
 
 
 def _memory_bytes(graph: Graph, cluster: Cluster, plan: Plan) -> tuple[float, ...]:
-    """Equation (1): all weights of a device, and its largest activation demand."""
-    weights, activations = [0.0] * len(cluster), [0.0] * len(cluster)
-    for operator in graph.operators:
-        for device, demand in share_memory(operator, plan[operator.name], cluster.bytes_per_element):
+    """Equation (1): all weights of a device, and the most that an operator and the tensors kept meanwhile demand."""
+    weights, e = [0.0] * len(cluster), cluster.bytes_per_element
+    activations = [[0.0] * len(graph) for _ in cluster.devices]
+    for i, operator in enumerate(graph.operators):
+        for device, demand in share_memory(operator, plan[operator.name], e):
             weights[device] += demand.weights
-            activations[device] = max(activations[device], demand.activations)
-    return tuple(w + a for w, a in zip(weights, activations, strict=True))
+            activations[device][i] += demand.activations
+    for producer, during in graph.long_lived:
+        for device, kept in _kept(graph, cluster, plan, producer):
+            for i in during:
+                activations[device][i] += kept
+    return tuple(w + max(a) for w, a in zip(weights, activations, strict=True))
+
+
+def _kept(graph: Graph, cluster: Cluster, plan: Plan, producer: int | None) -> Iterator[tuple[int, float]]:
+    """What each device keeps of a tensor that lives long; of the input, the source, or every device where all have it."""
+    if producer is not None:
+        operator = graph.operators[producer]
+        return share_output(operator, plan[operator.name], cluster.bytes_per_element)
+    holders = range(len(cluster)) if cluster.source is None else (cluster.source,)
+    return iter([(device, cluster.bytes_per_element * graph.input_shape.elements) for device in holders])

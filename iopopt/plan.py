@@ -11,7 +11,8 @@ from typing import Any, Literal, NamedTuple, get_args
 
 from iopopt.cluster import Cluster
 from iopopt.errors import FileFormatError, PlanError
-from iopopt.graph import Dim, Graph, Operator
+from iopopt.graph import Graph
+from iopopt.operators import Dim, Operator
 from iopopt.records import check_keys, check_schema, is_integer, shown
 
 Reduce = Literal["direct", "two_phase"]
@@ -200,7 +201,8 @@ def _validate_placement(operator: Operator, placement: Placement, device_count: 
         return
     if placement.dim not in operator.splittable_dims:
         allowed = ", ".join(operator.splittable_dims)
-        found = f"{operator.size(placement.dim)} rows" if placement.dim == "H" else f"{operator.groups} groups"
+        groups = f"{operator.groups} groups" if operator.has_kernel else "no kernel"
+        found = f"{operator.size(placement.dim)} rows" if placement.dim == "H" else groups
         raise PlanError(f"operator {operator.name!r}: cannot be split by {placement.dim}, it has {found}; allowed are {allowed} (equation 2)")
     size, total = operator.size(placement.dim), sum(placement.shares)
     if total != size:
@@ -209,7 +211,9 @@ def _validate_placement(operator: Operator, placement: Placement, device_count: 
     unit = operator.unit(placement.dim)
     for share in placement.shares:
         if share % unit:
-            raise PlanError(f"operator {operator.name!r}: its OC share {share} is no multiple of OC/g = {unit}, a whole group (equation 5)")
+            whole = f"OC/g = {unit}, a whole group" if placement.dim == "OC" else f"{unit}, the rows that come of one row upsampled"
+            equation = EQUATIONS[placement.dim]
+            raise PlanError(f"operator {operator.name!r}: its {placement.dim} share {share} is no multiple of {whole} (equation {equation})")
 
 
 def placement_record(placement: Placement) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from iopopt.graph import Dim, Operator
+from iopopt.operators import Dim, Operator
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from iopopt.graph import Operator
+from iopopt.operators import Operator
 from iopopt.plan import Placement
+from iopopt.shares import even_shares
 
 
 class Demand(NamedTuple):
@@ -34,19 +35,38 @@ def share_memory(operator: Operator, placement: Placement, bytes_per_element: in
     """w_ij and a_ij: the memory of each participant, bytes; an empty share keeps what the formulas leave it."""
     e, C, OC = bytes_per_element, operator.in_shape.channels, operator.out_channels
     W, B = e * operator.kernel_elements, e * operator.bias_elements
-    whole_in, pre = e * operator.in_shape.elements, e * operator.conv_shape.elements
+    whole_in, pre = e * operator.in_elements, e * operator.conv_shape.elements
     for device, n in zip(placement.devices, placement.shares, strict=True):
         if placement.dim is None:
             demand = Demand(W + B, whole_in + pre)
         elif placement.dim == "H":
-            in_row, conv_row = e * C * operator.in_shape.width, e * OC * operator.conv_shape.width
-            demand = Demand(W + B, in_row * field_rows(operator, n) + conv_row * conv_rows(operator, n))
+            in_row, conv_row = e * operator.in_row_elements, e * OC * operator.conv_shape.width
+            rows = in_row * field_rows(operator, n) + conv_row * conv_rows(operator, n)
+            demand = Demand(W + B, rows + e * operator.gate_elements)
         elif placement.dim == "OC":
             needed = whole_in * n / OC if operator.is_channel_local else whole_in
             demand = Demand((W + B) * n / OC, needed + pre * n / OC)
         else:
             demand = Demand(W * n / C + B, whole_in * n / C + pre)
         yield device, demand
+
+
+def share_output(operator: Operator, placement: Placement, bytes_per_element: int) -> Iterator[tuple[int, float]]:
+    """What each participant owns of the operator's output, bytes: of a tensor that outlives the next operator this is what it keeps.
+
+    Partial sums that are added up for each consumer stay whole with everyone until the last has them.
+    """
+    pre, post = bytes_per_element * operator.conv_shape.elements, bytes_per_element * operator.out_shape.elements
+    shares: Sequence[int] = placement.shares
+    if placement.reduce == "two_phase":
+        shares = even_shares(operator.out_channels, len(placement.devices))
+    for device, n in zip(placement.devices, shares, strict=True):
+        if placement.dim is None:
+            yield device, post
+        elif placement.reduce == "direct":
+            yield device, pre
+        else:
+            yield device, post * n / operator.size("H" if placement.dim == "H" else "OC")
 
 
 def conv_rows(operator: Operator, share: int) -> int:
@@ -56,4 +76,4 @@ def conv_rows(operator: Operator, share: int) -> int:
 
 def field_rows(operator: Operator, share: int) -> int:
     """Input rows that ``share`` output rows need: (n - 1) S + K, never below 0."""
-    return max(0, (share - 1) * operator.S + operator.K)
+    return max(0, int((share - 1) * operator.S + operator.K))  # a whole number at whole units

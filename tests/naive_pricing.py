@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from iopopt import Cluster, Graph, Operator, Placement, Plan
-from iopopt.graph import Shape, Window
+from iopopt.operators import Shape, Window
 
 
 @dataclass(frozen=True)

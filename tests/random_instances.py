@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from iopopt import Cluster, Device, Graph, Operator, Placement, Plan
 from iopopt.errors import GraphError
-from iopopt.graph import Activation, Dim, EpilogueStep, Normalisation, Pool, Shape, Window
+from iopopt.operators import Activation, Dim, EpilogueStep, Normalisation, Pool, Shape, Window
 from iopopt.shares import even_shares
 
 MOST_PLANS = 100_000

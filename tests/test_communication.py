@@ -9,7 +9,7 @@ import pytest
 from random_instances import random_cluster, random_graph, random_plan
 
 from iopopt import Cluster, Device, GraphBuilder, Placement
-from iopopt.communication import Phase, edge_phases, needed_rows
+from iopopt.communication import Handover, Phase, edge_phases, needed_rows
 
 
 def test_what_is_sent_is_received() -> None:
@@ -20,7 +20,7 @@ def test_what_is_sent_is_received() -> None:
         graph, cluster = random_graph(rng), random_cluster(rng)
         plan = random_plan(rng, graph, len(cluster))
         for producer, consumer in zip(graph.operators, graph.operators[1:], strict=False):
-            for phase in edge_phases(producer, plan[producer.name], consumer, plan[consumer.name], cluster.bytes_per_element):
+            for phase in edge_phases(Handover(producer, consumer), plan[producer.name], plan[consumer.name], cluster.bytes_per_element):
                 received, sent = sum(phase.received.values()), sum(phase.sent.values())
                 assert sent == pytest.approx(received, rel=1e-12, abs=1e-9), phase
                 seen.add(phase.case)
@@ -42,7 +42,7 @@ def test_equal_devices_and_shares_halo() -> None:
     """Kernel 3 over even shares of 8 rows on 4 devices: the ends lack one row, the middles two; each row is 1 x 8 elements of 2 bytes."""
     graph = GraphBuilder("x", (1, 8, 8)).conv(1, 3, padding=1).conv(1, 3, padding=1).build()
     placement = Placement.split("H", (0, 1, 2, 3), (2, 2, 2, 2))
-    (phase,) = edge_phases(graph.operators[0], placement, graph.operators[1], placement, 2)
+    (phase,) = edge_phases(Handover(*graph.operators[:2]), placement, placement, 2)
     assert phase.case == "halo"
     assert phase.received == phase.sent == {0: 16, 1: 32, 2: 32, 3: 16}
     assert phase.connections == {0: 1, 1: 2, 2: 2, 3: 1}
@@ -55,7 +55,7 @@ def test_two_phases_are_cheaper_for_more_devices() -> None:
 
     def received(reduce: str) -> float:
         p = Placement.split("IC", range(4), (1, 1, 1, 1), reduce)  # type: ignore[arg-type]
-        return sum(phase.received[0] for phase in edge_phases(graph.operators[0], p, graph.operators[1], q, 1))
+        return sum(phase.received[0] for phase in edge_phases(Handover(*graph.operators[:2]), p, q, 1))
 
     assert received("direct") == 16 * 3
     assert received("two_phase") == 16 * 3 / 4 * 2
@@ -64,9 +64,9 @@ def test_two_phases_are_cheaper_for_more_devices() -> None:
 def test_source_and_sink_are_whole_operators() -> None:
     """The input goes out as from an operator whole on the source, the output as to one whole on the sink."""
     (operator,) = GraphBuilder("x", (2, 4, 4)).conv(3, 1).build().operators
-    (phase,) = edge_phases(None, Placement.whole(1), operator, Placement.split("IC", (0, 1), (1, 1)), 4)
+    (phase,) = edge_phases(Handover(None, operator), Placement.whole(1), Placement.split("IC", (0, 1), (1, 1)), 4)
     assert (phase.case, phase.received, phase.sent, phase.connections) == ("whole", {0: 64, 1: 0}, {1: 64}, {0: 1, 1: 0})
-    (phase,) = edge_phases(operator, Placement.split("OC", (0, 1), (1, 2)), None, Placement.whole(0), 4)
+    (phase,) = edge_phases(Handover(operator, None), Placement.split("OC", (0, 1), (1, 2)), Placement.whole(0), 4)
     assert (phase.case, phase.received, phase.connections) == ("concatenate", {0: 128}, {0: 1})
     assert phase.sent == {0: 0, 1: 128}
 

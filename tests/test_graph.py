@@ -12,7 +12,8 @@ from damage import attempt, damaged, without_each_key
 from random_instances import random_graph
 
 from iopopt import FileFormatError, Graph, GraphBuilder, GraphError, IopoptError, Operator, load_model
-from iopopt.graph import Activation, Edge, Normalisation, Pool, Shape, Window
+from iopopt.graph import Edge
+from iopopt.operators import Activation, Normalisation, Pool, Shape, Window
 from iopopt.records import write_json
 
 
@@ -184,10 +185,10 @@ def test_builder_names_and_steps() -> None:
     assert first.epilogue == (Normalisation(), Activation("relu"), Pool("average", Window(2, 1, 1, 1), Window(2, 1, 1, 1)))
 
 
-def test_builder_refuses_steps_without_operator() -> None:
-    """An activation or pool needs an operator before it."""
-    with pytest.raises(GraphError, match="needs an operator before it"):
-        GraphBuilder("x", (1, 4, 4)).relu()
+def test_a_step_on_the_input_stands_alone() -> None:
+    """A step with no operator before it becomes an operator of its own."""
+    graph = GraphBuilder("x", (1, 4, 4)).relu().build()
+    assert [(operator.kind, operator.epilogue) for operator in graph.operators] == [("local", (Activation("relu"),))]
 
 
 @pytest.mark.parametrize("wrong", [(1, 2, 3), 1.5, "3", None, (3,), (0, 1), True])

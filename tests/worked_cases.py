@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from iopopt import Cluster, Device, Graph, Operator, Placement, Plan
-from iopopt.graph import EpilogueStep, Pool, Shape, Window
+from iopopt.operators import EpilogueStep, Pool, Shape, Window
 
 
 class WorkedCase(NamedTuple):

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from iopopt.errors import UnsupportedError
 from iopopt.executor.regions import Interval, Region, conv_rows
-from iopopt.graph import Activation, Normalisation, Operator, Pool, Window
+from iopopt.operators import Activation, Normalisation, Operator, Pool, Window
 
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": functional.relu, "tanh": torch.tanh, "sigmoid": torch.sigmoid}
 

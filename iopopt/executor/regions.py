@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import accumulate
 
-from iopopt.graph import Operator, Shape
+from iopopt.operators import Operator, Shape
 from iopopt.plan import Placement
 
 

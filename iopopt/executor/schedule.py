@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 from iopopt.evaluation import SINK
 from iopopt.executor.regions import Region, conv_rows, even_regions, everything, needed_regions, owned_regions
-from iopopt.graph import Graph, Operator, Shape
+from iopopt.graph import Graph
+from iopopt.operators import Operator, Shape
 from iopopt.plan import Placement
 from iopopt.shares import even_shares
 

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from iopopt.errors import GraphError
-from iopopt.graph import Graph, Normalisation, Operator
+from iopopt.graph import Graph
+from iopopt.operators import Normalisation, Operator
 
 Array = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 

@@ -17,7 +17,8 @@ from iopopt.executor.regions import Interval, Region, conv_rows, everything, nee
 from iopopt.executor.schedule import Edge, Round, Transfer
 from iopopt.executor.transport import Transport
 from iopopt.executor.weights import Weights
-from iopopt.graph import Graph, Operator
+from iopopt.graph import Graph
+from iopopt.operators import Operator
 from iopopt.plan import Placement
 
 

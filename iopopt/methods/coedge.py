@@ -11,9 +11,10 @@ from typing import Literal
 
 from iopopt.cluster import Cluster, Device
 from iopopt.errors import UnsupportedError
-from iopopt.graph import Graph, Operator
+from iopopt.graph import Graph
 from iopopt.methods.oc import oc_placement
 from iopopt.methods.scheme import solve_by
+from iopopt.operators import Operator
 from iopopt.plan import Placement, Plan
 from iopopt.shares import operator_proportional_shares
 from iopopt.solution import Solution
@@ -49,7 +50,7 @@ def solve_coedge(graph: Graph, devices: Cluster | Sequence[Device], *, team: Tea
 
     Raises:
         ClusterError: if ``team`` names a device that does not exist.
-        UnsupportedError: if the graph holds what the cost model does not price, or an option is unknown.
+        UnsupportedError: if an option is unknown.
     """
 
     def make_plan(graph: Graph, cluster: Cluster, members: tuple[int, ...]) -> Plan:

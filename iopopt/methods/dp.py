@@ -13,8 +13,9 @@ import numpy.typing as npt
 
 from iopopt.batch import PlanBatch, Pricer
 from iopopt.cluster import Cluster, Device, as_cluster
-from iopopt.graph import Dim, Graph, Operator
+from iopopt.graph import Graph
 from iopopt.methods.stopwatch import Stopwatch
+from iopopt.operators import Dim, Operator
 from iopopt.plan import Placement, Plan
 from iopopt.shares import operator_even_shares, operator_makespan_shares, operator_proportional_shares
 from iopopt.solution import Solution, heuristic_solution
@@ -35,7 +36,6 @@ def solve_dp(graph: Graph, devices: Cluster | Sequence[Device], *, team: Team = 
 
     Raises:
         ClusterError: if ``team`` names a device that does not exist.
-        UnsupportedError: if the graph holds what the cost model does not price.
     """
     cluster, watch = as_cluster(devices), Stopwatch()
     trellis = _Trellis(graph, cluster, resolve_team(team, cluster))

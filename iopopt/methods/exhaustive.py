@@ -13,9 +13,10 @@ from iopopt.batch import PlanBatch, Pricer
 from iopopt.cluster import Cluster, Device, as_cluster
 from iopopt.errors import InstanceTooLargeError
 from iopopt.evaluation import evaluate
-from iopopt.graph import Graph, Operator
+from iopopt.graph import Graph
 from iopopt.infeasibility import nearest_miss
 from iopopt.methods.stopwatch import Stopwatch
+from iopopt.operators import Operator
 from iopopt.plan import Placement, Plan
 from iopopt.solution import Solution
 from iopopt.team import Team, candidate_teams, space_name
@@ -72,7 +73,6 @@ def solve_exhaustive(graph: Graph, devices: Cluster | Sequence[Device], *, team:
     Raises:
         InstanceTooLargeError: if the space holds more than ``max_plans`` plans; the message gives their count.
         ClusterError: if ``team`` names a device that does not exist.
-        UnsupportedError: if the graph holds what the cost model does not price.
     """
     cluster, watch = as_cluster(devices), Stopwatch()
     count = plan_count(graph, cluster, team)

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 
 from iopopt.cluster import Cluster, Device
 from iopopt.evaluation import evaluate
-from iopopt.graph import Graph, Operator
+from iopopt.graph import Graph
 from iopopt.methods.coedge import FullyConnected, coedge_placements
 from iopopt.methods.oc import oc_placement
 from iopopt.methods.scheme import solve_by
+from iopopt.operators import Operator
 from iopopt.plan import Placement, Plan, Reduce
 from iopopt.solution import Solution
 from iopopt.team import Team
@@ -64,7 +65,7 @@ def solve_greedy(
 
     Raises:
         ClusterError: if ``team`` names a device that does not exist.
-        UnsupportedError: if the graph holds what the cost model does not price, or an option is unknown.
+        UnsupportedError: if an option is unknown.
     """
 
     def make_plan(graph: Graph, cluster: Cluster, members: tuple[int, ...]) -> Plan:

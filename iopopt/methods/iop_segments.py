@@ -55,7 +55,7 @@ def solve_iop_segments(
 
     Raises:
         ClusterError: if ``team`` names a device that does not exist.
-        UnsupportedError: if the graph holds what the cost model does not price, or an option is unknown.
+        UnsupportedError: if an option is unknown.
     """
 
     def make_plan(graph: Graph, cluster: Cluster, members: tuple[int, ...]) -> Plan:

@@ -10,7 +10,7 @@ from operator import index
 
 from iopopt.cluster import Cluster, Device, as_cluster
 from iopopt.errors import PlanError, SolverError
-from iopopt.evaluation import Evaluation, check_priceable, evaluate
+from iopopt.evaluation import Evaluation, evaluate
 from iopopt.graph import Graph
 from iopopt.infeasibility import nearest_miss
 from iopopt.methods.dp import dp_plan
@@ -68,12 +68,10 @@ def solve_milp(
     Raises:
         PlanError: if ``warm_start`` is of another graph, outside the space, or breaks a memory limit.
         ClusterError: if ``team`` names a device that does not exist.
-        UnsupportedError: if the graph holds what the cost model does not price.
         UnknownNameError: if there is no such back end.
         SolverError: if the back end fails, or its objective does not agree with the evaluator.
     """
     cluster = as_cluster(devices)
-    check_priceable(graph)
     backend_info(backend)
     _check_settings(time_limit_s, gap)
     seed, threads = _checked_integer("seed", seed, 0, _MOST_SEED), _checked_integer("threads", threads, 1, _MOST_THREADS)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from iopopt.cluster import Cluster, Device
-from iopopt.graph import Graph, Operator
+from iopopt.graph import Graph
 from iopopt.methods.scheme import solve_by
+from iopopt.operators import Operator
 from iopopt.plan import Placement, Plan
 from iopopt.shares import operator_proportional_shares
 from iopopt.solution import Solution
@@ -24,7 +25,6 @@ def solve_oc(graph: Graph, devices: Cluster | Sequence[Device], *, team: Team = 
 
     Raises:
         ClusterError: if ``team`` names a device that does not exist.
-        UnsupportedError: if the graph holds what the cost model does not price.
     """
 
     def make_plan(graph: Graph, cluster: Cluster, members: tuple[int, ...]) -> Plan:

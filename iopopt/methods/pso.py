@@ -22,8 +22,9 @@ import numpy.typing as npt
 from iopopt.batch import Kind, PlanBatch, Pricer
 from iopopt.cluster import Cluster, Device, as_cluster
 from iopopt.errors import SolverError
-from iopopt.graph import Graph, Operator
+from iopopt.graph import Graph
 from iopopt.methods.stopwatch import Stopwatch
+from iopopt.operators import Operator
 from iopopt.plan import Plan
 from iopopt.solution import Point, Solution, Termination, heuristic_solution
 from iopopt.team import Team, resolve_team, space_name
@@ -150,7 +151,6 @@ def solve_pso(
     Raises:
         ClusterError: if ``team`` names a device that does not exist.
         SolverError: if a setting is out of range.
-        UnsupportedError: if the graph holds what the cost model does not price.
     """
     cluster, watch = as_cluster(devices), Stopwatch()
     settings = settings or SwarmSettings()

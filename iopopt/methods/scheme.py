@@ -19,7 +19,6 @@ def solve_by(make_plan: MakePlan, graph: Graph, devices: Cluster | Sequence[Devi
 
     Raises:
         ClusterError: if ``team`` names a device that does not exist.
-        UnsupportedError: if the graph holds what the cost model does not price.
     """
     cluster, watch = as_cluster(devices), Stopwatch()
     plan = make_plan(graph, cluster, resolve_team(team, cluster))

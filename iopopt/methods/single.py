@@ -20,11 +20,7 @@ def single_plan(graph: Graph, cluster: Cluster) -> Plan:
 
 
 def solve_single(graph: Graph, devices: Cluster | Sequence[Device]) -> Solution:
-    """The best single device.
-
-    Raises:
-        UnsupportedError: if the graph holds what the cost model does not price.
-    """
+    """The best single device."""
     cluster, watch = as_cluster(devices), Stopwatch()
     plan = single_plan(graph, cluster)
     return heuristic_solution(graph, cluster, plan, method="single", space="fixed scheme", build_s=0.0, solve_s=watch.elapsed_s)

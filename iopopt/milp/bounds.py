@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from iopopt.cluster import Cluster
-from iopopt.graph import Dim, Graph, Operator
+from iopopt.graph import Graph
+from iopopt.operators import Dim, Operator
 from iopopt.plan import Placement
 from iopopt.shares import operator_makespan_shares
 from iopopt.workload import share_flops

@@ -6,11 +6,11 @@ import itertools
 from collections.abc import Mapping, Sequence
 
 from iopopt.cluster import Cluster
-from iopopt.communication import edge_phases
-from iopopt.graph import Operator
+from iopopt.communication import Handover, edge_phases
 from iopopt.milp.handover import Arc, Node, shares_of_even_slices
 from iopopt.milp.program import Affine, ProgramBuilder, constant, plus, scaled, times, total
 from iopopt.milp.stage import Copies, Group, Stage, add_copies
+from iopopt.operators import Operator
 from iopopt.plan import Placement
 
 _LARGEST_FLOOR_SEARCH = 100_000
@@ -81,7 +81,7 @@ class EdgeCosts:
             q = Placement.split(arc.target.dim, self._team, [unit * share for share in self._even_units(arc.target)])
         else:
             q = self._representative(consumer, arc.target, "direct")
-        phases = edge_phases(producer, p, consumer, q, self._e)
+        phases = edge_phases(Handover(producer, consumer), p, q, self._e)
         self._builder.add_cost(flow, sum(phase.time_s(self._cluster) for phase in phases) / self._scale_s)
 
     def _representative(self, operator: Operator | None, node: Node, reduce: str) -> Placement:

@@ -17,13 +17,14 @@ import numpy as np
 
 from iopopt.cluster import Cluster
 from iopopt.evaluation import Evaluation
-from iopopt.graph import Graph, Operator
+from iopopt.graph import Graph
 from iopopt.milp.bounds import best_makespan_s
 from iopopt.milp.edge_costs import EdgeCosts
 from iopopt.milp.handover import Arc, Node, arcs_between, mode_of, node_of, whole
 from iopopt.milp.memory_rows import add_memory
 from iopopt.milp.program import FloatArray, Program, ProgramBuilder, constant, plus, times
 from iopopt.milp.stage import Group, Stage, add_stages, link_copies
+from iopopt.operators import Operator
 from iopopt.plan import Placement, Plan, Reduce
 
 Flow = Mapping[Arc, int]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-from iopopt.graph import Dim, Operator
+from iopopt.operators import Dim, Operator
 from iopopt.plan import Placement
 from iopopt.shares import even_shares
 

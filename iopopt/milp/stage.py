@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from iopopt.cluster import Cluster
-from iopopt.graph import Graph, Operator
+from iopopt.graph import Graph
 from iopopt.milp.handover import Node, split, whole
 from iopopt.milp.program import FloatArray, ProgramBuilder, constant, times
+from iopopt.operators import Operator
 
 Copies = Sequence[int]
 """The variables of the operator's shares, or of one copy of them, in team order."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from iopopt import Cluster, Device, Graph, Operator, Placement, Plan
-from iopopt.graph import Activation, EpilogueStep, Normalisation, Pool, Shape, Window
+from iopopt.operators import Activation, EpilogueStep, Normalisation, Pool, Shape, Window
 from iopopt.shares import even_shares
 
 

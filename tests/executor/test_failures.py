@@ -29,7 +29,7 @@ from iopopt.executor.threads import execute
 from iopopt.executor.transport import ThreadTransport
 from iopopt.executor.weights import OperatorWeights, random_input, random_weights
 from iopopt.executor.worker import Worker
-from iopopt.graph import Activation, Pool, Shape, Window
+from iopopt.operators import Activation, Pool, Shape, Window
 
 CLUSTER = Cluster(tuple(Device(f"d{j}", 1e6, 1e9, 1e6) for j in range(3)))
 ALL = (0, 1, 2)

@@ -18,7 +18,7 @@ from iopopt.executor.schedule import Edge, Transfer
 from iopopt.executor.threads import execute
 from iopopt.executor.weights import random_input, random_weights
 from iopopt.executor.worker import Worker
-from iopopt.graph import Pool
+from iopopt.operators import Pool
 
 CLUSTER = Cluster(tuple(Device(f"d{j}", 1e6, 1e9, 1e6) for j in range(3)))
 EVERYBODY = (0, 1, 2)

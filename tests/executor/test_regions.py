@@ -6,7 +6,7 @@ import pytest
 
 from iopopt import Operator, Placement
 from iopopt.executor.regions import Interval, Region, conv_rows, even_regions, everything, field_rows, needed_regions, nothing, owned_regions
-from iopopt.graph import Pool, Shape, Window
+from iopopt.operators import Pool, Shape, Window
 
 
 def _region(channels: tuple[int, int], rows: tuple[int, int]) -> Region:

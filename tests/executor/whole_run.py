@@ -11,7 +11,7 @@ import pytest
 
 from iopopt import Graph, Operator
 from iopopt.executor.weights import OperatorWeights, Weights
-from iopopt.graph import Activation, EpilogueStep, Normalisation
+from iopopt.operators import Activation, EpilogueStep, Normalisation
 
 torch = pytest.importorskip("torch")
 functional = torch.nn.functional
