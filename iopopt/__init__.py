@@ -8,7 +8,7 @@
 'feasible'
 """
 
-from iopopt.batch import BatchEvaluation, PlanBatch, Pricer
+from iopopt.batch import PlanBatch
 from iopopt.cluster import Cluster, Device
 from iopopt.cluster_files import UnitWarning, load_cluster
 from iopopt.errors import (
@@ -40,6 +40,7 @@ from iopopt.methods.single import solve_single
 from iopopt.models import ZOO, load_model
 from iopopt.operators import Operator
 from iopopt.plan import Placement, Plan, Shard
+from iopopt.pricer import BatchEvaluation, Pricer
 from iopopt.running import execute
 from iopopt.solution import Solution
 from iopopt.version import __version__

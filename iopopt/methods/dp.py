@@ -11,12 +11,13 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from iopopt.batch import PlanBatch, Pricer
+from iopopt.batch import PlanBatch
 from iopopt.cluster import Cluster, Device, as_cluster
 from iopopt.graph import Graph
 from iopopt.methods.stopwatch import Stopwatch
 from iopopt.operators import Dim, Operator
 from iopopt.plan import Placement, Plan
+from iopopt.pricer import Pricer
 from iopopt.shares import operator_even_shares, operator_makespan_shares, operator_proportional_shares
 from iopopt.solution import Solution, heuristic_solution
 from iopopt.team import Team, resolve_team, space_name

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from iopopt.batch import PlanBatch, Pricer
+from iopopt.batch import PlanBatch
 from iopopt.cluster import Cluster, Device, as_cluster
 from iopopt.errors import InstanceTooLargeError
 from iopopt.evaluation import evaluate
@@ -18,6 +18,7 @@ from iopopt.infeasibility import nearest_miss
 from iopopt.methods.stopwatch import Stopwatch
 from iopopt.operators import Operator
 from iopopt.plan import Placement, Plan
+from iopopt.pricer import Pricer
 from iopopt.solution import Solution
 from iopopt.team import Team, candidate_teams, space_name
 

@@ -19,13 +19,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from iopopt.batch import Kind, PlanBatch, Pricer
+from iopopt.batch import Kind, PlanBatch
 from iopopt.cluster import Cluster, Device, as_cluster
 from iopopt.errors import SolverError
 from iopopt.graph import Graph
 from iopopt.methods.stopwatch import Stopwatch
 from iopopt.operators import Operator
 from iopopt.plan import Plan
+from iopopt.pricer import Pricer
 from iopopt.solution import Point, Solution, Termination, heuristic_solution
 from iopopt.team import Team, resolve_team, space_name
 
