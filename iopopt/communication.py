@@ -33,8 +33,9 @@ class Phase:
 
     def capped_connections(self, cluster: Cluster) -> dict[int, int]:
         """N_j as the cluster counts them: each peer, or one for the round."""
-        cap = len(cluster) if cluster.connections == "peer" else 1
-        return {device: min(cap, count) for device, count in self.connections.items()}
+        if cluster.connections == "peer":
+            return dict(self.connections)
+        return {device: min(1, count) for device, count in self.connections.items()}
 
     def time_s(self, cluster: Cluster) -> float:
         """The largest t_com = max(R_j, S_j) / b_j + N_j t_est of a device."""

@@ -51,7 +51,7 @@ def solve_milp(
     """The best plan of the space of ``team``, with a proof of how good it is.
 
     Args:
-        graph: the network, a chain of operators.
+        graph: the network, branches included.
         devices: a cluster, or devices with the cluster defaults.
         team: ``"all"`` devices, one set of them, or ``"best"``, which also chooses the set, with proof.
         time_limit_s: seconds of wall clock for everything.
@@ -181,7 +181,7 @@ class _Search:
             # Against a faster plan of another team there is nothing to start from, but much to cut off.
             cutoff = self._good_enough_s if self.plan is not None and start_plan is None else None
             formulation = Formulation(self.graph, self.cluster, team, self._scale_s, reserve_bytes=reserve, cutoff_s=cutoff)
-            start = formulation.integer_point(start_plan, self.evaluation) if start_plan and self.evaluation else {}
+            start = formulation.integer_point(start_plan) if start_plan else {}
             self.build_s += building.elapsed_s
             began = self.watch.elapsed_s
             run = run_backend(self.backend, formulation.program, self._options(start))

@@ -6,10 +6,11 @@ import itertools
 from collections.abc import Mapping, Sequence
 
 from iopopt.cluster import Cluster
-from iopopt.communication import Handover, edge_phases
-from iopopt.milp.handover import Arc, Node, shares_of_even_slices
+from iopopt.communication import Phase, edge_phases
+from iopopt.milp.arcs import Arc, Node, completes, reads_part, shares_of_even_slices
+from iopopt.milp.edge import Edge, Group, Load
 from iopopt.milp.program import Affine, ProgramBuilder, constant, plus, scaled, times, total
-from iopopt.milp.stage import Copies, Group, Stage, add_copies
+from iopopt.milp.stage import Copies, Stage, add_copies
 from iopopt.operators import Operator
 from iopopt.plan import Placement
 
@@ -23,37 +24,27 @@ class EdgeCosts:
     t_com of every device, linear in the group's own copies of the shares.
 
     Args:
-        flow: the flow variable y_a of each arc.
-        producer: None for the graph's input.
-        consumer: None for its output.
+        joint: whether the consumer has further edges: then the loads are kept for the sum over all of them, and only first phases are
+            charged here.
     """
 
-    def __init__(
-        self,
-        builder: ProgramBuilder,
-        cluster: Cluster,
-        team: Sequence[int],
-        scale_s: float,
-        label: str,
-        producer: Stage | None,
-        consumer: Stage | None,
-        flow: Mapping[Arc, int],
-    ) -> None:
-        self._builder, self._cluster, self._team, self._scale_s, self._label = builder, cluster, tuple(team), scale_s, label
-        self._p, self._q, self._flow, self._e = producer, consumer, flow, cluster.bytes_per_element
+    def __init__(self, builder: ProgramBuilder, cluster: Cluster, team: Sequence[int], scale_s: float, edge: Edge, *, joint: bool) -> None:
+        self._builder, self._cluster, self._team, self._scale_s = builder, cluster, tuple(team), scale_s
+        self._edge, self._joint, self._label, self._e = edge, joint, edge.label, cluster.bytes_per_element
+        self._handover = edge.handover
 
     def add(self) -> None:
-        for key, arcs in itertools.groupby(sorted(self._flow, key=self._group_key), key=self._group_key):
+        for key, arcs in itertools.groupby(sorted(self._edge.flow, key=self._group_key), key=self._group_key):
             self._add_group(key, list(arcs))
 
     def _group_key(self, arc: Arc) -> str:
         """Arcs of one key share copies: gathers to the whole team cost the same whatever the target's dimension."""
-        to_team = arc.mode == "gather" and arc.target.dim is not None
+        to_team = arc.mode == "gather" and arc.target.dim is not None and not self._joint
         return f"{arc.source}>{'team' if to_team else arc.target},{arc.mode}"
 
     def _add_group(self, key: str, arcs: list[Arc]) -> None:
         source, target, mode = arcs[0]
-        flows = [self._flow[arc] for arc in arcs]
+        flows = [self._edge.flow[arc] for arc in arcs]
         if mode == "gather":
             self._gather(key, source, target, flows)
         elif mode == "halo":
@@ -62,27 +53,50 @@ class EdgeCosts:
             self._aligned(key, source, target, flows)
         elif mode == "interleaved":
             self._interleaved(key, source, target, flows)
-        elif mode in ("send", "direct") and self._q is not None and (target.dim == "H" or self._q.operator.reads_part(target.dim)):
+        elif mode in ("send", "direct") and self._follows_shares(target):
             self._by_need(key, arcs[0], flows)
         else:
             self._constant(arcs[0], flows[0])
             if mode == "two_phase_interleaved":
                 self._pin_even(key, target, flows)
 
+    def _follows_shares(self, target: Node) -> bool:
+        """Whether what a participant of the target needs depends on its share."""
+        return (target.dim == "H" and self._handover.by_rows) or reads_part(self._handover, target)
+
+    @property
+    def _p(self) -> Stage:
+        assert self._edge.producer is not None  # the input's arcs have no shares of their own
+        return self._edge.producer
+
+    @property
+    def _q(self) -> Stage:
+        assert self._edge.consumer is not None  # nor have the sink's
+        return self._edge.consumer
+
     # Arcs that no share moves.
 
     def _constant(self, arc: Arc, flow: int) -> None:
-        producer, consumer = self._operators
-        p = self._representative(producer, arc.source, "two_phase" if arc.mode.startswith("two_phase") else "direct")
+        handover = self._handover
+        p = self._representative(handover.producer, arc.source, "two_phase" if completes(arc) else "direct")
         if arc.mode == "two_phase_interleaved":
-            assert self._q is not None
             assert arc.target.dim is not None
             unit = self._q.unit(arc.target)
             q = Placement.split(arc.target.dim, self._team, [unit * share for share in self._even_units(arc.target)])
         else:
-            q = self._representative(consumer, arc.target, "direct")
-        phases = edge_phases(Handover(producer, consumer), p, q, self._e)
-        self._builder.add_cost(flow, sum(phase.time_s(self._cluster) for phase in phases) / self._scale_s)
+            q = self._representative(handover.consumer, arc.target, "direct")
+        *completion, phase = edge_phases(handover, p, q, self._e)
+        if self._edge.first:
+            self._builder.add_cost(flow, sum(first.time_s(self._cluster) for first in completion) / self._scale_s)
+        self._charge_constant(arc, flow, phase)
+
+    def _charge_constant(self, arc: Arc, flow: int, phase: Phase) -> None:
+        seconds = phase.time_s(self._cluster) / self._scale_s
+        if not self._joint:
+            self._builder.add_cost(flow, seconds)
+        elif seconds:
+            received, sent = ({j: times(volume, flow) for j, volume in volumes.items()} for volumes in (phase.received, phase.sent))
+            self._edge.loads.append(Load(arc.target, [flow], times(seconds, flow), received, sent, phase.connections))
 
     def _representative(self, operator: Operator | None, node: Node, reduce: str) -> Placement:
         """Some placement of the node: everything on the last of the team, which never is an even cut."""
@@ -93,83 +107,84 @@ class EdgeCosts:
         shares = [0] * (len(self._team) - 1) + [operator.size(node.dim)]
         return Placement.split(node.dim, self._team, shares, "two_phase" if reduce == "two_phase" else "direct")
 
-    @property
-    def _operators(self) -> tuple[Operator | None, Operator | None]:
-        return self._p.operator if self._p else None, self._q.operator if self._q else None
-
     # Arcs whose cost follows the producer's shares.
 
     def _gather(self, key: str, source: Node, target: Node, flows: list[int]) -> None:
         """Concatenate: R_j = post - owned_j and S_k = owned_k times the receivers but k."""
-        assert self._p is not None
         copies = self._outgoing(key, source, flows)
         post, size = self._e * self._p.operator.out_shape.elements, self._p.size(source)
         receivers = set(self._team) if target.dim else {target.device}
         owned = {j: times(post / size, copies[rank]) for rank, j in enumerate(self._team)}
         received = {j: plus(times(post, *flows), scaled(-1, owned.get(j, constant(0)))) for j in receivers if j is not None}
         sent = {k: scaled(len(receivers - {k}), part) for k, part in owned.items()}
-        self._charge(key, flows, received, sent, {j: len(set(self._team) - {j}) for j in received})
+        self._charge(key, target, flows, received, sent, {j: len(set(self._team) - {j}) for j in received})
 
     # Arcs whose cost follows the consumer's shares.
 
     def _by_need(self, key: str, arc: Arc, flows: list[int]) -> None:
         """A whole producer sends, or a direct reduce adds up, what the rows or channels of each participant need."""
-        assert self._q is not None
         copies = self._incoming(key, arc.target, flows)
         if arc.target.dim == "H":
             needs = self._row_needs(key, arc, flows, copies)
         else:
-            producer, shape = self._operators[0], self._q.operator.in_shape
-            maps = producer.conv_shape if producer and arc.mode == "direct" else shape
-            unit_bytes = self._e * maps.height * maps.width * self._q.input_channels(arc.target)
+            maps = self._handover.conv_shape if arc.mode == "direct" else self._handover.shape
+            unit_bytes = self._e * maps.height * maps.width * self._unit_channels(arc.target)
             needs = {j: times(unit_bytes, copies[rank]) for rank, j in enumerate(self._team)}
         if arc.mode == "send":
-            self._charge_send(key, arc.source, flows, needs)
+            self._charge_send(key, arc, flows, needs)
         else:
             others = len(self._team) - 1
             received = {j: scaled(others, need) for j, need in needs.items()}
             sent = {k: total(need for j, need in needs.items() if j != k) for k in self._team}
-            self._charge(key, flows, received, sent, dict.fromkeys(self._team, others))
+            self._charge(key, arc.target, flows, received, sent, dict.fromkeys(self._team, others))
 
-    def _charge_send(self, key: str, source: Node, flows: list[int], needs: dict[int, Affine]) -> None:
-        assert source.device is not None
-        received = {j: need for j, need in needs.items() if j != source.device}
-        sent = {source.device: total(received.values())}
-        self._charge(key, flows, received, sent, dict.fromkeys(received, 1))
+    def _charge_send(self, key: str, arc: Arc, flows: list[int], needs: dict[int, Affine]) -> None:
+        assert arc.source.device is not None
+        received = {j: need for j, need in needs.items() if j != arc.source.device}
+        sent = {arc.source.device: total(received.values())}
+        self._charge(key, arc.target, flows, received, sent, dict.fromkeys(received, 1))
+
+    def _unit_channels(self, target: Node) -> int:
+        """The input channels that one unit of a split node's shares needs."""
+        return self._q.operator.input_channels(target.dim, self._q.unit(target), self._handover.slot)
 
     def _row_needs(self, key: str, arc: Arc, flows: list[int], copies: Copies) -> dict[int, Affine]:
         """Bytes under each participant's rows: of p's output, or of its tensor before the pool where partial sums are added up."""
-        assert self._q is not None
-        producer, consumer = self._operators
-        assert consumer is not None
         spans = [self._field(rank, flows, copies) for rank in range(len(self._team))]
-        row = self._e * consumer.in_shape.channels * consumer.in_shape.width
-        if producer is not None and arc.mode == "direct":
-            row = self._e * producer.out_channels * producer.conv_shape.width
-            spans = [self._before_pool(producer, rank, lo, hi, flows) for rank, (lo, hi) in enumerate(spans)]
+        maps = self._handover.shape
+        if arc.mode == "direct":
+            maps = self._handover.conv_shape
+            spans = [self._before_pool(rank, lo, hi, flows) for rank, (lo, hi) in enumerate(spans)]
         rows = [plus(hi, scaled(-1, lo)) for lo, hi in spans]
+        row = self._e * maps.channels * maps.width
         return {j: scaled(row, self._at_least_zero(f"{key},{j}", rows[rank])) for rank, j in enumerate(self._team)}
 
     def _field(self, rank: int, flows: list[int], copies: Copies) -> tuple[Affine, Affine]:
         """[lo, hi) of the composite field, cut above the first participant and below the last."""
-        consumer = self._operators[1]
-        assert consumer is not None
+        consumer = self._q.operator
         K, S, P = consumer.K, consumer.S, consumer.P
-        start, stop = times(S, *copies[:rank]), times(S, *copies[: rank + 1])
+        unit = float(S * consumer.unit("H"))  # input rows from one unit of output rows to the next
+        start, stop = times(unit, *copies[:rank]), times(unit, *copies[: rank + 1])
         lo = plus(start, times(-P, *flows)) if rank > 0 else constant(0)
-        hi = plus(stop, times(K - S - P, *flows))
+        hi = plus(stop, times(float(K - S - P), *flows))
         if rank == len(copies) - 1:
-            hi = times(min(consumer.in_shape.height, (consumer.out_shape.height - 1) * S - P + K), *flows)
+            hi = times(self._last_row, *flows)
         return lo, hi
 
-    def _before_pool(self, producer: Operator, rank: int, lo: Affine, hi: Affine, flows: list[int]) -> tuple[Affine, Affine]:
+    @property
+    def _last_row(self) -> int:
+        """Where the composite field of all rows ends, cut below."""
+        consumer = self._q.operator
+        return min(consumer.in_shape.height, int((consumer.out_shape.height - 1) * consumer.S - consumer.P + consumer.K))
+
+    def _before_pool(self, rank: int, lo: Affine, hi: Affine, flows: list[int]) -> tuple[Affine, Affine]:
         """The rows before p's pool under its output rows [lo, hi), cut likewise."""
+        producer = self._p.operator
         pool = producer.pool.rows
         top = plus(scaled(pool.stride, lo), times(-pool.before, *flows)) if rank > 0 else constant(0)
         bottom = plus(scaled(pool.stride, hi), times(pool.extent - pool.stride - pool.before, *flows))
         if rank == len(self._team) - 1:
-            reach = hi[0][0].coefficient
-            last = (reach - 1) * pool.stride - pool.before + pool.extent
+            last = (self._last_row - 1) * pool.stride - pool.before + pool.extent
             bottom = times(min(producer.conv_shape.height, last), *flows)
         return top, bottom
 
@@ -183,31 +198,35 @@ class EdgeCosts:
 
     def _halo(self, key: str, source: Node, target: Node, flows: list[int]) -> None:
         """Neighbours hand rows on: each participant's rows above and below what it owns."""
-        assert self._p is not None
         owned = self._outgoing(key, source, flows)
         needed = self._incoming(key, target, flows)
         above: list[Affine] = []
         below: list[Affine] = []
         for rank in range(len(self._team)):
             lo, hi = self._field(rank, flows, needed)
-            above.append(self._at_least_zero(f"{key},above{rank}", plus(times(1, *owned[:rank]), scaled(-1, lo))))
-            below.append(self._at_least_zero(f"{key},below{rank}", plus(hi, times(-1, *owned[: rank + 1]))))
+            start, stop = self._owned_rows(rank, source, owned)
+            above.append(self._at_least_zero(f"{key},above{rank}", plus(start, scaled(-1, lo))))
+            below.append(self._at_least_zero(f"{key},below{rank}", plus(hi, scaled(-1, stop))))
         last = len(self._team) - 1
-        row = self._e * self._p.operator.out_channels * self._p.operator.out_shape.width
+        row = self._e * self._handover.shape.channels * self._handover.shape.width
         received, sent, neighbours = {}, {}, {}
         for rank, j in enumerate(self._team):
             received[j] = scaled(row, plus(above[rank], below[rank]))
             handed = ([below[rank - 1]] if rank > 0 else []) + ([above[rank + 1]] if rank < last else [])
             sent[j] = scaled(row, total(handed))
             neighbours[j] = len(handed)
-        time = self._charge(key, flows, received, sent, neighbours)
+        time = self._charge(key, target, flows, received, sent, neighbours)
         self._builder.at_least(f"floor[{self._label},{key}]", times(1, time), times(self._halo_floor_s(row) / self._scale_s, *flows))
+
+    def _owned_rows(self, rank: int, source: Node, copies: Copies) -> tuple[Affine, Affine]:
+        """[A, A'): the rows of p's output that a participant owns."""
+        unit = self._p.unit(source)
+        return times(unit, *copies[:rank]), times(unit, *copies[: rank + 1])
 
     def _halo_floor_s(self, row: float) -> float:
         """The least largest t_com of a halo: across each inner boundary at least K - S whole rows pass, one way or the other."""
-        consumer = self._operators[1]
-        assert consumer is not None
-        boundaries, overlap = len(self._team) - 1, max(0, consumer.K - consumer.S)
+        consumer = self._q.operator
+        boundaries, overlap = len(self._team) - 1, max(0, int(consumer.K - consumer.S))
         if (overlap + 1) ** boundaries > _LARGEST_FLOOR_SEARCH:
             return 0.0
         neighbours = [2 if 0 < rank < boundaries else 1 for rank in range(boundaries + 1)]
@@ -228,17 +247,16 @@ class EdgeCosts:
         needed = self._incoming(key, target, flows)
         for rank in range(len(self._team)):
             lo, hi = self._field(rank, flows, needed)
-            self._builder.at_least(f"above[{self._label},{key},{rank}]", lo, times(1, *owned[:rank]))
-            self._builder.at_most(f"below[{self._label},{key},{rank}]", hi, times(1, *owned[: rank + 1]))
+            start, stop = self._owned_rows(rank, source, owned)
+            self._builder.at_least(f"above[{self._label},{key},{rank}]", lo, start)
+            self._builder.at_most(f"below[{self._label},{key},{rank}]", hi, stop)
 
     def _interleaved(self, key: str, source: Node, target: Node, flows: list[int]) -> None:
         """OC, then a split of which each share needs the channels that lie there: in equal units one copy serves both operators."""
         owned = self._outgoing(key, source, flows)
-        assert self._p is not None
-        assert self._q is not None
-        unit, needed_by_unit = self._p.unit(source), self._q.input_channels(target)
+        unit, needed_by_unit = self._p.unit(source), self._unit_channels(target)
         if unit == needed_by_unit:
-            self._q.incoming.setdefault(target, []).append(Group(flows, owned))
+            self._edge.incoming.setdefault(target, []).append(Group(flows, owned))
             return
         needed = self._incoming(key, target, flows)
         for rank, (own, need) in enumerate(zip(owned, needed, strict=True)):
@@ -252,7 +270,6 @@ class EdgeCosts:
 
     def _even_units(self, target: Node) -> tuple[int, ...]:
         """The successor's shares of the completed slices, in units."""
-        assert self._q is not None
         shares = shares_of_even_slices(self._q.operator, target, len(self._team))
         assert shares is not None  # else there is no such arc
         return shares
@@ -260,26 +277,34 @@ class EdgeCosts:
     # Bookkeeping.
 
     def _outgoing(self, key: str, node: Node, flows: list[int]) -> Copies:
-        assert self._p is not None
-        copies = add_copies(self._builder, self._p, node, f"out>{key}", flows)
-        self._p.outgoing.setdefault(node, []).append(Group(flows, copies))
+        copies = add_copies(self._builder, self._p, node, f"{self._label},out>{key}", flows)
+        self._edge.outgoing.setdefault(node, []).append(Group(flows, copies))
         return copies
 
     def _incoming(self, key: str, node: Node, flows: list[int]) -> Copies:
-        assert self._q is not None
-        copies = add_copies(self._builder, self._q, node, f"in>{key}", flows)
-        self._q.incoming.setdefault(node, []).append(Group(flows, copies))
+        copies = add_copies(self._builder, self._q, node, f"{self._label},in>{key}", flows)
+        self._edge.incoming.setdefault(node, []).append(Group(flows, copies))
         return copies
 
-    def _charge(self, key: str, flows: list[int], received: Mapping[int, Affine], sent: Mapping[int, Affine], connections: Mapping[int, int]) -> int:
+    def _charge(
+        self,
+        key: str,
+        target: Node,
+        flows: list[int],
+        received: Mapping[int, Affine],
+        sent: Mapping[int, Affine],
+        connections: Mapping[int, int],
+    ) -> int:
         """Com_g >= max(R_j, S_j) / b_j + N_j t_est for every device; returns Com_g."""
-        time = self._builder.variable(f"Com[{self._label},{key}]", cost=1)
+        time = self._builder.variable(f"Com[{self._label},{key}]", cost=0 if self._joint else 1)
         for j in sorted(received.keys() | sent.keys()):
             bandwidth = self._cluster.devices[j].bandwidth_bytes_per_s * self._scale_s
             setup = times(self._capped(connections.get(j, 0)) * self._cluster.connection_setup_s / self._scale_s, *flows)
             for way, volumes in (("R", received), ("S", sent)):
                 if j in volumes:
                     self._builder.at_least(f"eq8[{self._label},{key},{way}{j}]", times(1, time), plus(scaled(1 / bandwidth, volumes[j]), setup))
+        if self._joint:
+            self._edge.loads.append(Load(target, flows, times(1, time), received, sent, connections))
         return time
 
     def _capped(self, connections: int) -> int:

@@ -1,33 +1,27 @@
 """The exact programme for one team: equations (1) to (8) of ``cost_model.md`` over dimensions and integer shares.
 
-Symbols: x_id says that operator i takes node d (equation 2), n_idj are its integer shares (equations 3 to 5), y_a that arc a is taken,
-T_g and Com_g are compute and communication time of a *group* g of arcs, A_j the largest activation demand of device j (equation 1).
-
-Disaggregation is what makes the relaxation tight: each group has copies of the share variables that its cost depends on, so a cost
-is linear in its own copies and no big constant appears. Where parallel arcs join the same two nodes the choice is binary: left
-continuous, half an interleaved and half a gathered tensor would cost less than either.
+Symbols: x_id says that operator i takes node d (equation 2), n_idj are its integer shares (equations 3 to 5), y_a that arc a of an edge
+is taken, T_g and Com_g are compute and communication time of a *group* g of arcs, A_j the largest activation demand of device j (equation 1).
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from iopopt.cluster import Cluster
-from iopopt.evaluation import Evaluation
-from iopopt.graph import Graph
+from iopopt.communication import Handover, edge_phases
+from iopopt.graph import Graph, Link
+from iopopt.milp.arcs import Arc, Node, completes, mode_of, node_of
 from iopopt.milp.bounds import best_makespan_s
+from iopopt.milp.edge import Edge, Group, add_edge, link_copies
 from iopopt.milp.edge_costs import EdgeCosts
-from iopopt.milp.handover import Arc, Node, arcs_between, mode_of, node_of, whole
+from iopopt.milp.joint_costs import add_joint_costs
 from iopopt.milp.memory_rows import add_memory
 from iopopt.milp.program import FloatArray, Program, ProgramBuilder, constant, plus, times
-from iopopt.milp.stage import Group, Stage, add_stages, link_copies
-from iopopt.operators import Operator
+from iopopt.milp.stage import Stage, add_stages
 from iopopt.plan import Placement, Plan, Reduce
-
-Flow = Mapping[Arc, int]
 
 
 class Formulation:
@@ -53,22 +47,27 @@ class Formulation:
         self.graph, self.cluster, self.team, self.scale_s = graph, cluster, tuple(team), scale_s
         self._builder = ProgramBuilder()
         self._stages = add_stages(self._builder, graph, cluster, self.team)
-        self._flows = [self._add_edge(number) for number in range(len(graph) + 1)]
-        for number, stage in enumerate(self._stages):
-            incoming, outgoing = self._flows[number : number + 2]
-            link_copies(self._builder, stage, _by_node(incoming, "target"), _by_node(outgoing, "source"))
-            self._add_compute(stage)
-        add_memory(self._builder, self._stages, cluster, self.team, lambda j: constant(cluster.devices[j].memory_bytes - reserve_bytes))
+        self._edges = {link: self._add_edge(link) for link in graph.links if link.producer is not None or cluster.source is not None}
+        self._sink_edge = self._add_sink_edge()
+        for i, operator in enumerate(graph.operators):
+            self._charge_edges(operator.name, [self._edges[link] for link in graph.links_into[i] if link in self._edges])
+        self._charge_edges("sink", [self._sink_edge])
+        for stage, edges in zip(self._stages, self._outgoing_edges(), strict=True):
+            self._one_reduce(stage, edges)
+            self._add_compute(stage, edges[0])
+        completions = [edges[0].completions for edges in self._outgoing_edges()]
+        limits = [constant(device.memory_bytes - reserve_bytes) for device in cluster.devices]
+        add_memory(self._builder, graph, self._stages, cluster, self.team, limits, completions)
         if cutoff_s is not None:
             self._builder.cost_at_most("cutoff", cutoff_s / scale_s)
         self.program: Program = self._builder.build()
 
     def plan(self, x: FloatArray) -> Plan:
         """The plan that a point of the programme stands for."""
-        return Plan.of(self.graph, [self._placement(number, x) for number in range(len(self.graph))])
+        return Plan.of(self.graph, [self._placement(stage, edges[0], x) for stage, edges in zip(self._stages, self._outgoing_edges(), strict=True)])
 
-    def integer_point(self, plan: Plan, evaluation: Evaluation) -> dict[int, float]:
-        """The integral variables of the point that stands for ``plan``, a plan of this team that ``evaluation`` prices."""
+    def integer_point(self, plan: Plan) -> dict[int, float]:
+        """The integral variables of the point that stands for ``plan``, a plan of this team."""
         point = {int(variable): 0.0 for variable in np.flatnonzero(self.program.integer)}
         for stage in self._stages:
             placement = plan[stage.operator.name]
@@ -76,73 +75,74 @@ class Formulation:
             point[stage.choice[node]] = 1.0
             if node.dim is not None:
                 point.update((variable, share / stage.unit(node)) for variable, share in zip(stage.shares[node], placement.shares, strict=True))
-        point.update((variable, 1.0) for variable in self._flows_of(plan, evaluation) if variable in point)
+        point.update((variable, 1.0) for variable in self._flows_of(plan) if variable in point)
         return point
 
     # Translation.
 
-    def _flows_of(self, plan: Plan, evaluation: Evaluation) -> Iterator[int]:
-        """The flow variables of the arcs that the evaluator saw the plan take."""
+    def _flows_of(self, plan: Plan) -> Iterator[int]:
+        """The flow variables of the arcs that a plan takes, by the case under which the evaluator prices each edge."""
         placements = [plan[operator.name] for operator in self.graph.operators]
-        cases = [*(cost.cases for cost in evaluation.operators[1:]), evaluation.sink_cases]
-        targets = [*map(node_of, placements[1:]), whole(self.cluster.sink)]
-        for flow, placement, case, target in zip(self._flows[1:], placements, cases, targets, strict=True):
-            yield flow[Arc(node_of(placement), target, mode_of(case, placement))]
-        if self.cluster.source is not None:
-            yield self._flows[0][Arc(whole(self.cluster.source), node_of(placements[0]), "send")]
+        source = Placement.whole(self.cluster.source or 0)
+        ends = [
+            (edge, source if link.producer is None else placements[link.producer], placements[link.consumer]) for link, edge in self._edges.items()
+        ]
+        for edge, p, q in [*ends, (self._sink_edge, placements[-1], Placement.whole(self.cluster.sink))]:
+            case = edge_phases(edge.handover, p, q, self.cluster.bytes_per_element)[-1].case
+            yield edge.flow[Arc(node_of(p), node_of(q), mode_of(case, p))]
 
-    def _placement(self, number: int, x: FloatArray) -> Placement:
-        stage = self._stages[number]
+    def _placement(self, stage: Stage, edge: Edge, x: FloatArray) -> Placement:
+        """The placement of an operator; ``edge`` is one out of it."""
         node = max(stage.choice, key=lambda candidate: float(x[stage.choice[candidate]]))
         if node.dim is None:
             assert node.device is not None
             return Placement.whole(node.device)
-        return Placement.split(node.dim, self.team, stage.split_shares(node, x), self._reduce(number, node, x))
-
-    def _reduce(self, number: int, node: Node, x: FloatArray) -> Reduce:
-        """How the partial sums of an input-channel split travel: the mode of the arc taken out of it."""
-        flows = {arc: float(x[variable]) for arc, variable in self._flows[number + 1].items() if arc.source == node}
-        return "direct" if max(flows, key=lambda arc: flows[arc]).mode == "direct" else "two_phase"
+        return Placement.split(node.dim, self.team, stage.split_shares(node, x), _reduce(edge, node, x))
 
     # Edges: flow conservation, and equation (8).
 
-    def _add_edge(self, number: int) -> Flow:
-        """The arcs into operator ``number``, or into the sink behind the last."""
-        if number == 0 and self.cluster.source is None:
-            return {}
-        p = self._stages[number - 1] if number > 0 else None
-        q = self._stages[number] if number < len(self._stages) else None
-        sources = list(p.choice) if p else [whole(self.cluster.source or 0)]
-        targets = list(q.choice) if q else [whole(self.cluster.sink)]
-        label = f"{p.operator.name if p else 'source'}>{q.operator.name if q else 'sink'}"
-        flow = self._add_flow(label, sources, q.operator if q else None, targets)
-        for side, nodes, stage in (("source", sources, p), ("target", targets, q)):
-            by_node = _by_node(flow, side)
-            for node in nodes:
-                taken = times(1, stage.choice[node]) if stage else constant(1)
-                self._builder.equal(f"flow[{label},{side},{node}]", times(1, *by_node[node]), taken)
-        EdgeCosts(self._builder, self.cluster, self.team, self.scale_s, label, p, q, flow).add()
-        return flow
+    def _add_edge(self, link: Link) -> Edge:
+        graph, p = self.graph, None if link.producer is None else self._stages[link.producer]
+        handover = Handover(p.operator if p else None, graph.operators[link.consumer], link.slot)
+        first = link.producer is None or link == graph.links_from[link.producer][0]
+        ends = (p, self._stages[link.consumer])
+        return add_edge(self._builder, handover, ends, self.cluster.source, self.cluster.sink, len(self.team), first=first)
 
-    def _add_flow(self, label: str, sources: Sequence[Node], consumer: Operator | None, targets: Sequence[Node]) -> Flow:
-        """y_a for every arc; integral where parallel arcs are alternatives."""
-        flow: dict[Arc, int] = {}
-        for source, target in itertools.product(sources, targets):
-            parallel = list(arcs_between(source, consumer, target, len(self.team)))
-            for arc in parallel:
-                flow[arc] = self._builder.variable(f"y[{label},{source},{target},{arc.mode}]", upper=1, integer=len(parallel) > 1)
-        return flow
+    def _add_sink_edge(self) -> Edge:
+        handover, ends = Handover(self.graph.output, None), (self._stages[-1], None)
+        return add_edge(self._builder, handover, ends, self.cluster.source, self.cluster.sink, len(self.team), first=True)
+
+    def _outgoing_edges(self) -> list[list[Edge]]:
+        """The edges out of each operator, the first consumer's first; the sink's out of the last."""
+        return [*([self._edges[link] for link in links] for links in self.graph.links_from[:-1]), [self._sink_edge]]
+
+    def _charge_edges(self, label: str, edges: Sequence[Edge]) -> None:
+        """The cost of every arc into one consumer."""
+        joint = len(edges) > 1
+        for edge in edges:
+            EdgeCosts(self._builder, self.cluster, self.team, self.scale_s, edge, joint=joint).add()
+            link_copies(self._builder, edge)
+        if joint:
+            add_joint_costs(self._builder, self.cluster, self.scale_s, label, edges)
+
+    def _one_reduce(self, stage: Stage, edges: Sequence[Edge]) -> None:
+        """Partial sums are added up in one way for all consumers."""
+        for edge in edges[1:]:
+            if edge.completions[0]:
+                self._builder.equal(f"reduce[{stage.operator.name},{edge.label}]", edge.completions, edges[0].completions)
 
     # Equation (7).
 
-    def _add_compute(self, stage: Stage) -> None:
-        """T of each node: a constant where the operator is whole, else by group of outgoing arcs."""
+    def _add_compute(self, stage: Stage, edge: Edge) -> None:
+        """T of each node: a constant where the operator is whole, else by group of arcs of ``edge``, one out of the operator."""
+        if not stage.operator.flops:
+            return
         for node, choice in stage.choice.items():
             if node.dim is None:
                 assert node.device is not None
                 self._builder.add_cost(choice, stage.operator.flops / self.cluster.devices[node.device].flops_per_s / self.scale_s)
                 continue
-            groups = stage.outgoing.get(node) or [Group([choice], stage.shares[node])]
+            groups = edge.outgoing.get(node) or [Group([choice], stage.shares[node])]
             for number, group in enumerate(groups):
                 self._add_group_compute(stage, node, f"{stage.operator.name},{node},{number}", group)
 
@@ -167,9 +167,7 @@ def _flops_line(stage: Stage, node: Node) -> tuple[float, float]:
     return 0.0, operator.flops / stage.size(node)
 
 
-def _by_node(flow: Flow, side: str) -> dict[Node, list[int]]:
-    """The flow variables at each node of one side of an edge."""
-    by_node: dict[Node, list[int]] = {}
-    for arc, variable in flow.items():
-        by_node.setdefault(getattr(arc, side), []).append(variable)
-    return by_node
+def _reduce(edge: Edge, node: Node, x: FloatArray) -> Reduce:
+    """How the partial sums of an input-channel split travel: the mode of the arc taken out of it."""
+    flows = {arc: float(x[variable]) for arc, variable in edge.flow.items() if arc.source == node}
+    return "two_phase" if completes(max(flows, key=lambda arc: flows[arc])) else "direct"

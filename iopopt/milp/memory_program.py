@@ -9,7 +9,7 @@ from iopopt.graph import Graph
 from iopopt.milp.backends import Options
 from iopopt.milp.memory_rows import add_memory
 from iopopt.milp.process import run_backend
-from iopopt.milp.program import FloatArray, ProgramBuilder, times
+from iopopt.milp.program import Affine, FloatArray, ProgramBuilder, times
 from iopopt.milp.stage import Stage, add_stages
 from iopopt.plan import Placement, Plan
 
@@ -23,10 +23,16 @@ def least_memory_plan(graph: Graph, cluster: Cluster, team: Sequence[int], backe
     builder = ProgramBuilder()
     stages = add_stages(builder, graph, cluster, team)
     factor = builder.variable("memory factor", cost=1)
-    add_memory(builder, stages, cluster, team, lambda j: times(cluster.devices[j].memory_bytes, factor), always=True)
+    limits = [times(device.memory_bytes, factor) for device in cluster.devices]
+    add_memory(builder, graph, stages, cluster, team, limits, [_summed(stage) for stage in stages], always=True)
     options = Options(time_limit_s, gap=0.0, seed=0, threads=1, start={}, directory="")
     outcome = run_backend(backend, builder.build(), options).outcome
     return None if outcome.x is None else Plan.of(graph, [_placement(stage, team, outcome.x) for stage in stages])
+
+
+def _summed(stage: Stage) -> Affine:
+    """1 where partial sums are added up: in two phases, for then less is kept and all else takes the same memory."""
+    return times(1, *(variable for node, variable in stage.choice.items() if node.dim == "IC"))
 
 
 def _placement(stage: Stage, team: Sequence[int], x: FloatArray) -> Placement:
@@ -34,4 +40,4 @@ def _placement(stage: Stage, team: Sequence[int], x: FloatArray) -> Placement:
     if node.dim is None:
         assert node.device is not None
         return Placement.whole(node.device)
-    return Placement.split(node.dim, team, stage.split_shares(node, x))
+    return Placement.split(node.dim, team, stage.split_shares(node, x), "two_phase")

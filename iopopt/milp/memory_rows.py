@@ -2,37 +2,90 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from iopopt.cluster import Cluster
-from iopopt.milp.handover import Node
+from iopopt.graph import Graph
+from iopopt.milp.arcs import Node
 from iopopt.milp.program import Affine, ProgramBuilder, constant, plus, scaled, times, total
 from iopopt.milp.stage import Stage
-from iopopt.plan import Placement
-from iopopt.workload import Demand, share_memory
+from iopopt.plan import Placement, Reduce
+from iopopt.workload import Demand, share_memory, share_output
+
+_REDUCES: tuple[Reduce, Reduce] = ("direct", "two_phase")
 
 _UNITS = 1e4
 """A device's memory in units of the programme, so that a byte of hundreds of megabytes stays above the back end's tolerance."""
 
 
 def add_memory(
-    builder: ProgramBuilder, stages: Sequence[Stage], cluster: Cluster, team: Sequence[int], limit: Callable[[int], Affine], *, always: bool = False
+    builder: ProgramBuilder,
+    graph: Graph,
+    stages: Sequence[Stage],
+    cluster: Cluster,
+    team: Sequence[int],
+    limits: Sequence[Affine],
+    completions: Sequence[Affine],
+    *,
+    always: bool = False,
 ) -> None:
-    """sum_i w_ij + max_i a_ij <= ``limit(j)`` (in bytes); rows that cannot bind are left out unless ``always``."""
+    """sum_i w_ij + max_i (a_ij + kept_ij) <= ``limits[j]`` (in bytes); rows that cannot bind are left out unless ``always``.
+
+    ``completions`` say of each operator whether it adds up its partial sums in two phases: then its owners keep slices, not sums.
+    """
     for j, device in enumerate(cluster.devices):
-        if always or _most_memory(stages, j, team, cluster.bytes_per_element) > device.memory_bytes:
-            _add_device(builder, stages, j, team, cluster.bytes_per_element, _UNITS / device.memory_bytes, limit(j))
+        if always or _most_memory(graph, stages, j, team, cluster) > device.memory_bytes:
+            kept = _kept(graph, stages, j, team, cluster, completions)
+            _add_device(builder, stages, j, team, cluster.bytes_per_element, _UNITS / device.memory_bytes, limits[j], kept)
 
 
-def _add_device(builder: ProgramBuilder, stages: Sequence[Stage], j: int, team: Sequence[int], e: int, unit: float, limit: Affine) -> None:
+def _add_device(
+    builder: ProgramBuilder, stages: Sequence[Stage], j: int, team: Sequence[int], e: int, unit: float, limit: Affine, kept: Sequence[Affine]
+) -> None:
     peak = builder.variable(f"A[{j}]")
     resident: list[Affine] = []
-    for stage in stages:
+    for stage, waiting in zip(stages, kept, strict=True):
         weights, activations = _demand(stage, j, team, e)
         resident.append(weights)
         for number, line in enumerate(activations):
-            builder.at_least(f"activations[{stage.operator.name},{j},{number}]", times(1, peak), scaled(unit, line))
+            builder.at_least(f"activations[{stage.operator.name},{j},{number}]", times(1, peak), scaled(unit, plus(line, waiting)))
     builder.at_most(f"eq1[{j}]", plus(times(1, peak), scaled(unit, total(resident))), scaled(unit, limit))
+
+
+def _kept(graph: Graph, stages: Sequence[Stage], j: int, team: Sequence[int], cluster: Cluster, completions: Sequence[Affine]) -> list[Affine]:
+    """kept_ij: what device j keeps of long-lived tensors while each operator runs."""
+    kept: list[Affine] = [constant(0)] * len(graph)
+    for producer, during in graph.long_lived:
+        if producer is None:
+            held = constant(_input_bytes(graph, j, cluster))
+        else:
+            held = _owned(stages[producer], j, team, cluster.bytes_per_element, completions[producer])
+        for i in during:
+            kept[i] = plus(kept[i], held)
+    return kept
+
+
+def _input_bytes(graph: Graph, j: int, cluster: Cluster) -> int:
+    return cluster.bytes_per_element * graph.input_shape.elements if cluster.source in (None, j) else 0
+
+
+def _owned(stage: Stage, j: int, team: Sequence[int], e: int, completion: Affine) -> Affine:
+    """What device j owns of the operator's output, linear in its share."""
+    parts = []
+    for node, choice in stage.choice.items():
+        if node.device == j:
+            parts.append(times(_output_at(stage, node, j, (j,), 1, e), choice))
+        elif node.dim == "IC" and j in team:
+            sums, slices = (_output_at(stage, node, j, team, 0, e, reduce) for reduce in _REDUCES)
+            parts += [times(sums, choice), scaled(slices - sums, completion)]
+        elif node.dim is not None and j in team:
+            parts.append(times(_output_at(stage, node, j, team, 1, e), stage.shares[node][team.index(j)]))
+    return total(parts)
+
+
+def _output_at(stage: Stage, node: Node, j: int, team: Sequence[int], share: int, e: int, reduce: Reduce = "direct") -> float:
+    """The evaluator's bytes of the output that device j owns at one share, in the node's units."""
+    return dict(share_output(stage.operator, _placement_at(stage, node, j, team, share, reduce), e))[j]
 
 
 def _demand(stage: Stage, j: int, team: Sequence[int], e: int) -> tuple[Affine, list[Affine]]:
@@ -59,18 +112,28 @@ def _demand(stage: Stage, j: int, team: Sequence[int], e: int) -> tuple[Affine, 
 
 def _at(stage: Stage, node: Node, j: int, team: Sequence[int], share: int, e: int) -> Demand:
     """The evaluator's demand of device j at one share, in the node's units."""
+    return dict(share_memory(stage.operator, _placement_at(stage, node, j, team, share), e))[j]
+
+
+def _placement_at(stage: Stage, node: Node, j: int, team: Sequence[int], share: int, reduce: Reduce = "direct") -> Placement:
     if node.dim is None:
-        placement = Placement.whole(j)
-    else:
-        placement = Placement.split(node.dim, team, [share * stage.unit(node) if device == j else 0 for device in team])
-    return dict(share_memory(stage.operator, placement, e))[j]
+        return Placement.whole(j)
+    return Placement.split(node.dim, team, [share * stage.unit(node) if device == j else 0 for device in team], reduce)
 
 
-def _most_memory(stages: Sequence[Stage], j: int, team: Sequence[int], e: int) -> float:
+def _most_memory(graph: Graph, stages: Sequence[Stage], j: int, team: Sequence[int], cluster: Cluster) -> float:
     """A bound on what any plan asks of device j."""
+    e = cluster.bytes_per_element
     demands = [list(_largest(stage, j, team, e)) for stage in stages]
-    weights = sum(max((demand.weights for demand in of), default=0) for of in demands)
-    return weights + max((demand.activations for of in demands for demand in of), default=0)
+    activations = [max((demand.activations for demand in of), default=0.0) for of in demands]
+    for producer, during in graph.long_lived:
+        for i in during:
+            activations[i] += _input_bytes(graph, j, cluster) if producer is None else _most_kept(stages[producer], e)
+    return sum(max((demand.weights for demand in of), default=0) for of in demands) + max(activations)
+
+
+def _most_kept(stage: Stage, e: int) -> int:
+    return e * max(stage.operator.conv_shape.elements, stage.operator.out_shape.elements)
 
 
 def _largest(stage: Stage, j: int, team: Sequence[int], e: int) -> Iterator[Demand]:

@@ -6,24 +6,16 @@ Shares are counted in units of the dimension: rows, channels, or whole groups of
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from iopopt.cluster import Cluster
 from iopopt.graph import Graph
-from iopopt.milp.handover import Node, split, whole
+from iopopt.milp.arcs import Node, split, whole
 from iopopt.milp.program import FloatArray, ProgramBuilder, constant, times
 from iopopt.operators import Operator
 
 Copies = Sequence[int]
 """The variables of the operator's shares, or of one copy of them, in team order."""
-
-
-class Group(NamedTuple):
-    """Arcs that share one copy of an operator's shares: in force, these sum to the dimension."""
-
-    flows: Sequence[int]
-    copies: Copies
 
 
 @dataclass(frozen=True)
@@ -33,15 +25,11 @@ class Stage:
     Attributes:
         choice: x_id, by node.
         shares: n_idj of each split node in its units, in team order.
-        incoming: groups of arcs into each split node that depend on its shares.
-        outgoing: groups of arcs out of it that do.
     """
 
     operator: Operator
     choice: dict[Node, int]
     shares: dict[Node, Copies]
-    incoming: dict[Node, list[Group]] = field(default_factory=dict)
-    outgoing: dict[Node, list[Group]] = field(default_factory=dict)
 
     def size(self, node: Node) -> int:
         """What the shares of a split node sum to, in its units."""
@@ -52,10 +40,6 @@ class Stage:
         """The rows or channels of one unit of a split node's shares."""
         assert node.dim is not None
         return self.operator.unit(node.dim)
-
-    def input_channels(self, node: Node) -> int:
-        """The input channels that one unit of a split node's shares needs."""
-        return self.operator.input_channels(node.dim, self.unit(node))
 
     def split_shares(self, node: Node, x: FloatArray) -> list[int]:
         """n_ij of a split node, in rows or channels, at a point of the programme."""
@@ -87,16 +71,3 @@ def add_copies(builder: ProgramBuilder, stage: Stage, node: Node, label: str, fl
     copies = [builder.variable(f"n[{name},{rank}]") for rank in range(len(stage.shares[node]))]
     builder.equal(f"eq3-5[{name}]", times(1, *copies), times(stage.size(node), *flows))
     return copies
-
-
-def link_copies(builder: ProgramBuilder, stage: Stage, incoming: dict[Node, list[int]], outgoing: dict[Node, list[int]]) -> None:
-    """Copies add up to the shares, on the side of the incoming arcs (``incoming`` by node) and on that of the outgoing."""
-    for side, all_flows, groups_by_node in (("in", incoming, stage.incoming), ("out", outgoing, stage.outgoing)):
-        for node, groups in groups_by_node.items():
-            covered = {flow for group in groups for flow in group.flows}
-            rest = [flow for flow in all_flows[node] if flow not in covered]
-            if rest:
-                groups.append(Group(rest, add_copies(builder, stage, node, f"{side}-rest", rest)))
-            for rank, share in enumerate(stage.shares[node]):
-                name = f"copies[{stage.operator.name},{node},{side},{rank}]"
-                builder.equal(name, times(1, share), times(1, *(group.copies[rank] for group in groups)))

@@ -48,7 +48,7 @@ def test_a_fixed_plan_costs_what_the_evaluator_says(seed):
     graph, cluster, team, plan = random_instance(seed)
     evaluation = evaluate(graph, cluster, plan)
     formulation = Formulation(graph, with_memory(cluster, list(evaluation.memory_bytes)), team, evaluation.latency_s)
-    point = formulation.integer_point(plan, evaluation)
+    point = formulation.integer_point(plan)
     assert least_objective(formulation.program, point) == pytest.approx(1, rel=1e-7)
 
 
@@ -61,7 +61,7 @@ def test_a_byte_too_little_excludes_the_plan(seed):
     fullest = int(np.argmax(limits))
     limits[fullest] -= 1
     formulation = Formulation(graph, with_memory(cluster, limits), team, evaluation.latency_s)
-    assert least_objective(formulation.program, formulation.integer_point(plan, evaluation)) == float("inf")
+    assert least_objective(formulation.program, formulation.integer_point(plan)) == float("inf")
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -71,7 +71,7 @@ def test_plans_survive_the_way_through_a_point(seed):
     evaluation = evaluate(graph, cluster, plan)
     formulation = Formulation(graph, cluster, team, evaluation.latency_s)
     x = np.zeros(len(formulation.program.objective))
-    for variable, value in formulation.integer_point(plan, evaluation).items():
+    for variable, value in formulation.integer_point(plan).items():
         x[variable] = value
     direct = [placement.reduce for placement in plan.values()]
     read = formulation.plan(x)
@@ -91,7 +91,7 @@ def test_every_way_into_groups_is_priced(outputs, groups):
         evaluation = evaluate(graph, cluster, plan)
         formulation = Formulation(graph, with_memory(cluster, list(evaluation.memory_bytes)), team, evaluation.latency_s)
         cases.add(evaluation.operators[1].cases)
-        assert least_objective(formulation.program, formulation.integer_point(plan, evaluation)) == pytest.approx(1, rel=1e-7)
+        assert least_objective(formulation.program, formulation.integer_point(plan)) == pytest.approx(1, rel=1e-7)
     assert {("whole",), ("interleaved",), ("reduce",), ("concatenate",), ("completion", "interleaved"), ("completion", "concatenate")} == cases
 
 
@@ -101,4 +101,4 @@ def test_the_cutoff_excludes_slower_plans():
     evaluation = evaluate(graph, cluster, plan)
     for factor, expected in ((1.001, pytest.approx(1, rel=1e-7)), (0.999, float("inf"))):
         formulation = Formulation(graph, cluster, team, evaluation.latency_s, cutoff_s=factor * evaluation.latency_s)
-        assert least_objective(formulation.program, formulation.integer_point(plan, evaluation)) == expected
+        assert least_objective(formulation.program, formulation.integer_point(plan)) == expected

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
+from iopopt.communication import Handover
 from iopopt.operators import Dim, Operator
 from iopopt.plan import Placement
 from iopopt.shares import even_shares
 
-Mode = Literal["send", "interleaved", "aligned", "halo", "gather", "direct", "two_phase", "two_phase_interleaved", "free"]
+Mode = Literal["send", "interleaved", "aligned", "halo", "gather", "direct", "two_phase", "two_phase_interleaved"]
 
 
 class Node(NamedTuple):
@@ -48,10 +49,15 @@ def node_of(placement: Placement) -> Node:
     return whole(placement.devices[0]) if placement.dim is None else split(placement.dim)
 
 
-def arcs_between(source: Node, consumer: Operator | None, target: Node, team_size: int) -> Iterator[Arc]:
+def arcs_between(source: Node, handover: Handover, target: Node, team_size: int) -> Iterator[Arc]:
     """Every arc from ``source`` to ``target``; parallel ones are alternatives of which a plan takes one."""
-    for mode in _modes(source, consumer, target, team_size):
+    for mode in _modes(source, handover, target, team_size):
         yield Arc(source, target, mode)
+
+
+def reads_part(handover: Handover, target: Node) -> bool:
+    """Whether a share of the target needs but some of the channels."""
+    return handover.consumer is not None and handover.by_channels and handover.consumer.reads_part(target.dim)
 
 
 def shares_of_even_slices(consumer: Operator, target: Node, team_size: int) -> tuple[int, ...] | None:
@@ -62,8 +68,8 @@ def shares_of_even_slices(consumer: Operator, target: Node, team_size: int) -> t
     return None if any(part % each for part in slices) else tuple(part // each for part in slices)
 
 
-def _modes(source: Node, consumer: Operator | None, target: Node, team_size: int) -> Iterator[Mode]:
-    part_read = consumer is not None and consumer.reads_part(target.dim)
+def _modes(source: Node, handover: Handover, target: Node, team_size: int) -> Iterator[Mode]:
+    consumer, part_read = handover.consumer, reads_part(handover, target)
     if source.dim is None:
         yield "send"
     elif source.dim == "IC":
@@ -81,10 +87,18 @@ def _modes(source: Node, consumer: Operator | None, target: Node, team_size: int
             yield "interleaved"
 
 
-def mode_of(cases: tuple[str, ...], producer_placement: Placement) -> Mode:
-    """The mode under which the evaluator priced an edge, from the cases that applied."""
+_TWO_PHASE = ("two_phase", "two_phase_interleaved")
+
+
+def completes(arc: Arc) -> bool:
+    """Whether a two-phase reduce goes before what the arc hands on."""
+    return arc.mode in _TWO_PHASE
+
+
+def mode_of(case: str, producer_placement: Placement) -> Mode:
+    """The mode under which the evaluator priced an edge, from the case of its last phase."""
     if producer_placement.reduce == "two_phase":
-        return "two_phase_interleaved" if cases[-1] == "interleaved" else "two_phase"
+        return "two_phase_interleaved" if case == "interleaved" else "two_phase"
     names: dict[str, Mode] = {
         "whole": "send",
         "interleaved": "interleaved",
@@ -92,6 +106,5 @@ def mode_of(cases: tuple[str, ...], producer_placement: Placement) -> Mode:
         "halo": "halo",
         "reduce": "direct",
         "concatenate": "gather",
-        "free": "free",
     }
-    return names[cases[-1]]
+    return names[case]

@@ -1,0 +1,49 @@
+"""Equation (8) for an operator of several inputs: its edges are under way at once, so their loads add up on every device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from iopopt.cluster import Cluster
+from iopopt.milp.edge import Edge, Load
+from iopopt.milp.program import Affine, ProgramBuilder, constant, plus, scaled, times, total
+
+
+def add_joint_costs(builder: ProgramBuilder, cluster: Cluster, scale_s: float, label: str, edges: Sequence[Edge]) -> None:
+    """Com_d for each node d of the operator: at least the sum of all loads into it on any device, and the time of each edge alone.
+
+    The second follows from the first for whole arcs; in the relaxation it is what keeps the bound of each edge.
+    """
+    for node in dict.fromkeys(load.target for edge in edges for load in edge.loads):
+        time = builder.variable(f"Com[{label},{node}]", cost=1)
+        by_edge = [[load for load in edge.loads if load.target == node] for edge in edges]
+        for number, loads in enumerate(by_edge):
+            if loads:
+                builder.at_least(f"edge[{label},{node},{number}]", times(1, time), total(load.time for load in loads))
+        if sum(bool(loads) for loads in by_edge) > 1:
+            _add_sums(builder, cluster, scale_s, f"{label},{node}", time, by_edge)
+
+
+def _add_sums(builder: ProgramBuilder, cluster: Cluster, scale_s: float, label: str, time: int, by_edge: Sequence[Sequence[Load]]) -> None:
+    every = [load for loads in by_edge for load in loads]
+    for j, device in enumerate(cluster.devices):
+        setup = scaled(cluster.connection_setup_s / scale_s, _connections(builder, cluster, f"{label},{j}", j, by_edge))
+        received = [load.received[j] for load in every if j in load.received]
+        sent = [load.sent[j] for load in every if j in load.sent]
+        for way, volumes in (("R", received), ("S", sent)):
+            if volumes:
+                seconds = scaled(1 / (device.bandwidth_bytes_per_s * scale_s), total(volumes))
+                builder.at_least(f"eq8[{label},{way}{j}]", times(1, time), plus(seconds, setup))
+
+
+def _connections(builder: ProgramBuilder, cluster: Cluster, label: str, j: int, by_edge: Sequence[Sequence[Load]]) -> Affine:
+    """N_j over all edges; counted once for the round, it is 1 as soon as one edge opens any."""
+    if cluster.connections == "peer":
+        return total(times(load.connections.get(j, 0), *load.flows) for loads in by_edge for load in loads)
+    opened = [[load for load in loads if load.connections.get(j, 0)] for loads in by_edge]
+    if not any(opened):
+        return constant(0)
+    once = builder.variable(f"N[{label}]", upper=1)
+    for number, loads in enumerate(opened):
+        builder.at_least(f"once[{label},{number}]", times(1, once), total(times(1, *load.flows) for load in loads))
+    return times(1, once)
