@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from iopopt.cluster import Cluster, Device, as_cluster
 from iopopt.communication import Handover, Phase, edge_phases, operator_phases
@@ -60,6 +60,14 @@ class Violation:
     def __str__(self) -> str:
         demand, limit, excess = (f"{value:,.0f}" for value in (self.demand_bytes, self.limit_bytes, self.excess_bytes))
         return f"device {self.name!r} needs {demand} bytes and has {limit}: {excess} too many (equation 1)"
+
+
+class DeviceDemand(NamedTuple):
+    """Memory of one device while an operator runs: w_ij, a_ij and what it keeps of long-lived tensors, bytes (equation 1)."""
+
+    weights: float = 0.0
+    activations: float = 0.0
+    kept: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -238,17 +246,21 @@ def _volume(phases: Sequence[Phase], cluster: Cluster) -> tuple[float, int]:
 
 def _memory_bytes(graph: Graph, cluster: Cluster, plan: Plan) -> tuple[float, ...]:
     """Equation (1): all weights of a device, and the most that an operator and the tensors kept meanwhile demand."""
-    weights, e = [0.0] * len(cluster), cluster.bytes_per_element
-    activations = [[0.0] * len(graph) for _ in cluster.devices]
+    by_device = zip(*memory_demands(graph, cluster, plan), strict=True)
+    return tuple(sum(demand.weights for demand in of) + max(demand.activations + demand.kept for demand in of) for of in by_device)
+
+
+def memory_demands(graph: Graph, cluster: Cluster, plan: Plan) -> list[list[DeviceDemand]]:
+    """w_ij, a_ij and kept_ij of equation (1), as ``[i][j]``; zeros where a device takes no part and keeps nothing."""
+    demands = [[DeviceDemand()] * len(cluster) for _ in graph.operators]
     for i, operator in enumerate(graph.operators):
-        for device, demand in share_memory(operator, plan[operator.name], e):
-            weights[device] += demand.weights
-            activations[device][i] += demand.activations
+        for j, demand in share_memory(operator, plan[operator.name], cluster.bytes_per_element):
+            demands[i][j] = DeviceDemand(*demand)
     for producer, during in graph.long_lived:
-        for device, kept in _kept(graph, cluster, plan, producer):
+        for j, kept in _kept(graph, cluster, plan, producer):
             for i in during:
-                activations[device][i] += kept
-    return tuple(w + max(a) for w, a in zip(weights, activations, strict=True))
+                demands[i][j] = demands[i][j]._replace(kept=demands[i][j].kept + kept)
+    return demands
 
 
 def _kept(graph: Graph, cluster: Cluster, plan: Plan, producer: int | None) -> Iterator[tuple[int, float]]:

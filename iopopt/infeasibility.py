@@ -6,10 +6,9 @@ import math
 from collections.abc import Sequence
 
 from iopopt.cluster import Cluster
-from iopopt.evaluation import evaluate
+from iopopt.evaluation import evaluate, memory_demands
 from iopopt.graph import Graph
 from iopopt.plan import Plan
-from iopopt.workload import share_memory
 
 
 def nearest_miss(graph: Graph, cluster: Cluster, plans: Sequence[Plan]) -> str:
@@ -36,12 +35,7 @@ def nearest_miss(graph: Graph, cluster: Cluster, plans: Sequence[Plan]) -> str:
 
 
 def _largest_operator(graph: Graph, cluster: Cluster, plan: Plan, device: int) -> tuple[str, float]:
-    """The operator that asks the device for most."""
-    demands = {
-        operator.name: demand.weights + demand.activations
-        for operator in graph.operators
-        for j, demand in share_memory(operator, plan[operator.name], cluster.bytes_per_element)
-        if j == device
-    }
-    name = max(demands, key=lambda name: demands[name])
-    return name, demands[name]
+    """The operator that asks the device for most, with the tensors that are kept there while it runs."""
+    demands = [sum(of[device]) for of in memory_demands(graph, cluster, plan)]
+    largest = max(range(len(graph)), key=lambda i: demands[i])
+    return graph.operators[largest].name, demands[largest]
