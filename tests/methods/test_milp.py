@@ -8,6 +8,7 @@ import time
 from dataclasses import replace
 
 import pytest
+from random_branches import random_branched_graph
 from random_instances import random_cluster, random_graph
 
 from iopopt import (
@@ -34,11 +35,11 @@ ROUNDING = 2e-6
 """CBC and scipy stop within 1e-6 of the optimum, HiGHS through MathOpt within 1e-9."""
 
 
-def tiny_instance(seed):
+def tiny_instance(seed, *, branched=False):
     """A graph of 2 to 4 operators on 2 or 3 unequal devices, any source, sink, way of counting and team; memory loose or tight."""
     rng = random.Random(seed)
     while True:
-        graph = random_graph(rng, operators=rng.randint(2, 4), tiny=True)
+        graph = random_branched_graph(rng, tiny=True) if branched else random_graph(rng, operators=rng.randint(2, 4), tiny=True)
         cluster = random_cluster(rng, devices=rng.choice([2, 3]))
         teams = ["all", "best", tuple(sorted(rng.sample(range(len(cluster)), rng.randint(1, len(cluster)))))]
         team = rng.choice(teams)
@@ -56,9 +57,9 @@ def tightened(graph, cluster, rng):
     return replace(cluster, devices=devices)
 
 
-def agrees(seed, backend):
+def agrees(seed, backend, *, branched=False):
     """One instance: status, latency, and no plan of any method in the space better than the bound. Returns the status."""
-    graph, cluster, team = tiny_instance(seed)
+    graph, cluster, team = tiny_instance(seed, branched=branched)
     truth = solve_exhaustive(graph, cluster, team=team)
     found = solve_milp(graph, cluster, team=team, gap=0.0 if backend == "highs" else 1e-6, backend=backend)
     assert found.status == truth.status
@@ -81,10 +82,17 @@ def test_exhaustive_search_agrees(seed):
     agrees(seed, "highs")
 
 
+@pytest.mark.parametrize("seed", range(30))
+def test_exhaustive_search_agrees_on_branches(seed):
+    """The same with sums, products, concatenations, slices, upsampling and tensors that several operators read."""
+    agrees(seed, "highs", branched=True)
+
+
 @pytest.mark.slow
-def test_exhaustive_search_agrees_on_many():
+@pytest.mark.parametrize("branched", [False, True])
+def test_exhaustive_search_agrees_on_many(branched):
     """The same on 240 further instances, of which both kinds are plenty."""
-    statuses = [agrees(seed, "highs") for seed in range(1000, 1240)]
+    statuses = [agrees(seed, "highs", branched=branched) for seed in range(1000, 1240)]
     assert statuses.count("optimal") > 100
     assert statuses.count("infeasible") > 20
 

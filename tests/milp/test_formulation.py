@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from random_branches import random_branched_graph, random_branched_plan
 from random_instances import random_cluster, random_graph, random_plan
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_matrix
@@ -33,29 +34,35 @@ def with_memory(cluster: Cluster, limits: list[float]) -> Cluster:
     return replace(cluster, devices=devices)
 
 
-def random_instance(seed: int) -> tuple[Graph, Cluster, tuple[int, ...], Plan]:
+def random_instance(seed: int, *, branched: bool = False) -> tuple[Graph, Cluster, tuple[int, ...], Plan]:
     """A graph, a cluster, a team of at least two and a plan of it."""
     rng = random.Random(seed)
-    graph, cluster = random_graph(rng), random_cluster(rng, devices=rng.choice([2, 3, 4]))
+    graph = random_branched_graph(rng) if branched else random_graph(rng)
+    cluster = random_cluster(rng, devices=rng.choice([2, 3, 4]))
     team = tuple(sorted(rng.sample(range(len(cluster)), rng.randint(2, len(cluster)))))
-    plan = random_plan(rng, graph, len(cluster), team=team)
+    plan = (random_branched_plan if branched else random_plan)(rng, graph, len(cluster), team=team)
     return graph, cluster, team, plan
 
 
+BRANCHED = pytest.mark.parametrize("branched", [False, True], ids=["chain", "branched"])
+
+
+@BRANCHED
 @pytest.mark.parametrize("seed", range(150))
-def test_a_fixed_plan_costs_what_the_evaluator_says(seed):
+def test_a_fixed_plan_costs_what_the_evaluator_says(seed, branched):
     """With a random plan's integers fixed, and memory just enough for it, the least objective is the plan's latency."""
-    graph, cluster, team, plan = random_instance(seed)
+    graph, cluster, team, plan = random_instance(seed, branched=branched)
     evaluation = evaluate(graph, cluster, plan)
     formulation = Formulation(graph, with_memory(cluster, list(evaluation.memory_bytes)), team, evaluation.latency_s)
     point = formulation.integer_point(plan)
     assert least_objective(formulation.program, point) == pytest.approx(1, rel=1e-7)
 
 
+@BRANCHED
 @pytest.mark.parametrize("seed", range(40))
-def test_a_byte_too_little_excludes_the_plan(seed):
+def test_a_byte_too_little_excludes_the_plan(seed, branched):
     """With one byte less than the plan needs on the device that it asks most of, no point is left."""
-    graph, cluster, team, plan = random_instance(seed)
+    graph, cluster, team, plan = random_instance(seed, branched=branched)
     evaluation = evaluate(graph, cluster, plan)
     limits = list(evaluation.memory_bytes)
     fullest = int(np.argmax(limits))
@@ -64,10 +71,11 @@ def test_a_byte_too_little_excludes_the_plan(seed):
     assert least_objective(formulation.program, formulation.integer_point(plan)) == float("inf")
 
 
+@BRANCHED
 @pytest.mark.parametrize("seed", range(40))
-def test_plans_survive_the_way_through_a_point(seed):
+def test_plans_survive_the_way_through_a_point(seed, branched):
     """The plan read from a point of the programme is the plan that the point was made from."""
-    graph, cluster, team, plan = random_instance(seed)
+    graph, cluster, team, plan = random_instance(seed, branched=branched)
     evaluation = evaluate(graph, cluster, plan)
     formulation = Formulation(graph, cluster, team, evaluation.latency_s)
     x = np.zeros(len(formulation.program.objective))
