@@ -60,9 +60,9 @@ class Handover:
 
     @cached_property
     def shape(self) -> Shape:
-        """What is read of the tensor."""
+        """What is handed over of the tensor: what the consumer reads, or all channels behind a step that mixes them."""
         if self.consumer is not None:
-            return self.consumer.read_shape(self.slot)
+            return self.consumer.read_shape(self.slot) if self.by_channels else self.consumer.in_shapes[self.slot]
         assert self.producer is not None  # a graph has an operator between its input and its output
         return self.producer.out_shape
 

@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from iopopt import Cluster, Graph, Operator, Placement, Plan
-from iopopt.operators import Shape, Window
+from iopopt.operators import INPUT, Mixing, Shape, Window
+
+Transfers = tuple[dict[int, Fraction], dict[int, Fraction], dict[int, int]]
+"""R, S and N of each device."""
 
 
 @dataclass(frozen=True)
@@ -44,39 +47,69 @@ class End:
         return found
 
 
+@dataclass(frozen=True)
+class Edge:
+    """p -> q: ``tensor`` is input ``slot`` of q."""
+
+    p: End
+    q: End
+    tensor: Shape
+    slot: int
+
+
 def naive_price(graph: Graph, cluster: Cluster, plan: Plan) -> NaivePrice:
     """Equations (1) and (6) to (8)."""
+    e = cluster.bytes_per_element
+    ends = {operator.name: _end(operator, plan[operator.name]) for operator in graph.operators}
+    sink = End(None, None, {cluster.sink: 1})
     compute, communication, received, connections = [], [], Fraction(0), 0
-    before, tensor = None if cluster.source is None else End(None, None, {cluster.source: 1}), graph.input_shape
-    for operator in graph.operators:
-        placement = plan[operator.name]
-        after = _end(operator, placement)
-        time = Fraction(0)
-        if before is not None:
-            time, more_bytes, more_connections = _edge(cluster, before, after, tensor, placement_reduce(plan, before))
-            received, connections = received + more_bytes, connections + more_connections
-        communication.append(time)
-        compute.append(max(_flops(operator, after, j) / Fraction(cluster.devices[j].flops_per_s) for j in after.devices))
-        before, tensor = after, _output(operator)
-    assert before is not None
-    sink, more_bytes, more_connections = _edge(cluster, before, End(None, None, {cluster.sink: 1}), tensor, placement_reduce(plan, before))
+    completed: set[str] = set()
+    for consumer in [*graph.operators, None]:  # the sink comes last
+        q = sink if consumer is None else ends[consumer.name]
+        edges, rounds = [], []
+        for slot, name in enumerate(_producers(graph, consumer)):
+            if name == INPUT:
+                if cluster.source is not None:
+                    edges.append(Edge(End(None, None, {cluster.source: 1}), q, graph.input_shape, slot))
+                continue
+            p, operator = ends[name], graph[name]
+            if plan[name].reduce == "two_phase":
+                slices = _slices(p, operator)
+                if name not in completed:
+                    completed.add(name)
+                    rounds.append(_round(cluster, [_first_phase(e, operator, slices)]))
+                p = End(operator, "OC", slices)
+            edges.append(Edge(p, q, _output(operator), slot))
+        rounds.append(_round(cluster, [_transfers(e, edge) for edge in edges]))
+        communication.append(sum((time for time, _, _ in rounds), Fraction(0)))
+        received += sum(more for _, more, _ in rounds)
+        connections += sum(more for _, _, more in rounds)
+        if consumer is not None:
+            compute.append(max(_flops(consumer, q, j) / Fraction(cluster.devices[j].flops_per_s) for j in q.devices))
     return NaivePrice(
-        latency_s=float(sum(compute) + sum(communication) + sink),
+        latency_s=float(sum(compute) + sum(communication)),
         compute_s=[float(time) for time in compute],
-        communication_s=[float(time) for time in communication],
-        sink_s=float(sink),
+        communication_s=[float(time) for time in communication[:-1]],
+        sink_s=float(communication[-1]),
         memory_bytes=[float(_memory(graph, cluster, plan, j)) for j in range(len(cluster))],
-        transferred_bytes=float(received + more_bytes),
-        connections=connections + more_connections,
+        transferred_bytes=float(received),
+        connections=connections,
     )
 
 
-def placement_reduce(plan: Plan, end: End) -> str | None:
-    return None if end.operator is None else plan[end.operator.name].reduce
+def _producers(graph: Graph, consumer: Operator | None) -> list[str]:
+    """What the consumer reads, input by input; the sink (None) reads the tensor that nobody else reads."""
+    if consumer is not None:
+        return [edge.producer for edge in graph.edges if edge.consumer == consumer.name]
+    read = [edge.producer for edge in graph.edges]
+    return [operator.name for operator in graph.operators if operator.name not in read]
 
 
 def _end(operator: Operator, placement: Placement) -> End:
     return End(operator, placement.dim, {shard.device: shard.stop - shard.start for shard in placement.shards})
+
+
+# Shapes and windows.
 
 
 def _extent(window: Window) -> int:
@@ -84,7 +117,7 @@ def _extent(window: Window) -> int:
 
 
 def _positions(window: Window, size: int) -> int:
-    return len(range(0, size + window.before + window.after - _extent(window) + 1, window.stride))
+    return len(range(0, size + window.before + window.after - _extent(window) + 1, window.stride)) * window.upsampling
 
 
 def _before_pool(operator: Operator) -> Shape:
@@ -100,14 +133,95 @@ def _elements(shape: Shape) -> int:
     return shape.channels * shape.height * shape.width
 
 
-def _field(operator: Operator) -> tuple[int, int, int]:
-    """K, S and P of convolution and pool together."""
+def _field(operator: Operator) -> tuple[Fraction, Fraction, Fraction]:
+    """K, S and P of the operator and its pool together."""
+    if operator.kind == "upsample":
+        each = Fraction(1, operator.rows.upsampling)
+        return (each, each, Fraction(0)) if operator.function == "nearest" else (2 + each, each, Fraction(1))
     s, pool = operator.rows.stride, operator.pool.rows
-    return _extent(operator.rows) + (_extent(pool) - 1) * s, s * pool.stride, operator.rows.before + pool.before * s
+    K, S, P = _extent(operator.rows) + (_extent(pool) - 1) * s, s * pool.stride, operator.rows.before + pool.before * s
+    return Fraction(K), Fraction(S), Fraction(P)
 
 
-def _rows(first: int, last: int) -> int:
-    return len(range(first, last))
+def _rows(first: int | Fraction, last: int | Fraction) -> int:
+    """How many whole rows [first, last) are."""
+    assert first == int(first)
+    assert last == int(last)
+    return len(range(int(first), int(last)))
+
+
+# Which channels and inputs an operator reads.
+
+
+def _is_gate(operator: Operator, slot: int) -> bool:
+    """One element for each channel, of an add or mul whose others have more."""
+    shapes = [operator.in_shape, *operator.more_inputs]
+    return operator.kind in ("add", "mul") and shapes[slot][1:] == (1, 1) and any(shape[1:] != (1, 1) for shape in shapes)
+
+
+def _read(operator: Operator, slot: int) -> Shape:
+    """What the operator reads of an input: all of it, or a slice's own channels."""
+    shape = [operator.in_shape, *operator.more_inputs][slot]
+    return Shape(operator.out_channels, shape.height, shape.width) if operator.kind == "slice" else shape
+
+
+def _slots(operator: Operator) -> range:
+    return range(1 + len(operator.more_inputs))
+
+
+def _is_channel_local(operator: Operator) -> bool:
+    return operator.groups > 1 or operator.kind in ("pool", "local", "add", "mul", "upsample")
+
+
+def _inputs_of(operator: Operator, output: int) -> range:
+    """The input channels that one output channel of a convolution or of a channel-local operator reads: those of its group."""
+    groups = operator.groups if operator.kind in ("conv", "fc") else operator.out_channels
+    inputs = operator.in_shape.channels // groups
+    group = next(g for g in range(groups) if output < (g + 1) * (operator.out_channels // groups))
+    return range(group * inputs, (group + 1) * inputs)
+
+
+def _interval_of_channels(q: End, j: int) -> set[int] | None:
+    """The input channels that j needs where it needs an interval of them."""
+    if q.operator is not None and q.dim == "IC":
+        return set(range(*q.intervals[j]))
+    if q.operator is not None and q.dim == "OC" and _is_channel_local(q.operator):
+        return {channel for output in range(*q.intervals[j]) for channel in _inputs_of(q.operator, output)}
+    return None
+
+
+def _mixes(p: End) -> bool:
+    return p.operator is not None and any(isinstance(step, Mixing) for step in p.operator.epilogue)
+
+
+def _needed_channels(edge: Edge, j: int) -> set[int]:
+    """The channels of the tensor that j reads; all of them behind a mixing step."""
+    q, everything = edge.q, set(range(edge.tensor.channels))
+    if _mixes(edge.p):
+        return everything
+    if q.operator is not None and q.operator.kind == "slice":
+        return set(range(q.operator.first_channel, q.operator.first_channel + q.operator.out_channels))
+    interval = _interval_of_channels(q, j)
+    return everything if interval is None else interval
+
+
+def _needs_rows(edge: Edge) -> bool:
+    """Whether q needs rows of the tensor, and not all of them."""
+    return edge.q.operator is not None and edge.q.dim == "H" and not _is_gate(edge.q.operator, edge.slot)
+
+
+def _needed_rows(edge: Edge, j: int) -> tuple[int | Fraction, int | Fraction]:
+    """[lo, hi), cut at the tensor's edge for the first and the last participant only; all rows unless q is split by rows."""
+    q = edge.q
+    if not _needs_rows(edge):
+        return 0, edge.tensor.height
+    assert q.operator is not None
+    (a, b), (K, S, P) = q.intervals[j], _field(q.operator)
+    lo, hi = a * S - P, (b - 1) * S - P + K
+    return (max(lo, 0) if j == min(q.devices) else lo), (min(hi, edge.tensor.height) if j == max(q.devices) else hi)
+
+
+# Equation (7).
 
 
 def _flops(operator: Operator, end: End, j: int) -> Fraction:
@@ -122,134 +236,157 @@ def _flops(operator: Operator, end: End, j: int) -> Fraction:
 
 
 def _kernel_elements(operator: Operator) -> int:
-    """Every output channel has a filter over the input channels of its group."""
+    """Every output channel has a filter over the input channels of its group; nothing else than a conv or fc has one."""
+    if operator.kind not in ("conv", "fc"):
+        return 0
     return operator.out_channels * len(_inputs_of(operator, 0)) * operator.rows.kernel * operator.columns.kernel
 
 
-def _inputs_of(operator: Operator, output: int) -> range:
-    """The input channels that one output channel reads: those of its group, counted from the first."""
-    inputs = operator.in_shape.channels // operator.groups
-    group = next(g for g in range(operator.groups) if output < (g + 1) * (operator.out_channels // operator.groups))
-    return range(group * inputs, (group + 1) * inputs)
-
-
-def _needed_channels(q: End, j: int, tensor: Shape) -> set[int]:
-    """The channels of the tensor that j reads."""
-    if q.operator is not None and q.dim == "IC":
-        return set(range(*q.intervals[j]))
-    if q.operator is not None and q.dim == "OC" and q.operator.groups > 1:
-        return {channel for output in range(*q.intervals[j]) for channel in _inputs_of(q.operator, output)}
-    return set(range(tensor.channels))
+# Equation (1).
 
 
 def _memory(graph: Graph, cluster: Cluster, plan: Plan, j: int) -> Fraction:
     """Equation (1) for one device."""
-    e, weights, activations = cluster.bytes_per_element, Fraction(0), Fraction(0)
-    for operator in graph.operators:
-        end = _end(operator, plan[operator.name])
+    weights, most = Fraction(0), Fraction(0)
+    for i, operator in enumerate(graph.operators):
+        w, a = _demand(cluster.bytes_per_element, operator, _end(operator, plan[operator.name]), j)
+        weights, most = weights + w, max(most, a + _kept(graph, cluster, plan, i, j))
+    return weights + most
+
+
+def _demand(e: int, operator: Operator, end: End, j: int) -> tuple[Fraction, Fraction]:
+    """w_ij and a_ij."""
+    if j not in end.shares:
+        return Fraction(0), Fraction(0)
+    n, conv, (K, S, _), pool = Fraction(end.shares[j]), _before_pool(operator), _field(operator), operator.pool.rows
+    C = operator.in_shape.channels
+    W = Fraction(e * _kernel_elements(operator))
+    B = Fraction(e * conv.channels if operator.bias and operator.kind in ("conv", "fc") else 0)
+    reads = [_read(operator, slot) for slot in _slots(operator)]
+    whole_in, pre = Fraction(e * sum(_elements(shape) for shape in reads)), Fraction(e * _elements(conv))
+    if end.dim is None:
+        return W + B, whole_in + pre
+    if end.dim == "H":
+        in_rows, conv_rows = _rows(0, (n - 1) * S + K), _rows(0, (n - 1) * pool.stride + _extent(pool))
+        held = [
+            e * _elements(reads[slot]) if _is_gate(operator, slot) else e * reads[slot].channels * reads[slot].width * in_rows
+            for slot in _slots(operator)
+        ]
+        return W + B, Fraction(sum(held) + e * conv.channels * conv.width * conv_rows)
+    if end.dim == "OC":
+        interval = _interval_of_channels(end, j)
+        read = Fraction(1) if interval is None else Fraction(len(interval), C)
+        return (W + B) * n / conv.channels, whole_in * read + pre * n / conv.channels
+    return W * n / C + B, whole_in * n / C + pre
+
+
+def _kept(graph: Graph, cluster: Cluster, plan: Plan, i: int, j: int) -> Fraction:
+    """What j keeps while operator i runs, of tensors that were there before it and have a consumer behind it."""
+    e, kept = cluster.bytes_per_element, Fraction(0)
+    names = [operator.name for operator in graph.operators]
+    for p in [INPUT, *names[:i]]:
+        last = max(names.index(edge.consumer) for edge in graph.edges if edge.producer == p)
+        if last <= i:
+            continue
+        if p == INPUT:
+            kept += e * _elements(graph.input_shape) if cluster.source in (None, j) else 0
+            continue
+        operator, placement = graph[p], plan[p]
+        end, post, pre = _end(operator, placement), Fraction(e * _elements(_output(operator))), Fraction(e * _elements(_before_pool(operator)))
         if j not in end.shares:
             continue
-        n, conv, (K, S, _), pool = Fraction(end.shares[j]), _before_pool(operator), _field(operator), operator.pool.rows
-        C, _, W_in = operator.in_shape
-        W = Fraction(e * _kernel_elements(operator))
-        B = Fraction(e * conv.channels if operator.bias else 0)
-        whole_in, pre = Fraction(e * _elements(operator.in_shape)), Fraction(e * _elements(conv))
         if end.dim is None:
-            w, a = W + B, whole_in + pre
+            kept += post
         elif end.dim == "H":
-            in_rows, conv_rows = _rows(0, int((n - 1) * S + K)), _rows(0, int((n - 1) * pool.stride + _extent(pool)))
-            w, a = W + B, Fraction(e * C * W_in * in_rows + e * conv.channels * conv.width * conv_rows)
+            kept += post * end.shares[j] / _output(operator).height
         elif end.dim == "OC":
-            read = Fraction(len(_needed_channels(end, j, operator.in_shape)), C)
-            w, a = (W + B) * n / conv.channels, whole_in * read + pre * n / conv.channels
+            kept += post * end.shares[j] / operator.out_channels
+        elif placement.reduce == "two_phase":
+            kept += post * _slices(end, operator)[j] / operator.out_channels
         else:
-            w, a = W * n / C + B, whole_in * n / C + pre
-        weights, activations = weights + w, max(activations, a)
-    return weights + activations
+            kept += pre
+    return kept
 
 
-def _edge(cluster: Cluster, p: End, q: End, tensor: Shape, reduce: str | None) -> tuple[Fraction, Fraction, int]:
-    """Time, bytes and connections of the edge p -> q over ``tensor``, both phases of a two-phase reduce included."""
-    if reduce == "two_phase":
-        assert p.operator is not None
-        count, pre = len(p.devices), Fraction(cluster.bytes_per_element * _elements(_before_pool(p.operator)))
-        each, one_more = divmod(tensor.channels, count)
-        slices = {k: each + 1 if rank < one_more else each for rank, k in enumerate(p.devices)}
-        parts = {k: pre * slices[k] / tensor.channels for k in p.devices}
-        first = _round(cluster, {k: parts[k] * (count - 1) for k in parts}, {k: pre - parts[k] for k in parts}, dict.fromkeys(parts, count - 1))
-        second = _edge(cluster, End(p.operator, "OC", slices), q, tensor, None)
-        return first[0] + second[0], first[1] + second[1], first[2] + second[2]
-    return _round(cluster, *_transfers(cluster.bytes_per_element, p, q, tensor))
+# Equation (8).
 
 
-def _round(cluster: Cluster, R: dict[int, Fraction], S: dict[int, Fraction], N: dict[int, int]) -> tuple[Fraction, Fraction, int]:
-    """Equation (8): the slowest device of one round."""
-    counted = {j: N[j] if cluster.connections == "peer" else min(1, N[j]) for j in N}
+def _slices(p: End, operator: Operator) -> dict[int, int]:
+    """c_k: the output channels that each participant of a two-phase reduce completes."""
+    each, one_more = divmod(operator.out_channels, len(p.devices))
+    return {k: each + 1 if rank < one_more else each for rank, k in enumerate(p.devices)}
+
+
+def _first_phase(e: int, operator: Operator, slices: dict[int, int]) -> Transfers:
+    count, pre = len(slices), Fraction(e * _elements(_before_pool(operator)))
+    parts = {k: pre * slices[k] / operator.out_channels for k in slices}
+    return {k: parts[k] * (count - 1) for k in parts}, {k: pre - parts[k] for k in parts}, dict.fromkeys(parts, count - 1)
+
+
+def _round(cluster: Cluster, transfers: list[Transfers]) -> tuple[Fraction, Fraction, int]:
+    """Equation (8): the slowest device where all these transfers are summed; time, bytes and connections."""
+    devices = range(len(cluster))
+    R = {j: sum((received.get(j, Fraction(0)) for received, _, _ in transfers), Fraction(0)) for j in devices}
+    S = {j: sum((sent.get(j, Fraction(0)) for _, sent, _ in transfers), Fraction(0)) for j in devices}
+    N = {j: sum(opened.get(j, 0) for _, _, opened in transfers) for j in devices}
+    counted = {j: N[j] if cluster.connections == "peer" else min(1, N[j]) for j in devices}
     times = [
-        max(R.get(j, Fraction(0)), S.get(j, Fraction(0))) / Fraction(cluster.devices[j].bandwidth_bytes_per_s)
-        + counted.get(j, 0) * Fraction(cluster.connection_setup_s)
-        for j in {*R, *S}
+        max(R[j], S[j]) / Fraction(cluster.devices[j].bandwidth_bytes_per_s) + counted[j] * Fraction(cluster.connection_setup_s) for j in devices
     ]
     return max(times), sum(R.values(), Fraction(0)), sum(counted.values())
 
 
-def _transfers(e: int, p: End, q: End, tensor: Shape) -> tuple[dict[int, Fraction], dict[int, Fraction], dict[int, int]]:
+def _transfers(e: int, edge: Edge) -> Transfers:
     """R, S and N by the table: the first row that applies."""
-    G_p, G_q, row = p.devices, q.devices, e * tensor.channels * tensor.width
-    post, same = Fraction(e * _elements(tensor)), p.devices == q.devices
+    p, q, tensor = edge.p, edge.q, edge.tensor
+    G_p, G_q, same = p.devices, q.devices, p.devices == q.devices
     nothing = dict.fromkeys(G_q, Fraction(0)), dict.fromkeys(G_p, Fraction(0)), dict.fromkeys(G_q, 0)
     if p.dim is None:
         (o,) = G_p
-        R = {j: Fraction(0) if j == o else _need(e, q, j, tensor) for j in G_q}
+        R = {j: Fraction(0) if j == o else Fraction(e * len(_needed_channels(edge, j)) * _rows(*_needed_rows(edge, j)) * tensor.width) for j in G_q}
         return R, {o: sum(R.values(), Fraction(0))}, {j: 0 if j == o else 1 for j in G_q}
-    if p.dim == "OC" and same and all(set(range(*p.intervals[j])) == _needed_channels(q, j, tensor) for j in G_q):
+    if p.dim == "OC" and same and not _mixes(p) and all(set(range(*p.intervals[j])) == _interval_of_channels(q, j) for j in G_q):
         return nothing
-    if p.dim == "H" and q.dim == "H" and same:
-        assert q.operator is not None
-        needed, owned = {j: _needed_rows(q, j, tensor) for j in G_q}, p.intervals
-        above = {j: _rows(needed[j][0], owned[j][0]) for j in G_q}
-        below = {j: _rows(owned[j][1], needed[j][1]) for j in G_q}
-        K, S, _ = _field(q.operator)
-        if K <= S and not any(above.values()) and not any(below.values()):
-            return nothing
-        sent, neighbours = {}, {}
-        for rank, j in enumerate(G_q):
-            previous, following = G_q[:rank][-1:], G_q[rank + 1 :][:1]
-            sent[j] = Fraction(row * (sum(below[i] for i in previous) + sum(above[i] for i in following)))
-            neighbours[j] = len(previous) + len(following)
-        return {j: Fraction(row * (above[j] + below[j])) for j in G_q}, sent, neighbours
+    if p.dim == "H" and same and _needs_rows(edge):
+        return _halo(e, edge) or nothing
     if p.dim == "IC":
         assert p.operator is not None
-        sums = {j: _partial_sums(e, p.operator, q, j, tensor) for j in G_q}
+        sums = {j: _partial_sums(e, edge, p.operator, j) for j in G_q}
         others = {j: len([k for k in G_p if k != j]) for j in G_q}
         return {j: sums[j] * others[j] for j in G_q}, {k: sum((sums[j] for j in G_q if j != k), Fraction(0)) for k in G_p}, others
-    size = sum(p.shares.values())
+    post, size = Fraction(e * _elements(tensor)), sum(p.shares.values())
     owns = {k: post * p.shares[k] / size for k in G_p}
     R = {j: post - (owns[j] if j in G_p else 0) for j in G_q}
     return R, {k: owns[k] * len([j for j in G_q if j != k]) for k in G_p}, {j: len([k for k in G_p if k != j]) for j in G_q}
 
 
-def _needed_rows(q: End, j: int, tensor: Shape) -> tuple[int, int]:
-    """[lo, hi), cut at the tensor's edge for the first and the last participant only."""
+def _halo(e: int, edge: Edge) -> Transfers | None:
+    """Rows from neighbour to neighbour; None where they are aligned."""
+    p, q = edge.p, edge.q
     assert q.operator is not None
-    (a, b), (K, S, P) = q.intervals[j], _field(q.operator)
-    lo, hi = a * S - P, (b - 1) * S - P + K
-    return (max(lo, 0) if j == min(q.devices) else lo), (min(hi, tensor.height) if j == max(q.devices) else hi)
+    needed, owned = {j: _needed_rows(edge, j) for j in q.devices}, p.intervals
+    above = {j: _rows(needed[j][0], owned[j][0]) for j in q.devices}
+    below = {j: _rows(owned[j][1], needed[j][1]) for j in q.devices}
+    K, S, _ = _field(q.operator)
+    if K <= S and not any(above.values()) and not any(below.values()):
+        return None
+    received, sent, neighbours = {}, {}, {}
+    for rank, j in enumerate(q.devices):
+        row = e * len(_needed_channels(edge, j)) * edge.tensor.width
+        previous, following = q.devices[:rank][-1:], q.devices[rank + 1 :][:1]
+        received[j] = Fraction(row * (above[j] + below[j]))
+        sent[j] = Fraction(row * (sum(below[i] for i in previous) + sum(above[i] for i in following)))
+        neighbours[j] = len(previous) + len(following)
+    return received, sent, neighbours
 
 
-def _need(e: int, q: End, j: int, tensor: Shape) -> Fraction:
-    if q.dim == "H":
-        return Fraction(e * tensor.channels * tensor.width * _rows(*_needed_rows(q, j, tensor)))
-    return Fraction(e * tensor.height * tensor.width * len(_needed_channels(q, j, tensor)))
-
-
-def _partial_sums(e: int, producer: Operator, q: End, j: int, tensor: Shape) -> Fraction:
+def _partial_sums(e: int, edge: Edge, producer: Operator, j: int) -> Fraction:
     """One device's partial sums of what j needs, on the tensor before the pool."""
     conv, pool = _before_pool(producer), producer.pool.rows
-    if q.dim == "H":
-        lo, hi = _needed_rows(q, j, tensor)
+    top, bottom = 0, conv.height
+    if _needs_rows(edge):
+        lo, hi = (int(row) for row in _needed_rows(edge, j))
         top, bottom = lo * pool.stride - pool.before, (hi - 1) * pool.stride - pool.before + _extent(pool)
-        top = max(top, 0) if j == min(q.devices) else top
-        bottom = min(bottom, conv.height) if j == max(q.devices) else bottom
-        return Fraction(e * conv.channels * conv.width * _rows(top, bottom))
-    return Fraction(e * conv.height * conv.width * len(_needed_channels(q, j, tensor)))
+        top = max(top, 0) if j == min(edge.q.devices) else top
+        bottom = min(bottom, conv.height) if j == max(edge.q.devices) else bottom
+    return Fraction(e * len(_needed_channels(edge, j)) * conv.width * _rows(top, bottom))

@@ -6,6 +6,7 @@ import random
 
 import numpy as np
 import pytest
+from random_branches import random_branched_graph, random_branched_plan
 from random_instances import random_cluster, random_graph, random_plan
 from worked_cases import WorkedCase, worked_cases
 
@@ -51,12 +52,23 @@ def test_random_plans(seed: int, instances: int) -> None:
         _compare(graph, cluster, [random_plan(rng, graph, len(cluster)) for _ in range(20)])
 
 
+@pytest.mark.parametrize(("seed", "instances"), [(12, 150), pytest.param(13, 3000, marks=pytest.mark.slow)])
+def test_random_plans_of_branched_graphs(seed: int, instances: int) -> None:
+    """So have plans of graphs with branches, tight memory and unequal participants included."""
+    rng = random.Random(seed)
+    for number in range(instances):
+        graph, cluster = random_branched_graph(rng, tiny=number % 4 == 0), random_cluster(rng, memory_bytes=rng.choice([1e9, 2e3]))
+        _compare(graph, cluster, [random_branched_plan(rng, graph, len(cluster)) for _ in range(10)])
+
+
 def test_many_devices() -> None:
     """Six devices, more than most operators have rows or channels, are priced as the evaluator does."""
     rng = random.Random(8)
     for _ in range(10):
         graph, cluster = random_graph(rng, operators=3), random_cluster(rng, devices=6)
         _compare(graph, cluster, [random_plan(rng, graph, 6) for _ in range(20)])
+        graph = random_branched_graph(rng)
+        _compare(graph, cluster, [random_branched_plan(rng, graph, 6) for _ in range(20)])
 
 
 @pytest.mark.parametrize("count", [1, 255, 256, 257, 1000])
@@ -98,6 +110,16 @@ def test_parts_add_up() -> None:
     for _ in range(60):
         graph, cluster = random_graph(rng), random_cluster(rng)
         plan = random_plan(rng, graph, len(cluster))
+        assert float(np.sum(_parts(graph, cluster, plan))) == pytest.approx(evaluate(graph, cluster, plan).latency_s, **EXACT)
+
+
+@pytest.mark.parametrize(("seed", "instances"), [(14, 150), pytest.param(15, 3000, marks=pytest.mark.slow)])
+def test_parts_of_branched_graphs_add_up(seed: int, instances: int) -> None:
+    """They do where operators have several inputs and tensors several consumers: a first phase belongs to its operator, not to an edge."""
+    rng = random.Random(seed)
+    for _ in range(instances):
+        graph, cluster = random_branched_graph(rng), random_cluster(rng)
+        plan = random_branched_plan(rng, graph, len(cluster))
         assert float(np.sum(_parts(graph, cluster, plan))) == pytest.approx(evaluate(graph, cluster, plan).latency_s, **EXACT)
 
 

@@ -9,10 +9,12 @@ from dataclasses import replace
 import pytest
 from damage import attempt, damaged, without_each_key
 from naive_pricing import naive_price
+from random_branches import random_branched_graph, random_branched_plan
 from random_instances import random_cluster, random_graph, random_plan
 from worked_cases import WorkedCase, worked_cases
 
 from iopopt import Cluster, ClusterError, Device, Evaluation, FileFormatError, Graph, GraphBuilder, IopoptError, Placement, Plan, PlanError, evaluate
+from iopopt.operators import KINDS, Mixing
 from iopopt.workload import share_memory
 
 CASES = worked_cases()
@@ -45,21 +47,43 @@ def test_second_implementation_agrees(seed: int, instances: int) -> None:
     """A second, naive implementation of the statement in exact fractions prices random plans alike, in every case of the table."""
     rng = random.Random(seed)
     cases = set()
-    for number in range(instances):
+    for _ in range(instances):
         graph, cluster = random_graph(rng), random_cluster(rng)
         for _ in range(2):
-            plan = random_plan(rng, graph, len(cluster))
-            evaluation, naive = evaluate(graph, cluster, plan), naive_price(graph, cluster, plan)
-            where = (number, [str(placement) for placement in plan.values()])
-            assert evaluation.latency_s == pytest.approx(naive.latency_s, **EXACT), where
-            assert [cost.compute_s for cost in evaluation.operators] == pytest.approx(naive.compute_s, **EXACT), where
-            assert [cost.communication_s for cost in evaluation.operators] == pytest.approx(naive.communication_s, **EXACT), where
-            assert evaluation.sink_s == pytest.approx(naive.sink_s, **EXACT), where
-            assert evaluation.memory_bytes == pytest.approx(naive.memory_bytes, **EXACT), where
-            assert evaluation.transferred_bytes == pytest.approx(naive.transferred_bytes, **EXACT), where
-            assert evaluation.connections == naive.connections, where
-            cases |= {case for cost in evaluation.operators for case in cost.cases}
-    assert cases == {"free", "whole", "interleaved", "row-aligned", "halo", "reduce", "completion", "concatenate"}
+            cases |= _cases_where_both_agree(graph, cluster, random_plan(rng, graph, len(cluster)))
+    assert cases == EVERY_CASE
+
+
+@pytest.mark.parametrize(("seed", "instances"), [(3, 400), pytest.param(4, 10_000, marks=pytest.mark.slow)])
+def test_second_implementation_agrees_on_branches(seed: int, instances: int) -> None:
+    """So it does on graphs with branches, which hold every kind of operator, gates and steps that mix channels."""
+    rng = random.Random(seed)
+    cases, kinds, functions = set(), set(), set()
+    for number in range(instances):
+        graph, cluster = random_branched_graph(rng, tiny=number % 4 == 0), random_cluster(rng)
+        kinds |= {operator.kind for operator in graph.operators}
+        functions |= {step.function for operator in graph.operators for step in operator.epilogue if isinstance(step, Mixing)}
+        for _ in range(2):
+            cases |= _cases_where_both_agree(graph, cluster, random_branched_plan(rng, graph, len(cluster)))
+    assert cases == EVERY_CASE
+    assert (kinds, functions) == (set(KINDS), {"lrn", "softmax", "shuffle"})
+
+
+EVERY_CASE = {"free", "whole", "interleaved", "row-aligned", "halo", "reduce", "completion", "concatenate"}
+
+
+def _cases_where_both_agree(graph: Graph, cluster: Cluster, plan: Plan) -> set[str]:
+    """Assert that both implementations give the plan the same price; the rows of the communication table that were reached."""
+    evaluation, naive = evaluate(graph, cluster, plan), naive_price(graph, cluster, plan)
+    where = [f"{operator.kind} {placement}" for operator, placement in zip(graph.operators, plan.values(), strict=True)]
+    assert evaluation.latency_s == pytest.approx(naive.latency_s, **EXACT), where
+    assert [cost.compute_s for cost in evaluation.operators] == pytest.approx(naive.compute_s, **EXACT), where
+    assert [cost.communication_s for cost in evaluation.operators] == pytest.approx(naive.communication_s, **EXACT), where
+    assert evaluation.sink_s == pytest.approx(naive.sink_s, **EXACT), where
+    assert evaluation.memory_bytes == pytest.approx(naive.memory_bytes, **EXACT), where
+    assert evaluation.transferred_bytes == pytest.approx(naive.transferred_bytes, **EXACT), where
+    assert evaluation.connections == naive.connections, where
+    return {case for cost in evaluation.operators for cases in cost.cases for case in cases.split("+")}
 
 
 # Hand calculations on the trio: devices of 100, 200, 400 FLOP/s and 10, 20, 40 bytes/s, one second a connection, one byte an

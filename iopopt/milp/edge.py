@@ -49,7 +49,7 @@ class Edge:
         flow: y_a of each arc.
         outgoing: groups of arcs out of each split node of p that depend on its shares.
         incoming: groups of arcs into each split node of q that do.
-        loads: what the arcs put on the devices, where that is summed over several edges of q.
+        loads: what the arcs put on the devices.
     """
 
     label: str

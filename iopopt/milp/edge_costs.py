@@ -24,8 +24,8 @@ class EdgeCosts:
     t_com of every device, linear in the group's own copies of the shares.
 
     Args:
-        joint: whether the consumer has further edges: then the loads are kept for the sum over all of them, and only first phases are
-            charged here.
+        joint: whether the consumer has further edges: then the sum of the loads over all of them is charged elsewhere, and only first
+            phases are here.
     """
 
     def __init__(self, builder: ProgramBuilder, cluster: Cluster, team: Sequence[int], scale_s: float, edge: Edge, *, joint: bool) -> None:
@@ -94,7 +94,7 @@ class EdgeCosts:
         seconds = phase.time_s(self._cluster) / self._scale_s
         if not self._joint:
             self._builder.add_cost(flow, seconds)
-        elif seconds:
+        if seconds:
             received, sent = ({j: times(volume, flow) for j, volume in volumes.items()} for volumes in (phase.received, phase.sent))
             self._edge.loads.append(Load(arc.target, [flow], times(seconds, flow), received, sent, phase.connections))
 
@@ -303,8 +303,7 @@ class EdgeCosts:
             for way, volumes in (("R", received), ("S", sent)):
                 if j in volumes:
                     self._builder.at_least(f"eq8[{self._label},{key},{way}{j}]", times(1, time), plus(scaled(1 / bandwidth, volumes[j]), setup))
-        if self._joint:
-            self._edge.loads.append(Load(target, flows, times(1, time), received, sent, connections))
+        self._edge.loads.append(Load(target, flows, times(1, time), received, sent, connections))
         return time
 
     def _capped(self, connections: int) -> int:

@@ -14,12 +14,12 @@ from iopopt.cluster import Cluster
 from iopopt.communication import Handover, edge_phases
 from iopopt.graph import Graph, Link
 from iopopt.milp.arcs import Arc, Node, completes, mode_of, node_of
-from iopopt.milp.bounds import best_makespan_s
-from iopopt.milp.edge import Edge, Group, add_edge, link_copies
+from iopopt.milp.compute_times import ComputeTimes
+from iopopt.milp.edge import Edge, add_edge, link_copies
 from iopopt.milp.edge_costs import EdgeCosts
 from iopopt.milp.joint_costs import add_joint_costs
 from iopopt.milp.memory_rows import add_memory
-from iopopt.milp.program import FloatArray, Program, ProgramBuilder, constant, plus, times
+from iopopt.milp.program import FloatArray, Program, ProgramBuilder, constant
 from iopopt.milp.stage import Stage, add_stages
 from iopopt.plan import Placement, Plan, Reduce
 
@@ -49,12 +49,14 @@ class Formulation:
         self._stages = add_stages(self._builder, graph, cluster, self.team)
         self._edges = {link: self._add_edge(link) for link in graph.links if link.producer is not None or cluster.source is not None}
         self._sink_edge = self._add_sink_edge()
-        for i, operator in enumerate(graph.operators):
-            self._charge_edges(operator.name, [self._edges[link] for link in graph.links_into[i] if link in self._edges])
+        incoming = [[self._edges[link] for link in links if link in self._edges] for links in graph.links_into]
+        for operator, edges in zip(graph.operators, incoming, strict=True):
+            self._charge_edges(operator.name, edges)
         self._charge_edges("sink", [self._sink_edge])
-        for stage, edges in zip(self._stages, self._outgoing_edges(), strict=True):
-            self._one_reduce(stage, edges)
-            self._add_compute(stage, edges[0])
+        compute = ComputeTimes(self._builder, cluster, self.team, scale_s)
+        for stage, into, out in zip(self._stages, incoming, self._outgoing_edges(), strict=True):
+            self._one_reduce(stage, out)
+            compute.add(stage, into, out[0])
         completions = [edges[0].completions for edges in self._outgoing_edges()]
         limits = [constant(device.memory_bytes - reserve_bytes) for device in cluster.devices]
         add_memory(self._builder, graph, self._stages, cluster, self.team, limits, completions)
@@ -130,41 +132,6 @@ class Formulation:
         for edge in edges[1:]:
             if edge.completions[0]:
                 self._builder.equal(f"reduce[{stage.operator.name},{edge.label}]", edge.completions, edges[0].completions)
-
-    # Equation (7).
-
-    def _add_compute(self, stage: Stage, edge: Edge) -> None:
-        """T of each node: a constant where the operator is whole, else by group of arcs of ``edge``, one out of the operator."""
-        if not stage.operator.flops:
-            return
-        for node, choice in stage.choice.items():
-            if node.dim is None:
-                assert node.device is not None
-                self._builder.add_cost(choice, stage.operator.flops / self.cluster.devices[node.device].flops_per_s / self.scale_s)
-                continue
-            groups = edge.outgoing.get(node) or [Group([choice], stage.shares[node])]
-            for number, group in enumerate(groups):
-                self._add_group_compute(stage, node, f"{stage.operator.name},{node},{number}", group)
-
-    def _add_group_compute(self, stage: Stage, node: Node, label: str, group: Group) -> None:
-        """T_g >= C_ij / f_j on the group's copies, and at least the best makespan that integer shares reach."""
-        assert node.dim is not None
-        makespan = self._builder.variable(f"T[{label}]", cost=1)
-        one, each = _flops_line(stage, node)
-        for copy, j in zip(group.copies, self.team, strict=True):
-            speed = self.cluster.devices[j].flops_per_s * self.scale_s
-            self._builder.at_least(f"eq7[{label},{j}]", times(1, makespan), plus(times(each / speed, copy), times(one / speed, *group.flows)))
-        floor = best_makespan_s(stage.operator, node.dim, self.cluster, self.team) / self.scale_s
-        self._builder.at_least(f"makespan[{label}]", times(1, makespan), times(floor, *group.flows))
-
-
-def _flops_line(stage: Stage, node: Node) -> tuple[float, float]:
-    """C_ij as FLOPs for taking part and FLOPs for each unit of the share; below 0 it is cut by T_g >= 0."""
-    operator = stage.operator
-    if node.dim == "H":
-        pool, row = operator.pool.rows, operator.flops / operator.conv_shape.height
-        return row * (pool.extent - pool.stride), row * pool.stride
-    return 0.0, operator.flops / stage.size(node)
 
 
 def _reduce(edge: Edge, node: Node, x: FloatArray) -> Reduce:

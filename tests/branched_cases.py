@@ -1,0 +1,124 @@
+"""The worked cases of the cost model's last section: small graphs with branches and other kinds, and a plan of each.
+
+Devices compute one FLOP and send one byte in a second, a connection takes half a second, and an element is one byte. Every device has the
+input and device 0 needs the output, unless a case says otherwise. No operator has a bias.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+from iopopt import Cluster, Device, Graph, GraphBuilder, Placement, Plan
+
+PAIR = Cluster(tuple(Device(f"d{j}", 1.0, 1000.0, 1.0) for j in range(2)), connection_setup_s=0.5, bytes_per_element=1)
+BOTH = (0, 1)
+
+
+class BranchedCase(NamedTuple):
+    graph: Graph
+    plan: Plan
+    cluster: Cluster = PAIR
+
+
+def branched_cases() -> dict[str, BranchedCase]:
+    """All cases, by the names that the statement gives them."""
+    zero, one = Placement.whole(0), Placement.whole(1)
+    joined, gated, concat, sliced = _pool_and_add(), _squeeze_and_excitation(), _concat(), _slice()
+    nearest, linear, depth, mixing = _upsample(linear=False), _upsample(linear=True), _space_to_depth(), _mixing()
+    twice, kept_input, thrice = _two_consumers(), _input_again(), _three_times()
+    by_channels = [_oc(1, 0), _oc(1, 1), _oc(2, 1)]
+    return {
+        "pool and add by channels": _case(joined, _oc(1, 1), _oc(1, 1), _oc(1, 1)),
+        "pool and add by rows": _case(joined, _h(2, 2), _h(2, 2), _h(2, 2)),
+        "gate by rows": _case(gated, zero, one, _h(1, 1)),
+        "gate by channels": _case(gated, _oc(1, 1), _oc(1, 1), _oc(1, 1)),
+        "concat by rows": _case(concat, _h(1, 1), _h(1, 1), _h(1, 1)),
+        "concat by channels": _case(concat, *by_channels),
+        "concat in rounds": _case(concat, *by_channels, cluster=replace(PAIR, connections="round")),
+        "slice of a whole tensor": _case(sliced, zero, _h(1, 1)),
+        "slice of rows": _case(sliced, _h(2, 0), _h(1, 1)),
+        "slice of channels": _case(sliced, _oc(2, 1), _oc(1, 1)),
+        "nearest, aligned": _case(nearest, _h(2, 2), _h(4, 4)),
+        "nearest, not aligned": _case(nearest, _h(2, 2), _h(2, 6)),
+        "linear": _case(linear, _h(2, 2), _h(4, 4)),
+        "space to depth by rows": _case(depth, _h(2, 2), _h(1, 1)),
+        "space to depth by channels": _case(depth, _h(2, 2), _oc(2, 2)),
+        "softmax behind channels": _case(mixing, _oc(1, 1), _ic("direct")),
+        "softmax on one device": _case(mixing, zero, _ic("direct")),
+        "two consumers": _case(twice, zero, one, one),
+        "two phases, two consumers": _case(twice, _ic("two_phase"), _oc(1, 1), _oc(1, 1)),
+        "partial sums, two consumers": _case(twice, _ic("direct"), _oc(1, 1), _oc(1, 1)),
+        "input everywhere, kept": _case(kept_input, zero, zero, zero),
+        "input on device 1, kept": _case(kept_input, zero, zero, zero, cluster=replace(PAIR, source=1)),
+        "one tensor three times": _case(thrice, zero, one),
+        "one tensor three times, in rounds": _case(thrice, zero, one, cluster=replace(PAIR, connections="round")),
+    }
+
+
+def _case(graph: Graph, *placements: Placement, cluster: Cluster = PAIR) -> BranchedCase:
+    return BranchedCase(graph, Plan.of(graph, placements), cluster)
+
+
+def _h(*shares: int) -> Placement:
+    return Placement.split("H", BOTH, shares)
+
+
+def _oc(*shares: int) -> Placement:
+    return Placement.split("OC", BOTH, shares)
+
+
+def _ic(reduce: str) -> Placement:
+    return Placement.split("IC", BOTH, (1, 1), "two_phase" if reduce == "two_phase" else "direct")
+
+
+def _pool_and_add() -> Graph:
+    """c gives 2x4x2, the pool reads it, and the sum reads both."""
+    net = GraphBuilder("pool and add", (1, 4, 2)).conv(2, 1, bias=False, name="c")
+    return net.add(net.tip, net.max_pool(3, 1, 1).tip, name="sum").build()
+
+
+def _squeeze_and_excitation() -> Graph:
+    """The input times a gate that is computed from it."""
+    net = GraphBuilder("gate", (2, 2, 2)).global_average_pool().conv(2, 1, bias=False, name="c")
+    return net.mul("input", net.tip, name="product").build()
+
+
+def _concat() -> Graph:
+    """a of one channel and b of two, both from the input."""
+    net = GraphBuilder("concat", (1, 2, 2)).conv(1, 1, bias=False, name="a")
+    net.at("input").conv(2, 1, bias=False, name="b")
+    return net.concat("a", "b", name="join").build()
+
+
+def _slice() -> Graph:
+    return GraphBuilder("slice", (1, 2, 2)).conv(3, 1, bias=False, name="c").slice(1, 3, name="part").build()
+
+
+def _upsample(*, linear: bool) -> Graph:
+    """Twice as many rows."""
+    return GraphBuilder("upsample", (1, 4, 1)).conv(1, 1, bias=False, name="c").upsample((2, 1), linear=linear, name="up").build()
+
+
+def _space_to_depth() -> Graph:
+    return GraphBuilder("space to depth", (1, 4, 2)).conv(1, 1, bias=False, name="c").space_to_depth(2, name="blocks").build()
+
+
+def _mixing() -> Graph:
+    return GraphBuilder("softmax", (1, 2, 2)).conv(2, 1, bias=False, name="c").softmax().conv(2, 1, bias=False, name="d").build()
+
+
+def _two_consumers() -> Graph:
+    """c is read by d and, with d, by the sum."""
+    net = GraphBuilder("two consumers", (2, 2, 1)).conv(2, 1, bias=False, name="c")
+    return net.add(net.tip, net.conv(2, 1, bias=False, name="d").tip, name="sum").build()
+
+
+def _input_again() -> Graph:
+    """The input is read by c and, two operators later, by the sum."""
+    net = GraphBuilder("input again", (1, 2, 1)).conv(4, 1, bias=False, name="c").conv(1, 1, bias=False, name="d")
+    return net.add("input", net.tip, name="sum").build()
+
+
+def _three_times() -> Graph:
+    return GraphBuilder("three times", (2, 2, 1)).conv(2, 1, bias=False, name="c").add("c", "c", "c", name="sum").build()
