@@ -98,12 +98,11 @@ class ComputeTimes:
         moved = total(load.time for load in edge.loads if list(load.flows) == [flow])
         if arc.mode in _KEEPING:
             return scaled(self._per_transfer(line, edge), moved)
+        taking_part = max(0.0, self._alone_s(line._replace(each=0.0), self._team))
         if arc.mode == "send" and arc.target.dim == "H":
-            return plus(times(self._alone_s(line, [arc.source.device]), flow), scaled(self._per_transfer(line, edge), moved))
+            return plus(times(taking_part + self._alone_s(line, [arc.source.device]), flow), scaled(self._per_transfer(line, edge), moved))
         if arc.mode == "direct" and arc.target.dim == "H" and edge.handover.conv_shape == edge.handover.shape:
-            return plus(
-                times(max(0.0, self._alone_s(line._replace(each=0.0), self._team)), flow), scaled(self._per_transfer(line, edge) / count, moved)
-            )
+            return plus(times(taking_part, flow), scaled(self._per_transfer(line, edge) / count, moved))
         return times(max(self._alone_s(line, self._team), line.floor_s / self._scale_s), flow)
 
     def _alone_s(self, line: Line, devices: Iterable[int | None]) -> float:
