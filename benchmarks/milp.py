@@ -19,6 +19,14 @@ def clusters_of(model: str, devices: int, memory: str) -> list[str]:
     return [f"{tier}-x{devices}{memory}" for tier in tiers]
 
 
+def gap_after(solution: iopopt.Solution, seconds: float) -> float | None:
+    """The proven gap after so many seconds, of the best incumbent and the best bound by then; None while there was no bound."""
+    points = [point for point in solution.trajectory if point.elapsed_s <= seconds]
+    latency = min((point.latency_s for point in points if point.latency_s is not None), default=None)
+    bound = max((point.bound_s for point in points if point.bound_s is not None), default=None)
+    return None if latency is None or bound is None else max(0.0, (latency - bound) / latency)
+
+
 def main() -> None:
     """Solve every combination and print a row for each."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -27,6 +35,8 @@ def main() -> None:
     parser.add_argument("--memory", default="", help="suffix of the instances' names, such as -tight-0.4")
     parser.add_argument("--backend", nargs="+", default=["highs"])
     parser.add_argument("--time-limit", type=float, default=60.0)
+    parser.add_argument("--gap", type=float, default=1e-4, help="where to stop")
+    parser.add_argument("--after", type=float, default=10.0, help="also show the gap after so many seconds")
     options = parser.parse_args()
     console, rows = Console(stderr=True), []
     for model in options.model:
@@ -36,7 +46,7 @@ def main() -> None:
             size = Formulation(graph, cluster, range(len(cluster)), 1.0).program.size
             for backend in options.backend:
                 with console.status(f"{model} {name} {backend}"):
-                    found = iopopt.solve_milp(graph, cluster, backend=backend, time_limit_s=options.time_limit)
+                    found = iopopt.solve_milp(graph, cluster, backend=backend, time_limit_s=options.time_limit, gap=options.gap)
                 rows.append(
                     {
                         "model": model,
@@ -45,6 +55,7 @@ def main() -> None:
                         "programme": size,
                         "build_s": round(found.build_s, 2),
                         "solve_s": round(found.solve_s, 2),
+                        f"gap_after_{options.after:g}s": gap_after(found, options.after),
                         "gap": found.gap,
                         "status": found.status,
                     }

@@ -13,9 +13,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from iopopt import evaluate, load_cluster, load_model, solve
+from iopopt import GraphBuilder, Placement, Plan, evaluate, load_cluster, load_model, solve
 from iopopt.executor import command
 from iopopt.executor.command import main
+from iopopt.operators import Activation
 from iopopt.records import write_json
 
 pytest.importorskip("torch", reason="the extra 'run' is not installed")
@@ -58,6 +59,28 @@ def test_a_plan_runs_on_processes(tmp_path: Path) -> None:
     assert traffic["received_bytes"].sum() == traffic["sent_bytes"].sum() == price.transferred_bytes
     assert traffic["connections"].sum() == price.connections
     assert (tmp_path / "out" / "timings.png").stat().st_size > 1000
+    assert rank_processes() == []
+
+
+def test_a_graph_with_branches_runs_on_processes(tmp_path: Path) -> None:
+    """Several tensors at once, gates, partial sums for two consumers and a softmax: processes give what the network in one piece does."""
+    net = GraphBuilder("branches", (4, 8, 8)).conv(6, 3, padding=1, name="a").relu()
+    net.global_average_pool().conv(6, 1).step(Activation("sigmoid")).mul("a", net.tip, name="b").softmax()
+    graph = net.concat("a", "b", "a").conv(4, 1).add("input", net.tip).build()
+    rows, channels = Placement.split("H", (0, 1, 2), (3, 3, 2)), Placement.split("OC", (0, 1, 2), (2, 2, 2))
+    placements = [Placement.split("IC", (0, 1, 2), (2, 1, 1), "two_phase"), channels, Placement.split("IC", (0, 2), (3, 3)), channels]
+    plan = Plan.of(graph, [*placements, rows, Placement.split("IC", (0, 1), (9, 9)), rows])
+    write_json(tmp_path / "graph.json", graph.to_dict())
+    write_json(tmp_path / "plan.json", plan.to_dict())
+    words = ["--model", str(tmp_path / "graph.json"), "--cluster", "mcu-x3", "--plan", str(tmp_path / "plan.json"), "--repeat", "2"]
+    code, printed, said = finished(*words, "--output", str(tmp_path / "out"))
+    assert code == 0, said
+    price = evaluate(graph, load_cluster("mcu-x3", graph), plan)
+    assert f"Payload: {price.transferred_bytes:,.0f} bytes" in printed
+    assert float(printed.split("largest error ")[1].split(" of")[0]) < 1e-4
+    memory = pd.read_csv(tmp_path / "out" / "memory.csv")
+    assert memory["kept"].tolist() == memory["model_kept"].tolist()
+    assert memory["kept"].sum() > 0
     assert rank_processes() == []
 
 

@@ -17,7 +17,7 @@ from iopopt.cluster import Cluster
 from iopopt.errors import ExecutionError
 from iopopt.executor.execution import Execution, gather
 from iopopt.executor.job import as_execution_error, check_job, initial_input
-from iopopt.executor.schedule import edges
+from iopopt.executor.schedule import schedule
 from iopopt.executor.weights import Array, Weights
 from iopopt.executor.worker import LedgerRow, Report, Timing, Traffic, Worker, cut_shards
 from iopopt.graph import Graph
@@ -97,10 +97,10 @@ class RankJob:
         self._dtype = check_job(graph, cluster, weights, inputs, timeout_s)
         self._graph, self._cluster, self._plan = graph, cluster, plan
         self._placements = [plan[operator.name] for operator in graph.operators]
-        self._schedule = edges(graph, self._placements, cluster.source, cluster.sink)
+        self._intakes = schedule(graph, self._placements, cluster.source, cluster.sink)
         self._timeout_s, self._device = timeout_s, dist.get_rank()
-        self._shards = cut_shards(graph, self._placements, self._schedule, weights, self._device, self._dtype)
-        self._held = initial_input(graph, cluster, self._schedule[0], inputs, self._device, self._dtype)
+        self._shards = cut_shards(graph, self._placements, self._intakes, weights, self._device, self._dtype)
+        self._held = initial_input(graph, cluster, inputs, self._device, self._dtype)
 
     def run(self) -> Execution | None:
         """Run once; the sink gets the Execution, the others None.
@@ -108,7 +108,7 @@ class RankJob:
         Raises:
             ExecutionError: if another rank fails, or a message does not come in time.
         """
-        worker = Worker(self._graph, self._placements, self._schedule, self._shards, GlooTransport(self._timeout_s), self._dtype)
+        worker = Worker(self._graph, self._placements, self._intakes, self._shards, GlooTransport(self._timeout_s), self._dtype)
         try:
             report = worker.run(self._held)
         except Exception as error:

@@ -10,11 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from iopopt.cluster import Cluster
-from iopopt.evaluation import SINK, Evaluation, evaluate, priced_edges
+from iopopt.evaluation import SINK, Evaluation, evaluate, memory_demands, priced_edges
 from iopopt.executor.worker import LedgerRow, Report, Timing
 from iopopt.graph import Graph
 from iopopt.plan import Plan
-from iopopt.workload import share_memory
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EdgeTraffic:
-    """Payload of one edge on one device, bytes, and the logical connections that the model counts there."""
+    """Payload of all edges into one operator (or the sink) on one device, bytes, and the logical connections that the model counts there."""
 
     edge: str
     device: int
@@ -33,12 +32,13 @@ class EdgeTraffic:
 
 @dataclass(frozen=True)
 class ModelDemand:
-    """w_ij and a_ij of equation (1), bytes."""
+    """w_ij and a_ij of equation (1), and what the device keeps for later consumers while the operator runs, bytes."""
 
     operator: str
     device: int
-    weights_bytes: float
-    activations_bytes: float
+    weights_bytes: float = 0.0
+    activations_bytes: float = 0.0
+    kept_bytes: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Execution:
         timings: seconds of each operator and device.
         elapsed_s: from the start of the first operator to the output at the sink.
         evaluation: the evaluator's price of the same plan.
-        demands: the memory that equation (1) counts for each operator and device.
+        demands: the memory that equation (1) counts for each operator and device, be it a participant or not.
     """
 
     outputs: npt.NDArray[np.floating]
@@ -73,17 +73,18 @@ class Execution:
     def memory_frame(self) -> pd.DataFrame:
         """A row for each operator and device: what equation (1) counts beside what was held, bytes.
 
-        ``weights`` stands beside ``model_weights``, ``inputs + outputs`` beside ``model_activations``; the other columns are what the
-        model leaves out.
+        ``weights`` stands beside ``model_weights``, ``inputs + outputs`` beside ``model_activations`` and ``kept`` beside ``model_kept``; the
+        other columns are what the model leaves out.
         """
         import pandas as pd
 
         model = {(demand.operator, demand.device): demand for demand in self.demands}
-        none = ModelDemand("", 0, 0.0, 0.0)
+        none = ModelDemand(SINK, 0)
         rows = []
         for row in self.ledger:
             demand = model.get((row.operator, row.device), none)
-            rows.append(vars(row) | {"model_weights": demand.weights_bytes, "model_activations": demand.activations_bytes})
+            modelled = {"model_weights": demand.weights_bytes, "model_activations": demand.activations_bytes, "model_kept": demand.kept_bytes}
+            rows.append(vars(row) | modelled)
         return pd.DataFrame(rows)
 
     def timing_frame(self) -> pd.DataFrame:
@@ -123,9 +124,9 @@ def gather(graph: Graph, cluster: Cluster, plan: Plan, reports: Sequence[Report]
         elapsed_s=max(report.elapsed_s for report in reports),
         evaluation=evaluation,
         demands=tuple(
-            ModelDemand(operator.name, device, demand.weights, demand.activations)
-            for operator in graph.operators
-            for device, demand in share_memory(operator, plan[operator.name], cluster.bytes_per_element)
+            ModelDemand(operator.name, device, *demand)
+            for operator, demands in zip(graph.operators, memory_demands(graph, cluster, plan), strict=True)
+            for device, demand in enumerate(demands)
         ),
     )
 

@@ -7,9 +7,8 @@ import torch
 
 from iopopt.cluster import Cluster
 from iopopt.errors import ExecutionError, IopoptError, PlanError, UnsupportedError
-from iopopt.executor.arithmetic import check_runnable, cut
-from iopopt.executor.regions import Region, everything
-from iopopt.executor.schedule import Edge
+from iopopt.executor.arithmetic import Piece, check_runnable
+from iopopt.executor.regions import everything
 from iopopt.executor.weights import Array, Weights, check_weights
 from iopopt.graph import Graph
 
@@ -34,13 +33,11 @@ def check_job(graph: Graph, cluster: Cluster, weights: Weights, inputs: Array, t
     return _DTYPES[cluster.bytes_per_element]
 
 
-def initial_input(graph: Graph, cluster: Cluster, first: Edge, inputs: Array, device: int, dtype: torch.dtype) -> tuple[Region, torch.Tensor] | None:
-    """What of the input lies on a device: all of it on the source; what each needs where every device has it."""
-    full = everything(graph.input_shape)
-    if cluster.source is not None:
-        return (full, torch.tensor(inputs, dtype=dtype)) if device == cluster.source else None
-    region = first.rounds[0].finished.get(device)
-    return None if region is None else (region, cut(torch.tensor(inputs, dtype=dtype), region, full))
+def initial_input(graph: Graph, cluster: Cluster, inputs: Array, device: int, dtype: torch.dtype) -> Piece | None:
+    """The input, on the source or where every device has it."""
+    if cluster.source not in (None, device):
+        return None
+    return Piece(everything(graph.input_shape), torch.tensor(inputs, dtype=dtype))
 
 
 def as_execution_error(error: BaseException, device: int) -> BaseException:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import accumulate
 
 from iopopt.operators import Operator, Shape
 from iopopt.plan import Placement
@@ -26,6 +26,10 @@ class Interval:
     def meet(self, other: Interval) -> Interval:
         """What both hold."""
         return Interval(max(self.start, other.start), min(self.stop, other.stop))
+
+    def shifted(self, offset: int) -> Interval:
+        """The same interval, counted from elsewhere."""
+        return Interval(self.start + offset, self.stop + offset)
 
     def within(self, outer: Interval) -> slice:
         """This interval's place in an array that holds ``outer``."""
@@ -55,6 +59,10 @@ class Region:
         return self.channels.within(outer.channels), self.rows.within(outer.rows)
 
 
+Regions = Mapping[int, Region]
+"""A region for each device."""
+
+
 def everything(shape: Shape) -> Region:
     """The whole feature map."""
     return Region(Interval(0, shape.channels), Interval(0, shape.height))
@@ -76,34 +84,52 @@ def owned_regions(operator: Operator, placement: Placement) -> dict[int, Region]
     return {device: Region(channels, full.rows) for device, channels in cut.items()}
 
 
-def even_regions(operator: Operator, devices: tuple[int, ...], shares: tuple[int, ...]) -> dict[int, Region]:
-    """The slices of channels that the first phase of a two-phase reduce completes."""
-    stops = list(accumulate(shares))
-    starts = [0, *stops]
-    rows = everything(operator.out_shape).rows
-    return {device: Region(Interval(start, stop), rows) for device, start, stop in zip(devices, starts, stops, strict=False)}
+def read_region(operator: Operator, slot: int) -> Region:
+    """All that the operator reads of input ``slot``: of a slice, its own channels."""
+    full = everything(operator.in_shapes[slot])
+    if operator.kind == "slice":
+        return Region(Interval(operator.first_channel, operator.first_channel + operator.out_channels), full.rows)
+    return full
 
 
-def needed_regions(operator: Operator, placement: Placement) -> dict[int, Region]:
-    """What each participant needs of the operator's input.
+def needed_regions(operator: Operator, placement: Placement, slot: int = 0, *, by_channels: bool = True) -> dict[int, Region]:
+    """What each participant needs of input ``slot``.
 
-    Everything if it is whole or computes output channels of all groups (whatever its share); the rows under its output rows; its input
-    channels; the input channels of its groups.
+    The rows under its output rows, but all of a gate; its input channels; the input channels of its groups. Otherwise all that the
+    operator reads: if it is whole or computes output channels of all groups (whatever its share). Where the tensor cannot be had
+    ``by_channels`` all channels take the place of some.
     """
-    full = everything(operator.in_shape)
+    full = read_region(operator, slot) if by_channels else everything(operator.in_shapes[slot])
     needs = {}
     for shard in placement.shards:
-        if placement.dim == "H":
-            needs[shard.device] = Region(full.channels, field_rows(operator, Interval(shard.start, shard.stop)))
-        elif placement.dim == "IC":
-            needs[shard.device] = Region(Interval(shard.start, shard.stop), full.rows)
-        elif placement.dim == "OC" and operator.groups > 1:
-            per_output = operator.in_shape.channels, operator.out_channels
-            channels = Interval(*(bound * per_output[0] // per_output[1] for bound in (shard.start, shard.stop)))
-            needs[shard.device] = Region(channels, full.rows)
+        share = Interval(shard.start, shard.stop)
+        if placement.dim == "H" and not operator.is_gate(slot):
+            needs[shard.device] = Region(full.channels, field_rows(operator, share))
+        elif by_channels and operator.reads_part(placement.dim):
+            needs[shard.device] = Region(_input_channels(operator, placement, share), full.rows)
         else:
             needs[shard.device] = full
     return needs
+
+
+def _input_channels(operator: Operator, placement: Placement, share: Interval) -> Interval:
+    """A share of input channels, or the input channels that the groups of a share of output channels read."""
+    if placement.dim == "IC":
+        return share
+    C, OC = operator.in_shape.channels, operator.out_channels
+    return Interval(share.start * C // OC, share.stop * C // OC)
+
+
+def computed_region(operator: Operator, placement: Placement, device: int) -> Region:
+    """What a participant computes before the pool.
+
+    All rows, also those that no pool window touches, unless the split is by rows; all channels in part where it is by input channels.
+    """
+    full = everything(operator.conv_shape)
+    if placement.dim in (None, "IC"):
+        return full
+    mine = owned_regions(operator, placement)[device]
+    return Region(mine.channels, conv_rows(operator, mine.rows) if placement.dim == "H" else full.rows)
 
 
 def conv_rows(operator: Operator, rows: Interval) -> Interval:
@@ -122,4 +148,4 @@ def field_rows(operator: Operator, rows: Interval) -> Interval:
     if not rows:
         return Interval(0, 0)
     first, last = rows.start * operator.S - operator.P, (rows.stop - 1) * operator.S - operator.P + operator.K
-    return Interval(max(0, first), min(operator.in_shape.height, last))
+    return Interval(max(0, int(first)), min(operator.in_shape.height, int(last)))  # whole numbers, for shares are whole units

@@ -6,12 +6,13 @@ its receiver needs and its sender owns, not from the evaluator's formulas.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 from iopopt.evaluation import SINK
-from iopopt.executor.regions import Region, conv_rows, even_regions, everything, needed_regions, owned_regions
-from iopopt.graph import Graph
-from iopopt.operators import Operator, Shape
+from iopopt.executor.regions import Region, Regions, conv_rows, everything, needed_regions, owned_regions
+from iopopt.graph import Graph, Link
+from iopopt.operators import Operator
 from iopopt.plan import Placement
 from iopopt.shares import even_shares
 
@@ -34,11 +35,15 @@ class Round:
         finished: the region of the producer's finished output that each device then holds; where the transfers are partial sums, the
             device adds them up and runs the producer's epilogue on the sum.
         sums: where partial sums are sent, the region before the pool of which each device gets them.
+        completes: whether the partial sums end here: the finished regions are what the producer's devices own from now on.
+        mixes: whether the receivers run the step at the end of the producer's epilogue that needs all channels.
     """
 
     transfers: tuple[Transfer, ...]
-    finished: dict[int, Region]
-    sums: dict[int, Region] = field(default_factory=dict)
+    finished: Regions
+    sums: Regions = field(default_factory=dict)
+    completes: bool = False
+    mixes: bool = False
 
     @property
     def partial(self) -> bool:
@@ -48,78 +53,92 @@ class Round:
 
 @dataclass(frozen=True)
 class Edge:
-    """The rounds between two placements; ``name`` is the consumer's, or ``(sink)``."""
+    """The rounds in which the tensor of ``producer`` (a number; None: the graph's input) becomes one input of its consumer."""
 
-    name: str
-    producer: Operator | None
+    producer: int | None
     rounds: tuple[Round, ...]
 
 
-def edge_rounds(shape: Shape, producer: Operator | None, p: Placement, consumer: Operator | None, q: Placement) -> tuple[Round, ...]:
-    """The rounds of one edge whose tensor has ``shape``; the input is produced by None, the output consumed by None."""
-    needs = needed_regions(consumer, q) if consumer is not None else dict.fromkeys(q.devices, everything(shape))
-    if producer is None:
-        return (_from_owner(p.devices[0], needs),)
+@dataclass(frozen=True)
+class Intake:
+    """All that the operator ``name``, or the sink, gets before it runs: an edge for each input.
+
+    ``released`` are the producers whose tensors nobody reads later.
+    """
+
+    name: str
+    edges: tuple[Edge, ...]
+    released: tuple[int | None, ...]
+
+
+def schedule(graph: Graph, placements: Sequence[Placement], source: int | None, sink: int) -> list[Intake]:
+    """The intake of each operator in order, and the sink's."""
+    last = {link.producer: link.consumer for link in graph.links}  # links are in the order of their consumers
+    intakes = []
+    for i, operator in enumerate(graph.operators):
+        edges = tuple(Edge(link.producer, _link_rounds(graph, placements, source, link)) for link in graph.links_into[i])
+        released = tuple(producer for producer, consumer in last.items() if consumer == i)
+        intakes.append(Intake(operator.name, edges, released))
+    output = len(graph) - 1
+    needs = {sink: everything(graph.output.out_shape)}
+    rounds = _operator_rounds(graph.output, placements[output], None, Placement.whole(sink), needs)
+    return [*intakes, Intake(SINK, (Edge(output, rounds),), (output,))]
+
+
+def _link_rounds(graph: Graph, placements: Sequence[Placement], source: int | None, link: Link) -> tuple[Round, ...]:
+    consumer, q = graph.operators[link.consumer], placements[link.consumer]
+    if link.producer is None:
+        needs = needed_regions(consumer, q, link.slot)
+        return (Round((), needs) if source is None else _from_owner(source, needs),)
+    producer, p = graph.operators[link.producer], placements[link.producer]
+    needs = needed_regions(consumer, q, link.slot, by_channels=not producer.mixes_channels)
+    rounds = _operator_rounds(producer, p, consumer, q, needs, by_rows=q.dim == "H" and not consumer.is_gate(link.slot))
+    return rounds if link == graph.links_from[link.producer][0] else rounds[-1:]  # partial sums are completed once
+
+
+def _operator_rounds(
+    producer: Operator, p: Placement, consumer: Operator | None, q: Placement, needs: Regions, *, by_rows: bool = False
+) -> tuple[Round, ...]:
+    """The rounds of one edge, the first phase of a two-phase reduce included; the sink is no operator."""
     if p.dim != "IC":
-        return (_finished_round(producer, p, owned_regions(producer, p), consumer, q, needs),)
+        return (_finished_round(producer, p, consumer, q, needs),)
     if p.reduce == "direct":
-        by_rows = consumer is not None and q.dim == "H"
-        return (_reduce(producer, p.devices, needs, _rows_before_pool(producer, needs) if by_rows else _before_pool(producer, needs)),)
-    slices = even_regions(producer, p.devices, even_shares(producer.out_channels, len(p.devices)))
+        sums = {j: _before_pool(producer, need, by_rows=by_rows) for j, need in needs.items()}
+        return (replace(_reduce(p.devices, needs, sums), mixes=producer.mixes_channels),)
     completed = Placement.split("OC", p.devices, even_shares(producer.out_channels, len(p.devices)))
-    return _reduce(producer, p.devices, slices, _before_pool(producer, slices)), _finished_round(producer, completed, slices, consumer, q, needs)
+    slices = owned_regions(producer, completed)
+    sums = {j: _before_pool(producer, region) for j, region in slices.items()}
+    first = replace(_reduce(p.devices, slices, sums), completes=True)
+    return first, _finished_round(producer, completed, consumer, q, needs)
 
 
-def _from_owner(owner: int, needs: dict[int, Region]) -> Round:
+def _before_pool(producer: Operator, finished: Region, *, by_rows: bool = False) -> Region:
+    """The partial sums under a finished region: the rows under its rows, or all, those that no pool window touches included."""
+    rows = conv_rows(producer, finished.rows) if by_rows else everything(producer.conv_shape).rows
+    return Region(finished.channels, rows)
+
+
+def _from_owner(owner: int, needs: Regions) -> Round:
     transfers = tuple(Transfer(owner, j, need, partial=False) for j, need in needs.items() if j != owner and need)
     return Round(transfers, needs)
 
 
-def _finished_round(
-    producer: Operator, p: Placement, owned: dict[int, Region], consumer: Operator | None, q: Placement, needs: dict[int, Region]
-) -> Round:
+def _finished_round(producer: Operator, p: Placement, consumer: Operator | None, q: Placement, needs: Regions) -> Round:
     """The transfers of finished pieces: as needed where that is the rule, else everything to everyone (concatenate)."""
     if p.is_whole:
         return _from_owner(p.devices[0], needs)
-    same_team = p.devices == q.devices
-    by_channels = p.dim == "OC" and (q.dim == "IC" or (consumer is not None and consumer.groups > 1 and q.dim == "OC"))
-    if same_team and by_channels and all(owned[j].holds(needs[j]) for j in q.devices):
+    owned, same_team = owned_regions(producer, p), p.devices == q.devices
+    part_read = consumer is not None and consumer.reads_part(q.dim) and not producer.mixes_channels
+    if same_team and p.dim == "OC" and part_read and all(owned[j].holds(needs[j]) for j in q.devices):
         return Round((), needs)
     if same_team and p.dim == q.dim == "H":
         pieces = [(k, j, needs[j].meet(owned[k])) for j in q.devices for k in p.devices if k != j]
         return Round(tuple(Transfer(k, j, piece, partial=False) for k, j, piece in pieces if piece), needs)
-    full = everything(producer.out_shape)
     transfers = tuple(Transfer(k, j, piece, partial=False) for j in q.devices for k, piece in owned.items() if k != j and piece)
-    return Round(transfers, dict.fromkeys(q.devices, full))
+    return Round(transfers, dict.fromkeys(q.devices, everything(producer.out_shape)), mixes=p.dim == "OC" and producer.mixes_channels)
 
 
-def _reduce(producer: Operator, owners: tuple[int, ...], finished: dict[int, Region], sums: dict[int, Region]) -> Round:
+def _reduce(owners: tuple[int, ...], finished: Regions, sums: Regions) -> Round:
     """Every device gets the partial sums of the region that it is to finish, from every other owner."""
     transfers = tuple(Transfer(k, j, region, partial=True) for j, region in sums.items() for k in owners if k != j and region)
     return Round(transfers, finished, sums)
-
-
-def _before_pool(producer: Operator, finished: dict[int, Region]) -> dict[int, Region]:
-    """All rows before the pool of the channels that each device finishes, those that no pool window touches included."""
-    return {j: Region(region.channels, everything(producer.conv_shape).rows) for j, region in finished.items()}
-
-
-def _rows_before_pool(producer: Operator, finished: dict[int, Region]) -> dict[int, Region]:
-    """The rows before the pool that lie under the rows that each device finishes."""
-    return {j: Region(region.channels, conv_rows(producer, region.rows)) for j, region in finished.items()}
-
-
-def edges(graph: Graph, placements: list[Placement], source: int | None, sink: int) -> list[Edge]:
-    """All edges of a chain, the source's (if it has one) first and the sink's last; one per operator and one more."""
-    first, operators = graph.operators[0], graph.operators
-    if source is None:
-        held = Round((), needed_regions(first, placements[0]))
-        result = [Edge(first.name, None, (held,))]
-    else:
-        result = [Edge(first.name, None, edge_rounds(graph.input_shape, None, Placement.whole(source), first, placements[0]))]
-    for i in range(1, len(operators)):
-        rounds = edge_rounds(operators[i].in_shape, operators[i - 1], placements[i - 1], operators[i], placements[i])
-        result.append(Edge(operators[i].name, operators[i - 1], rounds))
-    last = operators[-1]
-    rounds = edge_rounds(last.out_shape, last, placements[-1], None, Placement.whole(sink))
-    return [*result, Edge(SINK, last, rounds)]

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from iopopt.cluster import Cluster, Device, as_cluster
 from iopopt.executor.execution import Execution, gather
 from iopopt.executor.job import as_execution_error, check_job, initial_input
-from iopopt.executor.schedule import edges
+from iopopt.executor.schedule import schedule
 from iopopt.executor.transport import ThreadHub, ThreadTransport
 from iopopt.executor.weights import Array, Weights
 from iopopt.executor.worker import Report, Worker, cut_shards
@@ -34,14 +34,14 @@ def execute(graph: Graph, devices: Cluster | Sequence[Device], plan: Plan, weigh
     validate_plan(graph, cluster, plan)
     dtype = check_job(graph, cluster, weights, inputs, timeout_s)
     placements = [plan[operator.name] for operator in graph.operators]
-    schedule = edges(graph, placements, cluster.source, cluster.sink)
+    intakes = schedule(graph, placements, cluster.source, cluster.sink)
     hub = ThreadHub(len(cluster), timeout_s)
 
     def run(device: int) -> Report:
         try:
-            shards = cut_shards(graph, placements, schedule, weights, device, dtype)
-            held = initial_input(graph, cluster, schedule[0], inputs, device, dtype)
-            return Worker(graph, placements, schedule, shards, ThreadTransport(hub, device), dtype).run(held)
+            shards = cut_shards(graph, placements, intakes, weights, device, dtype)
+            held = initial_input(graph, cluster, inputs, device, dtype)
+            return Worker(graph, placements, intakes, shards, ThreadTransport(hub, device), dtype).run(held)
         except BaseException as error:
             hub.fail(as_execution_error(error, device))
             raise

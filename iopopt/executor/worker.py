@@ -12,13 +12,12 @@ import torch
 from torch import Tensor
 
 from iopopt.evaluation import SINK
-from iopopt.executor.arithmetic import Finish, convolve, cut, finish
-from iopopt.executor.regions import Interval, Region, conv_rows, everything, needed_regions, owned_regions
-from iopopt.executor.schedule import Edge, Round, Transfer
+from iopopt.executor.arithmetic import Finish, Piece, convolve, cut, finish, mix, without_kernel
+from iopopt.executor.regions import Interval, Region, computed_region, needed_regions, owned_regions
+from iopopt.executor.schedule import Edge, Intake, Round, Transfer
 from iopopt.executor.transport import Transport
-from iopopt.executor.weights import Weights
+from iopopt.executor.weights import NO_WEIGHTS, Weights
 from iopopt.graph import Graph
-from iopopt.operators import Operator
 from iopopt.plan import Placement
 
 
@@ -26,9 +25,11 @@ from iopopt.plan import Placement
 class LedgerRow:
     """What a worker held for one operator, bytes of real buffers.
 
-    ``weights``, ``inputs`` and ``outputs`` (before the pool) are what equation (1) counts, but that normalisation parameters are among
-    the weights, and that biases lie with those who finish the sum of an IC operator; ``pooled`` outputs, ``receive_buffers`` and
-    ``partial_sums`` (received ones, and the sum) it leaves out. The row of the sink's edge holds the network's output as its input.
+    ``weights``, ``inputs``, ``outputs`` (before the pool) and ``kept`` are what equation (1) counts, but that the parameters of an epilogue
+    are among the weights, and that biases lie with those who finish the sum of an IC operator. ``kept`` are tensors and partial sums
+    that wait for a later consumer; one that this operator reads, too, is among its inputs as well, as in equation (1). ``pooled`` outputs
+    (all that the epilogue makes), ``receive_buffers`` and ``partial_sums`` (received ones, and the sum) it leaves out. The row of the sink
+    holds the network's output as its input.
     """
 
     operator: str
@@ -36,6 +37,7 @@ class LedgerRow:
     weights: int = 0
     inputs: int = 0
     outputs: int = 0
+    kept: int = 0
     pooled: int = 0
     receive_buffers: int = 0
     partial_sums: int = 0
@@ -53,7 +55,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class Traffic:
-    """Payload that a worker received and sent on one edge, bytes of real tensors."""
+    """Payload that a worker received and sent on all edges into one operator (or the sink), bytes of real tensors."""
 
     edge: str
     device: int
@@ -79,7 +81,7 @@ class Report:
 class Shard:
     """A device's part of one operator: the kernel it computes with, and the parameters to finish what it will finish.
 
-    ``finishes`` are the channels whose bias and normalisation it has: its own, or those whose partial sums it adds up.
+    ``finishes`` are the channels whose bias and epilogue it has: its own, or those whose partial sums it adds up for any consumer.
     """
 
     kernel: Tensor | None
@@ -88,22 +90,23 @@ class Shard:
 
     @property
     def nbytes(self) -> int:
-        parts = (self.kernel, self.parameters.bias, self.parameters.scale, self.parameters.shift)
-        return sum(part.nbytes for part in parts if part is not None)
+        return self.parameters.nbytes + (0 if self.kernel is None else self.kernel.nbytes)
 
 
 def cut_shards(
-    graph: Graph, placements: Sequence[Placement], edges: Sequence[Edge], weights: Weights, device: int, dtype: torch.dtype
+    graph: Graph, placements: Sequence[Placement], intakes: Sequence[Intake], weights: Weights, device: int, dtype: torch.dtype
 ) -> list[Shard]:
     """The shards of one device, as copies: nothing else of the weights stays with it."""
     shards = []
     for i, (operator, placement) in enumerate(zip(graph.operators, placements, strict=True)):
-        mine = weights[operator.name]
-        kernel = _copy(np.asarray(mine.kernel)[_kernel_slices(placement, device)], dtype) if device in placement.devices else None
-        channels = _finished_channels(operator, placement, edges[i + 1], device)
+        mine, kernel = weights.get(operator.name, NO_WEIGHTS), None
+        if mine.kernel is not None and device in placement.devices:
+            kernel = _copy(np.asarray(mine.kernel)[_kernel_slices(placement, device)], dtype)
+        channels = _finished_channels(graph, placements, intakes, i, device)
         own = slice(channels.start, channels.stop)
-        parts = (None if part is None else _copy(np.asarray(part)[own], dtype) for part in (mine.bias, mine.scale, mine.shift))
-        shards.append(Shard(kernel, Finish(*parts), channels))
+        bias = None if mine.bias is None else _copy(np.asarray(mine.bias)[own], dtype)
+        steps = {number: tuple(_copy(np.asarray(part)[own], dtype) for part in parts) for number, parts in mine.steps.items()}
+        shards.append(Shard(kernel, Finish(bias, steps), channels))
     return shards
 
 
@@ -118,103 +121,140 @@ def _kernel_slices(placement: Placement, device: int) -> tuple[slice, slice]:
     return (part if placement.dim == "OC" else slice(None)), (part if placement.dim == "IC" else slice(None))
 
 
-def _finished_channels(operator: Operator, placement: Placement, following: Edge, device: int) -> Interval:
-    if placement.dim != "IC":
-        owned = owned_regions(operator, placement).get(device)
-        return Interval(0, 0) if owned is None else owned.channels
-    (adding,) = (round_ for round_ in following.rounds if round_.partial)
-    finished = adding.finished.get(device)
-    return Interval(0, 0) if finished is None else finished.channels
+def _finished_channels(graph: Graph, placements: Sequence[Placement], intakes: Sequence[Intake], i: int, device: int) -> Interval:
+    """The channels of operator ``i`` that the device finishes: its own, or all between the first and the last that it adds up."""
+    if placements[i].dim != "IC":
+        regions = [owned_regions(graph.operators[i], placements[i]).get(device)]
+    else:
+        edges = [edge for intake in intakes for edge in intake.edges if edge.producer == i]
+        regions = [round_.finished.get(device) for edge in edges for round_ in edge.rounds if round_.partial]
+    channels = [region.channels for region in regions if region is not None and region.channels]
+    return Interval(min((part.start for part in channels), default=0), max((part.stop for part in channels), default=0))
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """The inputs of an operator, and the most bytes of receive buffers and of partial sums that were held at once to get them."""
+
+    inputs: tuple[Piece, ...]
+    receive_buffers: int
+    partial_sums: int
+
+    @property
+    def nbytes(self) -> int:
+        return sum(piece.tensor.nbytes for piece in self.inputs)
 
 
 class Worker:
-    """Runs one device's part of a plan."""
+    """Runs one device's part of a plan.
+
+    Between operators it holds what it owns of the tensors that are still to be read, by their producers' numbers (None: the graph's
+    input), and its partial sums of those that are still to be added up.
+    """
 
     def __init__(
         self,
         graph: Graph,
         placements: Sequence[Placement],
-        edges: Sequence[Edge],
+        intakes: Sequence[Intake],
         shards: Sequence[Shard],
         transport: Transport,
         dtype: torch.dtype,
     ) -> None:
-        self._graph, self._placements, self._edges, self._shards, self._transport = graph, placements, edges, shards, transport
+        self._graph, self._placements, self._intakes, self._shards, self._transport = graph, placements, intakes, shards, transport
         self._device = transport.device
         self._dtype = dtype
-        self._held: tuple[Region, Tensor] | None = None
-        self._partial: Tensor | None = None
+        self._owned: dict[int | None, Piece] = {}
+        self._partial: dict[int | None, Tensor] = {}
         self._ledger: list[LedgerRow] = []
         self._timings: list[Timing] = []
         self._traffic: list[Traffic] = []
 
     @torch.inference_mode()
-    def run(self, held: tuple[Region, Tensor] | None) -> Report:
-        """Run every operator; ``held`` is the part of the input that lies on this device.
+    def run(self, held: Piece | None) -> Report:
+        """Run every operator; ``held`` is the graph's input if it lies on this device.
 
         Raises:
             ExecutionError: if another worker fails or a message does not come in time.
         """
-        self._held = held
+        if held is not None:
+            self._owned[None] = held
         self._transport.barrier()
         started = time.perf_counter()
         for i, operator in enumerate(self._graph.operators):
             self._transport.barrier()
             begun = time.perf_counter()
-            buffers = self._cross(self._edges[i], i - 1)
-            fetched = time.perf_counter()
+            fetched = self._fetch(self._intakes[i])
+            ended = time.perf_counter()
             self._transport.barrier()
             resumed = time.perf_counter()
-            self._compute(i, operator, buffers)
-            self._timings.append(Timing(operator.name, self._device, fetched - begun, time.perf_counter() - resumed))
+            self._compute(i, fetched)
+            del fetched  # before the next operator's inputs come
+            self._timings.append(Timing(operator.name, self._device, ended - begun, time.perf_counter() - resumed))
         self._transport.barrier()
         begun = time.perf_counter()
-        receive_buffers, partial_sums = self._cross(self._edges[-1], len(self._graph) - 1)
+        result = self._fetch(self._intakes[-1])
         ended = time.perf_counter()
-        output_bytes = 0 if self._held is None else self._held[1].nbytes
-        self._ledger.append(LedgerRow(SINK, self._device, inputs=output_bytes, receive_buffers=receive_buffers, partial_sums=partial_sums))
-        self._timings.append(Timing(self._edges[-1].name, self._device, ended - begun, 0.0))
-        output = None if self._held is None else self._held[1]
+        self._note(SINK, result)
+        self._timings.append(Timing(SINK, self._device, ended - begun, 0.0))
+        output = result.inputs[0].tensor if result.inputs else None
         counts = (self._transport.messages, self._transport.wire_bytes)
         return Report(self._device, tuple(self._ledger), tuple(self._timings), tuple(self._traffic), *counts, ended - started, output)
 
-    def _cross(self, edge: Edge, producer: int) -> tuple[int, int]:
-        """Every round of an edge; returns the bytes of receive buffers and of partial sums that were held at once, at most."""
-        buffers = sums = received_bytes = sent_bytes = 0
-        for round_ in edge.rounds:
-            sent_bytes += self._send_all(round_)
-            received = self._receive_all(round_, edge)
-            arrived = sum(tensor.nbytes for _, tensor in received)
-            received_bytes += arrived
-            if round_.partial:
-                sums = max(sums, arrived + self._add_up(round_, received, producer))
-            else:
-                buffers = max(buffers, arrived)
-                self._assemble(round_, received, self._width(round_, edge))
-            self._partial = None
-        self._transport.complete_sends()  # a device that only sends is busy, too
-        self._traffic.append(Traffic(edge.name, self._device, received_bytes, sent_bytes))
-        return buffers, sums
+    # Getting inputs.
 
-    def _send_all(self, round_: Round) -> int:
+    def _fetch(self, intake: Intake) -> Fetched:
+        """Cross every edge into an operator, one after another; what nobody reads later is then let go."""
+        inputs: list[Piece] = []
+        buffers = sums = received_bytes = sent_bytes = 0
+        for edge in intake.edges:
+            for round_ in edge.rounds:
+                sent_bytes += self._send_all(edge, round_)
+                received = self._receive_all(edge, round_)
+                arrived = sum(tensor.nbytes for _, tensor in received)
+                received_bytes += arrived
+                if round_.partial:
+                    piece, total_bytes = self._add_up(edge, round_, received)
+                    sums = max(sums, arrived + total_bytes)
+                else:
+                    piece, buffers = self._assemble(edge, round_, received), max(buffers, arrived)
+                self._take(edge, round_, piece, inputs)
+        self._transport.complete_sends()  # a device that only sends is busy, too
+        for producer in intake.released:
+            self._owned.pop(producer, None)
+            self._partial.pop(producer, None)
+        self._traffic.append(Traffic(intake.name, self._device, received_bytes, sent_bytes))
+        return Fetched(tuple(inputs), buffers, sums)
+
+    def _take(self, edge: Edge, round_: Round, piece: Piece | None, inputs: list[Piece]) -> None:
+        """What a round gave: an input, or what this device owns from now on instead of partial sums."""
+        if piece is not None and round_.mixes:
+            assert edge.producer is not None  # the graph's input has no epilogue
+            piece = Piece(piece.region, mix(self._graph.operators[edge.producer], piece.tensor))
+        if round_.completes:
+            self._partial.pop(edge.producer, None)
+            if piece is not None:
+                self._owned[edge.producer] = piece
+        elif piece is not None:
+            inputs.append(piece)
+
+    def _send_all(self, edge: Edge, round_: Round) -> int:
         sent = 0
         for transfer in round_.transfers:
             if transfer.source == self._device:
-                piece = self._piece(transfer.region, partial=transfer.partial)
+                piece = self._piece(edge.producer, transfer.region, partial=transfer.partial)
                 self._transport.send(piece, transfer.target)
                 sent += piece.nbytes
         return sent
 
-    def _piece(self, region: Region, *, partial: bool) -> Tensor:
+    def _piece(self, producer: int | None, region: Region, *, partial: bool) -> Tensor:
         """A copy of a region of what this device holds: a message never shares memory with its sender."""
         if partial:
-            assert self._partial is not None  # the schedule lets only owners of partial sums send them
-            return self._partial[region.channels.start : region.channels.stop, region.rows.start : region.rows.stop].clone()
-        assert self._held is not None  # the schedule lets only owners send
-        return cut(self._held[1], region, self._held[0])
+            return self._partial[producer][region.channels.start : region.channels.stop, region.rows.start : region.rows.stop].clone()
+        return cut(self._owned[producer], region)
 
-    def _receive_all(self, round_: Round, edge: Edge) -> list[tuple[Transfer, Tensor]]:
-        width = self._width(round_, edge)
+    def _receive_all(self, edge: Edge, round_: Round) -> list[tuple[Transfer, Tensor]]:
+        width = self._width(edge, round_)
         received = []
         for transfer in round_.transfers:
             if transfer.target == self._device:
@@ -222,68 +262,87 @@ class Worker:
                 received.append((transfer, self._transport.receive(shape, self._dtype, transfer.source)))
         return received
 
-    def _width(self, round_: Round, edge: Edge) -> int:
+    def _width(self, edge: Edge, round_: Round) -> int:
         """The columns of what is handed over."""
         if edge.producer is None:
             return self._graph.input_shape.width
-        return edge.producer.conv_shape.width if round_.partial else edge.producer.out_shape.width
+        producer = self._graph.operators[edge.producer]
+        return producer.conv_shape.width if round_.partial else producer.out_shape.width
 
-    def _assemble(self, round_: Round, received: list[tuple[Transfer, Tensor]], width: int) -> None:
+    def _assemble(self, edge: Edge, round_: Round, received: list[tuple[Transfer, Tensor]]) -> Piece | None:
         """Put together the region that this device then holds, from its own and what has come."""
-        region, held = round_.finished.get(self._device), self._held
-        if region is None or (held is not None and held[0] == region):
-            self._held = held if region is not None else None
-            return
-        whole = torch.zeros(len(region.channels), len(region.rows), width, dtype=self._dtype)
+        region, own = round_.finished.get(self._device), self._owned.get(edge.producer)
+        if region is None or (own is not None and own.region == region):
+            return None if region is None else own
+        whole = torch.zeros(len(region.channels), len(region.rows), self._width(edge, round_), dtype=self._dtype)
         pieces = [(transfer.region, tensor) for transfer, tensor in received]
-        if held is not None and (common := held[0].meet(region)):
-            pieces.append((common, cut(held[1], common, held[0])))
+        if own is not None and (common := own.region.meet(region)):
+            pieces.append((common, cut(own, common)))
         for piece, tensor in pieces:
             channels, rows = piece.within(region)
             whole[channels, rows] = tensor
-        self._held = (region, whole)
+        return Piece(region, whole)
 
-    def _add_up(self, round_: Round, received: list[tuple[Transfer, Tensor]], producer: int) -> int:
-        """Add up partial sums in the order of their devices, and run the epilogue on the sum; returns the bytes of the sum."""
+    def _add_up(self, edge: Edge, round_: Round, received: list[tuple[Transfer, Tensor]]) -> tuple[Piece | None, int]:
+        """Add up partial sums in the order of their devices, and run the epilogue on the sum; also returns the bytes of the sum."""
         region = round_.finished.get(self._device)
         if region is None:
-            self._held = None
-            return 0
-        operator, shard, sums = self._graph.operators[producer], self._shards[producer], round_.sums[self._device]
+            return None, 0
+        assert edge.producer is not None  # the graph's input comes without partial sums
+        operator, shard, sums = self._graph.operators[edge.producer], self._shards[edge.producer], round_.sums[self._device]
         terms = [(transfer.source, tensor) for transfer, tensor in received]
-        if self._partial is not None:
-            terms.append((self._device, self._piece(sums, partial=True)))
+        if edge.producer in self._partial:
+            terms.append((self._device, self._piece(edge.producer, sums, partial=True)))
         total = torch.zeros(len(sums.channels), len(sums.rows), operator.conv_shape.width, dtype=self._dtype)
         for _, tensor in sorted(terms, key=lambda term: term[0]):
             total += tensor
-        self._held = (region, finish(operator, shard.parameters, total, sums.rows, region.rows))
-        return total.nbytes
+        parameters = shard.parameters.cut(region.channels.within(shard.finishes))
+        return Piece(region, finish(operator, parameters, total, sums.rows, region.rows)), total.nbytes
 
-    def _compute(self, i: int, operator: Operator, buffers: tuple[int, int]) -> None:
+    # Computing.
+
+    def _compute(self, i: int, fetched: Fetched) -> None:
         """This device's part of one operator."""
-        placement, shard = self._placements[i], self._shards[i]
-        receive_buffers, partial_sums = buffers
-        if shard.kernel is None:
-            self._held = None
-            row = LedgerRow(operator.name, self._device, shard.nbytes, receive_buffers=receive_buffers, partial_sums=partial_sums)
-            self._ledger.append(row)
+        operator, placement = self._graph.operators[i], self._placements[i]
+        if self._device not in placement.devices:
+            self._note(operator.name, fetched, self._shards[i])
             return
-        assert self._held is not None  # a participant holds what it needs, if only an empty region
-        region, tensor = self._held
-        inputs = tensor.nbytes
-        mine = owned_regions(operator, placement)[self._device] if placement.dim != "IC" else None
-        # Rows before the pool: all of them, also those that no pool window touches, unless the split is by rows.
-        rows = everything(operator.conv_shape).rows
-        if mine is not None and placement.dim == "H":
-            rows = conv_rows(operator, mine.rows)
-        groups = max(1, operator.groups * shard.kernel.shape[0] // operator.out_channels)
-        channels = needed_regions(operator, placement)[self._device].channels.within(region.channels)
-        before_pool = convolve(operator, shard.kernel, tensor[channels], region.rows, rows, groups)
-        outputs = before_pool.nbytes
-        if mine is None:
-            self._partial, self._held, pooled = before_pool, None, 0
-        else:
-            after_pool = finish(operator, shard.parameters, before_pool, rows, mine.rows)
-            # Without an epilogue nothing new is held.
-            pooled, self._held = 0 if after_pool is before_pool else after_pool.nbytes, (mine, after_pool)
-        self._ledger.append(LedgerRow(operator.name, self._device, shard.nbytes, inputs, outputs, pooled, receive_buffers, partial_sums))
+        region = computed_region(operator, placement, self._device)
+        before_pool = self._before_pool(i, fetched, region)
+        if placement.dim == "IC":
+            self._note(operator.name, fetched, self._shards[i], before_pool)
+            self._partial[i] = before_pool
+            return
+        mine = owned_regions(operator, placement)[self._device]
+        after_pool = finish(operator, self._shards[i].parameters, before_pool, region.rows, mine.rows)
+        if operator.mixes_channels and placement.dim != "OC":  # otherwise whoever puts the channels together does it
+            after_pool = mix(operator, after_pool)
+        self._note(operator.name, fetched, self._shards[i], before_pool, after_pool)
+        self._owned[i] = Piece(mine, after_pool)
+
+    def _before_pool(self, i: int, fetched: Fetched, region: Region) -> Tensor:
+        operator, kernel = self._graph.operators[i], self._shards[i].kernel
+        if kernel is None:
+            return without_kernel(operator, fetched.inputs, region)
+        ((held, tensor),) = fetched.inputs
+        groups = max(1, operator.groups * kernel.shape[0] // operator.out_channels)
+        channels = needed_regions(operator, self._placements[i])[self._device].channels.within(held.channels)
+        return convolve(operator, kernel, tensor[channels], held.rows, region.rows, groups)
+
+    def _note(
+        self, name: str, fetched: Fetched, shard: Shard | None = None, before_pool: Tensor | None = None, after_pool: Tensor | None = None
+    ) -> None:
+        """A row of the ledger; without an epilogue nothing new is held behind it."""
+        kept = sum(piece.tensor.nbytes for piece in self._owned.values()) + sum(tensor.nbytes for tensor in self._partial.values())
+        row = LedgerRow(
+            name,
+            self._device,
+            weights=0 if shard is None else shard.nbytes,
+            inputs=fetched.nbytes,
+            outputs=0 if before_pool is None else before_pool.nbytes,
+            kept=kept,
+            pooled=0 if after_pool is None or after_pool is before_pool else after_pool.nbytes,
+            receive_buffers=fetched.receive_buffers,
+            partial_sums=fetched.partial_sums,
+        )
+        self._ledger.append(row)

@@ -1,8 +1,9 @@
 """Where the bytes that a run moves must equal those that the cost model counts, edge by edge and device by device.
 
-The model cuts the rows that a participant needs at the tensor's edge above the first participant and below the last only, gives an empty
-share a field like any other, and hands rows on from neighbour to neighbour. A run moves the rows that lie inside the tensor, nothing for an
-empty share, and each row straight from its owner. Both agree where none of this matters; elsewhere a run may receive less, never more.
+A tensor with several consumers crosses to each of them, and an operator's edges are counted together. The model cuts the rows that a
+participant needs at the tensor's edge above the first participant and below the last only, gives an empty share a field like any other,
+and hands rows on from neighbour to neighbour. A run moves the rows that lie inside the tensor, nothing for an empty share, and each row
+straight from its owner. Both agree where none of this matters; elsewhere a run may receive less, never more.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ Span = tuple[int, int]
 
 
 class EdgePayload(NamedTuple):
-    """Bytes of one edge on one device: measured and by the model, and whether the received and the sent ones must be equal."""
+    """Bytes of the edges into one operator on one device: measured and by the model, and whether the received and the sent ones must be equal."""
 
     edge: str
     device: int
@@ -32,7 +33,7 @@ class EdgePayload(NamedTuple):
 
 
 def edge_payloads(graph: Graph, cluster: Cluster, plan: Plan, execution: Execution) -> list[EdgePayload]:
-    """A row for each edge and device."""
+    """A row for each operator, and the sink, and device."""
     exact = _exact_edges(graph, cluster, plan)
     phases = dict(priced_edges(graph, cluster, plan))
     rows = []
@@ -67,19 +68,23 @@ def assert_payload(graph: Graph, cluster: Cluster, plan: Plan, execution: Execut
 
 
 def _exact_edges(graph: Graph, cluster: Cluster, plan: Plan) -> dict[str, tuple[bool, bool]]:
-    """For each edge, whether received and whether sent bytes must equal the model's."""
+    """For each operator's edges together, whether received and whether sent bytes must equal the model's."""
     result = {SINK: (True, True)}
     source = Placement.whole(0 if cluster.source is None else cluster.source)
-    producers = [(None, source), *((operator, plan[operator.name]) for operator in graph.operators)]
-    for (producer, p), consumer in zip(producers, graph.operators, strict=False):
-        result[consumer.name] = _exact(producer, p, consumer, plan[consumer.name])
+    for consumer, links in zip(graph.operators, graph.links_into, strict=True):
+        exact = []
+        for link in links:
+            producer = None if link.producer is None else graph.operators[link.producer]
+            p = source if producer is None else plan[producer.name]
+            exact.append(_exact(producer, p, consumer, plan[consumer.name], link.slot))
+        result[consumer.name] = all(received for received, _ in exact), all(sent for _, sent in exact)
     return result
 
 
-def _exact(producer: Operator | None, p: Placement, consumer: Operator, q: Placement) -> tuple[bool, bool]:
-    if q.dim != "H":
+def _exact(producer: Operator | None, p: Placement, consumer: Operator, q: Placement, slot: int) -> tuple[bool, bool]:
+    if q.dim != "H" or consumer.is_gate(slot):
         return True, True
-    fields = [(shard.start * consumer.S - consumer.P, (shard.stop - 1) * consumer.S - consumer.P + consumer.K) for shard in q.shards]
+    fields = [(int(shard.start * consumer.S - consumer.P), int((shard.stop - 1) * consumer.S - consumer.P + consumer.K)) for shard in q.shards]
     if 0 in q.shares or not _inside(fields, consumer.in_shape.height):
         return False, False
     needs = _cut_at_ends(fields, consumer.in_shape.height)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,10 +31,11 @@ from iopopt.executor.threads import execute
 from iopopt.executor.transport import ThreadTransport
 from iopopt.executor.weights import OperatorWeights, random_input, random_weights
 from iopopt.executor.worker import Worker
-from iopopt.operators import Activation, Pool, Shape, Window
+from iopopt.operators import Activation, EpilogueStep, Mixing, Normalisation, Shape
 
 CLUSTER = Cluster(tuple(Device(f"d{j}", 1e6, 1e9, 1e6) for j in range(3)))
 ALL = (0, 1, 2)
+FOUR = np.ones(4, np.float32)
 
 
 @pytest.fixture(autouse=True)
@@ -128,11 +131,13 @@ def test_a_message_of_another_shape(graph: Graph, plan: Plan, monkeypatch: pytes
         ({"kernel": np.ones((4, 2, 3, 2), np.float32)}, r"kernel of operator 'a' has shape \(4, 2, 3, 2\); \(4, 2, 3, 3\) is expected"),
         ({"bias": np.ones(3, np.float32)}, r"bias of operator 'a' has shape \(3,\); \(4,\) is expected"),
         ({"bias": None}, r"bias of operator 'a' is missing; \(4,\) is expected"),
-        ({"scale": None}, r"scale of operator 'a' is missing; \(4,\) is expected"),
-        ({"shift": np.ones((4, 1), np.float32)}, r"shift of operator 'a' has shape \(4, 1\); \(4,\) is expected"),
+        ({"steps": {}}, r"array 0 of step 0 \(batch\) of operator 'a' is missing; \(4,\) is expected"),
+        ({"steps": {0: (FOUR, np.ones((4, 1), np.float32))}}, r"array 1 of step 0 \(batch\) of operator 'a' has shape \(4, 1\); \(4,\) is expected"),
+        ({"steps": {0: (FOUR, FOUR, FOUR)}}, r"array 2 of step 0 \(batch\) of operator 'a' has shape \(4,\); None is expected"),
+        ({"steps": {0: (FOUR, FOUR), 3: (FOUR,)}}, r"array 0 of step 3 \(none\) of operator 'a' has shape \(4,\); None is expected"),
     ],
 )
-def test_weights_of_another_shape(graph: Graph, plan: Plan, change: dict[str, np.ndarray | None], message: str) -> None:
+def test_weights_of_another_shape(graph: Graph, plan: Plan, change: dict[str, Any], message: str) -> None:
     """Weights that do not fit are refused; the message names the operator, the part and both shapes."""
     weights = random_weights(graph)
     weights["a"] = dataclasses.replace(weights["a"], **change)
@@ -195,18 +200,23 @@ def test_unknown_activation(plan: Plan) -> None:
         _execute(graph, plan)
 
 
-def test_average_pool_with_dilation() -> None:
-    """An average pool with dilation is refused, a max pool with dilation runs."""
-    window = Window(2, 1, dilation=2)
-    for function in ("average", "max"):
-        shape = Shape(2, 6, 6)
-        graph = Graph("dilated", shape, (Operator("a", "conv", shape, 2, epilogue=(Pool(function, window, window),)),))
-        split = Plan.of(graph, [Placement.split("H", ALL, (2, 1, 1))])
-        if function == "max":
-            assert _execute(graph, split).shape == (2, 4, 4)
-        else:
-            with pytest.raises(UnsupportedError, match="operator 'a': an average pool with dilation cannot be run"):
-                _execute(graph, split)
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        (Activation("leaky_relu"), "operator 'a': 'leaky_relu' has 0 parameters; 1 are expected"),
+        (Normalisation("layer"), "operator 'a': normalisation 'layer' cannot be run; known are batch, scale, shift"),
+        (Mixing("whiten"), "operator 'a': channel mixing 'whiten' cannot be run; known are lrn, softmax, shuffle"),
+        (Mixing("lrn", (5.0,)), "operator 'a': 'lrn' has 1 parameters; 4 are expected"),
+        (Mixing("shuffle", (3.0,)), "operator 'a': 4 channels cannot be shuffled in 3 groups"),
+    ],
+)
+def test_unknown_steps(step: EpilogueStep, message: str) -> None:
+    """A step without arithmetic, or with parameters that do not fit, is refused before anything starts."""
+    shape = Shape(2, 6, 6)
+    graph = Graph("unknown", shape, (Operator("a", "conv", shape, 4, epilogue=(step,)),))
+    weights = {"a": OperatorWeights(np.ones((4, 2, 1, 1), np.float32), FOUR)}
+    with pytest.raises(UnsupportedError, match=re.escape(message)):
+        execute(graph, CLUSTER, Plan.of(graph, [Placement.whole(0)]), weights, random_input(graph))
 
 
 def test_refusals_share_one_base() -> None:

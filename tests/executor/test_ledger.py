@@ -2,7 +2,7 @@
 
 Weights equal w_ij and inputs + outputs equal a_ij, except where the model says something else than what a run holds:
 
-- Normalisation parameters are held and not counted.
+- Parameters of the epilogue are held and not counted.
 - The model gives every participant of an IC split the whole bias; a run gives it to those who finish the channels, be they participants
   or not: the consumers of a direct reduce, or the participants for their even slices in a two-phase one.
 - Rows: the model counts fields that reach beyond the tensor in full, and gives an empty share a field; a run holds rows of the tensor.
@@ -22,7 +22,7 @@ from whole_run import whole_run
 from iopopt import Cluster, Device, Graph, GraphBuilder, Operator, Placement, Plan
 from iopopt.executor.execution import Execution
 from iopopt.executor.threads import execute
-from iopopt.executor.weights import has_normalisation, random_input, random_weights
+from iopopt.executor.weights import random_input, random_weights
 from iopopt.executor.worker import LedgerRow
 
 CLUSTER = Cluster(tuple(Device(f"d{j}", 1e6, 1e9, 1e6) for j in range(3)))
@@ -58,6 +58,9 @@ def test_ledger_equals_equation_1_where_the_model_makes_no_exception() -> None:
         assert len(rows) == len(execution.ledger) == (len(graph) + 1) * len(cluster)
         for demand in execution.demands:
             row, operator, way = rows[demand.operator, demand.device], graph[demand.operator], str(plan[demand.operator].dim)
+            if row.device not in plan[operator.name].devices:
+                assert (demand.weights_bytes, demand.activations_bytes, row.inputs, row.outputs) == (0, 0, 0, 0)
+                continue
             if _weights_as_modelled(graph, cluster, plan, operator, row.device):
                 assert row.weights == demand.weights_bytes, row
                 compared[f"{way} weights"] += 1
@@ -72,7 +75,7 @@ def test_ledger_equals_equation_1_where_the_model_makes_no_exception() -> None:
 
 
 def _weights_as_modelled(graph: Graph, cluster: Cluster, plan: Plan, operator: Operator, device: int) -> bool:
-    if has_normalisation(operator):
+    if any(step.arrays for step in operator.epilogue):
         return False
     placement = plan[operator.name]
     if placement.dim != "IC" or not operator.bias:
@@ -145,6 +148,53 @@ def test_who_only_adds_up_holds_partial_sums() -> None:
     """A device that completes a slice of a two-phase reduce but takes no part in the consumer holds partial sums all the same."""
     rows = _ledger(Placement.split("IC", ALL, (1, 1, 0), "two_phase"), Placement.whole(0))
     assert [rows["b", j].partial_sums for j in ALL] == [3 * 256] * 3
+
+
+def _fork() -> Graph:
+    """a: 2x8x4 -> 4x8x4; b and c read it, d adds a, b and c. A tensor of theirs has 512 bytes."""
+    net = GraphBuilder("fork", (2, 8, 4)).conv(4, 1, name="a")
+    net.conv(4, 1, name="b").at("a").conv(4, 1, name="c")
+    return net.add("a", "b", "c", name="d").build()
+
+
+def _kept(graph: Graph, cluster: Cluster, *placements: Placement) -> dict[str, list[int]]:
+    """What each device keeps while each operator runs; the model must say the same."""
+    frame = _run(graph, cluster, Plan.of(graph, placements)).memory_frame()
+    assert list(frame["kept"]) == list(frame["model_kept"])
+    return {name: list(rows.sort_values("device")["kept"]) for name, rows in frame.groupby("operator", sort=False)}
+
+
+def test_kept_tensors_by_hand() -> None:
+    """Owners keep their parts of a tensor while the operators between it and its last consumer run, and partial sums whole."""
+    b, c, d = Placement.whole(1), Placement.whole(2), Placement.whole(0)
+    graph = _fork()
+    kept = _kept(graph, CLUSTER, Placement.whole(0), b, c, d)
+    assert kept == {"a": [0, 0, 0], "b": [512, 0, 0], "c": [512, 512, 0], "d": [0, 0, 0], "(sink)": [0, 0, 0]}
+    kept = _kept(graph, CLUSTER, Placement.split("H", ALL, (4, 3, 1)), b, c, d)
+    assert kept["b"] == [256, 192, 64]
+    kept = _kept(graph, CLUSTER, Placement.split("IC", (0, 1), (1, 1)), b, c, d)
+    assert (kept["b"], kept["c"], kept["d"]) == ([512, 512, 0], [512, 1024, 0], [0, 0, 0])
+    kept = _kept(graph, CLUSTER, Placement.split("IC", (0, 1), (1, 1), "two_phase"), b, c, d)
+    assert (kept["b"], kept["c"]) == ([256, 256, 0], [256, 768, 0])
+
+
+def test_an_input_that_is_read_again_is_kept() -> None:
+    """The source keeps the graph's input, or every device does where all have it."""
+    graph = GraphBuilder("again", (2, 8, 4)).conv(2, 1, name="a").conv(2, 1, name="b").add("input", "b", name="c").build()
+    whole = Placement.whole(1)
+    for source, expected in ((2, [0, 0, 256]), (None, [256, 256, 256])):
+        kept = _kept(graph, Cluster(CLUSTER.devices, source=source), whole, whole, whole)
+        assert (kept["a"], kept["b"], kept["c"]) == (expected, expected, [0, 0, 0])
+
+
+def test_partial_sums_that_wait_for_their_first_consumer_are_held_whole() -> None:
+    """Until the first phase of a two-phase reduce its participants hold all partial sums; the model counts the slices behind it."""
+    net = GraphBuilder("waits", (2, 8, 4)).conv(4, 1, name="a").at("input").conv(4, 1, name="b")
+    graph = net.add("b", "a", name="c").build()
+    plan = Plan.of(graph, [Placement.split("IC", (0, 1), (1, 1), "two_phase"), Placement.whole(2), Placement.whole(2)])
+    frame = _run(graph, CLUSTER, plan).memory_frame().set_index(["operator", "device"])
+    assert list(frame.loc["b"]["kept"]) == [512, 512, 0]
+    assert list(frame.loc["b"]["model_kept"]) == [256, 256, 0]
 
 
 def test_memory_frame() -> None:

@@ -9,12 +9,12 @@ import pytest
 from edge_payload import assert_payload
 from whole_run import WITHIN, relative_error, torch, whole_run
 
-from iopopt import Cluster, Device, Graph, GraphBuilder, Operator, Placement, Plan
+from iopopt import Cluster, Device, ExecutionError, Graph, GraphBuilder, Operator, Placement, Plan
 from iopopt.executor import threads, worker
 from iopopt.executor.arithmetic import Finish, convolve, finish
 from iopopt.executor.execution import Execution
 from iopopt.executor.regions import Interval, Region
-from iopopt.executor.schedule import Edge, Transfer
+from iopopt.executor.schedule import Intake, Transfer
 from iopopt.executor.threads import execute
 from iopopt.executor.weights import random_input, random_weights
 from iopopt.executor.worker import Worker
@@ -65,8 +65,8 @@ def test_permuted_channels_are_noticed(graph: Graph, rows_plan: Plan, pair_plan:
     """Messages in which two channels have changed places, of finished tensors or of partial sums, give another output."""
     original = Worker._piece
 
-    def permuted(self: Worker, region: Region, *, partial: bool) -> torch.Tensor:
-        tensor = original(self, region, partial=partial)
+    def permuted(self: Worker, producer: int | None, region: Region, *, partial: bool) -> torch.Tensor:
+        tensor = original(self, producer, region, partial=partial)
         return tensor[[1, 0, *range(2, len(tensor))]] if len(tensor) > 1 else tensor
 
     monkeypatch.setattr(Worker, "_piece", permuted)
@@ -80,7 +80,7 @@ def test_a_dropped_halo_row_is_noticed(graph: Graph, rows_plan: Plan, monkeypatc
         rows = transfer.region.rows
         return dataclasses.replace(transfer, region=Region(transfer.region.channels, Interval(rows.start, rows.stop - 1)))
 
-    _change_edge(monkeypatch, "b", shorter)
+    _change_intake(monkeypatch, "b", shorter)
     execution, error = _run(graph, rows_plan)
     assert error > WIDE
     assert execution.transferred_bytes == execution.evaluation.transferred_bytes - 4 * 6 * 6 * 4  # four messages: a row of 6 channels x 6 columns
@@ -88,18 +88,21 @@ def test_a_dropped_halo_row_is_noticed(graph: Graph, rows_plan: Plan, monkeypatc
         assert_payload(graph, CLUSTER, rows_plan, execution)
 
 
-def _change_edge(monkeypatch: Patch, name: str, change: Callable[[Transfer], Transfer]) -> None:
-    """Schedules in which every transfer of one edge is changed."""
-    original = threads.edges
+def _change_intake(monkeypatch: Patch, name: str, change: Callable[[Transfer], Transfer]) -> None:
+    """Schedules in which every transfer into one operator is changed."""
+    original = threads.schedule
 
-    def changed(*arguments: object) -> list[Edge]:
+    def changed(*arguments: object) -> list[Intake]:
         result = []
-        for edge in original(*arguments):
-            rounds = [dataclasses.replace(round_, transfers=tuple(map(change, round_.transfers))) for round_ in edge.rounds]
-            result.append(dataclasses.replace(edge, rounds=tuple(rounds)) if edge.name == name else edge)
+        for intake in original(*arguments):
+            edges = []
+            for edge in intake.edges:
+                rounds = [dataclasses.replace(round_, transfers=tuple(map(change, round_.transfers))) for round_ in edge.rounds]
+                edges.append(dataclasses.replace(edge, rounds=tuple(rounds)))
+            result.append(dataclasses.replace(intake, edges=tuple(edges)) if intake.name == name else intake)
         return result
 
-    monkeypatch.setattr(threads, "edges", changed)
+    monkeypatch.setattr(threads, "schedule", changed)
 
 
 @pytest.mark.parametrize("dim", ["H", "IC", "OC"])
@@ -134,7 +137,7 @@ def test_a_pool_before_the_sum_is_noticed(graph: Graph, reduce: str, monkeypatch
     def pooled(operator: Operator, kernel: torch.Tensor, tensor: torch.Tensor, held: Interval, rows: Interval, groups: int) -> torch.Tensor:
         partial = convolve(operator, kernel, tensor, held, rows, groups)
         just_pool = dataclasses.replace(operator, epilogue=tuple(step for step in operator.epilogue if isinstance(step, Pool)))
-        return finish(just_pool, Finish(None, None, None), partial, rows, rows)
+        return finish(just_pool, Finish(), partial, rows, rows)
 
     def unpooled(operator: Operator, *arguments: object) -> torch.Tensor:
         return finish(dataclasses.replace(operator, epilogue=tuple(step for step in operator.epilogue if not isinstance(step, Pool))), *arguments)
@@ -159,9 +162,66 @@ def test_a_missing_partial_sum_is_noticed(graph: Graph, pair_plan: Plan, monkeyp
     """A device that forgets its own partial sums gives another output, though every message comes."""
     original = Worker._add_up
 
-    def forgetful(self: Worker, *arguments: object) -> int:
-        self._partial = None
+    def forgetful(self: Worker, *arguments: object) -> object:
+        self._partial = {}
         return original(self, *arguments)
 
     monkeypatch.setattr(Worker, "_add_up", forgetful)
     assert _run(graph, pair_plan)[1] > WIDE
+
+
+@pytest.fixture(scope="module")
+def branched() -> Graph:
+    """Two convolutions of the input, the first with a softmax, are joined; a convolution follows, and the first is added to it."""
+    net = GraphBuilder("branched", (3, 12, 6)).conv(5, 3, padding=1, name="a").softmax()
+    net.at("input").conv(5, 3, padding=1, name="b").relu().concat("a", "b", name="c")
+    return net.conv(5, 3, padding=1, name="d").add("a", "d", name="e").build()
+
+
+@pytest.fixture(scope="module")
+def branched_plan(branched: Graph) -> Plan:
+    """a by output channels, so that everybody mixes them; rows from there on."""
+    rows = Placement.split("H", EVERYBODY, (4, 4, 4))
+    return Plan.of(branched, [Placement.split("OC", EVERYBODY, (2, 2, 1)), rows, rows, rows, rows])
+
+
+def test_the_executor_itself_passes_with_branches(branched: Graph, branched_plan: Plan) -> None:
+    """Without a mutant the plan computes the whole network and moves exactly the model's bytes."""
+    execution, error = _run(branched, branched_plan)
+    assert error < WITHIN
+    assert assert_payload(branched, CLUSTER, branched_plan, execution)
+
+
+def test_channels_that_nobody_mixes_are_noticed(branched: Graph, branched_plan: Plan, monkeypatch: Patch) -> None:
+    """A softmax that is left out behind the concatenation gives another output."""
+    monkeypatch.setattr(worker, "mix", lambda _, tensor: tensor)
+    assert _run(branched, branched_plan)[1] > WIDE
+
+
+def test_channels_that_are_mixed_in_part_are_noticed(branched: Graph, branched_plan: Plan, monkeypatch: Patch) -> None:
+    """A softmax over two channels at a time, as an owner of two would run it, gives another output."""
+    monkeypatch.setattr(worker, "mix", lambda _, tensor: torch.cat([part.softmax(0) for part in tensor.split(2)]))
+    assert _run(branched, branched_plan)[1] > WIDE
+
+
+def test_exchanged_inputs_are_noticed(branched: Graph, branched_plan: Plan, monkeypatch: Patch) -> None:
+    """A concatenation that gets its inputs in another order gives another output."""
+    original = threads.schedule
+
+    def exchanged(*arguments: object) -> list[Intake]:
+        return [dataclasses.replace(intake, edges=intake.edges[::-1]) if intake.name == "c" else intake for intake in original(*arguments)]
+
+    monkeypatch.setattr(threads, "schedule", exchanged)
+    assert _run(branched, branched_plan)[1] > WIDE
+
+
+def test_a_tensor_that_is_let_go_too_early_is_noticed(branched: Graph, branched_plan: Plan, monkeypatch: Patch) -> None:
+    """A tensor that is released before its last consumer ends the run with an error."""
+    original = threads.schedule
+
+    def early(*arguments: object) -> list[Intake]:
+        return [dataclasses.replace(intake, released=(0,) if intake.name == "c" else ()) for intake in original(*arguments)]
+
+    monkeypatch.setattr(threads, "schedule", early)
+    with pytest.raises(ExecutionError, match="failed: KeyError"):
+        _run(branched, branched_plan)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from iopopt import Operator, Placement
-from iopopt.executor.regions import Interval, Region, conv_rows, even_regions, everything, field_rows, needed_regions, nothing, owned_regions
+from iopopt.executor.regions import Interval, Region, computed_region, conv_rows, everything, field_rows, needed_regions, nothing, owned_regions
 from iopopt.operators import Pool, Shape, Window
 
 
@@ -89,9 +89,12 @@ def test_owned_regions(pooled: Operator) -> None:
     assert owned_regions(pooled, Placement.split("OC", (1, 2), (5, 1))) == {1: _region((0, 5), (0, 6)), 2: _region((5, 6), (0, 6))}
 
 
-def test_even_regions(pooled: Operator) -> None:
-    """A two-phase reduce completes slices of channels in the order of the devices."""
-    assert even_regions(pooled, (0, 2), (4, 2)) == {0: _region((0, 4), (0, 6)), 2: _region((4, 6), (0, 6))}
+def test_computed_region(pooled: Operator) -> None:
+    """A share of rows computes what lies under its pool windows; all others compute every row before the pool, of their channels."""
+    assert computed_region(pooled, Placement.whole(3), 3) == _region((0, 6), (0, 12))
+    assert computed_region(pooled, Placement.split("H", (0, 2), (2, 4)), 2) == _region((0, 6), (3, 12))
+    assert computed_region(pooled, Placement.split("OC", (0, 2), (2, 4)), 2) == _region((2, 6), (0, 12))
+    assert computed_region(pooled, Placement.split("IC", (0, 2), (2, 2)), 2) == _region((0, 6), (0, 12))
 
 
 def test_needed_regions(pooled: Operator) -> None:
@@ -108,3 +111,48 @@ def test_needed_regions_of_groups(grouped: Operator) -> None:
     """A share of a grouped operator's output channels needs the input channels of its groups."""
     needs = needed_regions(grouped, Placement.split("OC", (0, 1, 2), (6, 0, 3)))
     assert needs == {0: _region((0, 4), (0, 4)), 1: _region((4, 4), (0, 4)), 2: _region((4, 6), (0, 4))}
+
+
+def test_needed_regions_of_a_gate() -> None:
+    """Every row of a product needs all of its gate, and a share of channels those channels of both inputs."""
+    gated = Operator("gated", "mul", Shape(4, 6, 2), 4, more_inputs=(Shape(4, 1, 1),))
+    rows, channels = Placement.split("H", (0, 1), (2, 4)), Placement.split("OC", (0, 1), (3, 1))
+    assert needed_regions(gated, rows, 0) == {0: _region((0, 4), (0, 2)), 1: _region((0, 4), (2, 6))}
+    assert needed_regions(gated, rows, 1) == dict.fromkeys((0, 1), _region((0, 4), (0, 1)))
+    assert needed_regions(gated, channels, 0) == {0: _region((0, 3), (0, 6)), 1: _region((3, 4), (0, 6))}
+    assert needed_regions(gated, channels, 1) == {0: _region((0, 3), (0, 1)), 1: _region((3, 4), (0, 1))}
+    assert needed_regions(gated, channels, 1, by_channels=False) == dict.fromkeys((0, 1), _region((0, 4), (0, 1)))
+
+
+def test_needed_regions_of_a_slice() -> None:
+    """A slice reads its own channels, all of them or their rows, whichever of them a share of channels computes."""
+    piece = Operator("piece", "slice", Shape(5, 6, 2), 2, first_channel=2)
+    assert needed_regions(piece, Placement.whole(1)) == {1: _region((2, 4), (0, 6))}
+    assert needed_regions(piece, Placement.split("H", (0, 1), (2, 4))) == {0: _region((2, 4), (0, 2)), 1: _region((2, 4), (2, 6))}
+    assert needed_regions(piece, Placement.split("OC", (0, 1), (1, 1))) == dict.fromkeys((0, 1), _region((2, 4), (0, 6)))
+
+
+def test_needed_regions_of_a_concatenation() -> None:
+    """A share of channels of a concatenation needs all of every input; a share of rows those rows of each."""
+    joined = Operator("joined", "concat", Shape(2, 4, 3), 5, more_inputs=(Shape(3, 4, 3),))
+    assert needed_regions(joined, Placement.split("OC", (0, 1), (1, 4)), 1) == dict.fromkeys((0, 1), _region((0, 3), (0, 4)))
+    assert needed_regions(joined, Placement.split("H", (0, 1), (1, 3)), 1) == {0: _region((0, 3), (0, 1)), 1: _region((0, 3), (1, 4))}
+
+
+def test_needed_rows_of_an_upsampling() -> None:
+    """Repeated rows need those that they repeat; interpolated ones the row before and the one after as well."""
+    nearest = Operator("nearest", "upsample", Shape(2, 4, 3), 2, Window(upsampling=3), Window(), function="nearest")
+    window = Window(3, 1, 1, 1, 1, 3)
+    linear = Operator("linear", "upsample", Shape(2, 4, 3), 2, window, Window(3, 1, 1, 1), function="linear")
+    split = Placement.split("H", (0, 1, 2), (3, 3, 6))
+    rows = {0: (0, 1), 1: (1, 2), 2: (2, 4)}
+    assert needed_regions(nearest, split) == {j: _region((0, 2), rows[j]) for j in rows}
+    rows = {0: (0, 2), 1: (0, 3), 2: (1, 4)}
+    assert needed_regions(linear, split) == {j: _region((0, 2), rows[j]) for j in rows}
+
+
+def test_needed_rows_of_blocks() -> None:
+    """A row of blocks needs as many rows as a block has."""
+    blocks = Operator("blocks", "space_to_depth", Shape(2, 6, 4), 8, Window(2, 2), Window(2, 2))
+    assert needed_regions(blocks, Placement.split("H", (0, 1), (1, 2))) == {0: _region((0, 2), (0, 2)), 1: _region((0, 2), (2, 6))}
+    assert needed_regions(blocks, Placement.split("OC", (0, 1), (3, 5))) == dict.fromkeys((0, 1), _region((0, 2), (0, 6)))

@@ -6,7 +6,7 @@ import pytest
 
 from iopopt import Graph, GraphBuilder, Placement
 from iopopt.executor.regions import Interval, Region
-from iopopt.executor.schedule import Edge, Round, edges
+from iopopt.executor.schedule import Round, schedule
 
 Sent = dict[tuple[int, int], Region]
 ALL = (0, 1, 2)
@@ -31,7 +31,8 @@ def depthwise() -> Graph:
 
 def _rounds(graph: Graph, p: Placement, q: Placement) -> tuple[Round, ...]:
     """The rounds of the edge a -> b."""
-    return edges(graph, [p, q], None, 0)[1].rounds
+    (edge,) = schedule(graph, [p, q], None, 0)[1].edges
+    return edge.rounds
 
 
 def _sent(round_: Round) -> Sent:
@@ -39,20 +40,22 @@ def _sent(round_: Round) -> Sent:
 
 
 def test_edges_of_a_chain(graph: Graph) -> None:
-    """There is one edge an operator and one to the sink; what is not priced carries nothing."""
-    first, second, last = edges(graph, [Placement.whole(1)] * 2, 2, 1)
-    assert [edge.name for edge in (first, second, last)] == ["a", "b", "(sink)"]
-    assert [edge.producer for edge in (first, second, last)] == [None, *graph.operators]
-    assert _sent(first.rounds[0]) == {(2, 1): _region((0, 2), (0, 8))}
-    assert not second.rounds[0].transfers
-    assert not last.rounds[0].transfers
+    """There is one edge an operator and one to the sink, after which its tensor is let go; what is not priced carries nothing."""
+    intakes = schedule(graph, [Placement.whole(1)] * 2, 2, 1)
+    assert [intake.name for intake in intakes] == ["a", "b", "(sink)"]
+    assert [intake.released for intake in intakes] == [(None,), (0,), (1,)]
+    edges = [edge for intake in intakes for edge in intake.edges]
+    assert [edge.producer for edge in edges] == [None, 0, 1]
+    assert _sent(edges[0].rounds[0]) == {(2, 1): _region((0, 2), (0, 8))}
+    assert not edges[1].rounds[0].transfers
+    assert not edges[2].rounds[0].transfers
 
 
 def test_input_that_everybody_has(graph: Graph) -> None:
     """Without a source nothing is sent, and each participant holds what it needs of the input."""
-    first, *_ = edges(graph, [Placement.split("H", ALL, (2, 1, 1)), Placement.whole(0)], None, 0)
-    assert first.rounds[0].transfers == ()
-    assert first.rounds[0].finished == {0: _region((0, 2), (0, 5)), 1: _region((0, 2), (3, 7)), 2: _region((0, 2), (5, 8))}
+    first, *_ = schedule(graph, [Placement.split("H", ALL, (2, 1, 1)), Placement.whole(0)], None, 0)
+    assert first.edges[0].rounds[0].transfers == ()
+    assert first.edges[0].rounds[0].finished == {0: _region((0, 2), (0, 5)), 1: _region((0, 2), (3, 7)), 2: _region((0, 2), (5, 8))}
 
 
 def test_whole_sends_what_is_needed(graph: Graph) -> None:
@@ -134,6 +137,103 @@ def test_two_phase_reduce_has_two_rounds(graph: Graph) -> None:
 def test_output_goes_to_the_sink(graph: Graph) -> None:
     """The sink gets every piece of the output that is not its own."""
     placements = [Placement.whole(0), Placement.split("H", ALL, (2, 2, 0))]
-    last: Edge = edges(graph, placements, 0, 1)[-1]
+    (last,) = schedule(graph, placements, 0, 1)[-1].edges
     assert _sent(last.rounds[0]) == {(0, 1): _region((0, 3), (0, 2))}
     assert last.rounds[0].finished == {1: _region((0, 3), (0, 4))}
+
+
+@pytest.fixture
+def fork() -> Graph:
+    """a: 2x8x4 -> 4x8x4; b and c read it, d adds them up."""
+    net = GraphBuilder("fork", (2, 8, 4)).conv(4, 1, name="a")
+    net.conv(4, 3, padding=1, name="b").at("a").conv(4, 1, name="c")
+    return net.add("b", "c", name="d").build()
+
+
+def _fork_rounds(fork: Graph, a: Placement) -> tuple[tuple[Round, ...], tuple[Round, ...]]:
+    """The rounds a -> b, of which b is whole on device 1, and a -> c, of which c is split by input channels."""
+    intakes = schedule(fork, [a, Placement.whole(1), Placement.split("IC", (0, 1), (2, 2)), Placement.whole(0)], None, 0)
+    return intakes[1].edges[0].rounds, intakes[2].edges[0].rounds
+
+
+def test_every_consumer_fetches_for_itself(fork: Graph) -> None:
+    """A tensor with two consumers crosses to each as it would to one, and is let go behind the last."""
+    (to_b,), (to_c,) = _fork_rounds(fork, Placement.whole(0))
+    assert _sent(to_b) == {(0, 1): _region((0, 4), (0, 8))}
+    assert _sent(to_c) == {(0, 1): _region((2, 4), (0, 8))}
+    intakes = schedule(fork, [Placement.whole(0)] * 4, 2, 0)
+    assert [intake.released for intake in intakes] == [(None,), (), (0,), (1, 2), (3,)]
+    assert [[edge.producer for edge in intake.edges] for intake in intakes] == [[None], [0], [0], [1, 2], [3]]
+
+
+def test_partial_sums_are_completed_once(fork: Graph) -> None:
+    """The first phase of a two-phase reduce comes before the first consumer alone; what it completes is then owned."""
+    (first, second), (third,) = _fork_rounds(fork, Placement.split("IC", (0, 1), (1, 1), "two_phase"))
+    assert [round_.completes for round_ in (first, second, third)] == [True, False, False]
+    assert _sent(second) == {(0, 1): _region((0, 2), (0, 8))}
+    assert third.transfers == ()
+
+
+def test_partial_sums_are_reduced_for_every_consumer(fork: Graph) -> None:
+    """A direct reduce brings every consumer what it needs."""
+    (to_b,), (to_c,) = _fork_rounds(fork, Placement.split("IC", (0, 1), (1, 1)))
+    assert _sent(to_b) == {(0, 1): _region((0, 4), (0, 8))}
+    assert _sent(to_c) == {(1, 0): _region((0, 2), (0, 8)), (0, 1): _region((2, 4), (0, 8))}
+
+
+def test_a_tensor_read_twice_crosses_twice() -> None:
+    """Each input of an addition is an edge of its own, also where both are one tensor."""
+    graph = GraphBuilder("twice", (2, 8, 4)).conv(4, 1, name="a").add("a", "a", name="b").build()
+    intake = schedule(graph, [Placement.whole(0), Placement.whole(1)], None, 1)[1]
+    assert [_sent(round_) for edge in intake.edges for round_ in edge.rounds] == [{(0, 1): _region((0, 4), (0, 8))}] * 2
+
+
+def _mixing(reader: str) -> Graph:
+    """a: 2x8x4 -> conv 4x8x4, with a softmax unless b is a plain slice; b: an activation, or a slice of the channels 1 and 2, of it."""
+    net = GraphBuilder("mixing", (2, 8, 4)).conv(4, 1, name="a")
+    if reader != "plain slice":
+        net.softmax()
+    return (net.operator("local", 4, name="b") if reader == "local" else net.slice(1, 3, name="b")).build()
+
+
+def test_who_mixes_channels() -> None:
+    """Owners of all channels mix; otherwise whoever reads gets all channels and mixes them, be the shares as they may."""
+    split = Placement.split("OC", (0, 1), (2, 2))
+    full = _region((0, 4), (0, 8))
+    for p in (Placement.whole(0), Placement.split("H", (0, 1), (4, 4))):
+        (round_,) = _rounds(_mixing("local"), p, split)
+        assert not round_.mixes
+        assert round_.finished == {0: full, 1: full}
+    (round_,) = _rounds(_mixing("local"), split, split)
+    assert round_.mixes
+    assert _sent(round_) == {(1, 0): _region((2, 4), (0, 8)), (0, 1): _region((0, 2), (0, 8))}
+    first, second = _rounds(_mixing("local"), Placement.split("IC", (0, 1), (1, 1), "two_phase"), split)
+    assert (first.mixes, second.mixes) == (False, True)
+    (round_,) = _rounds(_mixing("local"), Placement.split("IC", (0, 1), (1, 1)), Placement.split("H", (0, 1), (3, 5)))
+    assert round_.mixes
+    assert round_.finished == {0: _region((0, 4), (0, 3)), 1: _region((0, 4), (3, 8))}
+
+
+def test_a_slice_gets_its_own_channels() -> None:
+    """Whole and by rows a slice gets its own channels; of a tensor whose channels are mixed it gets all."""
+    rows = Placement.split("H", (0, 1), (3, 5))
+    for reader, channels in (("plain slice", (1, 3)), ("slice", (0, 4))):
+        graph = _mixing(reader)
+        (round_,) = _rounds(graph, Placement.whole(0), rows)
+        assert _sent(round_) == {(0, 1): _region(channels, (3, 8))}
+        (round_,) = _rounds(graph, Placement.split("H", (0, 1), (4, 4)), Placement.split("H", (0, 1), (5, 3)))
+        assert _sent(round_) == {(1, 0): _region(channels, (4, 5))}
+        (round_,) = _rounds(graph, Placement.split("IC", (0, 1), (1, 1)), Placement.whole(0))
+        assert _sent(round_) == {(1, 0): _region(channels, (0, 8))}
+        (round_,) = _rounds(graph, Placement.split("OC", (0, 1), (2, 2)), Placement.whole(0))
+        assert _sent(round_) == {(1, 0): _region((2, 4), (0, 8))}
+
+
+def test_a_gate_goes_to_every_row() -> None:
+    """Whoever computes rows of a product gets the whole gate."""
+    net = GraphBuilder("gated", (4, 8, 4)).operator("conv", 4, name="a").global_average_pool()
+    graph = net.mul("a", net.tip, name="c").build()
+    rows = Placement.split("H", ALL, (4, 2, 2))
+    a, gate = schedule(graph, [rows, Placement.whole(0), rows], None, 0)[2].edges
+    assert _sent(a.rounds[0]) == {}
+    assert _sent(gate.rounds[0]) == {(0, 1): _region((0, 4), (0, 1)), (0, 2): _region((0, 4), (0, 1))}

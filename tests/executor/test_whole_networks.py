@@ -1,19 +1,29 @@
-"""Networks of the zoo, and one of depthwise convolutions: every quick method's plan computes what the whole network does."""
+"""Networks of the zoo, and one of depthwise convolutions: every quick method's plan computes what the whole network does.
+
+Networks with branches run random plans, which reach more of the executor than a method's.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import random
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
 from edge_payload import assert_payload
+from random_branches import random_branched_plan
 from whole_run import WITHIN, Array, relative_error, whole_run
 
 from iopopt import Cluster, Graph, Plan, execute, load_cluster, load_model, solve
 from iopopt.executor.weights import Weights, random_input, random_weights
 from iopopt.methods.pso import SwarmSettings
+from iopopt.models.googlenet import googlenet
+from iopopt.models.mobilenet import mobilenet_v2
+from iopopt.models.resnet import resnet50
+from iopopt.models.squeezenet import squeezenet1_1
+from iopopt.models.yolo import yolov2
 
 METHODS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "single": ("single", {}),
@@ -72,3 +82,14 @@ def test_method_runs_depthwise_convolutions(mobile_graph: Graph, method: str) ->
     plan = solve(graph, cluster, function, **options).plan
     assert plan is not None
     _assert_runs(graph, cluster, plan, weights, inputs, reference)
+
+
+@pytest.mark.parametrize("network", [resnet50, mobilenet_v2, googlenet, squeezenet1_1, yolov2])
+def test_random_plans_of_networks_with_branches(network: Callable[..., Graph]) -> None:
+    """Any plan of a real network with branches gives the whole run's output and moves no byte more than the model counts."""
+    graph = network(input_size=64)
+    cluster = load_cluster("edge-x3", graph)
+    graph, cluster, weights, inputs, reference = _with_output(graph, cluster)
+    for seed in range(3):
+        plan = random_branched_plan(random.Random(seed), graph, len(cluster))
+        _assert_runs(graph, cluster, plan, weights, inputs, reference)

@@ -1,0 +1,114 @@
+"""Random plans of random graphs with branches: the output is the whole network's, the payload the model's, and nothing is kept too long."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections import Counter
+
+import numpy as np
+import pytest
+from edge_payload import assert_payload
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from random_branches import ACTIVATIONS, random_branched_graph, random_branched_plan
+from random_instances import MOST_PLANS, count_plans, random_cluster
+from whole_run import WITHIN, relative_error, whole_run
+
+from iopopt import Cluster, Graph, Plan
+from iopopt.evaluation import SINK
+from iopopt.executor.execution import Execution
+from iopopt.executor.threads import execute
+from iopopt.executor.weights import random_input, random_weights
+from iopopt.operators import KINDS
+from iopopt.plan import validate_plan
+
+CASES = {"whole", "interleaved", "row-aligned", "halo", "reduce", "completion", "concatenate", "free"}
+FUNCTIONS = {step.function for step in ACTIVATIONS} | {"batch", "scale", "shift", "lrn", "softmax", "shuffle"}
+STRUCTURES = {"gate", "three consumers", "input read twice", "one tensor twice", "mixed by receivers", "two-phase read twice", "direct read twice"}
+
+
+@pytest.mark.parametrize("count", [300, pytest.param(5000, marks=pytest.mark.slow)])
+def test_random_plans_of_branched_graphs(count: int) -> None:
+    """On random graphs the output is the whole run's, the payload the model's and what is kept equation (1)'s; every kind is reached."""
+    reached: Counter[str] = Counter()
+
+    @settings(max_examples=count, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.integers(0, 2**32))
+    def check(seed: int) -> None:
+        rng = random.Random(seed)
+        graph = random_branched_graph(rng, tiny=rng.random() < 0.2)
+        cluster = dataclasses.replace(random_cluster(rng), bytes_per_element=rng.choice([4, 4, 8]))
+        plan = random_branched_plan(rng, graph, len(cluster))
+        weights, inputs = random_weights(graph, seed), random_input(graph, seed)
+        reference = whole_run(graph, weights, inputs)
+        assume(np.isfinite(reference).all())
+        execution = execute(graph, cluster, plan, weights, inputs)
+        assert relative_error(execution.outputs, reference) < (WITHIN if cluster.bytes_per_element == 4 else 1e-10)
+        exact = assert_payload(graph, cluster, plan, execution)
+        assert execution.connections == execution.evaluation.connections
+        _assert_kept(graph, plan, execution)
+        reached.update(_features(graph, cluster, plan, execution))
+        reached.update({"plans"} | ({"exact"} if exact else set()) | ({"output varies"} if np.ptp(reference) > 1e-3 else set()))
+
+    check()
+    assert reached["plans"] >= 0.95 * count
+    for name in CASES | FUNCTIONS | STRUCTURES | set(KINDS):
+        assert reached[name] >= count // 60, (name, reached)
+    assert reached["exact"] > 0.4 * reached["plans"]
+    assert reached["output varies"] > 0.9 * reached["plans"]
+
+
+@pytest.mark.parametrize("tiny", [False, True])
+def test_random_graphs(tiny: bool) -> None:
+    """A seed names a graph and a plan of it; tiny graphs have few plans; a team's plans split over that team alone."""
+    for seed in range(100):
+        rng, again = random.Random(seed), random.Random(seed)
+        graph = random_branched_graph(rng, tiny)
+        assert graph == random_branched_graph(again, tiny)
+        assert not graph.is_chain
+        assert 2 <= len(graph) <= (4 if tiny else 8)
+        assert not tiny or count_plans(graph, 3) < MOST_PLANS
+        plan = random_branched_plan(rng, graph, 3, team=(0, 2))
+        assert plan == random_branched_plan(again, graph, 3, team=(0, 2))
+        assert {placement.devices for placement in plan.values() if not placement.is_whole} <= {(0, 2)}
+        validate_plan(graph, random_cluster(rng, 3), plan)
+
+
+def _assert_kept(graph: Graph, plan: Plan, execution: Execution) -> None:
+    """While an operator runs every device keeps what equation (1) says, and at the end nothing.
+
+    Before the first phase of a two-phase reduce its participants hold all their partial sums, of which the model counts an even slice.
+    """
+    uncompleted = {
+        graph.operators[i].name
+        for producer, links in enumerate(graph.links_from)
+        if links and plan[graph.operators[producer].name].reduce == "two_phase"
+        for i in range(producer + 1, links[0].consumer)
+    }
+    model = {(demand.operator, demand.device): demand.kept_bytes for demand in execution.demands}
+    for row in execution.ledger:
+        modelled = model.get((row.operator, row.device), 0.0)
+        assert row.kept == modelled or (row.operator in uncompleted and row.kept > modelled), row
+        assert row.kept == 0 or row.operator != SINK
+
+
+def _features(graph: Graph, cluster: Cluster, plan: Plan, execution: Execution) -> set[str]:
+    """What this plan exercises."""
+    operators, evaluation = graph.operators, execution.evaluation
+    cases = {case for phase in (*(case for cost in evaluation.operators for case in cost.cases), *evaluation.sink_cases) for case in phase.split("+")}
+    found = {
+        "gate": any(operator.is_gate(slot) for operator in operators for slot in range(len(operator.in_shapes))),
+        "three consumers": any(len(links) > 2 for links in graph.links_from),
+        "input read twice": sum(link.producer is None for link in graph.links) > 1,
+        "one tensor twice": any(len({link.producer for link in links}) < len(links) for links in graph.links_into),
+        "mixed by receivers": any(operator.mixes_channels and plan[operator.name].dim in ("OC", "IC") for operator in operators),
+        "two-phase read twice": _read_twice(graph, plan, "two_phase"),
+        "direct read twice": _read_twice(graph, plan, "direct"),
+    }
+    steps = {step.function for operator in operators for step in operator.epilogue}
+    return cases | steps | {operator.kind for operator in operators} | {name for name, holds in found.items() if holds}
+
+
+def _read_twice(graph: Graph, plan: Plan, reduce: str) -> bool:
+    return any(len(links) > 1 and plan[operator.name].reduce == reduce for operator, links in zip(graph.operators, graph.links_from, strict=True))
