@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ from iopopt.batch_communication import EdgeConstants, Side, completion, volumes
 from iopopt.batch_workload import OperatorConstants
 from iopopt.cluster import Cluster, Device, as_cluster
 from iopopt.communication import Handover
-from iopopt.graph import Graph
+from iopopt.graph import Graph, Link
 
 _CHUNK = 256
 """Plans priced together: few enough that the working set stays in the processor's cache."""
@@ -90,6 +90,36 @@ class Pricer:
         p, q = Side(PlanBatch.join(sides)), Side(PlanBatch.join([placements] * len(sides)))
         parts = volumes(EdgeConstants(handovers, self._e), p, q)
         return np.asarray(self._times(*(part.sum(axis=1, keepdims=True) for part in parts))[0][0])
+
+    def edges_s(self, links: Sequence[Link], placements: Mapping[int, PlanBatch]) -> Array:
+        """t_com of edges into one operator, as if it had no others and first phases apart, for every combination of placements.
+
+        ``placements`` holds those of each operator by number. There is one axis for each operator at an end of these edges, in ascending
+        order; the last is that of the consumer.
+        """
+        (consumer,) = {link.consumer for link in links}
+        ends = sorted({consumer, *(link.producer for link in links if link.producer is not None)})
+        sums = [np.zeros((len(self._cluster), *(1 for _ in ends))) for _ in range(3)]
+        for link in links:
+            if link.producer is not None or self._cluster.source is not None:
+                axes = tuple(slice(None) if end in (link.producer, consumer) else None for end in ends)
+                sums = [total + load[:, *axes] for total, load in zip(sums, self._loads(link, placements), strict=True)]
+        shape = tuple(len(placements[end]) for end in ends)
+        flat = (np.broadcast_to(total, (len(self._cluster), *shape)).reshape(len(self._cluster), 1, -1) for total in sums)
+        return np.asarray(self._times(*flat)[0].reshape(shape))
+
+    def _loads(self, link: Link, placements: Mapping[int, PlanBatch]) -> tuple[Array, ...]:
+        """R_j, S_j and N_j of one edge, of shape (devices, placements of the producer, of the consumer); without the former for the input."""
+        q, consumer = placements[link.consumer], self._graph.operators[link.consumer]
+        if link.producer is None:
+            whole = self._whole(self._cluster.source or 0, len(q))
+            parts = volumes(EdgeConstants([Handover(None, consumer, link.slot)], self._e), Side(whole), Side(q))
+            return tuple(part[:, 0] for part in parts)
+        p = placements[link.producer]
+        rows, columns = np.divmod(np.arange(len(p) * len(q)), len(q))
+        handover = Handover(self._graph.operators[link.producer], consumer, link.slot)
+        parts = volumes(EdgeConstants([handover], self._e), Side(p.take(rows)), Side(q.take(columns)))
+        return tuple(part.reshape(len(self._cluster), len(p), len(q)) for part in parts)
 
     # Whole plans.
 

@@ -76,3 +76,14 @@ def operator_makespan_shares(operator: Operator, dim: Dim, speeds: Sequence[floa
     unit_limits = None if limits is None else tuple(limit // unit for limit in limits)
     shares = makespan_shares(operator.size(dim) // unit, tuple(speeds), *window, unit_limits)
     return None if shares is None else tuple(unit * share for share in shares)
+
+
+def operator_block_shares(operator: Operator, speeds: Sequence[float], block: int) -> tuple[int, ...] | None:
+    """Rows in blocks of that many, in proportion to ``speeds``; None where these do not make up the rows, or not all in whole units.
+
+    Blocks of 2, 4, 8, ... rows have their bounds where maps of half, a quarter, an eighth of the rows have them.
+    """
+    rows = operator.size("H")
+    if rows % block or block % operator.unit("H"):
+        return None
+    return tuple(block * share for share in proportional_shares(rows // block, speeds))

@@ -42,7 +42,7 @@ _EXACT = frozenset({"team", "warm_start", "time_limit_s", "gap", "backend", "see
 METHODS: Mapping[str, Method] = {
     "single": Method("iopopt.methods.single:solve_single", "best single device", "every operator whole on one device", takes=frozenset()),
     "oc": Method("iopopt.methods.oc:solve_oc", "OC", "output channels everywhere, by capability"),
-    "coedge": Method("iopopt.methods.coedge:solve_coedge", "CoEdge", "rows by capability, fully connected operators on the fastest device"),
+    "coedge": Method("iopopt.methods.coedge:solve_coedge", "CoEdge", "rows by capability; what has none to split on the fastest device"),
     "greedy": Method("iopopt.methods.greedy:solve_greedy", "IOP greedy", "Algorithm 1 of the IOP paper: OC-IC pairs wherever they pay"),
     "iop_segments": Method(
         "iopopt.methods.iop_segments:solve_iop_segments", "IOP segments", "the best choice of the same pairs, by dynamic programming"

@@ -25,7 +25,7 @@ FullyConnected = Literal["fastest", "oc"]
 
 
 def coedge_placement(operator: Operator, cluster: Cluster, team: Sequence[int], fully_connected: FullyConnected = "fastest") -> Placement:
-    """Rows by capability where there are rows to split."""
+    """Rows by capability where there are rows to split, whatever the kind of operator."""
     speeds = [cluster.devices[j].flops_per_s for j in team]
     if "H" in operator.splittable_dims:
         return Placement.split("H", team, operator_proportional_shares(operator, "H", speeds))
@@ -46,7 +46,7 @@ def coedge_placements(graph: Graph, cluster: Cluster, team: Sequence[int], fully
 
 
 def solve_coedge(graph: Graph, devices: Cluster | Sequence[Device], *, team: Team = "all", fully_connected: FullyConnected = "fastest") -> Solution:
-    """Rows by capability over the convolutions.
+    """Rows by capability over the convolutions, and all else that has rows.
 
     Raises:
         ClusterError: if ``team`` names a device that does not exist.

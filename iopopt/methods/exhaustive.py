@@ -48,7 +48,7 @@ def _placement_count(operator: Operator, cluster: Cluster, team: Sequence[int]) 
 
 
 def all_placements(operator: Operator, cluster: Cluster, team: Sequence[int]) -> Iterator[Placement]:
-    """Whole on every device, and every dimension at every integer share (in whole groups if channel-local); both reduces."""
+    """Whole on every device, and every dimension at every share in whole units (:meth:`Operator.unit`); both reduces."""
     yield from (Placement.whole(device) for device in range(len(cluster)))
     if len(team) == 1:
         return

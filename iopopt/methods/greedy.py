@@ -1,7 +1,11 @@
 """Algorithm 1 of the IOP paper (Liu, Xu et al., ICIC 2024, arXiv 2409.07693): pair operators greedily where that pays.
 
-The paper gives the algorithm in words; what is compared here is the latency of the whole plan, with everything behind the pair placed as
-CoEdge, so that what a pair's result costs to hand on is counted and the outcome is never worse than CoEdge.
+The paper gives the algorithm in words, for chains; what is compared here is the latency of the whole plan, with everything behind the
+pair placed as CoEdge, so that what a pair's result costs to hand on is counted and the outcome is never worse than CoEdge.
+
+On networks with branches the successor of an operator is its only consumer. What several operators read starts no pair, for lying in
+output channels for one reader it would be gathered for the others. A pair is two operators next to each other: pairs with a pool, a
+depthwise convolution or another channel-local operator between them, which could follow the split, are outside Algorithm 1.
 """
 
 from __future__ import annotations
@@ -20,9 +24,16 @@ from iopopt.solution import Solution
 from iopopt.team import Team
 
 
-def pairs_with(second: Operator) -> bool:
-    """Whether an operator can be the second of a pair: it takes input channels, which a grouped one does not."""
-    return "IC" in second.splittable_dims
+def paired_successor(graph: Graph, i: int) -> int | None:
+    """The second of the pair that operator ``i`` can begin: its only consumer, if that takes input channels as they lie.
+
+    It does if it has a kernel of one group, and if no step that mixes channels ends the epilogue of the first.
+    """
+    readers = graph.links_from[i]
+    if len(readers) != 1 or graph.operators[i].mixes_channels:
+        return None
+    successor = readers[0].consumer
+    return successor if "IC" in graph.operators[successor].splittable_dims else None
 
 
 def iop_pair(first: Operator, cluster: Cluster, team: Sequence[int], reduce: Reduce) -> tuple[Placement, Placement]:
@@ -32,24 +43,21 @@ def iop_pair(first: Operator, cluster: Cluster, team: Sequence[int], reduce: Red
 
 
 def greedy_plan(graph: Graph, cluster: Cluster, team: Sequence[int], fully_connected: FullyConnected = "fastest", reduce: Reduce = "direct") -> Plan:
-    """From the first operator on, take the pair if the whole plan is faster with it than without.
-
-    A grouped operator has no IC split, so a pair in front of one is skipped; it may be the first of a pair.
-    """
-    chosen = Plan.of(graph, coedge_placements(graph, cluster, team, fully_connected))
-    latency, i = evaluate(graph, cluster, chosen).latency_s, 0
-    while i < len(graph) - 1 and len(team) > 1:
-        if not pairs_with(graph.operators[i + 1]):
-            i += 1
+    """In topological order, take each pair of operators that are in none yet if the whole plan is faster with it than without."""
+    placements = coedge_placements(graph, cluster, team, fully_connected)
+    chosen = Plan.of(graph, placements)
+    latency, seconds = evaluate(graph, cluster, chosen).latency_s, set[int]()
+    for i in range(len(graph) if len(team) > 1 else 0):
+        successor = paired_successor(graph, i)
+        if i in seconds or successor is None:
             continue
-        placements = list(chosen.values())
-        placements[i : i + 2] = iop_pair(graph.operators[i], cluster, team, reduce)
-        paired = Plan.of(graph, placements)
+        attempt = list(placements)
+        attempt[i], attempt[successor] = iop_pair(graph.operators[i], cluster, team, reduce)
+        paired = Plan.of(graph, attempt)
         with_pair = evaluate(graph, cluster, paired).latency_s
         if with_pair < latency:
-            chosen, latency, i = paired, with_pair, i + 2
-        else:
-            i += 1
+            placements, chosen, latency = attempt, paired, with_pair
+            seconds.add(successor)
     return chosen
 
 

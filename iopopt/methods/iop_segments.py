@@ -1,46 +1,68 @@
 """The exact optimum over the IOP paper's segments: single operators as CoEdge places them, and OC-IC pairs.
 
-Algorithm 1 is greedy and a pair it takes can block a better one. Over the same segments the best plan is a dynamic programme in linear
-time whose state is the segment that ends at an operator, for on it depends what the next edge costs.
+Algorithm 1 is greedy and a pair it takes can block a better one. Over the same segments the best plan is a dynamic programme: each operator
+is single, the first of a pair or the second, half pairs cost infinitely much, and the tables of what operators and edges cost are
+minimised by elimination, on a chain in linear time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from iopopt.cluster import Cluster, Device
+from iopopt.elimination import MOST_ENTRIES, Table, minimise
+from iopopt.errors import InstanceTooLargeError
 from iopopt.evaluation import evaluate
 from iopopt.graph import Graph
 from iopopt.methods.coedge import FullyConnected, coedge_placements
-from iopopt.methods.greedy import iop_pair, pairs_with
+from iopopt.methods.cost_tables import CostTables
+from iopopt.methods.greedy import greedy_plan, iop_pair, paired_successor
 from iopopt.methods.scheme import solve_by
 from iopopt.plan import Placement, Plan, Reduce
 from iopopt.solution import Solution
 from iopopt.team import Team
 
+_MOST_ADDED_UP = MOST_ENTRIES
+"""The largest table of the elimination, entries."""
+
 
 def segments_plan(
     graph: Graph, cluster: Cluster, team: Sequence[int], fully_connected: FullyConnected = "fastest", reduce: Reduce = "direct"
 ) -> Plan:
-    """The fastest plan over the paper's segments, memory aside; a pair whose second operator is grouped, without an IC split, is skipped.
+    """The fastest plan over the pairs that Algorithm 1 may take (:func:`iopopt.methods.greedy.paired_successor`), memory aside.
 
-    A prefix is priced as the evaluator prices it, inside a whole plan whose rest is CoEdge: of two prefixes that end in the same
-    placement, the one that makes this plan faster makes every completion faster, since all that follows costs both the same.
+    Operators that read very many others may have tables for each edge alone, which are upper bounds, or make the elimination too large;
+    then the plan is at least never slower than the greedy's.
     """
-    coedge = coedge_placements(graph, cluster, team, fully_connected)
+    ways: list[list[Placement]] = [[placement] for placement in coedge_placements(graph, cluster, team, fully_connected)]
+    half_pairs = []
+    for i, operator in enumerate(graph.operators):
+        successor = paired_successor(graph, i) if len(team) > 1 else None
+        if successor is not None:
+            for end, placement in zip((i, successor), iop_pair(operator, cluster, team, reduce), strict=True):
+                ways[end].append(placement)
+            half_pairs.append((i, successor, len(ways[i]) - 1))
+    tables = CostTables(graph, cluster, ways)
+    forbidden = [_both_or_neither(i, successor, first, tables.domains) for i, successor, first in half_pairs]
+    alone = [Table((i,), own) for i, own in enumerate(tables.alone_s)]
+    try:
+        choice = minimise(tables.domains, [*alone, *tables.edges, *forbidden], most_entries=_MOST_ADDED_UP)
+    except InstanceTooLargeError:
+        return greedy_plan(graph, cluster, team, fully_connected, reduce)
+    plan = tables.batch([choice]).plan(graph, 0)
+    if tables.apart:
+        greedy = greedy_plan(graph, cluster, team, fully_connected, reduce)
+        return min(plan, greedy, key=lambda found: evaluate(graph, cluster, found).latency_s)
+    return plan
 
-    def latency_s(prefix: Sequence[Placement]) -> float:
-        return evaluate(graph, cluster, Plan.of(graph, [*prefix, *coedge[len(prefix) :]])).latency_s
 
-    # best[i]: the best prefixes of i operators, one that ends in a single operator and one that ends in a pair.
-    best: list[list[list[Placement]]] = [[[]]]
-    for i in range(1, len(graph) + 1):
-        ending_single = [[*prefix, coedge[i - 1]] for prefix in best[i - 1]]
-        best.append([min(ending_single, key=latency_s)])
-        if i >= 2 and len(team) > 1 and pairs_with(graph.operators[i - 1]):
-            pair = iop_pair(graph.operators[i - 2], cluster, team, reduce)
-            best[i].append(min(([*prefix, *pair] for prefix in best[i - 2]), key=latency_s))
-    return Plan.of(graph, min(best[-1], key=latency_s))
+def _both_or_neither(i: int, successor: int, first: int, domains: Sequence[int]) -> Table:
+    """Infinite where operator ``i`` is the first of a pair (its candidate ``first``) and its successor not the second (its candidate 1), or
+    the other way round."""
+    mixed = (np.arange(domains[i]) == first)[:, None] != (np.arange(domains[successor]) == 1)
+    return Table((i, successor), np.where(mixed, np.inf, 0.0))
 
 
 def solve_iop_segments(

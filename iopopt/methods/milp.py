@@ -18,10 +18,10 @@ from iopopt.methods.greedy import greedy_plan
 from iopopt.methods.single import single_plan
 from iopopt.methods.stopwatch import Stopwatch
 from iopopt.milp.backends import Options, backend_info
-from iopopt.milp.bounds import compute_bound_s
 from iopopt.milp.formulation import Formulation
 from iopopt.milp.memory_program import least_memory_plan
 from iopopt.milp.process import Run, run_backend
+from iopopt.milp.pruning import NodeBounds, bound_nodes
 from iopopt.plan import Plan
 from iopopt.records import shown
 from iopopt.solution import Point, Solution, Status, Termination
@@ -119,6 +119,7 @@ class _Search:
     plan: Plan | None = None
     evaluation: Evaluation | None = None
     bounds: dict[tuple[int, ...], float] = field(default_factory=dict)
+    nodes: dict[tuple[int, ...], NodeBounds] = field(default_factory=dict)
     trajectory: list[Point] = field(default_factory=list)
     build_s: float = 0.0
     version: str = ""
@@ -161,12 +162,14 @@ class _Search:
         self.offer(single_plan(self.graph, self.cluster))
         promise = dict.fromkeys(teams, math.inf)
         for team in teams:
-            self.bounds[team] = compute_bound_s(self.graph, self.cluster, team)
+            self.nodes[team] = bound_nodes(self.graph, self.cluster, team)
+            self.bounds[team] = self.nodes[team].least_s
             for start in (dp_plan(self.graph, self.cluster, team), greedy_plan(self.graph, self.cluster, team)):
                 if self.offer(start):
                     promise[team] = min(promise[team], evaluate(self.graph, self.cluster, start).latency_s)
             if self.remaining_s <= 0:
                 break
+        self.trajectory.append(Point(self.watch.elapsed_s, None, min(self.bounds.values())))
         return sorted(teams, key=lambda team: promise[team])
 
     def _solve_team(self, team: tuple[int, ...]) -> None:
@@ -180,7 +183,9 @@ class _Search:
             start_plan = self.plan if self.plan is not None and team_of(self.plan) in (None, team) else None
             # Against a faster plan of another team there is nothing to start from, but much to cut off.
             cutoff = self._good_enough_s if self.plan is not None and start_plan is None else None
-            formulation = Formulation(self.graph, self.cluster, team, self._scale_s, reserve_bytes=reserve, cutoff_s=cutoff)
+            # What is slower than the incumbent at best need not be looked at, and the incumbent bounds it from below.
+            nodes = self.nodes[team].within(self.latency_s if cutoff is None else cutoff)
+            formulation = Formulation(self.graph, self.cluster, team, self._scale_s, reserve_bytes=reserve, cutoff_s=cutoff, nodes=nodes)
             start = formulation.integer_point(start_plan) if start_plan else {}
             self.build_s += building.elapsed_s
             began = self.watch.elapsed_s
@@ -196,7 +201,7 @@ class _Search:
     def _scale_s(self) -> float:
         """The unit of the objective: the incumbent's latency, or that of some plan."""
         plan = self.plan or single_plan(self.graph, self.cluster)
-        return evaluate(self.graph, self.cluster, plan).latency_s
+        return evaluate(self.graph, self.cluster, plan).latency_s or 1.0  # pools and joins alone may cost nothing
 
     def _options(self, start: dict[int, float]) -> Options:
         return Options(max(0.1, self.remaining_s), self.gap, self.seed, self.threads, start, directory="")

@@ -1,4 +1,8 @@
-"""Output channels everywhere: the scheme that gathers every tensor before the next operator (OC in the IOP paper)."""
+"""Output channels everywhere: the scheme that gathers every tensor before the next operator (OC in the IOP paper).
+
+Channel-local operators (depthwise convolutions, pools, sums) need only their own channels and gather nothing where theirs are those of
+the operator that they read: equal counts of channels have equal shares.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Particle swarm optimisation over dimensions and shares, with pyswarms.
 
 Every point of the search space decodes to a valid plan. Each operator has genes in [0, 1): one picks its strategy, one the device of a
-whole operator or whether a channel split follows its predecessor's shares, and one for each device of the team bends the
-shares away from proportional to speed.
+whole operator or whether a channel split follows its producer's shares, and one for each device of the team bends the
+shares away from proportional to speed. Of several inputs, an operator follows the first that is not the graph's.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _BEND = 4.0
 """A share's weight runs from speed / _BEND to speed x _BEND."""
 
 _FOLLOWS = 0.75
-"""The part of a gene's range in which a split that reads a part of the input channels takes its predecessor's shares."""
+"""The part of a gene's range in which a split that reads a part of the input channels takes its producer's shares."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,7 @@ class Decoder:
 
     def __init__(self, graph: Graph, cluster: Cluster, team: Sequence[int]) -> None:
         self._operators, self._team, self._devices = graph.operators, np.array(team), len(cluster)
+        self._followed = [_followed(graph, i) for i in range(len(graph))]
         self._speeds = np.array([cluster.devices[j].flops_per_s for j in team])
         self._kinds = [_strategies(operator, len(team)) for operator in graph.operators]
         self.genes_per_operator = 2 + len(team)
@@ -87,9 +88,10 @@ class Decoder:
             participants[self._team, i] = mine
             participants[device[whole], i, np.flatnonzero(whole)] = True
             team_shares = self._shares(operator, kinds[i], genes[:, i, 2:])
-            if i > 0:
+            producer = self._followed[i]
+            if producer is not None:
                 follows = genes[:, i, 1] < _FOLLOWS
-                owned, owns = self._owned_channels(self._operators[i - 1], kinds[i - 1], shares[self._team, i - 1])
+                owned, owns = self._owned_channels(self._operators[producer], kinds[producer], shares[self._team, producer])
                 self._follow(operator, kinds[i], follows & owns, owned, team_shares)
             shares[self._team, i] = np.where(mine, team_shares, 0)
             shares[device[whole], i, np.flatnonzero(whole)] = 1
@@ -97,7 +99,7 @@ class Decoder:
 
     def _shares(self, operator: Operator, kinds: npt.NDArray[np.int8], genes: Array) -> Array:
         """Shares of shape (team, plans): speeds bent by the genes, rounded by largest remainder."""
-        units = np.array([1, 1, operator.channel_unit, 1, 1], float)[kinds]
+        units = np.array([1, operator.unit("H"), operator.unit("OC"), 1, 1], float)[kinds]
         sizes = np.array([1, operator.size("H"), operator.size("OC"), operator.size("IC"), operator.size("IC")], float)[kinds] / units
         weights = self._speeds[:, None] * _BEND ** (2 * genes.T - 1)
         exact = weights / weights.sum(axis=0) * sizes
@@ -117,9 +119,17 @@ class Decoder:
         """Splits that follow take the shares in which their input lies, so that nothing is sent between: IC, and OC in whole groups."""
         shares[:] = np.where(follows & (kinds >= Kind.IC), owned, shares)
         if operator.is_channel_local:
-            groups = owned / (operator.in_shape.channels // operator.groups)
+            unit = operator.unit("OC")
+            groups = owned / (operator.in_shape.channels * unit // operator.out_channels)
             whole_groups = (groups == np.floor(groups)).all(axis=0)
-            shares[:] = np.where(follows & (kinds == Kind.OC) & whole_groups, groups * operator.channel_unit, shares)
+            shares[:] = np.where(follows & (kinds == Kind.OC) & whole_groups, groups * unit, shares)
+
+
+def _followed(graph: Graph, i: int) -> int | None:
+    """The operator whose shares operator ``i`` may take: of those that it reads the first, if it can read a part of the channels."""
+    operator = graph.operators[i]
+    producers = (link.producer for link in graph.links_into[i] if link.producer is not None)
+    return next(producers, None) if any(map(operator.reads_part, operator.splittable_dims)) else None
 
 
 def _strategies(operator: Operator, team_size: int) -> npt.NDArray[np.int8]:

@@ -7,7 +7,7 @@ those shares of its own; see :mod:`iopopt.milp.formulation`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from iopopt.communication import Handover
@@ -42,6 +42,11 @@ def whole(device: int) -> Node:
 
 def split(dim: Dim) -> Node:
     return Node(dim, None)
+
+
+def nodes_of(operator: Operator, device_count: int, team: Sequence[int]) -> list[Node]:
+    """Whole on any device, or split over the team by each dimension that can be."""
+    return [*map(whole, range(device_count)), *(split(dim) for dim in operator.splittable_dims if len(team) > 1)]
 
 
 def node_of(placement: Placement) -> Node:

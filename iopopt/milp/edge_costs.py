@@ -6,15 +6,12 @@ import itertools
 from collections.abc import Mapping, Sequence
 
 from iopopt.cluster import Cluster
-from iopopt.communication import Phase, edge_phases
-from iopopt.milp.arcs import Arc, Node, completes, reads_part, shares_of_even_slices
+from iopopt.communication import Phase
+from iopopt.milp.arc_bounds import constant_phases, halo_floor_s, is_constant, setup_s
+from iopopt.milp.arcs import Arc, Node, shares_of_even_slices
 from iopopt.milp.edge import Edge, Group, Load
 from iopopt.milp.program import Affine, ProgramBuilder, constant, plus, scaled, times, total
 from iopopt.milp.stage import Copies, Stage, add_copies
-from iopopt.operators import Operator
-from iopopt.plan import Placement
-
-_LARGEST_FLOOR_SEARCH = 100_000
 
 
 class EdgeCosts:
@@ -53,16 +50,12 @@ class EdgeCosts:
             self._aligned(key, source, target, flows)
         elif mode == "interleaved":
             self._interleaved(key, source, target, flows)
-        elif mode in ("send", "direct") and self._follows_shares(target):
+        elif not is_constant(self._handover, arcs[0]):
             self._by_need(key, arcs[0], flows)
         else:
             self._constant(arcs[0], flows[0])
             if mode == "two_phase_interleaved":
                 self._pin_even(key, target, flows)
-
-    def _follows_shares(self, target: Node) -> bool:
-        """Whether what a participant of the target needs depends on its share."""
-        return (target.dim == "H" and self._handover.by_rows) or reads_part(self._handover, target)
 
     @property
     def _p(self) -> Stage:
@@ -77,15 +70,7 @@ class EdgeCosts:
     # Arcs that no share moves.
 
     def _constant(self, arc: Arc, flow: int) -> None:
-        handover = self._handover
-        p = self._representative(handover.producer, arc.source, "two_phase" if completes(arc) else "direct")
-        if arc.mode == "two_phase_interleaved":
-            assert arc.target.dim is not None
-            unit = self._q.unit(arc.target)
-            q = Placement.split(arc.target.dim, self._team, [unit * share for share in self._even_units(arc.target)])
-        else:
-            q = self._representative(handover.consumer, arc.target, "direct")
-        *completion, phase = edge_phases(handover, p, q, self._e)
+        *completion, phase = constant_phases(self._handover, arc, self._team, self._e)
         if self._edge.first:
             self._builder.add_cost(flow, sum(first.time_s(self._cluster) for first in completion) / self._scale_s)
         self._charge_constant(arc, flow, phase)
@@ -97,15 +82,6 @@ class EdgeCosts:
         if seconds:
             received, sent = ({j: times(volume, flow) for j, volume in volumes.items()} for volumes in (phase.received, phase.sent))
             self._edge.loads.append(Load(arc.target, [flow], times(seconds, flow), received, sent, phase.connections))
-
-    def _representative(self, operator: Operator | None, node: Node, reduce: str) -> Placement:
-        """Some placement of the node: everything on the last of the team, which never is an even cut."""
-        if node.dim is None:
-            assert node.device is not None
-            return Placement.whole(node.device)
-        assert operator is not None
-        shares = [0] * (len(self._team) - 1) + [operator.size(node.dim)]
-        return Placement.split(node.dim, self._team, shares, "two_phase" if reduce == "two_phase" else "direct")
 
     # Arcs whose cost follows the producer's shares.
 
@@ -216,30 +192,14 @@ class EdgeCosts:
             sent[j] = scaled(row, total(handed))
             neighbours[j] = len(handed)
         time = self._charge(key, target, flows, received, sent, neighbours)
-        self._builder.at_least(f"floor[{self._label},{key}]", times(1, time), times(self._halo_floor_s(row) / self._scale_s, *flows))
+        self._builder.at_least(
+            f"floor[{self._label},{key}]", times(1, time), times(halo_floor_s(self._handover, self._cluster, self._team) / self._scale_s, *flows)
+        )
 
     def _owned_rows(self, rank: int, source: Node, copies: Copies) -> tuple[Affine, Affine]:
         """[A, A'): the rows of p's output that a participant owns."""
         unit = self._p.unit(source)
         return times(unit, *copies[:rank]), times(unit, *copies[: rank + 1])
-
-    def _halo_floor_s(self, row: float) -> float:
-        """The least largest t_com of a halo: across each inner boundary at least K - S whole rows pass, one way or the other."""
-        consumer = self._q.operator
-        boundaries, overlap = len(self._team) - 1, max(0, int(consumer.K - consumer.S))
-        if (overlap + 1) ** boundaries > _LARGEST_FLOOR_SEARCH:
-            return 0.0
-        neighbours = [2 if 0 < rank < boundaries else 1 for rank in range(boundaries + 1)]
-        bandwidth = [self._cluster.devices[j].bandwidth_bytes_per_s for j in self._team]
-        setup = [self._capped(count) * self._cluster.connection_setup_s for count in neighbours]
-
-        def slowest(upward: tuple[int, ...]) -> float:
-            down = [overlap - rows for rows in upward]  # received by the participant above each boundary, from below it
-            received = [a + b for a, b in zip((0, *upward), (*down, 0), strict=True)]
-            sent = [a + b for a, b in zip((0, *down), (*upward, 0), strict=True)]
-            return max(row * max(r, s) / b + t for r, s, b, t in zip(received, sent, bandwidth, setup, strict=True))
-
-        return min(slowest(upward) for upward in itertools.product(range(overlap + 1), repeat=boundaries))
 
     def _aligned(self, key: str, source: Node, target: Node, flows: list[int]) -> None:
         """Row-aligned: nobody misses a row, so nothing is sent."""
@@ -299,12 +259,9 @@ class EdgeCosts:
         time = self._builder.variable(f"Com[{self._label},{key}]", cost=0 if self._joint else 1)
         for j in sorted(received.keys() | sent.keys()):
             bandwidth = self._cluster.devices[j].bandwidth_bytes_per_s * self._scale_s
-            setup = times(self._capped(connections.get(j, 0)) * self._cluster.connection_setup_s / self._scale_s, *flows)
+            setup = times(setup_s(self._cluster, connections.get(j, 0)) / self._scale_s, *flows)
             for way, volumes in (("R", received), ("S", sent)):
                 if j in volumes:
                     self._builder.at_least(f"eq8[{self._label},{key},{way}{j}]", times(1, time), plus(scaled(1 / bandwidth, volumes[j]), setup))
         self._edge.loads.append(Load(target, flows, times(1, time), received, sent, connections))
         return time
-
-    def _capped(self, connections: int) -> int:
-        return connections if self._cluster.connections == "peer" else min(1, connections)

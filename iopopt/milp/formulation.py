@@ -13,7 +13,7 @@ import numpy as np
 from iopopt.cluster import Cluster
 from iopopt.communication import Handover, edge_phases
 from iopopt.graph import Graph, Link
-from iopopt.milp.arcs import Arc, Node, completes, mode_of, node_of
+from iopopt.milp.arcs import Arc, Node, completes, mode_of, node_of, nodes_of
 from iopopt.milp.compute_times import ComputeTimes
 from iopopt.milp.edge import Edge, add_edge, link_copies
 from iopopt.milp.edge_costs import EdgeCosts
@@ -32,6 +32,7 @@ class Formulation:
         scale_s: the unit of the objective, seconds; a latency near the optimum keeps the numbers near 1.
         reserve_bytes: held back from every memory limit; 0 is equation (1).
         cutoff_s: no plan slower than this is looked for, seconds.
+        nodes: what each operator may be; every node of its own unless given.
     """
 
     def __init__(
@@ -43,10 +44,12 @@ class Formulation:
         *,
         reserve_bytes: float = 0.0,
         cutoff_s: float | None = None,
+        nodes: Sequence[Sequence[Node]] | None = None,
     ) -> None:
         self.graph, self.cluster, self.team, self.scale_s = graph, cluster, tuple(team), scale_s
         self._builder = ProgramBuilder()
-        self._stages = add_stages(self._builder, graph, cluster, self.team)
+        nodes = nodes or [nodes_of(operator, len(cluster), self.team) for operator in graph.operators]
+        self._stages = add_stages(self._builder, graph, nodes, self.team)
         self._edges = {link: self._add_edge(link) for link in graph.links if link.producer is not None or cluster.source is not None}
         self._sink_edge = self._add_sink_edge()
         incoming = [[self._edges[link] for link in links if link in self._edges] for links in graph.links_into]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from iopopt.cluster import Cluster
 from iopopt.graph import Graph
+from iopopt.milp.arcs import nodes_of
 from iopopt.milp.backends import Options
 from iopopt.milp.memory_rows import add_memory
 from iopopt.milp.process import run_backend
@@ -21,7 +22,8 @@ def least_memory_plan(graph: Graph, cluster: Cluster, team: Sequence[int], backe
         SolverError: if the back end fails.
     """
     builder = ProgramBuilder()
-    stages = add_stages(builder, graph, cluster, team)
+    nodes = [nodes_of(operator, len(cluster), team) for operator in graph.operators]
+    stages = add_stages(builder, graph, nodes, team)
     factor = builder.variable("memory factor", cost=1)
     limits = [times(device.memory_bytes, factor) for device in cluster.devices]
     add_memory(builder, graph, stages, cluster, team, limits, [_summed(stage) for stage in stages], always=True)

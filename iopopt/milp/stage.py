@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from iopopt.cluster import Cluster
 from iopopt.graph import Graph
-from iopopt.milp.arcs import Node, split, whole
+from iopopt.milp.arcs import Node
 from iopopt.milp.program import FloatArray, ProgramBuilder, constant, times
 from iopopt.operators import Operator
 
@@ -46,15 +45,12 @@ class Stage:
         return [self.unit(node) * round(float(x[variable])) for variable in self.shares[node]]
 
 
-def add_stages(builder: ProgramBuilder, graph: Graph, cluster: Cluster, team: Sequence[int]) -> list[Stage]:
-    """The stages of every operator, with equations (2) to (5)."""
-    return [_add_stage(builder, operator, len(cluster), team) for operator in graph.operators]
+def add_stages(builder: ProgramBuilder, graph: Graph, nodes: Sequence[Sequence[Node]], team: Sequence[int]) -> list[Stage]:
+    """The stages of every operator over its ``nodes``, with equations (2) to (5)."""
+    return [_add_stage(builder, operator, ways, team) for operator, ways in zip(graph.operators, nodes, strict=True)]
 
 
-def _add_stage(builder: ProgramBuilder, operator: Operator, device_count: int, team: Sequence[int]) -> Stage:
-    nodes = [whole(device) for device in range(device_count)]
-    if len(team) > 1:
-        nodes += [split(dim) for dim in operator.splittable_dims]
+def _add_stage(builder: ProgramBuilder, operator: Operator, nodes: Sequence[Node], team: Sequence[int]) -> Stage:
     choice = {node: builder.variable(f"x[{operator.name},{node}]", upper=1, integer=True) for node in nodes}
     builder.equal(f"eq2[{operator.name}]", times(1, *choice.values()), constant(1))
     stage = Stage(operator, choice, {})

@@ -5,9 +5,10 @@ import random
 from dataclasses import replace
 
 import pytest
+from random_branches import random_branched_graph
 from random_instances import random_cluster
 
-from iopopt import InstanceTooLargeError, evaluate, load_cluster, load_model, solve_exhaustive
+from iopopt import InstanceTooLargeError, evaluate, load_cluster, load_model, solve, solve_exhaustive
 from iopopt.graph_builder import GraphBuilder
 from iopopt.methods.exhaustive import all_placements, plan_count
 from iopopt.plan import Plan
@@ -32,6 +33,31 @@ def test_groups_are_counted_whole():
     placements = list(all_placements(grouped.operators[0], cluster, (0, 1)))
     assert plan_count(grouped, cluster) == len(placements) == 9
     assert {placement.shares for placement in placements if placement.dim == "OC"} == {(0, 6), (3, 3), (6, 0)}
+
+
+def test_kinds_without_a_kernel_are_counted():
+    """By hand on two devices. Upsampling by 2, two rows give four: 2 whole + C(3,1) rows in twos + C(4,1) OC of three channels = 9; a sum
+    has rows one by one, 2 + C(5,1) + C(4,1) = 11; neither has IC."""
+    net = GraphBuilder("kinds", (3, 2, 2)).upsample(2)
+    graph = net.add(net.tip, net.tip).build()
+    cluster = random_cluster(random.Random(0), devices=2)
+    placements = [list(all_placements(operator, cluster, (0, 1))) for operator in graph.operators]
+    assert [len(ways) for ways in placements] == [9, 11]
+    assert plan_count(graph, cluster) == 99
+    assert {placement.shares for placement in placements[0] if placement.dim == "H"} == {(0, 4), (2, 2), (4, 0)}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_method_beats_it_on_branched_graphs(seed):
+    """On tiny graphs with branches every method's plan costs at least the optimum, which is the evaluator's price of its plan."""
+    rng = random.Random(seed)
+    graph, cluster = random_branched_graph(rng, tiny=True), random_cluster(rng, devices=2)
+    optimum = solve_exhaustive(graph, cluster)
+    assert optimum.latency_s == evaluate(graph, cluster, optimum.plan).latency_s
+    for method in ("single", "oc", "coedge", "greedy", "iop_segments", "dp"):
+        solution = solve(graph, cluster, method)
+        assert solution.latency_s == evaluate(graph, cluster, solution.plan).latency_s
+        assert solution.latency_s >= optimum.latency_s * (1 - 1e-12)
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -1,8 +1,13 @@
 """Single device, output channels everywhere, CoEdge."""
 
+import random
+
 import pytest
+from random_branches import random_branched_graph
+from random_instances import random_cluster, random_team
 
 from iopopt import Cluster, Device, Placement, UnsupportedError, evaluate, load_cluster, load_model, solve_coedge, solve_oc, solve_single
+from iopopt.models.mobilenet import mobilenet_v2
 from iopopt.plan import Plan
 
 
@@ -72,3 +77,24 @@ def test_a_broken_memory_limit_is_reported(alexnet, edge):
     assert violation.name == "edge2"
     assert violation.excess_bytes == violation.demand_bytes - 1e8 > 0
     assert solution.latency_s == pytest.approx(solve_coedge(alexnet, Cluster(edge.devices)).latency_s)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_every_kind_of_operator_has_its_place(seed):
+    """On graphs with branches OC splits everything by channels, CoEdge all that has two rows by rows; the plans are valid over any team."""
+    rng = random.Random(seed)
+    graph, cluster = random_branched_graph(rng), random_cluster(rng)
+    team = random_team(rng, len(cluster))
+    assert {placement.dim for placement in solve_oc(graph, cluster, team=team).plan.values()} == {"OC"}
+    coedge = solve_coedge(graph, cluster, team=team).plan
+    for operator in graph.operators:
+        assert coedge[operator.name].dim == ("H" if operator.out_shape.height >= 2 else None)
+
+
+def test_oc_gathers_nothing_for_channel_local_operators():
+    """Depthwise convolutions and sums have as many channels as what they read, so their shares follow and nothing is sent."""
+    graph = mobilenet_v2()
+    costs = solve_oc(graph, load_cluster("edge-x3", graph)).evaluation.operators
+    local = [cost for cost in costs if graph[cost.name].is_channel_local]
+    assert len(local) > 20
+    assert all(cost.communication_s == 0 for cost in local)

@@ -4,11 +4,14 @@ import itertools
 import random
 
 import pytest
-from random_instances import random_cluster, random_graph
+from random_branches import random_branched_graph
+from random_instances import random_cluster, random_graph, random_team
 
-from iopopt import evaluate, load_cluster, load_model, solve_coedge, solve_greedy, solve_iop_segments
+from iopopt import GraphBuilder, evaluate, load_cluster, load_model, solve_coedge, solve_greedy, solve_iop_segments
+from iopopt.methods import cost_tables, iop_segments
 from iopopt.methods.coedge import coedge_placements
-from iopopt.methods.greedy import iop_pair
+from iopopt.methods.greedy import iop_pair, paired_successor
+from iopopt.operators import Mixing
 from iopopt.plan import Plan
 
 
@@ -95,3 +98,62 @@ def test_pairs_are_interleaved():
         if (before.placement.dim, cost.placement.dim) == ("OC", "IC"):
             assert cost.cases == ("interleaved",)
             assert cost.communication_s == 0
+
+
+def every_pairing(graph):
+    """All sets of pairs of which no two share an operator."""
+    pairs = [(i, paired_successor(graph, i)) for i in range(len(graph)) if paired_successor(graph, i) is not None]
+    for count in range(len(pairs) + 1):
+        for chosen in itertools.combinations(pairs, count):
+            ends = [end for pair in chosen for end in pair]
+            if len(ends) == len(set(ends)):
+                yield chosen
+
+
+def paired_plan(graph, cluster, team, pairs, reduce):
+    """CoEdge with these pairs."""
+    placements = coedge_placements(graph, cluster, team, "fastest")
+    for first, second in pairs:
+        placements[first], placements[second] = iop_pair(graph.operators[first], cluster, team, reduce)
+    return Plan.of(graph, placements)
+
+
+@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("reduce", ["direct", "two_phase"])
+def test_segments_of_branched_graphs_are_optimal(seed, reduce):
+    """With branches too, no set of pairs is faster than the one found, and greedy lies between it and CoEdge, over any team."""
+    rng = random.Random(seed)
+    graph, cluster = random_branched_graph(rng), random_cluster(rng)
+    team = random_team(rng, len(cluster))
+    prices = [evaluate(graph, cluster, paired_plan(graph, cluster, team, pairs, reduce)).latency_s for pairs in every_pairing(graph)]
+    segments = solve_iop_segments(graph, cluster, team=team, reduce=reduce).latency_s
+    greedy = solve_greedy(graph, cluster, team=team, reduce=reduce).latency_s
+    assert segments == pytest.approx(min(prices), rel=1e-12)
+    assert segments <= greedy * (1 + 1e-12)
+    assert greedy <= solve_coedge(graph, cluster, team=team).latency_s
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("name", ["together", "elimination"])
+def test_segments_without_room_for_tables(seed, name, monkeypatch):
+    """With a table for each edge, or without room for the elimination, segments are still never slower than greedy."""
+    if name == "together":
+        monkeypatch.setattr(cost_tables, "MOST_TOGETHER", 0)
+    else:
+        monkeypatch.setattr(iop_segments, "_MOST_ADDED_UP", 1)
+    rng = random.Random(seed)
+    graph, cluster = random_branched_graph(rng), random_cluster(rng)
+    assert solve_iop_segments(graph, cluster).latency_s <= solve_greedy(graph, cluster).latency_s * (1 + 1e-12)
+
+
+def test_what_begins_a_pair():
+    """Only consumers make successors: not of several, not without input channels to take, not behind a step that mixes channels."""
+    net = GraphBuilder("branches", (3, 8, 8)).conv(4, 3, padding=1, name="read_twice")
+    begin = net.tip
+    net.conv(4, 1, name="before_conv").conv(4, 3, padding=1, name="before_sum").add(begin, net.tip, name="sum")
+    net.conv(4, 1, name="before_local").operator("local", 4, name="alone", epilogue=())
+    net.conv(4, 1, name="mixed").step(Mixing("softmax")).conv(4, 1, name="before_grouped").conv(4, 1, groups=2, name="grouped")
+    graph = net.max_pool(2).conv(2, 1, name="last").build()
+    names = [operator.name for operator in graph.operators]
+    pairs = {(names[i], names[paired_successor(graph, i)]) for i in range(len(graph)) if paired_successor(graph, i) is not None}
+    assert pairs == {("before_conv", "before_sum"), ("sum", "before_local"), ("alone", "mixed"), ("grouped", "last")}

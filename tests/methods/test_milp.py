@@ -216,7 +216,7 @@ def test_the_factor_that_mends_it_is_enough():
 def test_running_out_of_time_proves_nothing():
     """With next to no time on an instance where no heuristic fits, the status is unknown, not infeasible; the reason says so."""
     graph = load_model("vgg16")
-    cluster = load_cluster("edge-x4-tight-0.25", graph)
+    cluster = load_cluster("edge-x4-tight-0.2", graph)
     assert solve_dp(graph, cluster).status == "violates_memory"
     solution = solve_milp(graph, cluster, time_limit_s=0.05)
     assert solution.status == "unknown"

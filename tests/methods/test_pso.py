@@ -1,15 +1,19 @@
 """The particle swarm."""
 
 import logging
+import random
 import statistics
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from random_branches import random_branched_graph
+from random_instances import random_cluster, random_team
 
 from iopopt import GraphBuilder, evaluate, load_cluster, load_model, solve_milp, solve_pso
 from iopopt.methods.pso import Decoder, SwarmSettings
+from iopopt.models.resnet import resnet18
 from iopopt.plan import validate_plan
 
 QUICK = SwarmSettings(particles=20, iterations=30, swarms=1)
@@ -58,6 +62,40 @@ def test_channel_local_operators_follow(mobile_graph):
         costs = [cost for plan in plans for cost in evaluate(graph, cluster, plan).operators if graph[cost.name].groups > 1]
         assert {cost.placement.dim for cost in costs} == {None, "H", "OC"}
         assert {("interleaved",), ("completion", "interleaved")} <= {cost.cases for cost in costs}
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_every_position_is_a_valid_plan_of_branched_graphs(seed):
+    """Positions decode to valid plans of any team for every kind of operator, units of rows and channels included."""
+    rng = random.Random(seed)
+    graph, cluster = random_branched_graph(rng), random_cluster(rng)
+    decoder = Decoder(graph, cluster, random_team(rng, len(cluster)))
+    batch = decoder.decode(np.random.default_rng(seed).random((60, decoder.dimensions)))
+    for number in range(len(batch)):
+        validate_plan(graph, cluster, batch.plan(graph, number))
+
+
+def test_operators_without_a_kernel_follow():
+    """Sums, pools and upsamplings take the shares of the first operator that they read, so that in some plans nothing is sent to them."""
+    net = GraphBuilder("kinds", (3, 8, 8)).conv(6, 3, padding=1)
+    begin = net.tip
+    net.conv(6, 3, padding=1).add(net.tip, begin).upsample(2).operator("pool", 6, function="max")
+    graph = net.build()
+    cluster = load_cluster("mcu-x3", graph)
+    decoder = Decoder(graph, cluster, (0, 1, 2))
+    batch = decoder.decode(np.random.default_rng(3).random((300, decoder.dimensions)))
+    costs = [cost for number in range(len(batch)) for cost in evaluate(graph, cluster, batch.plan(graph, number)).operators]
+    for operator in graph.operators[2:]:
+        assert any("interleaved" in case for cost in costs if cost.name == operator.name for case in cost.cases)
+
+
+def test_a_seed_on_branches():
+    """Two runs of one seed agree on a residual network, and the latency is the evaluator's."""
+    graph = resnet18(64)
+    cluster = load_cluster("edge-x3", graph)
+    first, again = (solve_pso(graph, cluster, seed=3, settings=SwarmSettings(10, 5, 1)) for _ in range(2))
+    assert first.plan == again.plan
+    assert first.latency_s == evaluate(graph, cluster, first.plan).latency_s
 
 
 def test_the_same_seed_gives_the_same_plan(instance):

@@ -1,0 +1,167 @@
+"""Equations (1), (7) and (8) as tables over a few candidate placements of each operator, for methods that choose among those."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from math import prod
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from iopopt.batch import PlanBatch
+from iopopt.batch_workload import OperatorConstants
+from iopopt.cluster import Cluster
+from iopopt.elimination import Table, restricted, total_cost
+from iopopt.graph import Graph, Link
+from iopopt.operators import Operator
+from iopopt.plan import Placement
+from iopopt.pricer import BatchEvaluation, Pricer
+
+Array = npt.NDArray[np.float64]
+Choice = Sequence[int]
+"""A plan: the number of each operator's candidate."""
+
+MOST_TOGETHER = 50_000
+"""The largest table for all edges of an operator together, entries."""
+
+
+class MemoryPrices(NamedTuple):
+    """What memory costs, as a Lagrangian of equation (1).
+
+    Attributes:
+        whole_s: for all the memory of each device, seconds.
+        peaks: which part of it each operator's activations bear, of shape (devices, operators); they sum to 1 over operators, for the
+            peak is the largest of all mixtures.
+    """
+
+    whole_s: Array
+    peaks: Array
+
+
+class CostTables:
+    """What each candidate costs by itself, what the edges between candidates cost, and the memory that candidates take.
+
+    Attributes:
+        domains: how many candidates each operator has.
+        alone_s: the price of each operator's candidates by themselves.
+        edges: t_com: one table for each operator over those that it reads and itself, or one for each of its edges.
+        apart: the operators of the latter sort. The sum of their tables is never below equation (8), which takes the slowest device
+            over all edges together, and equal to it where only one edge sends anything.
+    """
+
+    def __init__(self, graph: Graph, cluster: Cluster, candidates: Sequence[Sequence[Placement]]) -> None:
+        self._graph, self._cluster, self._pricer = graph, cluster, Pricer(graph, cluster)
+        self.limits = np.array([device.memory_bytes for device in cluster.devices])
+        self._kinds = _kinds(graph.operators, candidates)
+        of_kind = {kind: PlanBatch.of([[way] for way in ways], len(cluster)) for kind, ways in zip(self._kinds, candidates, strict=True)}
+        self._states = [of_kind[kind] for kind in self._kinds]
+        self.domains = [len(states) for states in self._states]
+        demands = [self._pricer.operator_demands(i, states) for i, states in enumerate(self._states)]
+        self._weights, self._activations = [weights for weights, _ in demands], [activations for _, activations in demands]
+        e = cluster.bytes_per_element
+        self._kept = [OperatorConstants([operator], e).kept(states)[:, 0] for operator, states in zip(graph.operators, self._states, strict=True)]
+        self._lay_out_long_lived()
+        self.alone_s = [self._pricer.operator_s(i, states) for i, states in enumerate(self._states)]
+        self._known: dict[object, Array] = {}
+        self.apart: set[int] = set()
+        self.edges = [table for i in range(len(graph)) for table in self._incoming(i)]
+
+    def _lay_out_long_lived(self) -> None:
+        """Which operators' outputs wait while which operators run, and how much of the input does, by device."""
+        count, cluster = len(self._graph), self._cluster
+        self._waiting, self._waiting_input = np.zeros((count, count)), np.zeros((len(cluster), count))
+        holders = slice(None) if cluster.source is None else cluster.source
+        for producer, during in self._graph.long_lived:
+            if producer is None:
+                self._waiting_input[holders, during] = cluster.bytes_per_element * self._graph.input_shape.elements
+            else:
+                self._waiting[during, producer] = 1
+
+    def _incoming(self, i: int) -> list[Table]:
+        links = [link for link in self._graph.links_into[i] if link.producer is not None or self._cluster.source is not None]
+        ends = {i, *(link.producer for link in links if link.producer is not None)}
+        if len(links) < 2 or prod(self.domains[end] for end in ends) <= MOST_TOGETHER:
+            return [self._table(links)] if links else []
+        self.apart.add(i)
+        return [self._table([link]) for link in links]
+
+    def _table(self, links: Sequence[Link]) -> Table:
+        """t_com of some edges into one operator; edges between operators of equal kinds are priced once."""
+        ends = sorted({links[0].consumer, *(link.producer for link in links if link.producer is not None)})
+        places = tuple((None if link.producer is None else ends.index(link.producer), link.slot) for link in links)
+        key = (tuple(self._kinds[end] for end in ends), places)
+        if key not in self._known:
+            self._known[key] = self._pricer.edges_s(links, {end: self._states[end] for end in ends})
+        return Table(tuple(ends), self._known[key])
+
+    @cached_property
+    def edges_at(self) -> list[list[Table]]:
+        """The tables of edges in which each operator takes part."""
+        by_operator: list[list[Table]] = [[] for _ in self.domains]
+        for table in self.edges:
+            for i in table.variables:
+                by_operator[i].append(table)
+        return by_operator
+
+    def latency_s(self, choice: Choice, i: int) -> Array:
+        """What each candidate of operator ``i`` adds to the latency by the tables, while the others are as in ``choice``."""
+        others = set(range(len(choice))) - {i}
+        return np.asarray(self.alone_s[i] + sum(restricted(table, others, choice).costs for table in self.edges_at[i]))
+
+    def overestimated(self, choice: Choice) -> list[int]:
+        """The operators whose tables for each edge come to more than equation (8) at this choice."""
+        placed = [states[slice(number, number + 1)] for states, number in zip(self._states, choice, strict=True)]
+        found = []
+        for i in sorted(self.apart):
+            tables = [table for table in self.edges if table.variables[-1] == i]
+            producers = [link.producer for link in self._graph.links_into[i] if link.producer is not None]
+            together = float(self._pricer.incoming_s(i, [placed[producer] for producer in producers], placed[i])[0])
+            if total_cost(tables, choice) > together * (1 + 1e-9):
+                found.append(i)
+        return found
+
+    # Memory.
+
+    def too_large(self, i: int) -> npt.NDArray[np.bool_]:
+        """Which candidates of an operator some device could not hold even alone."""
+        return np.asarray((self._weights[i] + self._activations[i] > self.limits[:, None]).any(axis=0))
+
+    def memory_s(self, prices: MemoryPrices) -> list[Array]:
+        """The priced memory of every operator's candidates."""
+        by_byte = prices.whole_s / self.limits
+        running = by_byte[:, None] * prices.peaks
+        waiting = running @ self._waiting
+        parts = zip(self._weights, self._activations, self._kept, running.T, waiting.T, strict=True)
+        return [by_byte @ weights + now @ activations + later @ kept for weights, activations, kept, now, later in parts]
+
+    def granted_s(self, prices: MemoryPrices) -> float:
+        """The priced memory that operators may take: what prices add to a bound on the latency of plans that fit, with opposite sign."""
+        taken_by_input = (prices.peaks * self._waiting_input).sum(axis=1) / self.limits
+        return float(prices.whole_s @ (1 - taken_by_input))
+
+    def peaks(self, choice: Choice) -> npt.NDArray[np.int64]:
+        """The operator at which the activations of each device are largest."""
+        running = np.stack([amounts[:, number] for amounts, number in zip(self._activations, choice, strict=True)], axis=1)
+        kept = np.stack([amounts[:, number] for amounts, number in zip(self._kept, choice, strict=True)], axis=1)
+        return np.asarray((running + kept @ self._waiting.T + self._waiting_input).argmax(axis=1))
+
+    # Whole plans.
+
+    def batch(self, choices: Sequence[Choice]) -> PlanBatch:
+        """The plans of several choices."""
+        numbers = np.array(choices)
+        return PlanBatch.join([states.take(numbers[:, i]) for i, states in enumerate(self._states)])
+
+    def price(self, choices: Sequence[Choice]) -> BatchEvaluation:
+        """The prices of several choices as whole plans: those of the evaluator."""
+        return self._pricer.price(self.batch(choices))
+
+
+def _kinds(operators: Sequence[Operator], candidates: Sequence[Sequence[Placement]]) -> list[int]:
+    """A number for each operator, the same for operators that differ in nothing but their names and have the same candidates."""
+    numbers: dict[object, int] = {}
+    keys = ((replace(operator, name="any"), tuple(ways)) for operator, ways in zip(operators, candidates, strict=True))
+    return [numbers.setdefault(key, len(numbers)) for key in keys]

@@ -1,0 +1,122 @@
+"""Nodes that no plan faster than a known one can take: ruled out before there is a programme, by bounds on operators and arcs.
+
+What an operator computes at least at each node, and what an edge costs at least between two nodes, makes a problem over nodes alone, which
+elimination solves in milliseconds. Where its least total with an operator at some node exceeds the latency of a known plan, that
+node can be left out: on deep networks most of them.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from iopopt.cluster import Cluster
+from iopopt.communication import Handover
+from iopopt.elimination import Array, Table, least_totals
+from iopopt.graph import Graph, Link
+from iopopt.milp.arc_bounds import least_arc_s
+from iopopt.milp.arcs import Node, arcs_between, nodes_of, whole
+from iopopt.milp.bounds import best_makespan_s
+from iopopt.operators import Operator
+
+_SLACK = 1e-9
+"""How much slower than the known plan a node must be at least, relative, lest rounding rule out the plan itself."""
+
+
+@dataclass(frozen=True)
+class NodeBounds:
+    """For each node of each operator, a bound on the latency of every plan of the team that takes it.
+
+    Attributes:
+        nodes: of each operator.
+        bounds_s: their bounds, in the same order.
+    """
+
+    nodes: Sequence[Sequence[Node]]
+    bounds_s: Sequence[Array]
+
+    @property
+    def least_s(self) -> float:
+        """A bound on the latency of all plans: every plan takes some node of each operator."""
+        return max(float(bounds.min()) for bounds in self.bounds_s)
+
+    def within(self, latency_s: float) -> list[list[Node]]:
+        """The nodes that a plan may take and be as fast as ``latency_s``."""
+        limit = latency_s * (1 + _SLACK)
+        return [
+            [node for node, bound in zip(ways, least, strict=True) if bound <= limit] for ways, least in zip(self.nodes, self.bounds_s, strict=True)
+        ]
+
+
+def bound_nodes(graph: Graph, cluster: Cluster, team: Sequence[int]) -> NodeBounds:
+    """The bounds of every node of every operator."""
+    tables, nodes = _Tables(graph, cluster, team), [nodes_of(operator, len(cluster), team) for operator in graph.operators]
+    return NodeBounds(nodes, least_totals([len(ways) for ways in nodes], [*tables.computing(), *tables.handing_over()]))
+
+
+class _Tables:
+    """Bounds as cost tables over the nodes of operators; edges and operators that differ in names alone are bounded once."""
+
+    def __init__(self, graph: Graph, cluster: Cluster, team: Sequence[int]) -> None:
+        self._graph, self._cluster, self._team = graph, cluster, tuple(team)
+        self._known: dict[object, Array] = {}
+
+    def computing(self) -> list[Table]:
+        """t_cmp at least, by operator, and the edge to the sink."""
+        seconds = [np.array([self._compute_s(operator, node) for node in self._nodes(operator)]) for operator in self._graph.operators]
+        output = self._graph.output
+        seconds[-1] += self._edge(Handover(output, None), self._nodes(output), [whole(self._cluster.sink)], first=True)[:, 0]
+        return [Table((i,), costs) for i, costs in enumerate(seconds)]
+
+    def handing_over(self) -> list[Table]:
+        """t_com at least, by consumer: the sum of its edges takes no less than each alone."""
+        return [self._incoming(links) for links in self._graph.links_into if any(self._is_priced(link) for link in links)]
+
+    def _incoming(self, links: Sequence[Link]) -> Table:
+        ends = sorted({links[0].consumer, *(link.producer for link in links if link.producer is not None)})
+        shape = [len(self._nodes(self._graph.operators[end])) for end in ends]
+        costs = np.zeros(shape)
+        for link in filter(self._is_priced, links):
+            axes = tuple(slice(None) if end in (link.producer, link.consumer) else None for end in ends)
+            costs = np.maximum(costs, self._link_s(link)[axes])
+        return Table(tuple(ends), costs)
+
+    def _link_s(self, link: Link) -> Array:
+        """By node of the producer (none for the input) and of the consumer."""
+        consumer = self._graph.operators[link.consumer]
+        if link.producer is None:
+            from_source = self._edge(Handover(None, consumer, link.slot), [whole(self._cluster.source or 0)], self._nodes(consumer), first=True)
+            return from_source.reshape(-1)
+        producer = self._graph.operators[link.producer]
+        first = link == self._graph.links_from[link.producer][0]
+        return self._edge(Handover(producer, consumer, link.slot), self._nodes(producer), self._nodes(consumer), first=first)
+
+    def _is_priced(self, link: Link) -> bool:
+        return link.producer is not None or self._cluster.source is not None
+
+    def _nodes(self, operator: Operator) -> list[Node]:
+        return nodes_of(operator, len(self._cluster), self._team)
+
+    def _compute_s(self, operator: Operator, node: Node) -> float:
+        if node.dim is None:
+            assert node.device is not None
+            return operator.flops / self._cluster.devices[node.device].flops_per_s
+        return best_makespan_s(operator, node.dim, self._cluster, self._team)
+
+    def _edge(self, handover: Handover, sources: Sequence[Node], targets: Sequence[Node], *, first: bool) -> Array:
+        key = (_nameless(handover.producer), _nameless(handover.consumer), handover.slot, first)
+        if key not in self._known:
+            costs = [self._least_s(handover, p, q, first=first) for p, q in itertools.product(sources, targets)]
+            self._known[key] = np.array(costs).reshape(len(sources), len(targets))
+        return self._known[key]
+
+    def _least_s(self, handover: Handover, p: Node, q: Node, *, first: bool) -> float:
+        arcs = arcs_between(p, handover, q, len(self._team))
+        return min(least_arc_s(handover, arc, self._cluster, self._team, first=first) for arc in arcs)
+
+
+def _nameless(operator: Operator | None) -> Operator | None:
+    return None if operator is None else replace(operator, name="any")
