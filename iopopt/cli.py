@@ -8,10 +8,14 @@ from collections.abc import Callable, Sequence
 from iopopt.bench.command import main as bench
 from iopopt.errors import UnknownNameError
 from iopopt.executor.command import main as run
+from iopopt.export import main as export
+from iopopt.show import main as show
 from iopopt.version import __version__
 
 COMMANDS: dict[str, tuple[Callable[[Sequence[str], str], int], str]] = {
     "bench": (bench, "compare methods on models and clusters"),
+    "show": (show, "show a network: operators, shapes, work, what each can be split by"),
+    "export": (export, "write a network as DOT or JSON"),
     "run": (run, "run a plan on real processes, and compare measured with predicted time"),
 }
 """Every command: its ``main(arguments, program)`` and what it does."""

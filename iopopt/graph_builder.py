@@ -50,6 +50,11 @@ class GraphBuilder:
         self._named.add(self._at)
         return self._at
 
+    @property
+    def at_hand(self) -> Operator | None:
+        """The operator that made the tensor at hand, None for the graph's input; unlike :attr:`tip` it leaves the tensor open to steps."""
+        return self._operators.get(self._at)
+
     def at(self, tensor: str) -> GraphBuilder:
         """Go back to a tensor: what follows reads it.
 
@@ -137,8 +142,8 @@ class GraphBuilder:
     def softmax(self) -> GraphBuilder:
         return self.step(Mixing("softmax"))
 
-    def step(self, step: EpilogueStep) -> GraphBuilder:
-        """Add a step to the epilogue of the operator at hand, or behind it as an operator of its own where it cannot join.
+    def step(self, step: EpilogueStep, *, name: str | None = None) -> GraphBuilder:
+        """Add a step to the epilogue of the operator at hand, or behind it as an operator of its own (``name``) where it cannot join.
 
         It cannot where the tensor is the input, has been named or is read already, behind a step that mixes channels, and as a pool
         behind anything but a kernel without one.
@@ -151,8 +156,8 @@ class GraphBuilder:
             self._operators[self._at] = dataclasses.replace(operator, epilogue=(*operator.epilogue, step))
             return self
         if isinstance(step, Pool):
-            return self.operator("pool", self.shape.channels, rows=step.rows, columns=step.columns, function=step.function)
-        return self.operator("local", self.shape.channels, epilogue=(step,))
+            return self.operator("pool", self.shape.channels, name=name, rows=step.rows, columns=step.columns, function=step.function)
+        return self.operator("local", self.shape.channels, name=name, epilogue=(step,))
 
     def build(self) -> Graph:
         return Graph(self._name, self._input_shape, tuple(self._operators.values()), tuple(self._edges))

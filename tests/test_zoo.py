@@ -19,6 +19,18 @@ PUBLISHED = {
     "vgg13": (133_047_848, 11_308_466_176),
     "vgg16": (138_357_544, 15_470_264_320),
     "vgg19": (143_667_240, 19_632_062_464),
+    # Networks with branches, and those of depthwise convolutions; where each count comes from stands in test_zoo_branches.
+    "googlenet": (6_998_552, 1_582_671_872),
+    "squeezenet1_1": (1_235_496, 349_151_936),
+    "resnet18": (11_689_512, 1_814_073_344),
+    "resnet34": (21_797_672, 3_663_761_408),
+    "resnet50": (25_557_032, 4_089_184_256),
+    "mobilenet_v1": (4_231_976, 568_740_352),
+    "mobilenet_v1-0.75": (2_585_560, 325_400_448),
+    "mobilenet_v1-0.5": (1_331_592, 149_497_088),
+    "mobilenet_v1-0.25": (470_072, 41_030_272),
+    "mobilenet_v2": (3_504_872, 300_774_272),
+    "yolov2": (50_962_889, 31_469_126_656),
 }
 
 
@@ -92,10 +104,10 @@ def test_spellings(name: str) -> None:
     assert load_model(name).parameters in (138_357_544, 61_706)
 
 
-@pytest.mark.parametrize(("name", "near"), [("alxnet", "alexnet"), ("vgg-16", "vgg16"), ("lenet6", "lenet5")])
+@pytest.mark.parametrize(("name", "near"), [("alxnet", "alexnet"), ("vgg-16", "vgg16"), ("lenet6", "lenet5"), ("resnet-50", "resnet50"), ("mobilenetv2", "mobilenet_v2")])
 def test_unknown_names_suggest_the_nearest(name: str, near: str) -> None:
     """An unknown name is refused with the nearest and the whole zoo."""
-    with pytest.raises(UnknownNameError, match=f"unknown model '{name}'. Did you mean '{near}'.*Known: alexnet, lenet5, vgg11, vgg13, vgg16, vgg19"):
+    with pytest.raises(UnknownNameError, match=f"unknown model '{name}'. Did you mean '{near}'.*Known: alexnet, googlenet, lenet5, .*vgg19, yolov2"):
         load_model(name)
 
 

@@ -20,6 +20,7 @@ from iopopt.bench.run import Run, Settings, best_latency_s, run_method, seeds_of
 from iopopt.bench.table import instance_table
 from iopopt.boards import board_names, link_names
 from iopopt.errors import IopoptError
+from iopopt.input_shape import add_input_shape
 from iopopt.methods import METHODS, method_info
 from iopopt.methods.exhaustive import plan_count, written_count
 from iopopt.milp.backends import BACKENDS, backend_info
@@ -30,7 +31,7 @@ OK, METHOD_FAILED, BAD_INPUT, NOTHING_FITS, INTERRUPTED = 0, 1, 2, 3, 130
 _NARROWEST, _WIDEST = 120, 1000
 
 _EPILOG = f"""\
-models     {", ".join(ZOO)}, or a .json file written by Graph.to_dict
+models     {", ".join(ZOO)}, a .json file written by Graph.to_dict, or an .onnx file
 clusters   reference instances <tier>-x<count>[-loose|-tight-<x>], tiers {", ".join(TIERS)} (for example edge-x4-tight-0.5);
            boards <board>[-x<count>][+...][@<link>], boards {", ".join(board_names())}, links {", ".join(link_names())}
            (for example pi3-x2+nano@wifi); or a .yaml or .json file
@@ -76,7 +77,7 @@ class _Bench:
         self._seeds, self._explain, self._progress = options.seeds, options.explain, progress
         with _shown_warnings(progress):
             clusters: list[str | None] = [*_words(options.cluster)] or [None]
-            self._instances = [load_instance(model, cluster) for model in _words(options.model) for cluster in clusters]
+            self._instances = [load_instance(model, cluster, options.input_shape) for model in _words(options.model) for cluster in clusters]
         self._output = OutputDirectory(options.output) if options.output else None
         self._runs: list[Run] = []
 
@@ -203,6 +204,7 @@ def _parser(program: str) -> argparse.ArgumentParser:
     )
     several = partial(parser.add_argument, nargs="+", action="extend", metavar="NAME")
     several("--model", required=True, help="networks, by name or file")
+    add_input_shape(parser)
     several("--cluster", help="clusters, by name or file (default: the reference instance of three devices for the model)")
     several("--methods", help="methods to compare (default: all but exhaustive)")
     parser.add_argument("--seeds", type=_positive(int), default=3, metavar="N", help="runs of each method that draws random numbers (default: 3)")

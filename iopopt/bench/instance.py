@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from iopopt.cluster import Cluster
@@ -28,13 +29,13 @@ class Instance:
     single_s: float
 
 
-def load_instance(model: str, cluster_name: str | None) -> Instance:
-    """An instance by names; without a cluster, the reference instance for the model.
+def load_instance(model: str, cluster_name: str | None, input_shape: Sequence[int] | None = None) -> Instance:
+    """An instance by names, the model for an ``input_shape`` if one is given; without a cluster, the reference instance for the model.
 
     Raises:
         IopoptError: if a name is unknown or a file is not what it should be.
     """
-    graph = load_model(model)
+    graph = load_model(model, input_shape=input_shape)
     name = cluster_name or default_reference(graph)
     cluster = load_cluster(name, graph)
     coedge = Plan.of(graph, coedge_placements(graph, cluster, resolve_team("all", cluster), "fastest"))

@@ -1,0 +1,95 @@
+"""The constants that a file carries: initializers, inside the file or beside it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from iopopt.errors import FileFormatError, UnsupportedError
+from iopopt.models.onnx_import.values import Constant, Dims, too_large, written
+from iopopt.records import shown
+
+
+class Initializers:
+    """The initializers of a file by name; each is turned into an array when it is first asked for."""
+
+    def __init__(self, path: str, tensors: Mapping[str, onnx.TensorProto]) -> None:
+        self._path, self._tensors = path, tensors
+        self._arrays: dict[str, Constant] = {}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._tensors
+
+    def __getitem__(self, name: str) -> Constant:
+        if name not in self._arrays:
+            self._arrays[name] = array_of(self._tensors[name], self._path, f"{self._path}: initializer {shown(name)}")
+        return self._arrays[name]
+
+
+def array_of(tensor: onnx.TensorProto, path: str, where: str) -> Constant:
+    """The array that a tensor of the file at ``path`` holds; where the file keeps raw bytes, a view of them.
+
+    Raises:
+        FileFormatError: if the data do not fill the dimensions; the message begins with ``where``.
+    """
+    dims = _checked_dims(tensor, where)
+    try:
+        dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type))
+    except (KeyError, TypeError, ValueError):
+        raise FileFormatError(f"{where}: data type {tensor.data_type} is unknown") from None
+    if dtype == np.object_ or tensor.data_type == onnx.TensorProto.STRING:
+        raise UnsupportedError(f"{where}: holds text; constants must be numbers")
+    if tensor.data_location == onnx.TensorProto.EXTERNAL:
+        return _external(tensor, path, where, dims, dtype)
+    try:
+        return onnx.numpy_helper.to_array(tensor).reshape(dims)
+    except (ValueError, TypeError, OverflowError, MemoryError) as error:
+        raise FileFormatError(f"{where}: its data do not fill the dimensions {written(dims)} with {dtype} ({_first_line(error)})") from None
+
+
+def _checked_dims(tensor: onnx.TensorProto, where: str) -> Dims:
+    dims = tuple(tensor.dims)
+    if any(size < 0 for size in dims) or too_large(dims) or len(dims) > 16:
+        raise FileFormatError(f"{where}: dimensions {shown(written(dims))} are negative, or too many elements for any tensor")
+    return dims
+
+
+def _external(tensor: onnx.TensorProto, path: str, where: str, dims: Dims, dtype: np.dtype[np.generic]) -> Constant:
+    """Data in a file beside the model, which may not lead out of the model's directory."""
+    entries = {entry.key: entry.value for entry in tensor.external_data}
+    directory = Path(path).resolve().parent
+    location, mend = entries.get("location", ""), "it belongs beside the model, in the same directory or below"
+    try:
+        source = (directory / location).resolve()
+        inside = bool(location) and not Path(location).is_absolute() and source.is_relative_to(directory)
+        if not inside:
+            raise FileFormatError(f"{where}: its external data {shown(location)} lie outside the directory of the model; {mend}")
+        if not source.is_file():
+            raise FileFormatError(f"{where}: its external data {shown(location)} are missing; {mend}")
+        offset, size = _number(entries, "offset", 0, where), source.stat().st_size
+        length, needed = _number(entries, "length", size - offset, where), math.prod(dims) * dtype.itemsize
+        if offset + length > size or length < needed or (length > needed and "length" in entries):
+            raise FileFormatError(
+                f"{where}: its external data are bytes {offset} to {offset + length} of {shown(location)}, which has {size}; "
+                f"the dimensions {written(dims)} take {needed}"
+            )
+        return np.fromfile(source, dtype, math.prod(dims), offset=offset).reshape(dims)
+    except (OSError, ValueError) as error:
+        if isinstance(error, FileFormatError):
+            raise
+        raise FileFormatError(f"{where}: its external data {shown(location)} cannot be read ({_first_line(error)})") from None
+
+
+def _number(entries: Mapping[str, str], key: str, default: int, where: str) -> int:
+    text = entries.get(key, str(default))
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise FileFormatError(f"{where}: {key} of its external data is {shown(text)}; a number of bytes is expected")
+    return int(text)
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).partition("\n")[0]

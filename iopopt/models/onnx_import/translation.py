@@ -1,0 +1,150 @@
+"""From an ONNX file to a network: one pass over its nodes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from iopopt.errors import GraphError, UnsupportedError
+from iopopt.executor.weights import OperatorWeights
+from iopopt.graph import Graph
+from iopopt.models.onnx_import.file import OnnxFile, read_file
+from iopopt.models.onnx_import.folding import FOLDERS, folded
+from iopopt.models.onnx_import.inputs import InputMap, input_map
+from iopopt.models.onnx_import.network import Network
+from iopopt.models.onnx_import.node import Node
+from iopopt.models.onnx_import.order import SHAPE_READERS, Order
+from iopopt.models.onnx_import.registry import PARSERS
+from iopopt.models.onnx_import.values import Dims, Tensor, Value
+from iopopt.operators import INPUT
+from iopopt.records import shown
+
+_DEFAULT_DOMAINS = ("", "ai.onnx")
+_READ_PADDED = ("Conv", *SHAPE_READERS)
+_QUANTISED = ("QLinear", "Quantize", "Dequantize", "DynamicQuantize", "ConvInteger", "MatMulInteger")
+
+
+def read_onnx(path: str, input_shape: Sequence[int] | None = None) -> tuple[Graph, dict[str, OperatorWeights]]:
+    """The network of an ONNX file, for a batch of 1, and its parameters.
+
+    Args:
+        input_shape: (C, H, W) of the input; needed where the file leaves sizes open.
+
+    Raises:
+        FileFormatError: if the file cannot be read, or contradicts itself.
+        UnsupportedError: if it holds what a network here cannot represent; the message names the node.
+        GraphError: if the input is too small for the network, or of other channels.
+    """
+    file = read_file(path)
+    known = dict[str, Dims]()
+    entering = input_map(file, Order(file, known).nodes, input_shape)
+    translation = Translation(file, entering, known)
+    if translation.network.dangling():  # nodes of which only the dimensions count: now these are known
+        translation = Translation(file, entering, translation.dims)
+    return translation.network.finished()
+
+
+class Translation:
+    """One pass over the nodes that the output needs.
+
+    Attributes:
+        network: what has been made.
+        dims: the dimensions of every tensor.
+    """
+
+    def __init__(self, file: OnnxFile, entering: InputMap, known_dims: Mapping[str, Dims]) -> None:
+        order = Order(file, known_dims)
+        self._file, self._readers = file, order.readers
+        self._context = _checker_context(file)
+        self.network = Network(Path(file.path).stem, entering.shape, Counter(node.name for node in order.nodes), entering.batch)
+        self._values: dict[str, Value] = {entering.name: Tensor(INPUT, entering.dims)}
+        self.dims = dict(known_dims) | {entering.name: entering.dims}
+        for proto in order.nodes:
+            self._translate(proto)
+        self._check_output()
+
+    def _translate(self, proto: onnx.NodeProto) -> None:
+        """Find out what the outputs of a node stand for."""
+        wanted = tuple(bool(name) and (self._readers[name] > 0 or name == self._file.output) for name in proto.output)
+        self._check_type(proto)
+        if proto.op_type in SHAPE_READERS and proto.input and proto.input[0] in self.dims:
+            inputs: tuple[Value | None, ...] = (Tensor("", self.dims[proto.input[0]]),)  # who makes it does not matter
+        else:
+            inputs = tuple(self._value(name) if name else None for name in proto.input)
+        node = Node(proto, self._file.path, self._file.opset, inputs, wanted)
+        try:
+            onnx.checker.check_node(proto, self._context)
+        except (onnx.checker.ValidationError, UnicodeDecodeError) as error:  # the latter where it quotes what is no text
+            node.reject(" ".join(str(error).split("\n\n")[0].split())[:300])
+        self._define(node, self._outputs(node))
+
+    def _outputs(self, node: Node) -> Sequence[Value | None]:
+        if any(isinstance(value, Tensor) for value in node.inputs):
+            if node.type not in PARSERS:
+                node.refuse(_advice(node.type))
+            if node.type not in _READ_PADDED and any(isinstance(value, Tensor) and any(value.padding) for value in node.inputs):
+                node.refuse(f"it reads what a Pad gives; only a convolution takes over the zeros before it, a {node.type} does not")
+            try:
+                with np.errstate(all="ignore"):  # numbers too large for 32 bits become infinite, as in any runtime
+                    made = PARSERS[node.type](node, self.network)
+            except GraphError as error:
+                raise GraphError(f"{node.where}: {error}") from None
+            return made if isinstance(made, tuple) else (made,)
+        return folded(node)
+
+    def _define(self, node: Node, outputs: Sequence[Value | None]) -> None:
+        for name, value in zip(node.proto.output, outputs, strict=False):
+            if name and value is not None:
+                self._values[name] = value
+            if isinstance(value, Tensor):
+                self.dims[name] = value.dims
+                if self._readers[name] > 1:
+                    self.network.freeze(value)
+
+    def _value(self, name: str) -> Value:
+        if name not in self._values and name in self._file.initializers:
+            return self._file.initializers[name]
+        if name not in self._values:
+            raise UnsupportedError(
+                f"{self._file.path}: {shown(name)} is an output that its node does not compute here; export the model for inference"
+            )
+        return self._values[name]
+
+    def _check_type(self, proto: onnx.NodeProto) -> None:
+        """Refuse what no parser reads, before anything else is said about the node."""
+        node = Node(proto, self._file.path, self._file.opset, (), ())
+        if proto.domain not in _DEFAULT_DOMAINS:
+            local = any(function.domain == proto.domain and function.name == proto.op_type for function in self._file.model.functions)
+            mend = "inline the functions of the model with onnx.inliner.inline_local_functions" if local else "export it with standard operators"
+            node.refuse(f"it belongs to the domain {shown(proto.domain)}, and only standard ONNX operators are supported; {mend}")
+        if proto.op_type not in PARSERS and proto.op_type not in FOLDERS:
+            node.refuse(_advice(proto.op_type))
+
+    def _check_output(self) -> None:
+        value, where = self._values.get(self._file.output), f"{self._file.path}: its output {shown(self._file.output)}"
+        if not isinstance(value, Tensor) or value.operator == INPUT:
+            raise UnsupportedError(f"{where} does not depend on its input, or is the input; there is nothing to split")
+        if any(value.padding):
+            raise UnsupportedError(f"{where} is what a Pad gives; only a convolution takes over the zeros before it")
+
+
+def _advice(kind: str) -> str:
+    """Why there is no parser for a type of node, and what to do."""
+    if kind.startswith(_QUANTISED):
+        return f"{kind} belongs to a quantised model; import the float model (bytes_per_element of the cluster says how wide numbers are)"
+    return (
+        f"{kind} of a tensor that the network computes is not supported; replace it, simplify the model (onnxsim), or cut the part before it "
+        "out with onnx.utils.extract_model"
+    )
+
+
+def _checker_context(file: OnnxFile) -> onnx.checker.C.CheckerContext:
+    """What the checker must know of the file to look at one node."""
+    context = onnx.checker.C.CheckerContext()
+    context.ir_version = min(max(file.model.ir_version, 3), onnx.IR_VERSION)
+    context.opset_imports = {"": file.opset, "ai.onnx": file.opset}
+    return context
