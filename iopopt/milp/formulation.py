@@ -59,7 +59,7 @@ class Formulation:
         compute = ComputeTimes(self._builder, cluster, self.team, scale_s)
         for stage, into, out in zip(self._stages, incoming, self._outgoing_edges(), strict=True):
             self._one_reduce(stage, out)
-            compute.add(stage, into, out[0])
+            compute.add(stage, into, out)
         completions = [edges[0].completions for edges in self._outgoing_edges()]
         limits = [constant(device.memory_bytes - reserve_bytes) for device in cluster.devices]
         add_memory(self._builder, graph, self._stages, cluster, self.team, limits, completions)
