@@ -104,7 +104,10 @@ def test_spellings(name: str) -> None:
     assert load_model(name).parameters in (138_357_544, 61_706)
 
 
-@pytest.mark.parametrize(("name", "near"), [("alxnet", "alexnet"), ("vgg-16", "vgg16"), ("lenet6", "lenet5"), ("resnet-50", "resnet50"), ("mobilenetv2", "mobilenet_v2")])
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [("alxnet", "alexnet"), ("vgg-16", "vgg16"), ("lenet6", "lenet5"), ("resnet-50", "resnet50"), ("mobilenetv2", "mobilenet_v2")],
+)
 def test_unknown_names_suggest_the_nearest(name: str, near: str) -> None:
     """An unknown name is refused with the nearest and the whole zoo."""
     with pytest.raises(UnknownNameError, match=f"unknown model '{name}'. Did you mean '{near}'.*Known: alexnet, googlenet, lenet5, .*vgg19, yolov2"):

@@ -176,6 +176,21 @@ def test_a_number_minus_a_tensor(tmp_path: Path) -> None:
     assert graph.output.epilogue == (Activation("multiply", (-1.0,)), Activation("add", (3.0,)))
 
 
+def test_a_square(tmp_path: Path) -> None:
+    """A tensor times itself is an operator that reads it twice."""
+    nodes = [node("Conv", "x w b", "c"), node("Mul", "c c", "m"), node("Relu", "m", "y")]
+    graph = assert_same(model(nodes, CONV), tmp_path)
+    assert [(operator.kind, len(operator.in_shapes)) for operator in graph.operators] == [("conv", 1), ("mul", 2)]
+    assert assert_same(single("Mul", "x x"), tmp_path).output.kind == "mul"
+
+
+def test_a_constant_of_more_dimensions(tmp_path: Path) -> None:
+    """A constant of one element may add dimensions; those behind it are read accordingly."""
+    nodes = [node("Flatten", "x", "f"), node("Mul", "f c", "m"), node("Flatten", "m", "g", axis=3), node("Gemm", "g h", "y")]
+    graph = assert_same(model(nodes, {"c": floats(1, 1, 1, 1), "h": floats(252, 5)}, shape=(1, 4, 9, 7)), tmp_path)
+    assert [operator.kind for operator in graph.operators] == ["local", "fc"]
+
+
 @pytest.mark.parametrize("dims", [(1, 4, 1, 1), (4, 1, 1)])
 @pytest.mark.parametrize(("kind", "function"), [("Mul", "scale"), ("Div", "scale"), ("Add", "shift"), ("Sub", "shift")])
 def test_constants_per_channel(kind: str, function: str, dims: tuple[int, ...], tmp_path: Path) -> None:

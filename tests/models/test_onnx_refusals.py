@@ -87,7 +87,6 @@ UNSUPPORTED = {
     "two tensors divided": (model([node("Relu", "x", "r"), node("Div", "x r", "y")]), "only a constant second operand"),
     "division by zero": (single("Div", "x c", constants={"c": np.zeros((), np.float32)}), "holds zeros"),
     "not finite": (single("Mul", "x c", constants={"c": np.float32(np.inf)}), "must be finite"),
-    "square": (single("Mul", "x x"), "multiplies a tensor by itself"),
     "gate of rows": (model([node("ReduceMean", "x", "m", axes=[1]), node("Mul", "x m", "y")]), "averages the axes"),
     "broadcast": (model([node("GlobalAveragePool", "x", "g"), node("Flatten", "g", "f"), node("Mul", "x f", "y")]), "combines 1x3x8x8 and 1x3"),
     "gemm of two": (model([node("Flatten", "x", "f"), node("Gemm", "f f", "y", transB=1)]), "is computed by the network"),
