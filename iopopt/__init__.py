@@ -37,7 +37,7 @@ from iopopt.methods.milp import solve_milp
 from iopopt.methods.oc import solve_oc
 from iopopt.methods.pso import solve_pso
 from iopopt.methods.single import solve_single
-from iopopt.models import ZOO, load_model
+from iopopt.models import ZOO, load_model, load_weights
 from iopopt.operators import Operator
 from iopopt.plan import Placement, Plan, Shard
 from iopopt.pricer import BatchEvaluation, Pricer
@@ -78,6 +78,7 @@ __all__ = [
     "execute",
     "load_cluster",
     "load_model",
+    "load_weights",
     "solve",
     "solve_coedge",
     "solve_dp",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import signal
@@ -10,12 +11,16 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from models.onnx_files import save
+from models.to_onnx import to_onnx
 
 from iopopt import GraphBuilder, Placement, Plan, evaluate, load_cluster, load_model, solve
 from iopopt.executor import command
 from iopopt.executor.command import main
+from iopopt.executor.weights import random_weights
 from iopopt.operators import Activation
 from iopopt.records import write_json
 
@@ -82,6 +87,25 @@ def test_a_graph_with_branches_runs_on_processes(tmp_path: Path) -> None:
     assert memory["kept"].tolist() == memory["model_kept"].tolist()
     assert memory["kept"].sum() > 0
     assert rank_processes() == []
+
+
+def test_an_onnx_file_runs_with_its_own_weights(tmp_path: Path) -> None:
+    """The weights are those of the file, the sizes that it leaves open those of the command line."""
+    graph = GraphBuilder("tiny", (2, 12, 9)).conv(4, 3, padding=1).relu().conv(3, 3).build()
+    weights = random_weights(graph, seed=7)
+    model = to_onnx(graph, weights)
+    for axis in (2, 3):
+        model.graph.input[0].type.tensor_type.shape.dim[axis].dim_param = f"size{axis}"
+    path = save(model, tmp_path / "tiny.onnx")
+    words = ["--model", str(path), "--input-shape", "2x12x9", "--cluster", "mcu-x2", "--method", "coedge", "--repeat", "1"]
+    code, printed, said = finished(*words)
+    assert code == 0, said
+    assert float(printed.split("largest error ")[1].split(" of")[0]) < 1e-4
+    options = argparse.Namespace(model=str(path), input_shape=(2, 12, 9), seed=0)
+    from iopopt.executor.rank import weights_of
+
+    read = weights_of(load_model(path, input_shape=(2, 12, 9)), options)
+    assert [np.array_equal(mine.kernel, theirs.kernel) for mine, theirs in zip(read.values(), weights.values(), strict=True)] == [True, True]
 
 
 def test_calibration_gives_a_cluster_file(tmp_path: Path) -> None:

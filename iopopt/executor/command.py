@@ -24,6 +24,7 @@ from iopopt.cluster_files import load_cluster
 from iopopt.errors import ExecutionError, FileFormatError, IopoptError
 from iopopt.evaluation import evaluate
 from iopopt.graph import Graph
+from iopopt.input_shape import add_input_shape
 from iopopt.methods import METHODS, solve
 from iopopt.models import load_model
 from iopopt.plan import Plan, validate_plan
@@ -40,8 +41,8 @@ examples
 on several machines, the same command on each, as torchrun's module:
   torchrun --nnodes 3 --nproc-per-node 1 --node-rank 0 --master-addr HOST --master-port 29500 -m iopopt.executor --model vgg11 ...
 
-A plan file is what 'iopopt bench --output DIR' leaves in DIR/plans. Weights and input are random, from --seed, the same on
-every device, and each keeps its shards.
+A plan file is what 'iopopt bench --output DIR' leaves in DIR/plans. An .onnx file brings its weights; those of other networks
+are random, from --seed, as is the input: the same on every device, and each keeps its shards.
 
 exit codes
   0 done; 1 a worker failed or a message did not come in time; 2 bad input; 130 interrupted
@@ -76,7 +77,7 @@ def _complain(error: IopoptError) -> None:
 
 def _job(options: argparse.Namespace) -> tuple[Graph, Cluster, Plan]:
     """The network, the cluster and a plan that belongs to both."""
-    graph = load_model(options.model)
+    graph = load_model(options.model, input_shape=options.input_shape)
     cluster = load_cluster(options.cluster or default_reference(graph), graph)
     if options.plan is not None:
         plan = Plan.from_dict(read_json(options.plan), str(options.plan))
@@ -169,7 +170,8 @@ def _parser(program: str) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--model", required=True, metavar="NAME", help="a network of the zoo, or a .json file")
+    parser.add_argument("--model", required=True, metavar="NAME", help="a network, by name or file")
+    add_input_shape(parser)
     parser.add_argument("--cluster", metavar="NAME", help="a cluster, by name or file (default: the reference instance for the model)")
     parser.add_argument("--plan", type=Path, metavar="FILE", help="the plan; without one, --method finds it")
     parser.add_argument("--method", default="greedy", metavar="NAME", help=f"how to find a plan: {', '.join(METHODS)} (default: greedy)")

@@ -24,6 +24,7 @@ from iopopt.executor.measurements import median_timings, write_files
 from iopopt.executor.threads import execute
 from iopopt.executor.weights import Array, Weights, random_input, random_weights
 from iopopt.graph import Graph
+from iopopt.models import brings_weights, load_weights
 from iopopt.plan import Placement, Plan
 
 
@@ -31,17 +32,24 @@ def run_rank(graph: Graph, cluster: Cluster, plan: Plan, options: argparse.Names
     """Join the others, run ``--repeat`` times, and report on the sink."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
-    inputs = random_input(graph, options.seed)
+    weights, inputs = weights_of(graph, options), random_input(graph, options.seed)
     device = join(cluster, options.timeout)
     try:
-        job = RankJob(graph, cluster, plan, random_weights(graph, options.seed), inputs, timeout_s=options.timeout)
+        job = RankJob(graph, cluster, plan, weights, inputs, timeout_s=options.timeout)
         runs = [job.run() for _ in range(1 + options.repeat)]
     finally:
         leave()
     measured = [run for run in runs[1:] if run is not None]  # the first run warms up
     if device == cluster.sink:
-        _report(graph, cluster, plan, inputs, measured, options)
+        _report(graph, cluster, plan, weights, inputs, measured, options)
     return 0
+
+
+def weights_of(graph: Graph, options: argparse.Namespace) -> Weights:
+    """Those of the file, where it brings any; random ones otherwise."""
+    if brings_weights(options.model):
+        return load_weights(options.model, input_shape=options.input_shape)
+    return random_weights(graph, options.seed)
 
 
 def _end_with_parent() -> None:
@@ -51,7 +59,9 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _report(graph: Graph, cluster: Cluster, plan: Plan, inputs: Array, runs: Sequence[Execution], options: argparse.Namespace) -> None:
+def _report(
+    graph: Graph, cluster: Cluster, plan: Plan, weights: Weights, inputs: Array, runs: Sequence[Execution], options: argparse.Namespace
+) -> None:
     """The table, and the files that were asked for."""
     run, timings = runs[-1], median_timings(runs)
     console = Console(width=None if sys.stdout.isatty() else 120)
@@ -65,7 +75,7 @@ def _report(graph: Graph, cluster: Cluster, plan: Plan, inputs: Array, runs: Seq
         f"over {run.connections} logical connections.",
         highlight=False,
     )
-    error = whole_error(graph, random_weights(graph, options.seed), inputs, run)
+    error = whole_error(graph, weights, inputs, run)
     console.print(
         f"Against the network in one piece: largest error {error:.2g} of the largest output.",
         highlight=False,

@@ -90,9 +90,14 @@ def load_weights(path: str | Path, *, input_shape: Sequence[int] | None = None) 
         IopoptError: as :func:`load_model` does; FileFormatError also if it is no ``.onnx`` file.
     """
     text = str(path)
-    if not text.lower().endswith(".onnx"):
+    if not brings_weights(text):
         raise FileFormatError(f"{text}: weights are read from .onnx files; networks of the zoo and of JSON files have none")
     return _read_onnx(text, input_shape)[1]
+
+
+def brings_weights(name: str | Path) -> bool:
+    """Whether a network of that name or path comes with its parameters: an ONNX file does."""
+    return str(name).lower().endswith(".onnx")
 
 
 def _read_onnx(path: str, input_shape: Sequence[int] | None) -> tuple[Graph, Weights]:
