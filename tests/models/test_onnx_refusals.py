@@ -42,7 +42,8 @@ SCALES = {"s": np.array([1, 1, 2, 2], np.float32)}
 BATCH = {"g": floats(4), "h": floats(4), "m": floats(4), "v": np.ones(4, np.float32)}
 
 UNSUPPORTED = {
-    "unknown type": (single("Gelu", opset=20), "Gelu of a tensor that the network computes is not supported; replace it"),
+    "unknown type": (single("Gelu", opset=20), "the operator Gelu is not supported; replace it"),
+    "only of constants": (single("Exp"), "Exp is supported of constants only"),
     "transposed": (single("ConvTranspose", "x w", constants={"w": floats(4, 4, 3, 3)}), "ConvTranspose"),
     "quantised": (single("DynamicQuantizeLinear", outputs="y s z"), "quantised model; import the float model"),
     "1-D": (single("Conv", "x w", (1, 4, 9), constants={"w": floats(4, 4, 3)}), "has 3 dimensions.*1-D and 3-D convolutions"),

@@ -71,7 +71,8 @@ def _with_constant(node: Node, network: Network, tensor: Tensor, constant: npt.N
     channels = network.shape(tensor).channels
     if constant.size == 1 and (not constant.ndim or channels > 1):
         value = float(constant.reshape(()))
-        return network.step(node, tensor, Activation("add" if kind == "add" else "multiply", (value,)))
+        made = network.step(node, tensor, Activation("add" if kind == "add" else "multiply", (value,)))
+        return Tensor(made.operator, np.broadcast_shapes(tensor.dims, constant.shape))
     padded = (1,) * (len(tensor.dims) - len(shape)) + shape
     per_channel = network.has_channels(tensor) and padded == (1, channels, *(1 for _ in tensor.dims[2:]))
     if not per_channel and constant.size != 1:
@@ -80,7 +81,8 @@ def _with_constant(node: Node, network: Network, tensor: Tensor, constant: npt.N
             f"({'x'.join(['1', str(channels), *('1' for _ in tensor.dims[2:])])}), is supported"
         )
     step = Normalisation("shift" if kind == "add" else "scale")
-    return network.step(node, tensor, step, constant.reshape(-1))
+    made = network.step(node, tensor, step, constant.reshape(-1))
+    return Tensor(made.operator, np.broadcast_shapes(tensor.dims, constant.shape))
 
 
 def _joined(node: Node, network: Network, kind: Kind, tensors: Sequence[Tensor]) -> Tensor:
@@ -95,14 +97,7 @@ def _joined(node: Node, network: Network, kind: Kind, tensors: Sequence[Tensor])
                 f"it combines {written(dims)} and {written(tensor.dims)}; tensors of the same dimensions, or a map and a gate of one element "
                 f"a channel ({written((1, full.channels, 1, 1))}), are supported"
             )
-    if len({tensor.operator for tensor in tensors}) == 1:
-        return _repeated(node, network, kind, tensors)
+    if kind == "add" and len({tensor.operator for tensor in tensors}) == 1:  # x + x is 2 x
+        return network.step(node, tensors[0], Activation("multiply", (float(len(tensors)),)))
     made = network.joined(node, kind, tensors)
     return Tensor(made.operator, dims)
-
-
-def _repeated(node: Node, network: Network, kind: Kind, tensors: Sequence[Tensor]) -> Tensor:
-    """x + x is 2 x."""
-    if kind == "mul":
-        node.refuse("it multiplies a tensor by itself, which is not supported")
-    return network.step(node, tensors[0], Activation("multiply", (float(len(tensors)),)))

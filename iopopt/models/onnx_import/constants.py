@@ -62,7 +62,7 @@ def _external(tensor: onnx.TensorProto, path: str, where: str, dims: Dims, dtype
     """Data in a file beside the model, which may not lead out of the model's directory."""
     entries = {entry.key: entry.value for entry in tensor.external_data}
     directory = Path(path).resolve().parent
-    location, mend = entries.get("location", ""), "it belongs beside the model, in the same directory or below"
+    location, mend = entries.get("location", ""), "they belong beside the model, in the same directory or below"
     try:
         source = (directory / location).resolve()
         inside = bool(location) and not Path(location).is_absolute() and source.is_relative_to(directory)

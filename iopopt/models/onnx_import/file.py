@@ -17,6 +17,7 @@ OLDEST_OPSET = 7
 """Older operator sets broadcast by attributes and normalise in training mode; converters exist."""
 
 _LARGEST_BYTES = 2**31
+_BEGINNING = 60
 _DEFAULT_DOMAINS = ("", "ai.onnx")
 
 
@@ -134,5 +135,17 @@ def _parsed(path: str) -> onnx.ModelProto:
     try:
         model: onnx.ModelProto = onnx.ModelProto.FromString(content)
     except DecodeError:
-        raise FileFormatError(f"{path}: is no ONNX model, or it has been cut off ({len(content)} bytes that do not parse)") from None
+        raise FileFormatError(f"{path}: is no ONNX model{_what_it_is(content)}") from None
     return model
+
+
+def _what_it_is(content: bytes) -> str:
+    """How the message goes on about content that is no model, and what would help."""
+    start = content[:_BEGINNING]
+    if start.startswith(b"version https://git-lfs"):
+        return ": it is a pointer of Git LFS; fetch the file itself with git lfs pull"
+    if start.startswith(b"PK"):
+        return ": it is a zip archive, as PyTorch saves models; export the model to ONNX, or unpack the archive"
+    if start.isascii() and start.decode("ascii").replace("\n", "").replace("\r", "").replace("\t", "").isprintable():
+        return f": it is a text that begins with {shown(start.decode('ascii').strip())}"
+    return f", or it has been cut off: its {len(content)} bytes do not parse; copy the file or export the model again"

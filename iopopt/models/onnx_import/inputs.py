@@ -15,6 +15,8 @@ from iopopt.records import is_integer, shown
 
 _FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE, onnx.TensorProto.BFLOAT16)
 
+_HOW = "input_shape=(C, H, W), or --input-shape CxHxW on the command line"
+
 
 class InputMap(NamedTuple):
     """The input: its name, its map, its dimensions with a batch of 1, and the batch of the file (1 where it is open)."""
@@ -50,12 +52,10 @@ def input_map(file: OnnxFile, nodes: Sequence[onnx.NodeProto], input_shape: Sequ
         sizes = _given(where, sizes, input_shape, len(declared))
     if None in sizes:
         shown_sizes = "x".join("?" if size is None else str(size) for size in sizes)
-        raise FileFormatError(
-            f"{where} leaves sizes open ({shown_sizes}); give them: input_shape=(C, H, W), or --input-shape CxHxW on the command line"
-        )
+        raise FileFormatError(f"{where} leaves sizes open ({shown_sizes}); give them: {_HOW}")
     shape = Shape(*(size for size in sizes if size is not None))
     if too_large(shape):
-        raise FileFormatError(f"{where} has the map {shape}: too many elements for any network")
+        raise FileFormatError(f"{where} has the map {shape}: too many elements for any network; give other sizes: {_HOW}")
     batch = kind.shape.dim[0].dim_value if kind.shape.dim else 1
     return InputMap(value.name, shape, (1, *shape[: len(declared) - 1]), max(1, batch))
 

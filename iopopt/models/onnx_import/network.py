@@ -119,7 +119,10 @@ class Network:
         self._names.add(operator.name)
         shape = operator.out_shape
         if too_large(shape):
-            raise UnsupportedError(f"{node.where}: its output {shape} has more than {MOST_ELEMENTS} elements; no device could hold it")
+            raise UnsupportedError(
+                f"{node.where}: its output {shape} has more than {MOST_ELEMENTS} elements; no device could hold it. Are its attributes right, and "
+                "the size of the input?"
+            )
         return Tensor(operator.name, (1, *shape))
 
     def _free_name(self, node: Node) -> str:

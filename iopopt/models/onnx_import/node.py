@@ -72,7 +72,10 @@ class Node:
         """Input ``slot``, which must be known before the network runs."""
         value = self._value(slot)
         if isinstance(value, Tensor):
-            self.refuse(f"its input {self._input_name(slot)} is computed by the network; only a constant is supported there")
+            self.refuse(
+                f"its input {self._input_name(slot)} is computed by the network; only a constant is supported there. Replace the node, or cut out "
+                "the part before it with onnx.utils.extract_model"
+            )
         return value
 
     def has(self, slot: int) -> bool:

@@ -84,5 +84,7 @@ class Order:
                     heapq.heappush(ready, number)
         if len(order) < len(live):
             node = self._nodes[min(live - set(order))]
-            raise FileFormatError(f"{where(self._file.path, node)}: it is part of a cycle or behind one; a graph must have none")
+            raise FileFormatError(
+                f"{where(self._file.path, node)}: it is part of a cycle or behind one; a graph must have none. Export the model again"
+            )
         return order

@@ -14,10 +14,12 @@ from iopopt.executor.weights import OperatorWeights
 from iopopt.graph import Graph
 from iopopt.models.onnx_import.file import OnnxFile, read_file
 from iopopt.models.onnx_import.folding import FOLDERS, folded
+from iopopt.models.onnx_import.inference import compare
 from iopopt.models.onnx_import.inputs import InputMap, input_map
 from iopopt.models.onnx_import.network import Network
 from iopopt.models.onnx_import.node import Node
 from iopopt.models.onnx_import.order import SHAPE_READERS, Order
+from iopopt.models.onnx_import.products import passed_on, products
 from iopopt.models.onnx_import.registry import PARSERS
 from iopopt.models.onnx_import.values import Dims, Tensor, Value
 from iopopt.operators import INPUT
@@ -45,6 +47,7 @@ def read_onnx(path: str, input_shape: Sequence[int] | None = None) -> tuple[Grap
     translation = Translation(file, entering, known)
     if translation.network.dangling():  # nodes of which only the dimensions count: now these are known
         translation = Translation(file, entering, translation.dims)
+    compare(file, entering, translation.nodes, translation.values, translation.dims)
     return translation.network.finished()
 
 
@@ -52,18 +55,24 @@ class Translation:
     """One pass over the nodes that the output needs.
 
     Attributes:
+        nodes: those that the output needs, in order.
         network: what has been made.
+        values: what the input and the outputs of the nodes stand for.
         dims: the dimensions of every tensor.
     """
 
     def __init__(self, file: OnnxFile, entering: InputMap, known_dims: Mapping[str, Dims]) -> None:
         order = Order(file, known_dims)
-        self._file, self._readers = file, order.readers
+        self._file, self._readers, self.nodes = file, order.readers, order.nodes
         self._context = _checker_context(file)
+        found = products(file, order.nodes, order.readers)
+        self._between = {name for product in found for name in product.between}
+        self._activations = {product.output: product.activation for product in found}
+        self._readers.subtract(product.source for product in found)  # one activation reads it once
         self.network = Network(Path(file.path).stem, entering.shape, Counter(node.name for node in order.nodes), entering.batch)
-        self._values: dict[str, Value] = {entering.name: Tensor(INPUT, entering.dims)}
+        self.values: dict[str, Value] = {entering.name: Tensor(INPUT, entering.dims)}
         self.dims = dict(known_dims) | {entering.name: entering.dims}
-        for proto in order.nodes:
+        for proto in self.nodes:
             self._translate(proto)
         self._check_output()
 
@@ -88,6 +97,11 @@ class Translation:
                 node.refuse(_advice(node.type))
             if node.type not in _READ_PADDED and any(isinstance(value, Tensor) and any(value.padding) for value in node.inputs):
                 node.refuse(f"it reads what a Pad gives; only a convolution takes over the zeros before it, a {node.type} does not")
+            output = node.proto.output[0] if node.proto.output else ""
+            if output in self._between:
+                return (passed_on(node),)
+            if output in self._activations:
+                return (self.network.step(node, passed_on(node), self._activations[output]),)
             try:
                 with np.errstate(all="ignore"):  # numbers too large for 32 bits become infinite, as in any runtime
                     made = PARSERS[node.type](node, self.network)
@@ -99,20 +113,20 @@ class Translation:
     def _define(self, node: Node, outputs: Sequence[Value | None]) -> None:
         for name, value in zip(node.proto.output, outputs, strict=False):
             if name and value is not None:
-                self._values[name] = value
+                self.values[name] = value
             if isinstance(value, Tensor):
                 self.dims[name] = value.dims
                 if self._readers[name] > 1:
                     self.network.freeze(value)
 
     def _value(self, name: str) -> Value:
-        if name not in self._values and name in self._file.initializers:
+        if name not in self.values and name in self._file.initializers:
             return self._file.initializers[name]
-        if name not in self._values:
+        if name not in self.values:
             raise UnsupportedError(
                 f"{self._file.path}: {shown(name)} is an output that its node does not compute here; export the model for inference"
             )
-        return self._values[name]
+        return self.values[name]
 
     def _check_type(self, proto: onnx.NodeProto) -> None:
         """Refuse what no parser reads, before anything else is said about the node."""
@@ -125,7 +139,7 @@ class Translation:
             node.refuse(_advice(proto.op_type))
 
     def _check_output(self) -> None:
-        value, where = self._values.get(self._file.output), f"{self._file.path}: its output {shown(self._file.output)}"
+        value, where = self.values.get(self._file.output), f"{self._file.path}: its output {shown(self._file.output)}"
         if not isinstance(value, Tensor) or value.operator == INPUT:
             raise UnsupportedError(f"{where} does not depend on its input, or is the input; there is nothing to split")
         if any(value.padding):
@@ -136,10 +150,10 @@ def _advice(kind: str) -> str:
     """Why there is no parser for a type of node, and what to do."""
     if kind.startswith(_QUANTISED):
         return f"{kind} belongs to a quantised model; import the float model (bytes_per_element of the cluster says how wide numbers are)"
-    return (
-        f"{kind} of a tensor that the network computes is not supported; replace it, simplify the model (onnxsim), or cut the part before it "
-        "out with onnx.utils.extract_model"
-    )
+    mend = "replace it by other operators, simplify the model (onnxsim), or cut out the part before it with onnx.utils.extract_model"
+    if kind in FOLDERS:
+        return f"{kind} is supported of constants only, and this one reads what the network computes; {mend}"
+    return f"the operator {kind} is not supported; {mend}"
 
 
 def _checker_context(file: OnnxFile) -> onnx.checker.C.CheckerContext:

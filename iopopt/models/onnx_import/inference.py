@@ -1,0 +1,162 @@
+"""The dimensions found at the import against those that onnx's own shape inference finds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from iopopt.errors import FileFormatError
+from iopopt.graph_builder import ceiled
+from iopopt.models.onnx_import.file import OnnxFile
+from iopopt.models.onnx_import.inputs import InputMap
+from iopopt.models.onnx_import.node import Node, where
+from iopopt.models.onnx_import.values import Constant, Dims, Tensor, Value, written
+from iopopt.models.onnx_import.windows import windows
+from iopopt.records import shown
+
+_MOST_KEPT = 1024
+"""Constants of more elements are parameters, of which the dimensions alone count."""
+
+_MOST_BYTES = 2**14
+"""A node with larger attributes holds such a constant."""
+
+_LONGEST_LIST, _MOST_LISTED = 8192, 2**20
+"""Inference follows lists element by element, also those of which it knows no more than the length: of one node, and of all together."""
+
+_WITHOUT_LISTS = ("BatchNormalization", "ConstantOfShape", "Conv", "Gemm", "MatMul")
+"""Types of which it looks at the dimensions alone."""
+
+
+def compare(file: OnnxFile, entering: InputMap, nodes: Sequence[onnx.NodeProto], values: Mapping[str, Value], dims: Mapping[str, Dims]) -> int:
+    """How many values have the dimensions that onnx infers; what it cannot infer is not compared.
+
+    Args:
+        nodes: the nodes that the output needs, in order; all have been translated.
+        values: what their outputs stand for.
+        dims: the dimensions of tensors, also of those that no node here makes any more.
+
+    Raises:
+        FileFormatError: if one has others; the message names it, and the node that makes it.
+    """
+    known = dict(dims) | {name: value.dims if isinstance(value, Tensor) else value.shape for name, value in values.items()}
+    found = _inferred(_Skeleton(file, entering, nodes, values, known))
+    compared = 0
+    for node in nodes:
+        for name in node.output:
+            if name not in found or name not in known:
+                continue
+            if found[name] != known[name]:
+                raise FileFormatError(
+                    f"{where(file.path, node)}: its output {shown(name)} has the dimensions {written(known[name])} as imported, but "
+                    f"{written(found[name])} by the shape inference of onnx {onnx.__version__}; one of the two misreads the node. Replace the node, "
+                    "simplify the model (onnxsim), or try another version of onnx"
+                )
+            compared += 1
+    return compared
+
+
+def _inferred(skeleton: _Skeleton) -> dict[str, Dims]:
+    """The dimensions that onnx finds, where it finds all; none where it fails."""
+    try:
+        graph = onnx.shape_inference.infer_shapes(skeleton.model(), check_type=False, strict_mode=False, data_prop=True).graph
+        return {value.name: dims for value in graph.value_info if (dims := _full_dims(value)) is not None}
+    except Exception:  # of whatever kind: the inference is a second opinion, and the import does not hang on it
+        return {}
+
+
+def _full_dims(value: onnx.ValueInfoProto) -> Dims | None:
+    kind = value.type.tensor_type
+    if not kind.HasField("shape") or not all(dim.HasField("dim_value") for dim in kind.shape.dim):
+        return None
+    return tuple(dim.dim_value for dim in kind.shape.dim)
+
+
+class _Skeleton:
+    """A small model with the dimensions of the file's: nothing large is copied, and nothing that the file says of dimensions.
+
+    Left out, so that what they make enters as an input: nodes that make large constants, and pools that versions of onnx disagree about.
+    """
+
+    def __init__(
+        self, file: OnnxFile, entering: InputMap, nodes: Sequence[onnx.NodeProto], values: Mapping[str, Value], known: Mapping[str, Dims]
+    ) -> None:
+        self._file, self._entering, self._nodes, self._values, self._known = file, entering, nodes, values, known
+        self._kind = file.inputs[entering.name].type.tensor_type.elem_type
+        self._constants: dict[str, Constant] = {}
+
+    def model(self) -> onnx.ModelProto:
+        kept = [node for node in self._nodes if not self._is_left_out(node)]
+        if sum(map(self._listed, kept)) > _MOST_LISTED:
+            raise ValueError("inference would take long")
+        nodes = [self._copied(node) for node in kept]
+        inputs = list(self._inputs(nodes))
+        constants = [numpy_helper.from_array(array, name) for name, array in self._constants.items()]
+        graph = helper.make_graph(nodes, "skeleton", inputs, [], constants)
+        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", self._file.opset)], ir_version=min(8, onnx.IR_VERSION))
+
+    def _is_left_out(self, node: onnx.NodeProto) -> bool:
+        if sum(attribute.ByteSize() for attribute in node.attribute) > _MOST_BYTES or self._listed(node) > _LONGEST_LIST:
+            return True
+        if node.op_type in ("MaxPool", "AveragePool") and self._is_disputed(node):
+            return True
+        made = (self._values.get(name) for name in node.output)
+        return node.op_type != "ConstantOfShape" and any(isinstance(value, np.ndarray) and value.size > _MOST_KEPT for value in made)
+
+    def _listed(self, node: onnx.NodeProto) -> int:
+        """How many elements of lists inference may follow for a node."""
+        if node.op_type in _WITHOUT_LISTS:
+            return 0
+        lists = (self._dims(name) for name in (*node.input, *node.output))
+        return sum(dims[0] for dims in lists if len(dims) == 1)
+
+    def _is_disputed(self, proto: onnx.NodeProto) -> bool:
+        """Whether the last window of a pool begins behind the map; PyTorch, onnxruntime and new versions of onnx drop it."""
+        node = Node(proto, self._file.path, self._file.opset, (), ())
+        sizes = self._known[proto.input[0]][2:]
+        if not node.flag("ceil_mode", 0):
+            return False
+        pair = windows(node, node.integers("kernel_shape"), sizes)
+        overhangs = (-(size + window.before + window.after - window.extent) % window.stride for window, size in zip(pair, sizes, strict=True))
+        dropped = (overhang and ceiled(window, size) == window for overhang, window, size in zip(overhangs, pair, sizes, strict=True))
+        return node.text("auto_pad", "NOTSET") != "NOTSET" or any(dropped)
+
+    def _copied(self, node: onnx.NodeProto) -> onnx.NodeProto:
+        inputs = list(node.input)
+        if node.op_type == "Reshape" and self._entering.batch > 1 and isinstance(self._value(inputs[0]), Tensor):
+            inputs[1] = self._for_a_batch_of_1(inputs[1])
+        copy = onnx.NodeProto(op_type=node.op_type, input=inputs, output=node.output)
+        copy.attribute.extend(node.attribute)
+        return copy
+
+    def _for_a_batch_of_1(self, name: str) -> str:
+        """The name of a Reshape's target, or of one without the batch that is written into it."""
+        target = self._value(name)
+        if not isinstance(target, np.ndarray) or target.reshape(-1)[:1].tolist() != [self._entering.batch]:
+            return name
+        other = f"{name} for a batch of 1"
+        self._constants[other] = np.array([1, *target.reshape(-1)[1:]], np.int64)
+        return other
+
+    def _inputs(self, nodes: Sequence[onnx.NodeProto]) -> Iterator[onnx.ValueInfoProto]:
+        """What enters; small constants become initializers instead."""
+        made = {name for node in nodes for name in node.output} | set(self._constants)
+        for name in dict.fromkeys(name for node in nodes for name in node.input if name and name not in made):
+            value = self._value(name)
+            if not isinstance(value, np.ndarray):
+                yield helper.make_tensor_value_info(name, self._kind, self._known[name])
+            elif value.size > _MOST_KEPT:
+                yield helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(value.dtype), value.shape)
+            else:
+                self._constants[name] = value
+
+    def _dims(self, name: str) -> Dims:
+        value = self._value(name)
+        return value.shape if isinstance(value, np.ndarray) else self._known.get(name, ())
+
+    def _value(self, name: str) -> Value | None:
+        if name in self._values or name not in self._file.initializers:
+            return self._values.get(name)
+        return self._file.initializers[name]
