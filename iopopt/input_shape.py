@@ -18,5 +18,5 @@ def add_input_shape(parser: argparse.ArgumentParser) -> None:
 def _shape(text: str) -> tuple[int, int, int]:
     sizes = text.lower().replace(",", "x").split("x")
     if len(sizes) != 3 or not all(size.isascii() and size.isdigit() and len(size) < 10 and int(size) for size in sizes):
-        raise argparse.ArgumentTypeError(f"{text!r} is no input shape; three positive integers are expected, such as 3x224x224")
+        raise argparse.ArgumentTypeError(f"{text!r} is no input shape; channels x height x width are expected, without the batch, such as 3x224x224")
     return int(sizes[0]), int(sizes[1]), int(sizes[2])

@@ -13,7 +13,7 @@ from iopopt.plan import Plan
 
 if TYPE_CHECKING:
     from iopopt.executor.execution import Execution
-    from iopopt.executor.weights import Array, Weights
+    from iopopt.weights import Array, Weights
 
 
 def require_torch() -> None:
@@ -30,7 +30,7 @@ def execute(graph: Graph, devices: Cluster | Sequence[Device], plan: Plan, weigh
     """Run ``plan`` on workers that share nothing, one thread for each device (``iopopt run`` uses processes).
 
     Args:
-        weights: every operator's parameters by name; :func:`iopopt.executor.weights.random_weights` makes some.
+        weights: every operator's parameters by name; :func:`iopopt.weights.random_weights` makes some.
         inputs: the network's input, shape (C, H, W).
         timeout_s: how long a worker waits for a message.
 

@@ -20,9 +20,9 @@ from models.to_onnx import to_onnx
 from iopopt import GraphBuilder, Placement, Plan, evaluate, load_cluster, load_model, solve
 from iopopt.executor import command
 from iopopt.executor.command import main
-from iopopt.executor.weights import random_weights
 from iopopt.operators import Activation
 from iopopt.records import write_json
+from iopopt.weights import random_weights
 
 pytest.importorskip("torch", reason="the extra 'run' is not installed")
 

@@ -66,7 +66,7 @@ def test_input_shapes_that_are_none(text: str, capsys: pytest.CaptureFixture[str
     with pytest.raises(SystemExit) as ended:
         main(["vgg11", f"--input-shape={text}"])
     assert ended.value.code == 2
-    assert "three positive integers are expected, such as 3x224x224" in capsys.readouterr().err
+    assert "without the batch, such as 3x224x224" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["vgg12", "missing.json", "missing.onnx"])

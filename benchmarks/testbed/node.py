@@ -22,10 +22,10 @@ from iopopt.cluster import Cluster
 from iopopt.executor.calibration import calibrate
 from iopopt.executor.distributed import execute_rank, join, leave
 from iopopt.executor.execution import Execution
-from iopopt.executor.weights import Array, Weights, random_input, random_weights
 from iopopt.graph import Graph
 from iopopt.models import load_model
 from iopopt.plan import Plan
+from iopopt.weights import Array, Weights, random_input, random_weights
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,10 +18,10 @@ from iopopt.errors import ExecutionError
 from iopopt.executor.execution import Execution, gather
 from iopopt.executor.job import as_execution_error, check_job, initial_input
 from iopopt.executor.schedule import schedule
-from iopopt.executor.weights import Array, Weights
 from iopopt.executor.worker import LedgerRow, Report, Timing, Traffic, Worker, cut_shards
 from iopopt.graph import Graph
 from iopopt.plan import Plan, validate_plan
+from iopopt.weights import Array, Weights
 
 T = TypeVar("T")
 

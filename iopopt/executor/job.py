@@ -9,8 +9,8 @@ from iopopt.cluster import Cluster
 from iopopt.errors import ExecutionError, IopoptError, PlanError, UnsupportedError
 from iopopt.executor.arithmetic import Piece, check_runnable
 from iopopt.executor.regions import everything
-from iopopt.executor.weights import Array, Weights, check_weights
 from iopopt.graph import Graph
+from iopopt.weights import Array, Weights, check_weights
 
 _DTYPES = {4: torch.float32, 8: torch.float64}
 

@@ -22,10 +22,10 @@ from iopopt.executor.distributed import RankJob, join, leave
 from iopopt.executor.execution import Execution
 from iopopt.executor.measurements import median_timings, write_files
 from iopopt.executor.threads import execute
-from iopopt.executor.weights import Array, Weights, random_input, random_weights
 from iopopt.graph import Graph
 from iopopt.models import brings_weights, load_weights
 from iopopt.plan import Placement, Plan
+from iopopt.weights import Array, Weights, random_input, random_weights
 
 
 def run_rank(graph: Graph, cluster: Cluster, plan: Plan, options: argparse.Namespace) -> int:

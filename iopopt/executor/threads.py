@@ -10,17 +10,17 @@ from iopopt.executor.execution import Execution, gather
 from iopopt.executor.job import as_execution_error, check_job, initial_input
 from iopopt.executor.schedule import schedule
 from iopopt.executor.transport import ThreadHub, ThreadTransport
-from iopopt.executor.weights import Array, Weights
 from iopopt.executor.worker import Report, Worker, cut_shards
 from iopopt.graph import Graph
 from iopopt.plan import Plan, validate_plan
+from iopopt.weights import Array, Weights
 
 
 def execute(graph: Graph, devices: Cluster | Sequence[Device], plan: Plan, weights: Weights, inputs: Array, *, timeout_s: float = 60.0) -> Execution:
     """Run ``plan`` on workers that share nothing, one thread for each device.
 
     Args:
-        weights: every operator's parameters (:func:`iopopt.executor.weights.random_weights` makes some).
+        weights: every operator's parameters (:func:`iopopt.weights.random_weights` makes some).
         inputs: the network's input, shape (C, H, W).
         timeout_s: how long a worker waits for a message.
 

@@ -16,9 +16,9 @@ from iopopt.executor.arithmetic import Finish, Piece, convolve, cut, finish, mix
 from iopopt.executor.regions import Interval, Region, computed_region, needed_regions, owned_regions
 from iopopt.executor.schedule import Edge, Intake, Round, Transfer
 from iopopt.executor.transport import Transport
-from iopopt.executor.weights import NO_WEIGHTS, Weights
 from iopopt.graph import Graph
 from iopopt.plan import Placement
+from iopopt.weights import NO_WEIGHTS, Weights
 
 
 @dataclass(frozen=True)

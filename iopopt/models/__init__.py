@@ -15,7 +15,7 @@ from iopopt.models.sizes import InputSize
 from iopopt.records import is_integer, read_json, shown
 
 if TYPE_CHECKING:
-    from iopopt.executor.weights import Weights
+    from iopopt.weights import Weights
 
 ZOO: Mapping[str, Callable[..., Graph]] = {
     "lenet5": lenet.lenet5,

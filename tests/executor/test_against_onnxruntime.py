@@ -20,10 +20,10 @@ from random_branches import random_branched_graph, random_branched_plan
 from whole_run import Array, relative_error
 
 from iopopt import METHODS, ZOO, Cluster, Graph, Plan, execute, load_cluster, load_model, solve
-from iopopt.executor.weights import Weights, random_input, random_weights
 from iopopt.methods.pso import SwarmSettings
 from iopopt.models import load_weights
 from iopopt.operators import Mixing
+from iopopt.weights import Weights, random_input, random_weights
 
 WITHIN = 1e-4
 """Largest error relative to the largest output."""

@@ -29,9 +29,9 @@ from iopopt import (
 )
 from iopopt.executor.threads import execute
 from iopopt.executor.transport import ThreadTransport
-from iopopt.executor.weights import OperatorWeights, random_input, random_weights
 from iopopt.executor.worker import Worker
 from iopopt.operators import Activation, EpilogueStep, Mixing, Normalisation, Shape
+from iopopt.weights import OperatorWeights, random_input, random_weights
 
 CLUSTER = Cluster(tuple(Device(f"d{j}", 1e6, 1e9, 1e6) for j in range(3)))
 ALL = (0, 1, 2)

@@ -12,9 +12,9 @@ from whole_run import WITHIN, relative_error, whole_run
 
 from iopopt import Cluster, Device, Graph, GraphBuilder, Operator, Placement, Plan
 from iopopt.executor.threads import execute
-from iopopt.executor.weights import random_input, random_weights
 from iopopt.graph import Edge
 from iopopt.operators import EpilogueStep, Mixing, Normalisation, Pool, Shape, Window
+from iopopt.weights import random_input, random_weights
 
 CLUSTER = Cluster(tuple(Device(f"d{j}", 1e6, 1e9, 1e6) for j in range(3)))
 TEAM = (0, 1, 2)

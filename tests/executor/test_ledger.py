@@ -22,8 +22,8 @@ from whole_run import whole_run
 from iopopt import Cluster, Device, Graph, GraphBuilder, Operator, Placement, Plan
 from iopopt.executor.execution import Execution
 from iopopt.executor.threads import execute
-from iopopt.executor.weights import random_input, random_weights
 from iopopt.executor.worker import LedgerRow
+from iopopt.weights import random_input, random_weights
 
 CLUSTER = Cluster(tuple(Device(f"d{j}", 1e6, 1e9, 1e6) for j in range(3)))
 ALL = (0, 1, 2)

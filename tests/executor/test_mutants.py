@@ -16,9 +16,9 @@ from iopopt.executor.execution import Execution
 from iopopt.executor.regions import Interval, Region
 from iopopt.executor.schedule import Intake, Transfer
 from iopopt.executor.threads import execute
-from iopopt.executor.weights import random_input, random_weights
 from iopopt.executor.worker import Worker
 from iopopt.operators import Pool
+from iopopt.weights import random_input, random_weights
 
 CLUSTER = Cluster(tuple(Device(f"d{j}", 1e6, 1e9, 1e6) for j in range(3)))
 EVERYBODY = (0, 1, 2)

@@ -19,9 +19,9 @@ from iopopt import Cluster, Graph, Plan
 from iopopt.evaluation import SINK
 from iopopt.executor.execution import Execution
 from iopopt.executor.threads import execute
-from iopopt.executor.weights import random_input, random_weights
 from iopopt.operators import KINDS
 from iopopt.plan import validate_plan
+from iopopt.weights import random_input, random_weights
 
 CASES = {"whole", "interleaved", "row-aligned", "halo", "reduce", "completion", "concatenate", "free"}
 FUNCTIONS = {step.function for step in ACTIVATIONS} | {"batch", "scale", "shift", "lrn", "softmax", "shuffle"}

@@ -12,7 +12,7 @@ from random_chains import Instance, instances
 from whole_run import WITHIN, relative_error, whole_run
 
 from iopopt.executor.threads import execute
-from iopopt.executor.weights import random_input, random_weights
+from iopopt.weights import random_input, random_weights
 
 CASES = {"whole", "interleaved", "row-aligned", "halo", "reduce", "completion", "concatenate", "free"}
 """Every row of the cost model's communication table, the first phase of a two-phase reduce, and input that everybody has."""

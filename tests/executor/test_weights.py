@@ -10,8 +10,8 @@ import pytest
 from whole_run import whole_tensors
 
 from iopopt import Graph, GraphBuilder, GraphError
-from iopopt.executor.weights import OperatorWeights, check_weights, random_input, random_weights
 from iopopt.operators import Activation, Mixing, Normalisation
+from iopopt.weights import OperatorWeights, check_weights, random_input, random_weights
 
 
 def _residual(blocks: int) -> Graph:
@@ -84,7 +84,7 @@ def test_operators_without_parameters_may_be_missing() -> None:
 def test_weights_need_no_torch() -> None:
     """Parameters can be read, drawn and checked where PyTorch is not installed."""
     code = (
-        "import sys; from iopopt import GraphBuilder; from iopopt.executor.weights import random_weights, check_weights;"
+        "import sys; from iopopt import GraphBuilder; from iopopt.weights import random_weights, check_weights;"
         "g = GraphBuilder('n', (2, 4, 4)).conv(3, 1).build(); check_weights(g, random_weights(g)); sys.exit('torch' in sys.modules)"
     )
     assert run([sys.executable, "-c", code], check=False).returncode == 0

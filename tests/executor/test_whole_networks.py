@@ -17,13 +17,13 @@ from random_branches import random_branched_plan
 from whole_run import WITHIN, Array, relative_error, whole_run
 
 from iopopt import Cluster, Graph, Plan, execute, load_cluster, load_model, solve
-from iopopt.executor.weights import Weights, random_input, random_weights
 from iopopt.methods.pso import SwarmSettings
 from iopopt.models.googlenet import googlenet
 from iopopt.models.mobilenet import mobilenet_v2
 from iopopt.models.resnet import resnet50
 from iopopt.models.squeezenet import squeezenet1_1
 from iopopt.models.yolo import yolov2
+from iopopt.weights import Weights, random_input, random_weights
 
 METHODS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "single": ("single", {}),

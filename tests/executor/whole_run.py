@@ -13,8 +13,8 @@ import numpy.typing as npt
 import pytest
 
 from iopopt import Graph, Operator
-from iopopt.executor.weights import NO_WEIGHTS, OperatorWeights, Weights
 from iopopt.operators import Activation, EpilogueStep, Mixing, Normalisation, Window
+from iopopt.weights import NO_WEIGHTS, OperatorWeights, Weights
 
 torch = pytest.importorskip("torch")
 functional = torch.nn.functional

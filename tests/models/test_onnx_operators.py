@@ -14,9 +14,9 @@ from onnx_files import floats, model, node, run, save
 from to_onnx import to_onnx
 
 from iopopt import Graph, GraphBuilder, load_model
-from iopopt.executor.weights import random_weights
 from iopopt.models import load_weights
 from iopopt.operators import Activation, Mixing, Normalisation, Pool, Shape, Window
+from iopopt.weights import random_weights
 
 CONV = {"w": floats(6, 3, 3, 3), "b": floats(6, seed=1)}
 

@@ -15,8 +15,8 @@ import onnx
 from onnx import helper, numpy_helper
 
 from iopopt import Graph, Operator
-from iopopt.executor.weights import OperatorWeights, Weights
 from iopopt.operators import INPUT, Activation, EpilogueStep, Mixing, Normalisation, Shape, Window
+from iopopt.weights import OperatorWeights, Weights
 
 OPSET = 17
 Array = npt.NDArray[Any]

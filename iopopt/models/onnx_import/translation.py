@@ -10,7 +10,6 @@ import numpy as np
 import onnx
 
 from iopopt.errors import GraphError, UnsupportedError
-from iopopt.executor.weights import OperatorWeights
 from iopopt.graph import Graph
 from iopopt.models.onnx_import.file import OnnxFile, read_file
 from iopopt.models.onnx_import.folding import FOLDERS, folded
@@ -24,6 +23,7 @@ from iopopt.models.onnx_import.registry import PARSERS
 from iopopt.models.onnx_import.values import Dims, Tensor, Value
 from iopopt.operators import INPUT
 from iopopt.records import shown
+from iopopt.weights import OperatorWeights
 
 _DEFAULT_DOMAINS = ("", "ai.onnx")
 _READ_PADDED = ("Conv", *SHAPE_READERS)

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from iopopt.errors import GraphError
-from iopopt.executor.typical_values import typical_input, typical_output
 from iopopt.graph import Graph
 from iopopt.operators import Activation, EpilogueStep, Normalisation, Operator
+from iopopt.typical_values import typical_input, typical_output
 
 Array = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 
