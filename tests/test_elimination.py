@@ -6,7 +6,7 @@ import random
 import numpy as np
 import pytest
 
-from iopopt.elimination import Table, improve, minimise, restricted, total_cost
+from iopopt.elimination import Table, improve, least_totals, minimise, restricted, total_cost
 from iopopt.errors import InstanceTooLargeError
 
 
@@ -36,6 +36,19 @@ def test_the_least_sum_of_random_tables(seed):
     values = minimise(domains, tables)
     assert all(0 <= value < domain for value, domain in zip(values, domains, strict=True))
     assert total_cost(tables, values) == pytest.approx(least(domains, tables), rel=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_least_totals_of_random_tables(seed):
+    """For each value of each variable the least total is that of the best combination with it, also where the tables fall into parts."""
+    rng = random.Random(seed)
+    count = rng.randint(1, 7)
+    scopes = [rng.sample(range(count), rng.randint(1, min(3, count))) for _ in range(rng.randint(1, 9))]
+    domains, tables = random_tables(rng, count, scopes)
+    combinations = list(itertools.product(*map(range, domains)))
+    for variable, totals in enumerate(least_totals(domains, tables)):
+        for value, total in enumerate(totals):
+            assert total == pytest.approx(min(total_cost(tables, of) for of in combinations if of[variable] == value), rel=1e-9, abs=1e-12)
 
 
 def test_a_chain_takes_no_table_of_three_variables():

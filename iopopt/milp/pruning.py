@@ -8,6 +8,7 @@ node can be left out: on deep networks most of them.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -16,11 +17,18 @@ import numpy as np
 from iopopt.cluster import Cluster
 from iopopt.communication import Handover
 from iopopt.elimination import Array, Table, least_totals
+from iopopt.errors import InstanceTooLargeError
 from iopopt.graph import Graph, Link
 from iopopt.milp.arc_bounds import least_arc_s
 from iopopt.milp.arcs import Node, arcs_between, nodes_of, whole
 from iopopt.milp.bounds import best_makespan_s
 from iopopt.operators import Operator
+
+_MOST_TOGETHER = 200_000
+"""The largest table for all edges into one operator together, entries."""
+
+_MOST_ENTRIES = 3_000_000
+"""The largest table of elimination, entries."""
 
 _SLACK = 1e-9
 """How much slower than the known plan a node must be at least, relative, lest rounding rule out the plan itself."""
@@ -52,9 +60,18 @@ class NodeBounds:
 
 
 def bound_nodes(graph: Graph, cluster: Cluster, team: Sequence[int]) -> NodeBounds:
-    """The bounds of every node of every operator."""
+    """The bounds of every node of every operator.
+
+    Where elimination would need too large a table (networks in which everything reads everything before it), each operator counts its
+    first edge alone; leaving out costs leaves a bound.
+    """
     tables, nodes = _Tables(graph, cluster, team), [nodes_of(operator, len(cluster), team) for operator in graph.operators]
-    return NodeBounds(nodes, least_totals([len(ways) for ways in nodes], [*tables.computing(), *tables.handing_over()]))
+    domains, computing = [len(ways) for ways in nodes], tables.computing()
+    try:
+        bounds = least_totals(domains, [*computing, *tables.handing_over()], most_entries=_MOST_ENTRIES)
+    except InstanceTooLargeError:
+        bounds = least_totals(domains, [*computing, *tables.handing_over_first()])
+    return NodeBounds(nodes, bounds)
 
 
 class _Tables:
@@ -72,14 +89,29 @@ class _Tables:
         return [Table((i,), costs) for i, costs in enumerate(seconds)]
 
     def handing_over(self) -> list[Table]:
-        """t_com at least, by consumer: the sum of its edges takes no less than each alone."""
-        return [self._incoming(links) for links in self._graph.links_into if any(self._is_priced(link) for link in links)]
+        """t_com at least, by consumer: all edges into it take no less than each alone."""
+        return [table for links in self._graph.links_into for table in self._incoming(links)]
 
-    def _incoming(self, links: Sequence[Link]) -> Table:
+    def handing_over_first(self) -> list[Table]:
+        """The same of the first edge into each consumer: a forest."""
+        return [self._together(links[:1]) for links in self._graph.links_into if self._is_priced(links[0])]
+
+    def _incoming(self, links: Sequence[Link]) -> list[Table]:
+        priced = [link for link in links if self._is_priced(link)]
+        ends = {link.producer for link in links} | {links[0].consumer}
+        entries = math.prod(len(self._nodes(self._graph.operators[end])) for end in ends if end is not None)
+        if not priced:
+            return []
+        if entries <= _MOST_TOGETHER:
+            return [self._together(priced)]
+        # The largest is no less than the mean, which needs no table over all of them.
+        return [Table(table.variables, table.costs / len(priced)) for table in (self._together([link]) for link in priced)]
+
+    def _together(self, links: Sequence[Link]) -> Table:
+        """The largest t_com of some edges into one operator."""
         ends = sorted({links[0].consumer, *(link.producer for link in links if link.producer is not None)})
-        shape = [len(self._nodes(self._graph.operators[end])) for end in ends]
-        costs = np.zeros(shape)
-        for link in filter(self._is_priced, links):
+        costs = np.zeros([len(self._nodes(self._graph.operators[end])) for end in ends])
+        for link in links:
             axes = tuple(slice(None) if end in (link.producer, link.consumer) else None for end in ends)
             costs = np.maximum(costs, self._link_s(link)[axes])
         return Table(tuple(ends), costs)
