@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,7 +29,7 @@ class GraphBuilder:
     """
 
     def __init__(self, name: str, input_shape: Sequence[int]) -> None:
-        if len(input_shape) != 3:
+        if not isinstance(input_shape, Sequence) or isinstance(input_shape, str) or len(input_shape) != 3:
             raise GraphError(f"graph {name!r}: input shape {shown(input_shape)} must be (channels, height, width)")
         self._name = name
         self._input_shape = Shape(*input_shape)
@@ -89,11 +90,11 @@ class GraphBuilder:
         return self.operator("fc", out_features, name=name, rows=Window(shape.height), columns=Window(shape.width), bias=bias)
 
     def add(self, *tensors: str, name: str | None = None) -> GraphBuilder:
-        """The sum of tensors of one shape; the second of two may be a gate of one element a channel."""
+        """The sum of tensors of one shape; one may be a gate of one element a channel."""
         return self._join("add", tensors, name)
 
     def mul(self, *tensors: str, name: str | None = None) -> GraphBuilder:
-        """The product of tensors of one shape; the second of two may be a gate of one element a channel (squeeze and excitation)."""
+        """The product of tensors of one shape; one may be a gate of one element a channel (squeeze and excitation)."""
         return self._join("mul", tensors, name)
 
     def concat(self, *tensors: str, name: str | None = None) -> GraphBuilder:
@@ -121,7 +122,11 @@ class GraphBuilder:
     # Steps.
 
     def relu(self) -> GraphBuilder:
-        return self.step(Activation("relu"))
+        return self.activation("relu")
+
+    def activation(self, function: str, *parameters: float) -> GraphBuilder:
+        """An elementwise function of :class:`iopopt.operators.Activation`, such as ``"sigmoid"``, or ``"clip"`` with 0 and 6."""
+        return self.step(Activation(function, parameters))
 
     def batch_norm(self) -> GraphBuilder:
         return self.step(Normalisation())
@@ -151,6 +156,8 @@ class GraphBuilder:
         Raises:
             GraphError: if the map is too small for the step.
         """
+        if not isinstance(step, EpilogueStep):
+            raise GraphError(f"graph {self._name!r}: {shown(step)} is no step of an epilogue; for a function by name there is activation()")
         if self._joins(step):
             operator = self._operators[self._at]
             self._operators[self._at] = dataclasses.replace(operator, epilogue=(*operator.epilogue, step))
@@ -177,6 +184,9 @@ class GraphBuilder:
 
     def _join(self, kind: str, tensors: Sequence[str], name: str | None) -> GraphBuilder:
         shapes = [self._shape_of(tensor) for tensor in tensors]
+        if kind != "concat":  # a gate follows the map that it is for
+            tensors = sorted(tensors, key=lambda tensor: -self._shape_of(tensor).elements)
+            shapes.sort(key=lambda shape: -shape.elements)
         if len(tensors) < 2:
             raise GraphError(f"graph {self._name!r}: {kind} joins two tensors or more, found {shown(tensors)}")
         channels = sum(shape.channels for shape in shapes) if kind == "concat" else shapes[0].channels
@@ -193,12 +203,13 @@ class GraphBuilder:
         return self
 
     def _free_name(self, kind: str) -> str:
-        return f"{kind}{sum(operator.kind == kind for operator in self._operators.values()) + 1}"
+        first = sum(operator.kind == kind for operator in self._operators.values()) + 1
+        return next(name for name in (f"{kind}{number}" for number in itertools.count(first)) if name not in self._operators)
 
     def _shape_of(self, tensor: str) -> Shape:
         if tensor == INPUT:
             return self._input_shape
-        if tensor not in self._operators:
+        if not isinstance(tensor, str) or tensor not in self._operators:
             raise GraphError(f"graph {self._name!r}: there is no tensor {shown(tensor)}; a tensor has the name of its operator, or 'input'")
         return self._operators[tensor].out_shape
 

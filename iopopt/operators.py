@@ -69,15 +69,37 @@ class Window:
         return ((size + self.before + self.after - self.extent) // self.stride + 1) * self.upsampling
 
 
+_PARAMETERS = {
+    **dict.fromkeys(("relu", "tanh", "sigmoid", "prelu", "silu", "hard_swish", "softmax"), 0),
+    **dict.fromkeys(("leaky_relu", "multiply", "add", "shuffle"), 1),
+    **dict.fromkeys(("clip", "hard_sigmoid"), 2),
+    "lrn": 4,
+}
+"""How many parameters the functions have that the executor knows; others can be priced all the same."""
+
+
+def _check_parameters(function: str, parameters: tuple[float, ...]) -> None:
+    count = _PARAMETERS.get(function, len(parameters))
+    if len(parameters) != count:
+        raise GraphError(f"{function}: found {len(parameters)} parameters {shown(parameters)}; it has {count}")
+
+
 @dataclass(frozen=True)
 class Activation:
-    """An elementwise function, such as ``relu``, ``tanh`` or ``leaky_relu`` (``parameters``: its slope).
+    """An elementwise function, with its parameters.
 
-    ``prelu`` has a slope for each channel among the weights.
+    The executor knows ``relu``, ``tanh``, ``sigmoid``, ``silu``, ``hard_swish``, ``prelu`` (a slope for each channel among the weights),
+    ``leaky_relu`` (slope), ``clip`` (least, most; ReLU6 is ``clip`` 0, 6), ``hard_sigmoid`` (alpha, beta), ``multiply`` and ``add`` (a number).
+
+    Raises:
+        GraphError: if one of these has another count of parameters.
     """
 
     function: str = "relu"
     parameters: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_parameters(self.function, self.parameters)
 
     @property
     def arrays(self) -> int:
@@ -123,8 +145,11 @@ class Mixing:
     ``i C/groups + j`` into channel ``j groups + i``.
     """
 
-    function: str = "lrn"
+    function: str = "softmax"
     parameters: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_parameters(self.function, self.parameters)
 
     @property
     def arrays(self) -> int:
@@ -242,6 +267,9 @@ class Operator:
             self._require(all(window.upsampling == 1 for window in windows), f"a {self.kind} does not upsample")
         blocks = self.kind != "space_to_depth" or all(window == Window(window.kernel, window.kernel) for window in windows)
         self._require(blocks, "space_to_depth takes blocks: its stride is its kernel")
+        sizes = zip(self.in_shape[1:], windows, strict=True)
+        divides = self.kind != "space_to_depth" or all(size % window.kernel == 0 for size, window in sizes)
+        self._require(divides, f"blocks of {self.rows.kernel}x{self.columns.kernel} do not divide the input {self.in_shape}")
 
     def _check_epilogue(self) -> None:
         pools = sum(isinstance(step, Pool) for step in self.epilogue)
@@ -249,6 +277,11 @@ class Operator:
         self._require(pools == 0 or self.kind != "upsample", "behind an upsampling a pool is an operator of its own")
         mixing = [step for step in self.epilogue[:-1] if isinstance(step, Mixing)]
         self._require(not mixing, f"{mixing[0].function if mixing else ''} mixes channels and must end its epilogue")
+        for step in self.epilogue:
+            if isinstance(step, Mixing) and step.function == "shuffle":
+                groups = step.parameters[0]
+                whole = groups >= 1 and float(groups).is_integer() and self.out_channels % groups == 0
+                self._require(whole, f"{self.out_channels} channels cannot be shuffled in {groups:g} groups")
 
     # Shapes.
 

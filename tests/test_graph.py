@@ -13,7 +13,7 @@ from random_instances import random_graph
 
 from iopopt import FileFormatError, Graph, GraphBuilder, GraphError, IopoptError, Operator, load_model
 from iopopt.graph import Edge
-from iopopt.operators import Activation, Normalisation, Pool, Shape, Window
+from iopopt.operators import Activation, Mixing, Normalisation, Pool, Shape, Window
 from iopopt.records import write_json
 
 
@@ -286,3 +286,29 @@ def test_missing_files_and_directories(tmp_path: Path) -> None:
     for path in (f"{tmp_path}/missing.json", f"{tmp_path}/folder.json", f"{tmp_path}/nul\0.json"):
         with pytest.raises(IopoptError, match="cannot be read"):
             load_model(path)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Activation("leaky_relu"), r"leaky_relu: found 0 parameters \(\); it has 1"),
+        (lambda: Mixing("lrn", (5.0,)), "lrn: found 1 parameters"),
+        (lambda: GraphBuilder("x", (4, 6, 6)).conv(4, 3).step(Mixing("shuffle", (3.0,))), "4 channels cannot be shuffled in 3 groups"),
+        (lambda: GraphBuilder("x", (4, 8, 8)).space_to_depth(3), "blocks of 3x3 do not divide the input 4x8x8"),
+        (lambda: GraphBuilder("x", (4, 8, 8)).conv(4, 3).step("relu"), r"'relu' is no step of an epilogue; .* activation\(\)"),
+        (lambda: GraphBuilder("x", (4, 8, 8)).add(["input", "input"], "input"), "there is no tensor"),
+    ],
+)
+def test_what_builders_refuse(make: Any, message: str) -> None:
+    """Functions with the wrong parameters, blocks and groups that leave a rest, and what is no step or tensor, when the network is written."""
+    with pytest.raises(GraphError, match=message):
+        make()
+
+
+def test_a_gate_may_come_first_and_names_do_not_collide() -> None:
+    """The map goes before its gate whatever the order; a free name passes over one that was given."""
+    net = GraphBuilder("x", (4, 8, 8)).conv(4, 3, name="conv2").conv(4, 1)
+    entry = net.tip
+    graph = net.global_average_pool().activation("sigmoid").mul(net.tip, entry).build()
+    assert [operator.name for operator in graph.operators] == ["conv2", "conv3", "pool1", "mul1"]
+    assert graph["mul1"].in_shapes == (Shape(4, 6, 6), Shape(4, 1, 1))

@@ -15,20 +15,20 @@ from iopopt.errors import UnsupportedError
 from iopopt.executor.regions import Interval, Region
 from iopopt.operators import Activation, Mixing, Normalisation, Operator, PoolFunction, Window
 
-_ACTIVATIONS: Mapping[str, tuple[int, Callable[..., Tensor]]] = {
-    "relu": (0, functional.relu),
-    "tanh": (0, torch.tanh),
-    "sigmoid": (0, torch.sigmoid),
-    "leaky_relu": (1, lambda tensor, slope: functional.leaky_relu(tensor, slope)),
-    "prelu": (0, lambda tensor, slopes: torch.where(tensor > 0, tensor, slopes * tensor)),
-    "clip": (2, lambda tensor, least, most: tensor.clamp(least, most)),
-    "hard_sigmoid": (2, lambda tensor, alpha, beta: (alpha * tensor + beta).clamp(0.0, 1.0)),
-    "hard_swish": (0, lambda tensor: tensor * (tensor / 6 + 0.5).clamp(0.0, 1.0)),
-    "silu": (0, functional.silu),
-    "multiply": (1, lambda tensor, factor: tensor * factor),
-    "add": (1, lambda tensor, term: tensor + term),
+_ACTIVATIONS: Mapping[str, Callable[..., Tensor]] = {
+    "relu": functional.relu,
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "leaky_relu": lambda tensor, slope: functional.leaky_relu(tensor, slope),
+    "prelu": lambda tensor, slopes: torch.where(tensor > 0, tensor, slopes * tensor),
+    "clip": lambda tensor, least, most: tensor.clamp(least, most),
+    "hard_sigmoid": lambda tensor, alpha, beta: (alpha * tensor + beta).clamp(0.0, 1.0),
+    "hard_swish": lambda tensor: tensor * (tensor / 6 + 0.5).clamp(0.0, 1.0),
+    "silu": functional.silu,
+    "multiply": lambda tensor, factor: tensor * factor,
+    "add": lambda tensor, term: tensor + term,
 }
-"""How many parameters each function has, and the function of a tensor, the parameters, and those that each channel has."""
+"""Functions of a tensor, their parameters, and those that each channel has."""
 
 _NORMALISATIONS: Mapping[str, Callable[..., Tensor]] = {
     "batch": lambda tensor, scale, shift: tensor * scale + shift,
@@ -178,7 +178,7 @@ def finish(operator: Operator, parameters: Finish, tensor: Tensor, held: Interva
     for number, step in enumerate(operator.epilogue):
         arrays = [part[:, None, None] for part in parameters.steps.get(number, ())]
         if isinstance(step, Activation):
-            tensor = _ACTIVATIONS[step.function][1](tensor, *step.parameters, *arrays)
+            tensor = _ACTIVATIONS[step.function](tensor, *step.parameters, *arrays)
         elif isinstance(step, Normalisation):
             tensor = _NORMALISATIONS[step.function](tensor, *arrays)
         elif not isinstance(step, Mixing):
@@ -193,7 +193,7 @@ def mix(operator: Operator, tensor: Tensor) -> Tensor:
     step = operator.epilogue[-1]
     if not tensor.numel():
         return tensor
-    return _MIXINGS[step.function][1](tensor, *step.parameters) if isinstance(step, Mixing) else tensor
+    return _MIXINGS[step.function](tensor, *step.parameters) if isinstance(step, Mixing) else tensor
 
 
 def _response_normalisation(tensor: Tensor, size: float, alpha: float, beta: float, bias: float) -> Tensor:
@@ -209,10 +209,10 @@ def _shuffle(tensor: Tensor, groups: float) -> Tensor:
     return tensor.reshape(int(groups), -1, *tensor.shape[1:]).transpose(0, 1).reshape(tensor.shape)
 
 
-_MIXINGS: Mapping[str, tuple[int, Callable[..., Tensor]]] = {
-    "lrn": (4, _response_normalisation),
-    "softmax": (0, lambda tensor: tensor.softmax(0)),
-    "shuffle": (1, _shuffle),
+_MIXINGS: Mapping[str, Callable[..., Tensor]] = {
+    "lrn": _response_normalisation,
+    "softmax": lambda tensor: tensor.softmax(0),
+    "shuffle": _shuffle,
 }
 
 
@@ -225,10 +225,8 @@ def check_runnable(operator: Operator) -> None:
     for step in operator.epilogue:
         if isinstance(step, Activation):
             _check_known(operator, "activation", step.function, _ACTIVATIONS)
-            _check_parameters(operator, step, _ACTIVATIONS[step.function][0])
         elif isinstance(step, Mixing):
             _check_known(operator, "channel mixing", step.function, _MIXINGS)
-            _check_parameters(operator, step, _MIXINGS[step.function][0])
         elif isinstance(step, Normalisation):
             _check_known(operator, "normalisation", step.function, _NORMALISATIONS)
 
@@ -236,15 +234,6 @@ def check_runnable(operator: Operator) -> None:
 def _check_known(operator: Operator, what: str, function: str, known: Iterable[str]) -> None:
     if function not in known:
         raise UnsupportedError(f"operator {operator.name!r}: {what} {function!r} cannot be run; known are {', '.join(known)}")
-
-
-def _check_parameters(operator: Operator, step: Activation | Mixing, expected: int) -> None:
-    found = len(step.parameters)
-    if found != expected:
-        raise UnsupportedError(f"operator {operator.name!r}: {step.function!r} has {found} parameters; {expected} are expected")
-    if step.function == "shuffle" and operator.out_channels % int(step.parameters[0]):
-        groups = f"{step.parameters[0]:g} groups"
-        raise UnsupportedError(f"operator {operator.name!r}: {operator.out_channels} channels cannot be shuffled in {groups}")
 
 
 # Windows.

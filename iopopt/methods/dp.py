@@ -73,7 +73,10 @@ def dp_plan(graph: Graph, cluster: Cluster, team: Sequence[int]) -> Plan:
 
 
 def solve_dp(graph: Graph, devices: Cluster | Sequence[Device], *, team: Team = "all") -> Solution:
-    """The dynamic programme over all strategies at fixed shares.
+    """The dynamic programme over all strategies at fixed shares: exact among these on chains and most networks with branches while
+    memory is no matter, a heuristic where it is short or one operator joins many.
+
+    ``violates_memory`` says that no plan was found that fits, not that there is none.
 
     Raises:
         ClusterError: if ``team`` names a device that does not exist.

@@ -1,7 +1,8 @@
 """Algorithm 1 of the IOP paper (Liu, Xu et al., ICIC 2024, arXiv 2409.07693): pair operators greedily where that pays.
 
 The paper gives the algorithm in words, for chains; what is compared here is the latency of the whole plan, with everything behind the
-pair placed as CoEdge, so that what a pair's result costs to hand on is counted and the outcome is never worse than CoEdge.
+pair placed as CoEdge, so that what a pair's result costs to hand on is counted and the outcome is never slower than CoEdge. Memory is
+not looked at.
 
 On networks with branches the successor of an operator is its only consumer. What several operators read starts no pair, for lying in
 output channels for one reader it would be gathered for the others. A pair is two operators next to each other: pairs with a pool, a
@@ -69,7 +70,9 @@ def solve_greedy(
     fully_connected: FullyConnected = "fastest",
     reduce: Reduce = "direct",
 ) -> Solution:
-    """The IOP greedy; a plan that breaks a memory limit is returned as ``violates_memory``.
+    """The IOP greedy: never slower than CoEdge. Memory is not looked at: a plan that breaks a limit is returned as ``violates_memory``.
+
+    On networks with branches the successor of an operator is its only consumer; what several operators read starts no pair.
 
     Raises:
         ClusterError: if ``team`` names a device that does not exist.

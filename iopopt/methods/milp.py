@@ -63,7 +63,7 @@ def solve_milp(
 
     Returns:
         A Solution whose ``latency_s`` is the evaluator's. ``infeasible`` is proven and carries a reason. Ctrl-C ends the search with
-        the incumbent (``termination="interrupted"``).
+        the incumbent (``termination="interrupted"``); so does a fault that kills the back end (``"failed"``).
 
     Raises:
         PlanError: if ``warm_start`` is of another graph, outside the space, or breaks a memory limit.
@@ -124,6 +124,7 @@ class _Search:
     build_s: float = 0.0
     version: str = ""
     interrupted: bool = False
+    crash: str | None = None
     watch: Stopwatch = field(default_factory=Stopwatch)
 
     @property
@@ -210,6 +211,7 @@ class _Search:
         """Take the incumbent and the trajectory of a run."""
         outcome, scale_s = run.outcome, formulation.scale_s
         self.interrupted |= run.interrupted
+        self.crash = run.crash or self.crash
         self.version = outcome.version or self.version
         for progress in run.trajectory:
             values = [None if value is None else value * scale_s for value in (progress.incumbent, progress.bound)]
@@ -256,6 +258,8 @@ class _Search:
         if self.plan is not None:
             bound = self._checked_bound(bound)
         status, termination = self._verdict(bound, proven_infeasible)
+        if self.crash and self.plan is None and status == "unknown":
+            raise SolverError(f"back end {self.backend!r} was killed by {self.crash} before there was a plan; another backend= or seed= may do")
         return Solution(
             plan=self.plan,
             status=status,
@@ -281,7 +285,7 @@ class _Search:
         return min(bound, self.latency_s)
 
     def _verdict(self, bound: float, proven_infeasible: bool) -> tuple[Status, Termination]:
-        stopped: Termination = "interrupted" if self.interrupted else "time_limit"
+        stopped: Termination = "interrupted" if self.interrupted else "failed" if self.crash else "time_limit"
         if self.plan is None:
             return ("infeasible", "exhausted") if proven_infeasible else ("unknown", stopped)
         # A bound is lowered by the back end's tolerance, so a gap that it was asked to close may seem that much wider.
@@ -293,6 +297,8 @@ class _Search:
         return ("optimal" if proven else "feasible"), "gap"
 
     def _reason(self, status: Status, teams: Sequence[tuple[int, ...]]) -> str | None:
+        if self.crash and status == "feasible":
+            return f"back end {self.backend!r} was killed by {self.crash}; the plan and the bound are those it had come to"
         if status == "unknown":
             spent = f"{self.watch.elapsed_s:.1f} s"
             return f"no plan that fits the memory was found in {spent}, nor a proof that there is none; a longer time limit may tell"

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from iopopt.errors import SolverError
 from iopopt.milp.backends import Options, Outcome, backend_info
+from iopopt.milp.exchange import read_incumbents, read_outcome, write_request
 from iopopt.milp.program import Program
-from iopopt.milp.worker import read_incumbents, read_outcome, write_request
 
 GRACE_S = 5.0
 """How long after its own time limit a back end may take to stop before it is stopped from outside."""
@@ -43,18 +43,20 @@ class Progress:
 
 @dataclass
 class Run:
-    """What came of one child: its outcome, trajectory, and how it ended."""
+    """What came of one child: its outcome, trajectory, and how it ended; ``crash`` names the signal that killed it, if one did."""
 
     outcome: Outcome
     trajectory: list[Progress] = field(default_factory=list)
     interrupted: bool = False
     timed_out: bool = False
+    crash: str | None = None
 
 
 def run_backend(name: str, program: Program, options: Options) -> Run:
     """Solve ``program`` with the back end ``name`` in a child process.
 
-    Ctrl-C ends the child at once and returns the incumbents that it has saved; so does a child that overstays its time limit.
+    Ctrl-C ends the child at once and returns the incumbents that it has saved; so does a child that overstays its time limit, or that a
+    signal kills (a fault in a solver's own code).
 
     Raises:
         UnknownNameError: if there is no such back end.
@@ -109,13 +111,14 @@ def _watch(name: str, child: subprocess.Popen[str], directory: Path, size: int, 
         interrupted = True
     except subprocess.TimeoutExpired:
         timed_out = True
+    crash = signal.Signals(-child.returncode).name if child.returncode is not None and child.returncode < 0 else None
     child.kill()
     reader.join(timeout=1.0)
     outcome = read_outcome(directory)
-    if outcome is None and not (interrupted or timed_out):
+    if outcome is None and not (interrupted or timed_out or crash):
         said = (directory / "errors.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()
         raise SolverError(f"back end {name!r} ended with code {child.returncode}: {' | '.join(said[-3:]) or 'it printed nothing'}")
-    return Run(outcome or _salvaged(directory, size, trajectory), trajectory, interrupted, timed_out)
+    return Run(outcome or _salvaged(directory, size, trajectory), trajectory, interrupted, timed_out, None if outcome else crash)
 
 
 def _salvaged(directory: Path, size: int, trajectory: list[Progress]) -> Outcome:

@@ -54,7 +54,6 @@ KINDS: Mapping[str, tuple[str, Reader]] = {
     "upsample linearly": ("a", lambda net: net.at("a").upsample((2, 3), linear=True)),
     "upsample by 3 linearly": ("a", lambda net: net.at("a").upsample((3, 1), linear=True)),
     "space to depth": ("a", lambda net: net.at("a").space_to_depth(2)),
-    "space to depth with a rest": ("a", lambda net: net.at("a").space_to_depth(3)),
 }
 
 """The tensors that an operator reads, and the operator."""

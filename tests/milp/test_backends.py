@@ -7,13 +7,13 @@ import sys
 import numpy as np
 import pytest
 
-from iopopt import SolverError, UnknownNameError, load_cluster, load_model
+from iopopt import SolverError, UnknownNameError, load_cluster, load_model, solve_dp, solve_milp
 from iopopt.milp import process
 from iopopt.milp.backends import BACKENDS, Options, load_backend
+from iopopt.milp.exchange import read_incumbents
 from iopopt.milp.formulation import Formulation
 from iopopt.milp.process import run_backend
 from iopopt.milp.program import Program, ProgramBuilder, constant, times
-from iopopt.milp.worker import read_incumbents
 
 
 def options(**changes) -> Options:
@@ -104,6 +104,23 @@ def test_a_child_that_dies_is_an_error(monkeypatch):
     monkeypatch.setattr(process.sys, "executable", "/bin/false")
     with pytest.raises(SolverError, match="back end 'highs' ended with code 1"):
         run_backend("highs", knapsack(), options())
+
+
+def test_a_child_that_a_fault_kills_loses_nothing(monkeypatch, tmp_path):
+    """A fault in a solver's own code leaves what is known: the start, the bound that needs no solver, and the name of the signal."""
+    fault = tmp_path / "fault"
+    fault.write_text("#!/bin/sh\nkill -SEGV $$\n", encoding="utf-8")
+    fault.chmod(0o755)
+    monkeypatch.setattr(process.sys, "executable", str(fault))
+    run = run_backend("highs", knapsack(), options())
+    assert (run.crash, run.outcome.status) == ("SIGSEGV", "unknown")
+    graph = load_model("alexnet")
+    cluster = load_cluster("edge-x3", graph)
+    solution = solve_milp(graph, cluster)
+    assert (solution.status, solution.termination) == ("feasible", "failed")
+    assert solution.latency_s <= solve_dp(graph, cluster).latency_s
+    assert 0 < solution.bound_s < solution.latency_s
+    assert "SIGSEGV" in solution.reason
 
 
 def test_a_child_that_overstays_is_ended(monkeypatch):
