@@ -31,7 +31,7 @@ _MOST_ENTRIES = 3_000_000
 """The largest table of elimination, entries."""
 
 _SLACK = 1e-9
-"""How much slower than the known plan a node must be at least, relative, lest rounding rule out the plan itself."""
+"""What rounding may do to a sum, relative: so much slower than the known plan a node must be to be ruled out."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ class NodeBounds:
 
     @property
     def least_s(self) -> float:
-        """A bound on the latency of all plans: every plan takes some node of each operator."""
-        return max(float(bounds.min()) for bounds in self.bounds_s)
+        """A bound on the latency of all plans, for every plan takes some node of each operator; a little below, lest rounding lift it above."""
+        return max(float(bounds.min()) for bounds in self.bounds_s) * (1 - _SLACK)
 
     def within(self, latency_s: float) -> list[list[Node]]:
         """The nodes that a plan may take and be as fast as ``latency_s``."""
