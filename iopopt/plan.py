@@ -187,7 +187,8 @@ def validate_plan(graph: Graph, cluster: Cluster, plan: Plan) -> None:
     names = {operator.name for operator in graph.operators}
     for problem, found in (("has no placement for", names - plan.keys()), ("places unknown", plan.keys() - names)):
         if found:
-            raise PlanError(f"plan: {problem} {', '.join(sorted(found))}; is it a plan of {graph.name}?")
+            listed = ", ".join(sorted(found)[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")
+            raise PlanError(f"plan: {problem} {listed}; is it a plan of {graph.name}?")
     if len(plan.placements) != len(graph):
         raise PlanError(f"plan: {len(plan.placements)} placements for the {len(graph)} operators of {graph.name}; a name repeats")
     for operator in graph.operators:
