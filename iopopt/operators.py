@@ -6,7 +6,7 @@ composite field, ``H_c`` before and ``H_o`` after the pool, MACs and weights.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from typing import Literal, NamedTuple
@@ -282,6 +282,11 @@ class Operator:
                 groups = step.parameters[0]
                 whole = groups >= 1 and float(groups).is_integer() and self.out_channels % groups == 0
                 self._require(whole, f"{self.out_channels} channels cannot be shuffled in {groups:g} groups")
+
+    @cached_property
+    def nameless(self) -> Operator:
+        """The same operator under a name that says nothing: equal for all that differ in their names alone."""
+        return replace(self, name="operator")
 
     # Shapes.
 

@@ -35,7 +35,12 @@ class BatchEvaluation:
 
 
 class Pricer:
-    """Prices plans of one graph on one cluster; the constants of both are laid out as arrays once."""
+    """Prices plans of one graph on one cluster; the constants of both are laid out as arrays once.
+
+    Attributes:
+        waiting: 1 where the output of an operator (second axis) waits while another (first axis) runs, else 0.
+        waiting_input: the bytes of the input that wait on each device while each operator runs, shape (devices, operators).
+    """
 
     def __init__(self, graph: Graph, devices: Cluster | Sequence[Device]) -> None:
         cluster = as_cluster(devices)
@@ -66,33 +71,14 @@ class Pricer:
             seconds = seconds + self._times(*volumes(sink, side, Side(self._whole(self._cluster.sink, len(placements)))))[0][0]
         return np.asarray(seconds)
 
-    def operator_demands(self, operator: int, placements: PlanBatch) -> tuple[Array, Array]:
-        """w_ij and a_ij of one operator (equation 1), both of shape (devices, placements)."""
-        weights, activations = OperatorConstants([self._graph.operators[operator]], self._e).memory(placements)
-        return weights[:, 0], activations[:, 0]
-
-    def incoming_s(self, operator: int, producers: Sequence[PlanBatch], placements: PlanBatch) -> Array:
-        """t_com of the edges into one operator, first phases apart; ``producers`` place the operators that it reads, in as many ways.
-
-        They stand in the order of the inputs, without those that are the graph's input.
-        """
-        consumer, links = self._graph.operators[operator], self._graph.links_into[operator]
-        placed, sides, handovers = iter(producers), [], []
-        for link in links:
-            if link.producer is not None:
-                sides.append(next(placed))
-                handovers.append(Handover(self._graph.operators[link.producer], consumer, link.slot))
-            elif self._cluster.source is not None:
-                sides.append(self._whole(self._cluster.source, len(placements)))
-                handovers.append(Handover(None, consumer, link.slot))
-        if not sides:
-            return np.zeros(len(placements))
-        p, q = Side(PlanBatch.join(sides)), Side(PlanBatch.join([placements] * len(sides)))
-        parts = volumes(EdgeConstants(handovers, self._e), p, q)
-        return np.asarray(self._times(*(part.sum(axis=1, keepdims=True) for part in parts))[0][0])
+    def operator_demands(self, operator: int, placements: PlanBatch) -> tuple[Array, Array, Array]:
+        """w_ij and a_ij of one operator, and what is kept of its output where it lives long (equation 1), each of shape (devices, placements)."""
+        constants = OperatorConstants([self._graph.operators[operator]], self._e)
+        weights, activations = constants.memory(placements)
+        return weights[:, 0], activations[:, 0], constants.kept(placements)[:, 0]
 
     def edges_s(self, links: Sequence[Link], placements: Mapping[int, PlanBatch]) -> Array:
-        """t_com of edges into one operator, as if it had no others and first phases apart, for every combination of placements.
+        """t_com of edges into one operator together, as if it had no others and first phases apart, for every combination of placements.
 
         ``placements`` holds those of each operator by number. There is one axis for each operator at an end of these edges, in ascending
         order; the last is that of the consumer.
@@ -136,14 +122,14 @@ class Pricer:
     def _lay_out_long_lived(self) -> None:
         """Which tensors wait while which operators run, and the input where it does, by device."""
         count = len(self._graph)
-        self._waiting = np.zeros((count, count))
-        self._waiting_input = np.zeros((len(self._cluster), count, 1))
+        self.waiting = np.zeros((count, count))
+        self.waiting_input = np.zeros((len(self._cluster), count))
         holders = slice(None) if self._cluster.source is None else self._cluster.source
         for producer, during in self._graph.long_lived:
             if producer is None:
-                self._waiting_input[holders, during] = self._e * self._graph.input_shape.elements
+                self.waiting_input[holders, during] = self._e * self._graph.input_shape.elements
             else:
-                self._waiting[during, producer] = 1
+                self.waiting[during, producer] = 1
 
     def _price(self, batch: PlanBatch) -> tuple[Array, ...]:
         compute = (self._operators.flops(batch) / self._f).max(axis=0).sum(axis=0)
@@ -164,9 +150,9 @@ class Pricer:
     def _memory(self, batch: PlanBatch) -> Array:
         """Equation (1), of shape (devices, plans)."""
         weights, activations = self._operators.memory(batch)
-        if self._waiting.any():
-            activations = activations + np.matmul(self._waiting, self._operators.kept(batch))
-        return np.asarray(weights.sum(axis=1) + (activations + self._waiting_input).max(axis=1))
+        if self.waiting.any():
+            activations = activations + np.matmul(self.waiting, self._operators.kept(batch))
+        return np.asarray(weights.sum(axis=1) + (activations + self.waiting_input[:, :, None]).max(axis=1))
 
     def _whole(self, device: int, plans: int) -> PlanBatch:
         participants = np.zeros((len(self._cluster), 1, plans), bool)

@@ -98,10 +98,8 @@ def _parts(graph: Graph, cluster: Cluster, plan: Plan) -> list[float]:
     """The price of each operator by itself, and of the edges into each."""
     pricer, single = Pricer(graph, cluster), [PlanBatch.of([[placement]], len(cluster)) for placement in plan.values()]
     parts = [float(pricer.operator_s(i, placement)[0]) for i, placement in enumerate(single)]
-    for i, placement in enumerate(single):
-        producers = [single[link.producer] for link in graph.links_into[i] if link.producer is not None]
-        parts.append(float(pricer.incoming_s(i, producers, placement)[0]))
-    return parts
+    edges = [float(pricer.edges_s(links, dict(enumerate(single))).item()) for links in graph.links_into]
+    return [*parts, *edges]
 
 
 def test_parts_add_up() -> None:
@@ -131,7 +129,7 @@ def test_demands() -> None:
         plan, pricer = random_plan(rng, graph, len(cluster)), Pricer(graph, cluster)
         for i, operator in enumerate(graph.operators):
             demands = dict(share_memory(operator, plan[operator.name], cluster.bytes_per_element))
-            weights, activations = pricer.operator_demands(i, PlanBatch.of([[plan[operator.name]]], len(cluster)))
+            weights, activations, _ = pricer.operator_demands(i, PlanBatch.of([[plan[operator.name]]], len(cluster)))
             for j in range(len(cluster)):
                 assert (weights[j, 0], activations[j, 0]) == pytest.approx(demands.get(j, (0.0, 0.0)), **EXACT)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cached_property
 from math import prod
 from typing import NamedTuple
@@ -12,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from iopopt.batch import PlanBatch
-from iopopt.batch_workload import OperatorConstants
 from iopopt.cluster import Cluster
 from iopopt.elimination import Table, restricted, total_cost
 from iopopt.graph import Graph, Link
@@ -60,25 +58,11 @@ class CostTables:
         self._states = [of_kind[kind] for kind in self._kinds]
         self.domains = [len(states) for states in self._states]
         demands = [self._pricer.operator_demands(i, states) for i, states in enumerate(self._states)]
-        self._weights, self._activations = [weights for weights, _ in demands], [activations for _, activations in demands]
-        e = cluster.bytes_per_element
-        self._kept = [OperatorConstants([operator], e).kept(states)[:, 0] for operator, states in zip(graph.operators, self._states, strict=True)]
-        self._lay_out_long_lived()
+        self._weights, self._activations, self._kept = ([demand[part] for demand in demands] for part in range(3))
         self.alone_s = [self._pricer.operator_s(i, states) for i, states in enumerate(self._states)]
         self._known: dict[object, Array] = {}
         self.apart: set[int] = set()
         self.edges = [table for i in range(len(graph)) for table in self._incoming(i)]
-
-    def _lay_out_long_lived(self) -> None:
-        """Which operators' outputs wait while which operators run, and how much of the input does, by device."""
-        count, cluster = len(self._graph), self._cluster
-        self._waiting, self._waiting_input = np.zeros((count, count)), np.zeros((len(cluster), count))
-        holders = slice(None) if cluster.source is None else cluster.source
-        for producer, during in self._graph.long_lived:
-            if producer is None:
-                self._waiting_input[holders, during] = cluster.bytes_per_element * self._graph.input_shape.elements
-            else:
-                self._waiting[during, producer] = 1
 
     def _incoming(self, i: int) -> list[Table]:
         links = [link for link in self._graph.links_into[i] if link.producer is not None or self._cluster.source is not None]
@@ -113,12 +97,11 @@ class CostTables:
 
     def overestimated(self, choice: Choice) -> list[int]:
         """The operators whose tables for each edge come to more than equation (8) at this choice."""
-        placed = [states[slice(number, number + 1)] for states, number in zip(self._states, choice, strict=True)]
+        placed = {i: states[slice(number, number + 1)] for i, (states, number) in enumerate(zip(self._states, choice, strict=True))}
         found = []
         for i in sorted(self.apart):
             tables = [table for table in self.edges if table.variables[-1] == i]
-            producers = [link.producer for link in self._graph.links_into[i] if link.producer is not None]
-            together = float(self._pricer.incoming_s(i, [placed[producer] for producer in producers], placed[i])[0])
+            together = float(self._pricer.edges_s(self._graph.links_into[i], placed).item())
             if total_cost(tables, choice) > together * (1 + 1e-9):
                 found.append(i)
         return found
@@ -133,20 +116,20 @@ class CostTables:
         """The priced memory of every operator's candidates."""
         by_byte = prices.whole_s / self.limits
         running = by_byte[:, None] * prices.peaks
-        waiting = running @ self._waiting
+        waiting = running @ self._pricer.waiting
         parts = zip(self._weights, self._activations, self._kept, running.T, waiting.T, strict=True)
         return [by_byte @ weights + now @ activations + later @ kept for weights, activations, kept, now, later in parts]
 
     def granted_s(self, prices: MemoryPrices) -> float:
         """The priced memory that operators may take: what prices add to a bound on the latency of plans that fit, with opposite sign."""
-        taken_by_input = (prices.peaks * self._waiting_input).sum(axis=1) / self.limits
+        taken_by_input = (prices.peaks * self._pricer.waiting_input).sum(axis=1) / self.limits
         return float(prices.whole_s @ (1 - taken_by_input))
 
     def peaks(self, choice: Choice) -> npt.NDArray[np.int64]:
         """The operator at which the activations of each device are largest."""
         running = np.stack([amounts[:, number] for amounts, number in zip(self._activations, choice, strict=True)], axis=1)
         kept = np.stack([amounts[:, number] for amounts, number in zip(self._kept, choice, strict=True)], axis=1)
-        return np.asarray((running + kept @ self._waiting.T + self._waiting_input).argmax(axis=1))
+        return np.asarray((running + kept @ self._pricer.waiting.T + self._pricer.waiting_input).argmax(axis=1))
 
     # Whole plans.
 
@@ -163,5 +146,5 @@ class CostTables:
 def _kinds(operators: Sequence[Operator], candidates: Sequence[Sequence[Placement]]) -> list[int]:
     """A number for each operator, the same for operators that differ in nothing but their names and have the same candidates."""
     numbers: dict[object, int] = {}
-    keys = ((replace(operator, name="any"), tuple(ways)) for operator, ways in zip(operators, candidates, strict=True))
+    keys = ((operator.nameless, tuple(ways)) for operator, ways in zip(operators, candidates, strict=True))
     return [numbers.setdefault(key, len(numbers)) for key in keys]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -139,7 +139,7 @@ class _Tables:
         return best_makespan_s(operator, node.dim, self._cluster, self._team)
 
     def _edge(self, handover: Handover, sources: Sequence[Node], targets: Sequence[Node], *, first: bool) -> Array:
-        key = (_nameless(handover.producer), _nameless(handover.consumer), handover.slot, first)
+        key = (handover.producer and handover.producer.nameless, handover.consumer and handover.consumer.nameless, handover.slot, first)
         if key not in self._known:
             costs = [self._least_s(handover, p, q, first=first) for p, q in itertools.product(sources, targets)]
             self._known[key] = np.array(costs).reshape(len(sources), len(targets))
@@ -148,7 +148,3 @@ class _Tables:
     def _least_s(self, handover: Handover, p: Node, q: Node, *, first: bool) -> float:
         arcs = arcs_between(p, handover, q, len(self._team))
         return min(least_arc_s(handover, arc, self._cluster, self._team, first=first) for arc in arcs)
-
-
-def _nameless(operator: Operator | None) -> Operator | None:
-    return None if operator is None else replace(operator, name="any")

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import onnx
+from google.protobuf.message import DecodeError
 from onnx import helper, numpy_helper
 
 from iopopt.errors import FileFormatError
@@ -25,6 +26,9 @@ _MOST_BYTES = 2**14
 
 _LONGEST_LIST, _MOST_LISTED = 8192, 2**20
 """Inference follows lists element by element, also those of which it knows no more than the length: of one node, and of all together."""
+
+_CANNOT_INFER = (onnx.shape_inference.InferenceError, onnx.checker.ValidationError, DecodeError, RuntimeError, ValueError, MemoryError)
+"""What onnx raises, from C++ or in between, where its inference fails."""
 
 _WITHOUT_LISTS = ("BatchNormalization", "ConstantOfShape", "Conv", "Gemm", "MatMul")
 """Types of which it looks at the dimensions alone."""
@@ -59,12 +63,14 @@ def compare(file: OnnxFile, entering: InputMap, nodes: Sequence[onnx.NodeProto],
 
 
 def _inferred(skeleton: _Skeleton) -> dict[str, Dims]:
-    """The dimensions that onnx finds, where it finds all; none where it fails."""
+    """The dimensions that onnx finds, where it finds all; none where its inference fails, which is a second opinion only."""
+    if skeleton.is_long():
+        return {}
     try:
         graph = onnx.shape_inference.infer_shapes(skeleton.model(), check_type=False, strict_mode=False, data_prop=True).graph
-        return {value.name: dims for value in graph.value_info if (dims := _full_dims(value)) is not None}
-    except Exception:  # of whatever kind: the inference is a second opinion, and the import does not hang on it
+    except _CANNOT_INFER:
         return {}
+    return {value.name: dims for value in graph.value_info if (dims := _full_dims(value)) is not None}
 
 
 def _full_dims(value: onnx.ValueInfoProto) -> Dims | None:
@@ -87,11 +93,15 @@ class _Skeleton:
         self._kind = file.inputs[entering.name].type.tensor_type.elem_type
         self._constants: dict[str, Constant] = {}
 
+        self._kept = [node for node in nodes if not self._is_left_out(node)]
+
+    def is_long(self) -> bool:
+        """Whether inference would follow so many elements of lists that it takes long."""
+        return sum(map(self._listed, self._kept)) > _MOST_LISTED
+
     def model(self) -> onnx.ModelProto:
-        kept = [node for node in self._nodes if not self._is_left_out(node)]
-        if sum(map(self._listed, kept)) > _MOST_LISTED:
-            raise ValueError("inference would take long")
-        nodes = [self._copied(node) for node in kept]
+        """The skeleton as a model of its own."""
+        nodes = [self._copied(node) for node in self._kept]
         inputs = list(self._inputs(nodes))
         constants = [numpy_helper.from_array(array, name) for name, array in self._constants.items()]
         graph = helper.make_graph(nodes, "skeleton", inputs, [], constants)
