@@ -8,12 +8,10 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from rich.console import Console
-
+from iopopt.command_line import add_input_shape, command_parser, complain
 from iopopt.dot import to_dot
 from iopopt.errors import FileFormatError, IopoptError
 from iopopt.graph import Graph
-from iopopt.input_shape import add_input_shape
 from iopopt.models import ZOO, load_model
 from iopopt.records import shown
 
@@ -47,7 +45,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "iopopt export")
         else:
             _write(options.output, text)
     except IopoptError as error:
-        Console(stderr=True).print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
+        complain(error)
         return BAD_INPUT
     return OK
 
@@ -67,13 +65,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def _parser(program: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=program,
-        description="Write a network as DOT, which Graphviz draws, or as JSON, which every command reads.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = command_parser(program, "Write a network as DOT, which Graphviz draws, or as JSON, which every command reads.", _EPILOG)
     parser.add_argument("model", metavar="MODEL", help="network, by name or file")
     add_input_shape(parser)
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help=f"file to write: {', '.join(WRITERS)} (default: DOT on standard output)")

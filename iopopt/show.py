@@ -10,9 +10,9 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from iopopt.command_line import add_input_shape, command_parser, complain
 from iopopt.errors import IopoptError
 from iopopt.graph import Graph
-from iopopt.input_shape import add_input_shape
 from iopopt.models import ZOO, load_model
 from iopopt.operator_texts import epilogue_text, inputs_text, kind_text, short_count, splits_text
 
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "iopopt show") -
     try:
         graph = load_model(options.model, input_shape=options.input_shape)
     except IopoptError as error:
-        Console(stderr=True).print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
+        complain(error)
         return BAD_INPUT
     table = network_table(graph)
     console = _console_for(table)
@@ -77,13 +77,7 @@ def _console_for(table: Table) -> Console:
 
 
 def _parser(program: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=program,
-        description="Show a network: operators, shapes, work, parameters, and what each operator can be split by.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = command_parser(program, "Show a network: operators, shapes, work, parameters, and what each operator can be split by.", _EPILOG)
     parser.add_argument("model", metavar="MODEL", help="network, by name or file")
     add_input_shape(parser)
     return parser

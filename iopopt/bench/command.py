@@ -19,8 +19,8 @@ from iopopt.bench.output import OutputDirectory
 from iopopt.bench.run import Run, Settings, best_latency_s, run_method, seeds_of
 from iopopt.bench.table import instance_table
 from iopopt.boards import board_names, link_names
+from iopopt.command_line import add_input_shape, command_parser, complain
 from iopopt.errors import IopoptError
-from iopopt.input_shape import add_input_shape
 from iopopt.methods import METHODS, method_info
 from iopopt.methods.exhaustive import plan_count, written_count
 from iopopt.milp.backends import BACKENDS, backend_info
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m iopop
     try:
         return _Bench(options, progress).run()
     except IopoptError as error:
-        Console(stderr=True).print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
+        complain(error)
         return BAD_INPUT
 
 
@@ -195,12 +195,8 @@ def _gap(text: str) -> float:
 
 
 def _parser(program: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=program,
-        description="Compare every way of partitioning a CNN over several devices: latency, optimality gaps, memory, traffic, run time.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+    parser = command_parser(
+        program, "Compare every way of partitioning a CNN over several devices: latency, optimality gaps, memory, traffic, run time.", _EPILOG
     )
     several = partial(parser.add_argument, nargs="+", action="extend", metavar="NAME")
     several("--model", required=True, help="networks, by name or file")

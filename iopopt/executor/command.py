@@ -17,14 +17,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from rich.console import Console
-
 from iopopt.cluster import Cluster
 from iopopt.cluster_files import load_cluster
+from iopopt.command_line import add_input_shape, command_parser, complain
 from iopopt.errors import ExecutionError, FileFormatError, IopoptError
 from iopopt.evaluation import evaluate
 from iopopt.graph import Graph
-from iopopt.input_shape import add_input_shape
 from iopopt.methods import METHODS, solve
 from iopopt.models import load_model
 from iopopt.plan import Plan, validate_plan
@@ -62,17 +60,13 @@ def main(arguments: Sequence[str] | None = None, program: str = "iopopt run") ->
             return run_rank(graph, cluster, plan, options)
         return _run_processes(graph, cluster, plan, words, options.deadline)
     except ExecutionError as error:
-        _complain(error)
+        complain(error)
         return FAILED
     except IopoptError as error:
-        _complain(error)
+        complain(error)
         return BAD_INPUT
     except KeyboardInterrupt:
         return INTERRUPTED
-
-
-def _complain(error: IopoptError) -> None:
-    Console(stderr=True).print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _job(options: argparse.Namespace) -> tuple[Graph, Cluster, Plan]:
@@ -163,13 +157,7 @@ def _end(child: subprocess.Popen[str]) -> None:
 
 
 def _parser(program: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=program,
-        description="Run a plan on real processes, one for each device, and compare measured with predicted time.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = command_parser(program, "Run a plan on real processes, one for each device, and compare measured with predicted time.", _EPILOG)
     parser.add_argument("--model", required=True, metavar="NAME", help="a network, by name or file")
     add_input_shape(parser)
     parser.add_argument("--cluster", metavar="NAME", help="a cluster, by name or file (default: the reference instance for the model)")

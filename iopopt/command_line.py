@@ -1,8 +1,24 @@
-"""The option ``--input-shape`` of the commands that read a network."""
+"""What the commands have in common: their parsers, the option ``--input-shape``, and how they refuse bad input."""
 
 from __future__ import annotations
 
 import argparse
+
+from rich.console import Console
+
+from iopopt.errors import IopoptError
+
+
+def command_parser(program: str, description: str, epilog: str) -> argparse.ArgumentParser:
+    """A parser whose options are written out and whose epilogue stands as it is."""
+    return argparse.ArgumentParser(
+        prog=program, description=description, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+
+
+def complain(error: IopoptError) -> None:
+    """One line on the standard error."""
+    Console(stderr=True).print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
 
 
 def add_input_shape(parser: argparse.ArgumentParser) -> None:
