@@ -52,7 +52,7 @@ def main() -> None:
                         "model": model,
                         "cluster": name,
                         "backend": backend,
-                        "programme": size,
+                        "program": size,
                         "build_s": round(found.build_s, 2),
                         "solve_s": round(found.solve_s, 2),
                         f"gap_after_{options.after:g}s": gap_after(found, options.after),

@@ -8,9 +8,10 @@
 'feasible'
 """
 
-from iopopt.batch import PlanBatch
-from iopopt.cluster import Cluster, Device
-from iopopt.cluster_files import UnitWarning, load_cluster
+from iopopt.cluster.cluster import Cluster, Device
+from iopopt.cluster.files import UnitWarning, load_cluster
+from iopopt.cost.evaluation import Evaluation, evaluate
+from iopopt.cost.pricer import BatchEvaluation, Pricer
 from iopopt.errors import (
     ClusterError,
     ExecutionError,
@@ -24,9 +25,7 @@ from iopopt.errors import (
     UnknownNameError,
     UnsupportedError,
 )
-from iopopt.evaluation import Evaluation, evaluate
-from iopopt.graph import Graph
-from iopopt.graph_builder import GraphBuilder
+from iopopt.executor.running import execute
 from iopopt.methods import METHODS, solve
 from iopopt.methods.coedge import solve_coedge
 from iopopt.methods.dp import solve_dp
@@ -37,12 +36,13 @@ from iopopt.methods.milp import solve_milp
 from iopopt.methods.oc import solve_oc
 from iopopt.methods.pso import solve_pso
 from iopopt.methods.single import solve_single
+from iopopt.methods.solution import Solution
 from iopopt.models import ZOO, load_model, load_weights
-from iopopt.operators import Operator
-from iopopt.plan import Placement, Plan, Shard
-from iopopt.pricer import BatchEvaluation, Pricer
-from iopopt.running import execute
-from iopopt.solution import Solution
+from iopopt.network.builder import GraphBuilder
+from iopopt.network.graph import Graph
+from iopopt.network.operators import Operator
+from iopopt.plan.batch import PlanBatch
+from iopopt.plan.plan import Placement, Plan, Shard
 from iopopt.version import __version__
 
 __all__ = [

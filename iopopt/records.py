@@ -14,7 +14,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from iopopt.errors import FileFormatError
 
 
-def shown(value: Any, limit: int = 60) -> str:
+def short_repr(value: Any, limit: int = 60) -> str:
     """``value`` as a message shows it: its repr, cut when long."""
     try:
         text = repr(value)
@@ -45,7 +45,7 @@ def check_keys(record: Any, where: str, required: set[str], optional: set[str] =
         FileFormatError: the message names the key and, for an unknown one, the nearest that exists.
     """
     if not isinstance(record, Mapping):
-        raise FileFormatError(f"{where}: found {shown(record)}; a mapping with the keys {', '.join(sorted(required | optional))} is expected")
+        raise FileFormatError(f"{where}: found {short_repr(record)}; a mapping with the keys {', '.join(sorted(required | optional))} is expected")
     for key in record:
         if key not in required | optional:
             near = difflib.get_close_matches(str(key), sorted(required | optional), n=1)
@@ -63,10 +63,10 @@ def check_schema(record: Any, where: str, version: int) -> None:
         FileFormatError: if the version is missing or another.
     """
     if not isinstance(record, Mapping):
-        raise FileFormatError(f"{where}: found {shown(record)}; a mapping is expected")
+        raise FileFormatError(f"{where}: found {short_repr(record)}; a mapping is expected")
     found = record.get("schema_version")
     if found != version or isinstance(found, bool):
-        raise FileFormatError(f"{where}: 'schema_version' is {shown(found)}; this release reads version {version}")
+        raise FileFormatError(f"{where}: 'schema_version' is {short_repr(found)}; this release reads version {version}")
 
 
 _CHECKS = {float: ("a finite number", is_number), int: ("an integer", is_integer), types.NoneType: ("null", lambda value: value is None)}
@@ -82,13 +82,13 @@ def typed(value: Any, hint: Any, where: str) -> Any:
     """
     if get_origin(hint) is tuple:
         if not isinstance(value, (list, tuple)):
-            raise FileFormatError(f"{where} is {shown(value)}; it must be a list")
+            raise FileFormatError(f"{where} is {short_repr(value)}; it must be a list")
         return tuple(typed(item, get_args(hint)[0], f"{where}[{number}]") for number, item in enumerate(value))
     options = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
     for option in options:
         if isinstance(value, str) and value in get_args(option) if get_origin(option) is Literal else _fits(value, option):
             return value
-    raise FileFormatError(f"{where} is {shown(value)}; it must be {' or '.join(_described(option) for option in options)}")
+    raise FileFormatError(f"{where} is {short_repr(value)}; it must be {' or '.join(_described(option) for option in options)}")
 
 
 def typed_fields(record: Mapping[str, Any], cls: type[Any], where: str) -> dict[str, Any]:

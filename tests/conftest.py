@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from iopopt import Cluster, Device, Evaluation, Graph, GraphBuilder, Placement, Plan, Solution, evaluate
-from iopopt.solution import heuristic_solution
+from iopopt.methods.solution import heuristic_solution
 
 
 @pytest.fixture(scope="session")

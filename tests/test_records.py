@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from iopopt import FileFormatError
-from iopopt.records import check_keys, is_integer, is_number, read_json, shown, typed, write_json
+from iopopt.records import check_keys, is_integer, is_number, read_json, short_repr, typed, write_json
 
 
 def test_numbers() -> None:
@@ -23,9 +23,9 @@ def test_numbers() -> None:
 
 def test_shown_is_short() -> None:
     """A message shows a long value cut, and one that Python cannot write out in words."""
-    assert shown("a") == "'a'"
-    assert len(shown("a" * 500)) == 60
-    assert "digits" in shown(16**6000)
+    assert short_repr("a") == "'a'"
+    assert len(short_repr("a" * 500)) == 60
+    assert "digits" in short_repr(16**6000)
 
 
 @pytest.mark.parametrize(

@@ -19,13 +19,13 @@ from benchmarks.testbed.plans import Candidate, calibration_plans, candidates, s
 from benchmarks.testbed.report import Row, frame, summary, table, write_csv
 from benchmarks.testbed.requirements import why_not
 from benchmarks.testbed.session import Crew, Stopped, Testbed, clean, ending_in_order
-from iopopt.cluster import Cluster
+from iopopt.cluster.cluster import Cluster
+from iopopt.cost.evaluation import evaluate
 from iopopt.errors import ExecutionError, IopoptError
-from iopopt.evaluation import evaluate
 from iopopt.executor.calibration import Fit, describe_fit
-from iopopt.graph import Graph
 from iopopt.models import load_model
-from iopopt.plan import Plan
+from iopopt.network.graph import Graph
+from iopopt.plan.plan import Plan
 
 OK, FAILED, BAD_INPUT = 0, 1, 2
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from iopopt.cluster import Cluster, Device
+from iopopt.cluster.cluster import Cluster, Device
 from iopopt.errors import FileFormatError
 
 PREFIX = "iopopt-tb-"

@@ -18,14 +18,14 @@ from typing import Any
 
 import torch
 
-from iopopt.cluster import Cluster
+from iopopt.cluster.cluster import Cluster
 from iopopt.executor.calibration import calibrate
 from iopopt.executor.distributed import execute_rank, join, leave
 from iopopt.executor.execution import Execution
-from iopopt.graph import Graph
 from iopopt.models import load_model
-from iopopt.plan import Plan
-from iopopt.weights import Array, Weights, random_input, random_weights
+from iopopt.network.graph import Graph
+from iopopt.network.weights import Array, Weights, random_input, random_weights
+from iopopt.plan.plan import Plan
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
 
-from iopopt.cluster import Cluster
-from iopopt.evaluation import evaluate
-from iopopt.graph import Graph
+from iopopt.cluster.cluster import Cluster
+from iopopt.cost.evaluation import evaluate
 from iopopt.methods import solve
-from iopopt.plan import Placement, Plan
-from iopopt.shares import operator_proportional_shares
+from iopopt.network.graph import Graph
+from iopopt.plan.plan import Placement, Plan
+from iopopt.plan.shares import operator_proportional_shares
 
 MILP_S = 20.0
 """How long the exact method may look; what it has by then is run."""

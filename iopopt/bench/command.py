@@ -18,14 +18,14 @@ from iopopt.bench.instance import Instance, load_instance
 from iopopt.bench.output import OutputDirectory
 from iopopt.bench.run import Run, Settings, best_latency_s, run_method, seeds_of
 from iopopt.bench.table import instance_table
-from iopopt.boards import board_names, link_names
-from iopopt.command_line import add_input_shape, command_parser, complain
+from iopopt.cluster.boards import board_names, link_names
+from iopopt.cluster.reference import TIERS
+from iopopt.commands.command_line import add_input_shape, command_parser, print_error
 from iopopt.errors import IopoptError
 from iopopt.methods import METHODS, method_info
 from iopopt.methods.exhaustive import plan_count, written_count
 from iopopt.milp.backends import BACKENDS, backend_info
 from iopopt.models import ZOO
-from iopopt.reference import TIERS
 
 OK, METHOD_FAILED, BAD_INPUT, NOTHING_FITS, INTERRUPTED = 0, 1, 2, 3, 130
 _NARROWEST, _WIDEST = 120, 1000
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m iopop
     try:
         return _Bench(options, progress).run()
     except IopoptError as error:
-        complain(error)
+        print_error(error)
         return BAD_INPUT
 
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from iopopt.cluster import Cluster
-from iopopt.cluster_files import load_cluster
-from iopopt.evaluation import evaluate
-from iopopt.graph import Graph
+from iopopt.cluster.cluster import Cluster
+from iopopt.cluster.files import load_cluster
+from iopopt.cluster.reference import default_reference
+from iopopt.cost.evaluation import evaluate
 from iopopt.methods.coedge import coedge_placements
 from iopopt.methods.single import single_plan
 from iopopt.models import load_model
-from iopopt.plan import Plan
-from iopopt.reference import default_reference
-from iopopt.team import resolve_team
+from iopopt.network.graph import Graph
+from iopopt.plan.plan import Plan
+from iopopt.plan.team import resolve_team
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from iopopt.bench.instance import Instance
+from iopopt.cost.evaluation import Evaluation
 from iopopt.errors import IopoptError
-from iopopt.evaluation import Evaluation
 from iopopt.methods import METHODS, solve
-from iopopt.solution import Solution
+from iopopt.methods.solution import Solution
 from iopopt.version import __version__
 
 

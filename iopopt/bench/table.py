@@ -11,7 +11,7 @@ from rich.text import Text
 from iopopt.bench.instance import Instance
 from iopopt.bench.run import Run, best_latency_s
 from iopopt.methods import METHODS
-from iopopt.solution import Solution
+from iopopt.methods.solution import Solution
 
 _NONE = "-"
 _HEADINGS = (

@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from iopopt.errors import UnsupportedError
-from iopopt.executor.regions import Interval, Region
-from iopopt.operators import Activation, Mixing, Normalisation, Operator, PoolFunction, Window
+from iopopt.network.operators import Activation, Mixing, Normalisation, Operator, PoolFunction, Window
+from iopopt.schedule.regions import Interval, Region
 
 _ACTIVATIONS: Mapping[str, Callable[..., Tensor]] = {
     "relu": functional.relu,
@@ -37,7 +37,7 @@ _NORMALISATIONS: Mapping[str, Callable[..., Tensor]] = {
 }
 
 
-class Piece(NamedTuple):
+class TensorSlice(NamedTuple):
     """A region of a feature map, and its elements."""
 
     region: Region
@@ -45,7 +45,7 @@ class Piece(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Finish:
+class EpilogueParameters:
     """The parameters that turn summed-up kernels into finished channels: bias and those of the epilogue, for an interval of channels."""
 
     bias: Tensor | None = None
@@ -56,10 +56,10 @@ class Finish:
         parts = [part for parts in self.steps.values() for part in parts]
         return sum(part.nbytes for part in (*parts, *([] if self.bias is None else [self.bias])))
 
-    def cut(self, channels: slice) -> Finish:
+    def cut(self, channels: slice) -> EpilogueParameters:
         """The parameters of some of the channels."""
         bias = None if self.bias is None else self.bias[channels]
-        return Finish(bias, {number: tuple(part[channels] for part in parts) for number, parts in self.steps.items()})
+        return EpilogueParameters(bias, {number: tuple(part[channels] for part in parts) for number, parts in self.steps.items()})
 
 
 # Before the epilogue.
@@ -71,28 +71,28 @@ def convolve(operator: Operator, kernel: Tensor, tensor: Tensor, held: Interval,
     Rows of padding are added only where the input ends. Bias, normalisation, activation and pool come after.
     """
     if not rows or 0 in kernel.shape[:2]:
-        return tensor.new_zeros(kernel.shape[0], len(rows), operator.conv_shape.width)
+        return tensor.new_zeros(kernel.shape[0], len(rows), operator.pre_pool_shape.width)
     if operator.kind == "fc":  # a kernel as large as its map is a matrix product, which is many times faster than a convolution
         return functional.linear(tensor.reshape(1, -1), kernel.reshape(len(kernel), -1)).reshape(-1, 1, 1)
     span, inside = _under(operator.rows, rows, operator.in_shape.height)
     padded = _pad(tensor[:, inside.within(held)], span, inside, operator.columns, 0.0)
     strides, dilations = _of_both("stride", operator.rows, operator.columns), _of_both("dilation", operator.rows, operator.columns)
     out = functional.conv2d(padded[None], kernel, None, strides, 0, dilations, groups)[0]
-    return out[:, : len(rows), : operator.conv_shape.width]
+    return out[:, : len(rows), : operator.pre_pool_shape.width]
 
 
-def without_kernel(operator: Operator, inputs: Sequence[Piece], region: Region) -> Tensor:
+def without_kernel(operator: Operator, inputs: Sequence[TensorSlice], region: Region) -> Tensor:
     """What an operator without a kernel makes of its inputs, of which it holds ``inputs``: ``region`` before its epilogue."""
     if not region:
-        return inputs[0].tensor.new_zeros(len(region.channels), len(region.rows), operator.conv_shape.width)
+        return inputs[0].tensor.new_zeros(len(region.channels), len(region.rows), operator.pre_pool_shape.width)
     return _WITHOUT_KERNEL[operator.kind](operator, inputs, region)
 
 
-def _same(_: Operator, inputs: Sequence[Piece], region: Region) -> Tensor:
+def _same(_: Operator, inputs: Sequence[TensorSlice], region: Region) -> Tensor:
     return cut(inputs[0], region)
 
 
-def _join(operator: Operator, inputs: Sequence[Piece], region: Region) -> Tensor:
+def _join(operator: Operator, inputs: Sequence[TensorSlice], region: Region) -> Tensor:
     terms = [
         view(piece, Region(region.channels, piece.region.rows) if operator.is_gate(slot) else region)  # a gate is broadcast
         for slot, piece in enumerate(inputs)
@@ -100,7 +100,7 @@ def _join(operator: Operator, inputs: Sequence[Piece], region: Region) -> Tensor
     return reduce(torch.add if operator.kind == "add" else torch.mul, terms)
 
 
-def _concatenate(operator: Operator, inputs: Sequence[Piece], region: Region) -> Tensor:
+def _concatenate(operator: Operator, inputs: Sequence[TensorSlice], region: Region) -> Tensor:
     parts, start = [], 0
     for piece, shape in zip(inputs, operator.in_shapes, strict=True):
         channels = Interval(0, shape.channels).meet(region.channels.shifted(-start))
@@ -109,23 +109,23 @@ def _concatenate(operator: Operator, inputs: Sequence[Piece], region: Region) ->
     return torch.cat(parts)
 
 
-def _slice(operator: Operator, inputs: Sequence[Piece], region: Region) -> Tensor:
+def _slice(operator: Operator, inputs: Sequence[TensorSlice], region: Region) -> Tensor:
     return cut(inputs[0], Region(region.channels.shifted(operator.first_channel), region.rows))
 
 
-def _pool_alone(operator: Operator, inputs: Sequence[Piece], region: Region) -> Tensor:
+def _pool_alone(operator: Operator, inputs: Sequence[TensorSlice], region: Region) -> Tensor:
     function: PoolFunction = operator.function  # type: ignore[assignment]
     tensor = inputs[0].tensor[region.channels.within(inputs[0].region.channels)]
     size = operator.in_shape.height, operator.in_shape.width
     return _pool(function, operator.rows, operator.columns, size, tensor, inputs[0].region.rows, region.rows)
 
 
-def _upsample(operator: Operator, inputs: Sequence[Piece], region: Region) -> Tensor:
+def _upsample(operator: Operator, inputs: Sequence[TensorSlice], region: Region) -> Tensor:
     (held, tensor), (_, height, width) = inputs[0], operator.in_shape
     tensor = tensor[region.channels.within(held.channels)]
     along = _nearest if operator.function == "nearest" else _linear
     tensor = along(tensor, 1, operator.rows.upsampling, region.rows, held.rows, height)
-    return along(tensor, 2, operator.columns.upsampling, Interval(0, operator.conv_shape.width), Interval(0, width), width)
+    return along(tensor, 2, operator.columns.upsampling, Interval(0, operator.pre_pool_shape.width), Interval(0, width), width)
 
 
 def _nearest(tensor: Tensor, axis: int, times: int, wanted: Interval, held: Interval, _: int) -> Tensor:
@@ -145,17 +145,17 @@ def _linear(tensor: Tensor, axis: int, times: int, wanted: Interval, held: Inter
     return lower * (1 - weight) + upper * weight
 
 
-def _space_to_depth(operator: Operator, inputs: Sequence[Piece], region: Region) -> Tensor:
+def _space_to_depth(operator: Operator, inputs: Sequence[TensorSlice], region: Region) -> Tensor:
     block, across = operator.rows.kernel, operator.columns.kernel
-    rows, width = Interval(region.rows.start * block, region.rows.stop * block), operator.conv_shape.width
+    rows, width = Interval(region.rows.start * block, region.rows.stop * block), operator.pre_pool_shape.width
     tensor = view(inputs[0], Region(Interval(0, operator.in_shape.channels), rows))[:, :, : width * across]
     blocks = tensor.reshape(len(tensor), len(region.rows), block, width, across).permute(2, 4, 0, 1, 3)
     return blocks.reshape(operator.out_channels, len(region.rows), width)[region.channels.start : region.channels.stop].clone()
 
 
-_WITHOUT_KERNEL: Mapping[str, Callable[[Operator, Sequence[Piece], Region], Tensor]] = {
+_WITHOUT_KERNEL: Mapping[str, Callable[[Operator, Sequence[TensorSlice], Region], Tensor]] = {
     "pool": _pool_alone,
-    "local": _same,
+    "elementwise": _same,
     "add": _join,
     "mul": _join,
     "concat": _concatenate,
@@ -168,7 +168,7 @@ _WITHOUT_KERNEL: Mapping[str, Callable[[Operator, Sequence[Piece], Region], Tens
 # The epilogue.
 
 
-def finish(operator: Operator, parameters: Finish, tensor: Tensor, held: Interval, rows: Interval) -> Tensor:
+def finish(operator: Operator, parameters: EpilogueParameters, tensor: Tensor, held: Interval, rows: Interval) -> Tensor:
     """Bias and epilogue on ``tensor``, which holds the rows ``held`` before the pool: the output rows ``rows``.
 
     A last step that mixes channels is left to :func:`mix`, for whoever has them all.
@@ -182,7 +182,7 @@ def finish(operator: Operator, parameters: Finish, tensor: Tensor, held: Interva
         elif isinstance(step, Normalisation):
             tensor = _NORMALISATIONS[step.function](tensor, *arrays)
         elif not isinstance(step, Mixing):
-            size = operator.conv_shape.height, operator.conv_shape.width
+            size = operator.pre_pool_shape.height, operator.pre_pool_shape.width
             tensor = _pool(step.function, step.rows, step.columns, size, tensor, held, rows)
             held = rows
     return tensor
@@ -284,12 +284,12 @@ def _pad(tensor: Tensor, rows: Interval, inside: Interval, columns: Window, fill
     return functional.pad(tensor, (columns.before, columns.after, above, below), value=filler)
 
 
-def view(piece: Piece, region: Region) -> Tensor:
+def view(piece: TensorSlice, region: Region) -> Tensor:
     """A region of a piece, in the same memory."""
     channels, rows = region.within(piece.region)
     return piece.tensor[channels, rows]
 
 
-def cut(piece: Piece, region: Region) -> Tensor:
+def cut(piece: TensorSlice, region: Region) -> Tensor:
     """A region of a piece, as a copy of its own."""
     return view(piece, region).clone(memory_format=torch.contiguous_format)

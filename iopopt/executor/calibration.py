@@ -11,13 +11,13 @@ import numpy.typing as npt
 import yaml
 from scipy.optimize import nnls
 
-from iopopt.cluster import Cluster
+from iopopt.cluster.cluster import Cluster
+from iopopt.cost.evaluation import priced_edges
+from iopopt.cost.workload import share_flops
 from iopopt.errors import ExecutionError, FileFormatError
-from iopopt.evaluation import priced_edges
 from iopopt.executor.execution import Execution
-from iopopt.graph import Graph
-from iopopt.plan import Plan
-from iopopt.workload import share_flops
+from iopopt.network.graph import Graph
+from iopopt.plan.plan import Plan
 
 Array = npt.NDArray[np.float64]
 

@@ -17,18 +17,18 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from iopopt.cluster import Cluster
-from iopopt.cluster_files import load_cluster
-from iopopt.command_line import add_input_shape, command_parser, complain
+from iopopt.cluster.cluster import Cluster
+from iopopt.cluster.files import load_cluster
+from iopopt.cluster.reference import default_reference
+from iopopt.commands.command_line import add_input_shape, command_parser, print_error
+from iopopt.cost.evaluation import evaluate
 from iopopt.errors import ExecutionError, FileFormatError, IopoptError
-from iopopt.evaluation import evaluate
-from iopopt.graph import Graph
+from iopopt.executor.running import require_torch
 from iopopt.methods import METHODS, solve
 from iopopt.models import load_model
-from iopopt.plan import Plan, validate_plan
+from iopopt.network.graph import Graph
+from iopopt.plan.plan import Plan, validate_plan
 from iopopt.records import read_json, write_json
-from iopopt.reference import default_reference
-from iopopt.running import require_torch
 
 OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -60,10 +60,10 @@ def main(arguments: Sequence[str] | None = None, program: str = "iopopt run") ->
             return run_rank(graph, cluster, plan, options)
         return _run_processes(graph, cluster, plan, words, options.deadline)
     except ExecutionError as error:
-        complain(error)
+        print_error(error)
         return FAILED
     except IopoptError as error:
-        complain(error)
+        print_error(error)
         return BAD_INPUT
     except KeyboardInterrupt:
         return INTERRUPTED

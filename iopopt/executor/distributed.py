@@ -13,15 +13,15 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from iopopt.cluster import Cluster
+from iopopt.cluster.cluster import Cluster
 from iopopt.errors import ExecutionError
 from iopopt.executor.execution import Execution, gather
 from iopopt.executor.job import as_execution_error, check_job, initial_input
-from iopopt.executor.schedule import schedule
 from iopopt.executor.worker import LedgerRow, Report, Timing, Traffic, Worker, cut_shards
-from iopopt.graph import Graph
-from iopopt.plan import Plan, validate_plan
-from iopopt.weights import Array, Weights
+from iopopt.network.graph import Graph
+from iopopt.network.weights import Array, Weights
+from iopopt.plan.plan import Plan, validate_plan
+from iopopt.schedule.schedule import schedule
 
 T = TypeVar("T")
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from iopopt.cluster import Cluster
-from iopopt.evaluation import SINK, Evaluation, evaluate, memory_demands, priced_edges
+from iopopt.cluster.cluster import Cluster
+from iopopt.cost.evaluation import SINK, Evaluation, evaluate, memory_demands, priced_edges
 from iopopt.executor.worker import LedgerRow, Report, Timing
-from iopopt.graph import Graph
-from iopopt.plan import Plan
+from iopopt.network.graph import Graph
+from iopopt.plan.plan import Plan
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from iopopt.cluster import Cluster
+from iopopt.cluster.cluster import Cluster
 from iopopt.errors import ExecutionError, IopoptError, PlanError, UnsupportedError
-from iopopt.executor.arithmetic import Piece, check_runnable
-from iopopt.executor.regions import everything
-from iopopt.graph import Graph
-from iopopt.weights import Array, Weights, check_weights
+from iopopt.executor.arithmetic import TensorSlice, check_runnable
+from iopopt.network.graph import Graph
+from iopopt.network.weights import Array, Weights, check_weights
+from iopopt.schedule.regions import everything
 
 _DTYPES = {4: torch.float32, 8: torch.float64}
 
@@ -33,11 +33,11 @@ def check_job(graph: Graph, cluster: Cluster, weights: Weights, inputs: Array, t
     return _DTYPES[cluster.bytes_per_element]
 
 
-def initial_input(graph: Graph, cluster: Cluster, inputs: Array, device: int, dtype: torch.dtype) -> Piece | None:
+def initial_input(graph: Graph, cluster: Cluster, inputs: Array, device: int, dtype: torch.dtype) -> TensorSlice | None:
     """The input, on the source or where every device has it."""
     if cluster.source not in (None, device):
         return None
-    return Piece(everything(graph.input_shape), torch.tensor(inputs, dtype=dtype))
+    return TensorSlice(everything(graph.input_shape), torch.tensor(inputs, dtype=dtype))
 
 
 def as_execution_error(error: BaseException, device: int) -> BaseException:

@@ -15,17 +15,17 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from iopopt.cluster import Cluster, Device
-from iopopt.evaluation import Evaluation
+from iopopt.cluster.cluster import Cluster, Device
+from iopopt.cost.evaluation import Evaluation
 from iopopt.executor.calibration import calibrate, describe_fit, write_cluster
 from iopopt.executor.distributed import RankJob, join, leave
 from iopopt.executor.execution import Execution
 from iopopt.executor.measurements import median_timings, write_files
 from iopopt.executor.threads import execute
-from iopopt.graph import Graph
 from iopopt.models import brings_weights, load_weights
-from iopopt.plan import Placement, Plan
-from iopopt.weights import Array, Weights, random_input, random_weights
+from iopopt.network.graph import Graph
+from iopopt.network.weights import Array, Weights, random_input, random_weights
+from iopopt.plan.plan import Placement, Plan
 
 
 def run_rank(graph: Graph, cluster: Cluster, plan: Plan, options: argparse.Namespace) -> int:

@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from iopopt.cluster import Cluster, Device, as_cluster
+from iopopt.cluster.cluster import Cluster, Device, as_cluster
 from iopopt.executor.execution import Execution, gather
 from iopopt.executor.job import as_execution_error, check_job, initial_input
-from iopopt.executor.schedule import schedule
 from iopopt.executor.transport import ThreadHub, ThreadTransport
 from iopopt.executor.worker import Report, Worker, cut_shards
-from iopopt.graph import Graph
-from iopopt.plan import Plan, validate_plan
-from iopopt.weights import Array, Weights
+from iopopt.network.graph import Graph
+from iopopt.network.weights import Array, Weights
+from iopopt.plan.plan import Plan, validate_plan
+from iopopt.schedule.schedule import schedule
 
 
 def execute(graph: Graph, devices: Cluster | Sequence[Device], plan: Plan, weights: Weights, inputs: Array, *, timeout_s: float = 60.0) -> Execution:
     """Run ``plan`` on workers that share nothing, one thread for each device.
 
     Args:
-        weights: every operator's parameters (:func:`iopopt.weights.random_weights` makes some).
+        weights: every operator's parameters (:func:`iopopt.network.weights.random_weights` makes some).
         inputs: the network's input, shape (C, H, W).
         timeout_s: how long a worker waits for a message.
 
@@ -34,14 +34,14 @@ def execute(graph: Graph, devices: Cluster | Sequence[Device], plan: Plan, weigh
     validate_plan(graph, cluster, plan)
     dtype = check_job(graph, cluster, weights, inputs, timeout_s)
     placements = [plan[operator.name] for operator in graph.operators]
-    intakes = schedule(graph, placements, cluster.source, cluster.sink)
+    operator_inputs = schedule(graph, placements, cluster.source, cluster.sink)
     hub = ThreadHub(len(cluster), timeout_s)
 
     def run(device: int) -> Report:
         try:
-            shards = cut_shards(graph, placements, intakes, weights, device, dtype)
+            shards = cut_shards(graph, placements, operator_inputs, weights, device, dtype)
             held = initial_input(graph, cluster, inputs, device, dtype)
-            return Worker(graph, placements, intakes, shards, ThreadTransport(hub, device), dtype).run(held)
+            return Worker(graph, placements, operator_inputs, shards, ThreadTransport(hub, device), dtype).run(held)
         except BaseException as error:
             hub.fail(as_execution_error(error, device))
             raise

@@ -11,14 +11,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from iopopt.evaluation import SINK
-from iopopt.executor.arithmetic import Finish, Piece, convolve, cut, finish, mix, without_kernel
-from iopopt.executor.regions import Interval, Region, computed_region, needed_regions, owned_regions
-from iopopt.executor.schedule import Edge, Intake, Round, Transfer
+from iopopt.cost.evaluation import SINK
+from iopopt.executor.arithmetic import EpilogueParameters, TensorSlice, convolve, cut, finish, mix, without_kernel
 from iopopt.executor.transport import Transport
-from iopopt.graph import Graph
-from iopopt.plan import Placement
-from iopopt.weights import NO_WEIGHTS, Weights
+from iopopt.network.graph import Graph
+from iopopt.network.weights import NO_WEIGHTS, Weights
+from iopopt.plan.plan import Placement
+from iopopt.schedule.regions import Interval, Region, computed_region, needed_regions, owned_regions
+from iopopt.schedule.schedule import Edge, OperatorInputs, Round, Transfer
 
 
 @dataclass(frozen=True)
@@ -78,14 +78,14 @@ class Report:
 
 
 @dataclass(frozen=True)
-class Shard:
+class WeightShard:
     """A device's part of one operator: the kernel it computes with, and the parameters to finish what it will finish.
 
     ``finishes`` are the channels whose bias and epilogue it has: its own, or those whose partial sums it adds up for any consumer.
     """
 
     kernel: Tensor | None
-    parameters: Finish
+    parameters: EpilogueParameters
     finishes: Interval
 
     @property
@@ -94,19 +94,19 @@ class Shard:
 
 
 def cut_shards(
-    graph: Graph, placements: Sequence[Placement], intakes: Sequence[Intake], weights: Weights, device: int, dtype: torch.dtype
-) -> list[Shard]:
+    graph: Graph, placements: Sequence[Placement], operator_inputs: Sequence[OperatorInputs], weights: Weights, device: int, dtype: torch.dtype
+) -> list[WeightShard]:
     """The shards of one device, as copies: nothing else of the weights stays with it."""
     shards = []
     for i, (operator, placement) in enumerate(zip(graph.operators, placements, strict=True)):
         mine, kernel = weights.get(operator.name, NO_WEIGHTS), None
         if mine.kernel is not None and device in placement.devices:
             kernel = _copy(np.asarray(mine.kernel)[_kernel_slices(placement, device)], dtype)
-        channels = _finished_channels(graph, placements, intakes, i, device)
+        channels = _finished_channels(graph, placements, operator_inputs, i, device)
         own = slice(channels.start, channels.stop)
         bias = None if mine.bias is None else _copy(np.asarray(mine.bias)[own], dtype)
         steps = {number: tuple(_copy(np.asarray(part)[own], dtype) for part in parts) for number, parts in mine.steps.items()}
-        shards.append(Shard(kernel, Finish(bias, steps), channels))
+        shards.append(WeightShard(kernel, EpilogueParameters(bias, steps), channels))
     return shards
 
 
@@ -121,12 +121,12 @@ def _kernel_slices(placement: Placement, device: int) -> tuple[slice, slice]:
     return (part if placement.dim == "OC" else slice(None)), (part if placement.dim == "IC" else slice(None))
 
 
-def _finished_channels(graph: Graph, placements: Sequence[Placement], intakes: Sequence[Intake], i: int, device: int) -> Interval:
+def _finished_channels(graph: Graph, placements: Sequence[Placement], operator_inputs: Sequence[OperatorInputs], i: int, device: int) -> Interval:
     """The channels of operator ``i`` that the device finishes: its own, or all between the first and the last that it adds up."""
     if placements[i].dim != "IC":
         regions = [owned_regions(graph.operators[i], placements[i]).get(device)]
     else:
-        edges = [edge for intake in intakes for edge in intake.edges if edge.producer == i]
+        edges = [edge for inputs_of in operator_inputs for edge in inputs_of.edges if edge.producer == i]
         regions = [round_.finished.get(device) for edge in edges for round_ in edge.rounds if round_.partial]
     channels = [region.channels for region in regions if region is not None and region.channels]
     return Interval(min((part.start for part in channels), default=0), max((part.stop for part in channels), default=0))
@@ -136,7 +136,7 @@ def _finished_channels(graph: Graph, placements: Sequence[Placement], intakes: S
 class Fetched:
     """The inputs of an operator, and the most bytes of receive buffers and of partial sums that were held at once to get them."""
 
-    inputs: tuple[Piece, ...]
+    inputs: tuple[TensorSlice, ...]
     receive_buffers: int
     partial_sums: int
 
@@ -156,22 +156,22 @@ class Worker:
         self,
         graph: Graph,
         placements: Sequence[Placement],
-        intakes: Sequence[Intake],
-        shards: Sequence[Shard],
+        operator_inputs: Sequence[OperatorInputs],
+        shards: Sequence[WeightShard],
         transport: Transport,
         dtype: torch.dtype,
     ) -> None:
-        self._graph, self._placements, self._intakes, self._shards, self._transport = graph, placements, intakes, shards, transport
+        self._graph, self._placements, self._intakes, self._shards, self._transport = graph, placements, operator_inputs, shards, transport
         self._device = transport.device
         self._dtype = dtype
-        self._owned: dict[int | None, Piece] = {}
+        self._owned: dict[int | None, TensorSlice] = {}
         self._partial: dict[int | None, Tensor] = {}
         self._ledger: list[LedgerRow] = []
         self._timings: list[Timing] = []
         self._traffic: list[Traffic] = []
 
     @torch.inference_mode()
-    def run(self, held: Piece | None) -> Report:
+    def run(self, held: TensorSlice | None) -> Report:
         """Run every operator; ``held`` is the graph's input if it lies on this device.
 
         Raises:
@@ -203,11 +203,11 @@ class Worker:
 
     # Getting inputs.
 
-    def _fetch(self, intake: Intake) -> Fetched:
+    def _fetch(self, inputs_of: OperatorInputs) -> Fetched:
         """Cross every edge into an operator, one after another; what nobody reads later is then let go."""
-        inputs: list[Piece] = []
+        inputs: list[TensorSlice] = []
         buffers = sums = received_bytes = sent_bytes = 0
-        for edge in intake.edges:
+        for edge in inputs_of.edges:
             for round_ in edge.rounds:
                 sent_bytes += self._send_all(edge, round_)
                 received = self._receive_all(edge, round_)
@@ -220,17 +220,17 @@ class Worker:
                     piece, buffers = self._assemble(edge, round_, received), max(buffers, arrived)
                 self._take(edge, round_, piece, inputs)
         self._transport.complete_sends()  # a device that only sends is busy, too
-        for producer in intake.released:
+        for producer in inputs_of.released:
             self._owned.pop(producer, None)
             self._partial.pop(producer, None)
-        self._traffic.append(Traffic(intake.name, self._device, received_bytes, sent_bytes))
+        self._traffic.append(Traffic(inputs_of.name, self._device, received_bytes, sent_bytes))
         return Fetched(tuple(inputs), buffers, sums)
 
-    def _take(self, edge: Edge, round_: Round, piece: Piece | None, inputs: list[Piece]) -> None:
+    def _take(self, edge: Edge, round_: Round, piece: TensorSlice | None, inputs: list[TensorSlice]) -> None:
         """What a round gave: an input, or what this device owns from now on instead of partial sums."""
         if piece is not None and round_.mixes:
             assert edge.producer is not None  # the graph's input has no epilogue
-            piece = Piece(piece.region, mix(self._graph.operators[edge.producer], piece.tensor))
+            piece = TensorSlice(piece.region, mix(self._graph.operators[edge.producer], piece.tensor))
         if round_.completes:
             self._partial.pop(edge.producer, None)
             if piece is not None:
@@ -267,9 +267,9 @@ class Worker:
         if edge.producer is None:
             return self._graph.input_shape.width
         producer = self._graph.operators[edge.producer]
-        return producer.conv_shape.width if round_.partial else producer.out_shape.width
+        return producer.pre_pool_shape.width if round_.partial else producer.out_shape.width
 
-    def _assemble(self, edge: Edge, round_: Round, received: list[tuple[Transfer, Tensor]]) -> Piece | None:
+    def _assemble(self, edge: Edge, round_: Round, received: list[tuple[Transfer, Tensor]]) -> TensorSlice | None:
         """Put together the region that this device then holds, from its own and what has come."""
         region, own = round_.finished.get(self._device), self._owned.get(edge.producer)
         if region is None or (own is not None and own.region == region):
@@ -281,9 +281,9 @@ class Worker:
         for piece, tensor in pieces:
             channels, rows = piece.within(region)
             whole[channels, rows] = tensor
-        return Piece(region, whole)
+        return TensorSlice(region, whole)
 
-    def _add_up(self, edge: Edge, round_: Round, received: list[tuple[Transfer, Tensor]]) -> tuple[Piece | None, int]:
+    def _add_up(self, edge: Edge, round_: Round, received: list[tuple[Transfer, Tensor]]) -> tuple[TensorSlice | None, int]:
         """Add up partial sums in the order of their devices, and run the epilogue on the sum; also returns the bytes of the sum."""
         region = round_.finished.get(self._device)
         if region is None:
@@ -293,11 +293,11 @@ class Worker:
         terms = [(transfer.source, tensor) for transfer, tensor in received]
         if edge.producer in self._partial:
             terms.append((self._device, self._piece(edge.producer, sums, partial=True)))
-        total = torch.zeros(len(sums.channels), len(sums.rows), operator.conv_shape.width, dtype=self._dtype)
+        total = torch.zeros(len(sums.channels), len(sums.rows), operator.pre_pool_shape.width, dtype=self._dtype)
         for _, tensor in sorted(terms, key=lambda term: term[0]):
             total += tensor
         parameters = shard.parameters.cut(region.channels.within(shard.finishes))
-        return Piece(region, finish(operator, parameters, total, sums.rows, region.rows)), total.nbytes
+        return TensorSlice(region, finish(operator, parameters, total, sums.rows, region.rows)), total.nbytes
 
     # Computing.
 
@@ -318,7 +318,7 @@ class Worker:
         if operator.mixes_channels and placement.dim != "OC":  # otherwise whoever puts the channels together does it
             after_pool = mix(operator, after_pool)
         self._note(operator.name, fetched, self._shards[i], before_pool, after_pool)
-        self._owned[i] = Piece(mine, after_pool)
+        self._owned[i] = TensorSlice(mine, after_pool)
 
     def _before_pool(self, i: int, fetched: Fetched, region: Region) -> Tensor:
         operator, kernel = self._graph.operators[i], self._shards[i].kernel
@@ -330,7 +330,7 @@ class Worker:
         return convolve(operator, kernel, tensor[channels], held.rows, region.rows, groups)
 
     def _note(
-        self, name: str, fetched: Fetched, shard: Shard | None = None, before_pool: Tensor | None = None, after_pool: Tensor | None = None
+        self, name: str, fetched: Fetched, shard: WeightShard | None = None, before_pool: Tensor | None = None, after_pool: Tensor | None = None
     ) -> None:
         """A row of the ledger; without an epilogue nothing new is held behind it."""
         kept = sum(piece.tensor.nbytes for piece in self._owned.values()) + sum(tensor.nbytes for tensor in self._partial.values())

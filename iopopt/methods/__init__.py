@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from iopopt.cluster import Cluster, Device
+from iopopt.cluster.cluster import Cluster, Device
 from iopopt.errors import UnknownNameError, UnsupportedError
-from iopopt.graph import Graph
-from iopopt.solution import Solution
+from iopopt.methods.solution import Solution
+from iopopt.network.graph import Graph
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from iopopt.cluster import Cluster, Device
+from iopopt.cluster.cluster import Cluster, Device
 from iopopt.errors import UnsupportedError
-from iopopt.graph import Graph
 from iopopt.methods.oc import oc_placement
 from iopopt.methods.scheme import solve_by
-from iopopt.operators import Operator
-from iopopt.plan import Placement, Plan
-from iopopt.shares import operator_proportional_shares
-from iopopt.solution import Solution
-from iopopt.team import Team
+from iopopt.methods.solution import Solution
+from iopopt.network.graph import Graph
+from iopopt.network.operators import Operator
+from iopopt.plan.plan import Placement, Plan
+from iopopt.plan.shares import operator_proportional_shares
+from iopopt.plan.team import Team
 
 FullyConnected = Literal["fastest", "oc"]
 """What becomes of operators without rows: whole on the fastest device of the team, or split on output channels."""

@@ -10,13 +10,13 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from iopopt.batch import PlanBatch
-from iopopt.cluster import Cluster
-from iopopt.elimination import Table, restricted, total_cost
-from iopopt.graph import Graph, Link
-from iopopt.operators import Operator
-from iopopt.plan import Placement
-from iopopt.pricer import BatchEvaluation, Pricer
+from iopopt.cluster.cluster import Cluster
+from iopopt.cost.elimination import Table, restricted, total_cost
+from iopopt.cost.pricer import BatchEvaluation, Pricer
+from iopopt.network.graph import Graph, Link
+from iopopt.network.operators import Operator
+from iopopt.plan.batch import PlanBatch
+from iopopt.plan.plan import Placement
 
 Array = npt.NDArray[np.float64]
 Choice = Sequence[int]
@@ -120,7 +120,7 @@ class CostTables:
         parts = zip(self._weights, self._activations, self._kept, running.T, waiting.T, strict=True)
         return [by_byte @ weights + now @ activations + later @ kept for weights, activations, kept, now, later in parts]
 
-    def granted_s(self, prices: MemoryPrices) -> float:
+    def lagrangian_constant_s(self, prices: MemoryPrices) -> float:
         """The priced memory that operators may take: what prices add to a bound on the latency of plans that fit, with opposite sign."""
         taken_by_input = (prices.peaks * self._pricer.waiting_input).sum(axis=1) / self.limits
         return float(prices.whole_s @ (1 - taken_by_input))
@@ -146,5 +146,5 @@ class CostTables:
 def _kinds(operators: Sequence[Operator], candidates: Sequence[Sequence[Placement]]) -> list[int]:
     """A number for each operator, the same for operators that differ in nothing but their names and have the same candidates."""
     numbers: dict[object, int] = {}
-    keys = ((operator.nameless, tuple(ways)) for operator, ways in zip(operators, candidates, strict=True))
+    keys = ((operator.structural_key, tuple(ways)) for operator, ways in zip(operators, candidates, strict=True))
     return [numbers.setdefault(key, len(numbers)) for key in keys]

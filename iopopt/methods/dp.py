@@ -1,8 +1,8 @@
-"""A dynamic programme over every strategy of the exact model, at a few fixed shares for each: milliseconds to seconds, no bound.
+"""A dynamic program over every strategy of the exact model, at a few fixed shares for each: milliseconds to seconds, no bound.
 
 The latency is a sum over operators of what their own placement costs and what their incoming edges cost, which depends on it and on the
 placements of those that they read. With shares fixed the best plan minimises a sum of tables, by elimination
-(:mod:`iopopt.elimination`): on a chain a shortest path.
+(:mod:`iopopt.cost.elimination`): on a chain a shortest path.
 
 Where memory is no matter the choice among the candidates is exact, with two exceptions. Too large a table for all edges of an operator
 together (most with three inputs or more) is replaced by one for each edge. Their sum is an upper bound, exact where only one edge sends
@@ -24,19 +24,19 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from iopopt.cluster import Cluster, Device, as_cluster
-from iopopt.elimination import Table, improve, minimise, restricted, total_cost
+from iopopt.cluster.cluster import Cluster, Device, as_cluster
+from iopopt.cost.elimination import Table, improve, minimise, restricted, total_cost
 from iopopt.errors import InstanceTooLargeError
-from iopopt.graph import Graph
 from iopopt.methods.coedge import coedge_placement
 from iopopt.methods.cost_tables import CostTables, MemoryPrices
 from iopopt.methods.oc import oc_placement
+from iopopt.methods.solution import Solution, heuristic_solution
 from iopopt.methods.stopwatch import Stopwatch
-from iopopt.operators import Dim, Operator
-from iopopt.plan import Placement, Plan
-from iopopt.shares import operator_block_shares, operator_even_shares, operator_makespan_shares, operator_proportional_shares
-from iopopt.solution import Solution, heuristic_solution
-from iopopt.team import Team, resolve_team, space_name
+from iopopt.network.graph import Graph
+from iopopt.network.operators import Dim, Operator
+from iopopt.plan.plan import Placement, Plan
+from iopopt.plan.shares import operator_block_shares, operator_even_shares, operator_makespan_shares, operator_proportional_shares
+from iopopt.plan.team import Team, resolve_team, space_name
 
 Array = npt.NDArray[np.float64]
 Choice = tuple[int, ...]
@@ -69,11 +69,11 @@ _MOST_HELD = 100_000
 
 def dp_plan(graph: Graph, cluster: Cluster, team: Sequence[int]) -> Plan:
     """The best plan at fixed shares; if none found fits the memory, the one of the least excess."""
-    return _Programme(graph, cluster, team).best_plan()
+    return _DynamicProgram(graph, cluster, team).best_plan()
 
 
 def solve_dp(graph: Graph, devices: Cluster | Sequence[Device], *, team: Team = "all") -> Solution:
-    """The dynamic programme over all strategies at fixed shares: exact among these on chains and most networks with branches while
+    """The dynamic program over all strategies at fixed shares: exact among these on chains and most networks with branches while
     memory is no matter, a heuristic where it is short or one operator joins many.
 
     ``violates_memory`` says that no plan was found that fits, not that there is none.
@@ -82,9 +82,9 @@ def solve_dp(graph: Graph, devices: Cluster | Sequence[Device], *, team: Team = 
         ClusterError: if ``team`` names a device that does not exist.
     """
     cluster, watch = as_cluster(devices), Stopwatch()
-    programme = _Programme(graph, cluster, resolve_team(team, cluster))
+    program = _DynamicProgram(graph, cluster, resolve_team(team, cluster))
     build_s = watch.lap()
-    plan = programme.best_plan()
+    plan = program.best_plan()
     return heuristic_solution(graph, cluster, plan, method="dp", space=space_name(team, cluster), build_s=build_s, solve_s=watch.lap())
 
 
@@ -127,7 +127,7 @@ def _schemes(operator: Operator, cluster: Cluster, team: Sequence[int]) -> list[
     return [*(Placement.whole(device) for device in range(len(cluster))), oc_placement(operator, cluster, team), *ways]
 
 
-class _Programme:
+class _DynamicProgram:
     """The search for the best choice among the candidates; ``_best`` is the best so far, by excess and then by latency."""
 
     def __init__(self, graph: Graph, cluster: Cluster, team: Sequence[int]) -> None:
@@ -208,7 +208,7 @@ class _Programme:
             tables = [*self._priced(prices), *self._tables.edges]
             choice = self._minimum(tables, choice, rounds=2)
             latency, memory = self._offer([choice])
-            bound = total_cost(tables, choice) - self._tables.granted_s(prices)
+            bound = total_cost(tables, choice) - self._tables.lagrangian_constant_s(prices)
             waited = 0 if bound > highest else waited + 1
             if bound > highest:
                 highest, best_prices = bound, prices

@@ -9,18 +9,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from iopopt.batch import PlanBatch
-from iopopt.cluster import Cluster, Device, as_cluster
+from iopopt.cluster.cluster import Cluster, Device, as_cluster
+from iopopt.cost.evaluation import evaluate
+from iopopt.cost.infeasibility import nearest_miss
+from iopopt.cost.pricer import Pricer
 from iopopt.errors import InstanceTooLargeError
-from iopopt.evaluation import evaluate
-from iopopt.graph import Graph
-from iopopt.infeasibility import nearest_miss
+from iopopt.methods.solution import Solution
 from iopopt.methods.stopwatch import Stopwatch
-from iopopt.operators import Operator
-from iopopt.plan import Placement, Plan
-from iopopt.pricer import Pricer
-from iopopt.solution import Solution
-from iopopt.team import Team, candidate_teams, space_name
+from iopopt.network.graph import Graph
+from iopopt.network.operators import Operator
+from iopopt.plan.batch import PlanBatch
+from iopopt.plan.plan import Placement, Plan
+from iopopt.plan.team import Team, candidate_teams, space_name
 
 MAX_PLANS = 5_000_000
 _CHUNK = 8192

@@ -13,16 +13,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from iopopt.cluster import Cluster, Device
-from iopopt.evaluation import evaluate
-from iopopt.graph import Graph
+from iopopt.cluster.cluster import Cluster, Device
+from iopopt.cost.evaluation import evaluate
 from iopopt.methods.coedge import FullyConnected, coedge_placements
 from iopopt.methods.oc import oc_placement
 from iopopt.methods.scheme import solve_by
-from iopopt.operators import Operator
-from iopopt.plan import Placement, Plan, Reduce
-from iopopt.solution import Solution
-from iopopt.team import Team
+from iopopt.methods.solution import Solution
+from iopopt.network.graph import Graph
+from iopopt.network.operators import Operator
+from iopopt.plan.plan import Placement, Plan, Reduce
+from iopopt.plan.team import Team
 
 
 def paired_successor(graph: Graph, i: int) -> int | None:

@@ -1,6 +1,6 @@
 """The exact optimum over the IOP paper's segments: single operators as CoEdge places them, and OC-IC pairs.
 
-Algorithm 1 is greedy and a pair it takes can block a better one. Over the same segments the best plan is a dynamic programme: each operator
+Algorithm 1 is greedy and a pair it takes can block a better one. Over the same segments the best plan is a dynamic program: each operator
 is single, the first of a pair or the second, half pairs cost infinitely much, and the tables of what operators and edges cost are
 minimised by elimination, on a chain in linear time.
 """
@@ -11,18 +11,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from iopopt.cluster import Cluster, Device
-from iopopt.elimination import MOST_ENTRIES, Table, minimise
+from iopopt.cluster.cluster import Cluster, Device
+from iopopt.cost.elimination import MOST_ENTRIES, Table, minimise
+from iopopt.cost.evaluation import evaluate
 from iopopt.errors import InstanceTooLargeError
-from iopopt.evaluation import evaluate
-from iopopt.graph import Graph
 from iopopt.methods.coedge import FullyConnected, coedge_placements
 from iopopt.methods.cost_tables import CostTables
 from iopopt.methods.greedy import greedy_plan, iop_pair, paired_successor
 from iopopt.methods.scheme import solve_by
-from iopopt.plan import Placement, Plan, Reduce
-from iopopt.solution import Solution
-from iopopt.team import Team
+from iopopt.methods.solution import Solution
+from iopopt.network.graph import Graph
+from iopopt.plan.plan import Placement, Plan, Reduce
+from iopopt.plan.team import Team
 
 _MOST_ADDED_UP = MOST_ENTRIES
 """The largest table of the elimination, entries."""

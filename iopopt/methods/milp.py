@@ -1,4 +1,4 @@
-"""The exact method: equations (1) to (8) as a mixed-integer linear programme, with a proven bound and gap."""
+"""The exact method: equations (1) to (8) as a mixed-integer linear program, with a proven bound and gap."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from operator import index
 
-from iopopt.cluster import Cluster, Device, as_cluster
+from iopopt.cluster.cluster import Cluster, Device, as_cluster
+from iopopt.cost.evaluation import Evaluation, evaluate
+from iopopt.cost.infeasibility import nearest_miss
 from iopopt.errors import PlanError, SolverError
-from iopopt.evaluation import Evaluation, evaluate
-from iopopt.graph import Graph
-from iopopt.infeasibility import nearest_miss
 from iopopt.methods.dp import dp_plan
 from iopopt.methods.greedy import greedy_plan
 from iopopt.methods.single import single_plan
+from iopopt.methods.solution import Point, Solution, Status, Termination
 from iopopt.methods.stopwatch import Stopwatch
 from iopopt.milp.backends import Options, backend_info
 from iopopt.milp.formulation import Formulation
 from iopopt.milp.memory_program import least_memory_plan
 from iopopt.milp.process import Run, run_backend
 from iopopt.milp.pruning import NodeBounds, bound_nodes
-from iopopt.plan import Plan
-from iopopt.records import shown
-from iopopt.solution import Point, Solution, Status, Termination
-from iopopt.team import Team, candidate_teams, check_in_space, space_name, team_of
+from iopopt.network.graph import Graph
+from iopopt.plan.plan import Plan
+from iopopt.plan.team import Team, candidate_teams, check_in_space, space_name, team_of
+from iopopt.records import short_repr
 
 _REASON_TIME_S = 10.0
 _REASON_TEAMS = 4
@@ -56,7 +56,7 @@ def solve_milp(
         team: ``"all"`` devices, one set of them, or ``"best"``, which also chooses the set, with proof.
         time_limit_s: seconds of wall clock for everything.
         gap: the relative gap (latency - bound) / latency at which to stop.
-        warm_start: a plan of the space; the result is never worse. The better of greedy and dynamic programme is tried anyway.
+        warm_start: a plan of the space; the result is never worse. The better of greedy and dynamic program is tried anyway.
         backend: a name of :data:`iopopt.milp.backends.BACKENDS`.
         seed: the back end's random seed.
         threads: how many threads the back end may use.
@@ -93,7 +93,7 @@ def _check_settings(time_limit_s: float, gap: float) -> None:
 def _checked_integer(name: str, value: int, least: int, most: int) -> int:
     """A setting that counts, as a plain integer."""
     if not isinstance(value, numbers.Integral) or isinstance(value, bool) or not least <= value <= most:
-        raise SolverError(f"{name} is {shown(value)}; it must be an integer from {least} to {most}")
+        raise SolverError(f"{name} is {short_repr(value)}; it must be an integer from {least} to {most}")
     return index(value)
 
 
@@ -159,7 +159,7 @@ class _Search:
         return self.latency_s * (1 - self.gap)
 
     def _promising(self, teams: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
-        """The teams by the latency of the better of their greedy and dynamic programme; also offers those plans."""
+        """The teams by the latency of the better of their greedy and dynamic program; also offers those plans."""
         self.offer(single_plan(self.graph, self.cluster))
         promise = dict.fromkeys(teams, math.inf)
         for team in teams:
@@ -236,7 +236,7 @@ class _Search:
             self.bounds[team] = max(self.bounds[team], bound_s if cutoff is None else min(bound_s, cutoff))
 
     def _check_objective(self, claimed_s: float, plan: Plan) -> None:
-        """Nothing but the evaluator prices a plan: a programme that claims less than it is an error."""
+        """Nothing but the evaluator prices a plan: a program that claims less than it is an error."""
         price_s = evaluate(self.graph, self.cluster, plan).latency_s
         if price_s > claimed_s * (1 + backend_info(self.backend).tolerance):
             raise SolverError(

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from iopopt.cluster import Cluster, Device
-from iopopt.graph import Graph
+from iopopt.cluster.cluster import Cluster, Device
 from iopopt.methods.scheme import solve_by
-from iopopt.operators import Operator
-from iopopt.plan import Placement, Plan
-from iopopt.shares import operator_proportional_shares
-from iopopt.solution import Solution
-from iopopt.team import Team
+from iopopt.methods.solution import Solution
+from iopopt.network.graph import Graph
+from iopopt.network.operators import Operator
+from iopopt.plan.plan import Placement, Plan
+from iopopt.plan.shares import operator_proportional_shares
+from iopopt.plan.team import Team
 
 
 def oc_placement(operator: Operator, cluster: Cluster, team: Sequence[int]) -> Placement:

@@ -19,16 +19,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from iopopt.batch import Kind, PlanBatch
-from iopopt.cluster import Cluster, Device, as_cluster
+from iopopt.cluster.cluster import Cluster, Device, as_cluster
+from iopopt.cost.pricer import Pricer
 from iopopt.errors import SolverError
-from iopopt.graph import Graph
+from iopopt.methods.solution import Point, Solution, Termination, heuristic_solution
 from iopopt.methods.stopwatch import Stopwatch
-from iopopt.operators import Operator
-from iopopt.plan import Plan
-from iopopt.pricer import Pricer
-from iopopt.solution import Point, Solution, Termination, heuristic_solution
-from iopopt.team import Team, resolve_team, space_name
+from iopopt.network.graph import Graph
+from iopopt.network.operators import Operator
+from iopopt.plan.batch import PlanBatch, Strategy
+from iopopt.plan.plan import Plan
+from iopopt.plan.team import Team, resolve_team, space_name
 
 Array = npt.NDArray[np.float64]
 
@@ -82,7 +82,7 @@ class Decoder:
         for i, operator in enumerate(self._operators):
             allowed = self._kinds[i]
             kinds[i] = allowed[_pick(genes[:, i, 0], len(allowed))]
-            whole = kinds[i] == Kind.WHOLE
+            whole = kinds[i] == Strategy.WHOLE
             device = _pick(genes[:, i, 1], self._devices)
             mine = ~whole
             participants[self._team, i] = mine
@@ -112,17 +112,17 @@ class Decoder:
         """The channels of its output that each of the team holds, and whether it lies in channels at all."""
         count = len(self._team)
         even = np.floor(producer.out_channels / count) + (np.arange(count) < producer.out_channels % count)
-        two_phase = kinds == Kind.IC_TWO_PHASE
-        return np.where(two_phase, even[:, None], shares), two_phase | (kinds == Kind.OC)
+        two_phase = kinds == Strategy.IC_TWO_PHASE
+        return np.where(two_phase, even[:, None], shares), two_phase | (kinds == Strategy.OC)
 
     def _follow(self, operator: Operator, kinds: npt.NDArray[np.int8], follows: npt.NDArray[np.bool_], owned: Array, shares: Array) -> None:
         """Splits that follow take the shares in which their input lies, so that nothing is sent between: IC, and OC in whole groups."""
-        shares[:] = np.where(follows & (kinds >= Kind.IC), owned, shares)
+        shares[:] = np.where(follows & (kinds >= Strategy.IC), owned, shares)
         if operator.is_channel_local:
             unit = operator.unit("OC")
             groups = owned / (operator.in_shape.channels * unit // operator.out_channels)
             whole_groups = (groups == np.floor(groups)).all(axis=0)
-            shares[:] = np.where(follows & (kinds == Kind.OC) & whole_groups, groups * unit, shares)
+            shares[:] = np.where(follows & (kinds == Strategy.OC) & whole_groups, groups * unit, shares)
 
 
 def _followed(graph: Graph, i: int) -> int | None:
@@ -134,10 +134,10 @@ def _followed(graph: Graph, i: int) -> int | None:
 
 def _strategies(operator: Operator, team_size: int) -> npt.NDArray[np.int8]:
     if team_size == 1:
-        return np.array([Kind.WHOLE], np.int8)
-    rows = [Kind.H] if "H" in operator.splittable_dims else []
-    inputs = [Kind.IC, Kind.IC_TWO_PHASE] if "IC" in operator.splittable_dims else []
-    return np.array([Kind.WHOLE, *rows, Kind.OC, *inputs], np.int8)
+        return np.array([Strategy.WHOLE], np.int8)
+    rows = [Strategy.H] if "H" in operator.splittable_dims else []
+    inputs = [Strategy.IC, Strategy.IC_TWO_PHASE] if "IC" in operator.splittable_dims else []
+    return np.array([Strategy.WHOLE, *rows, Strategy.OC, *inputs], np.int8)
 
 
 def _pick(genes: Array, count: int) -> npt.NDArray[np.int64]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from iopopt.cluster import Cluster, Device, as_cluster
-from iopopt.graph import Graph
+from iopopt.cluster.cluster import Cluster, Device, as_cluster
+from iopopt.methods.solution import Solution, heuristic_solution
 from iopopt.methods.stopwatch import Stopwatch
-from iopopt.plan import Plan
-from iopopt.solution import Solution, heuristic_solution
-from iopopt.team import Team, resolve_team, space_name
+from iopopt.network.graph import Graph
+from iopopt.plan.plan import Plan
+from iopopt.plan.team import Team, resolve_team, space_name
 
 MakePlan = Callable[[Graph, Cluster, tuple[int, ...]], Plan]
 

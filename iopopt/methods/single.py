@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from iopopt.cluster import Cluster, Device, as_cluster
-from iopopt.evaluation import evaluate
-from iopopt.graph import Graph
+from iopopt.cluster.cluster import Cluster, Device, as_cluster
+from iopopt.cost.evaluation import evaluate
+from iopopt.methods.solution import Solution, heuristic_solution
 from iopopt.methods.stopwatch import Stopwatch
-from iopopt.plan import Placement, Plan
-from iopopt.solution import Solution, heuristic_solution
+from iopopt.network.graph import Graph
+from iopopt.plan.plan import Placement, Plan
 
 
 def single_plan(graph: Graph, cluster: Cluster) -> Plan:

@@ -5,27 +5,27 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-from iopopt.cluster import Cluster
-from iopopt.communication import Handover, Phase, edge_phases
+from iopopt.cluster.cluster import Cluster
+from iopopt.cost.communication import Phase, TensorEdge, edge_phases
 from iopopt.milp.arcs import Arc, Node, completes, reads_part, shares_of_even_slices
 from iopopt.milp.bounds import best_makespan_s
-from iopopt.operators import Operator
-from iopopt.plan import Placement
+from iopopt.network.operators import Operator
+from iopopt.plan.plan import Placement
 
 _LARGEST_FLOOR_SEARCH = 100_000
 
 
-def follows_shares(handover: Handover, target: Node) -> bool:
+def follows_shares(handover: TensorEdge, target: Node) -> bool:
     """Whether what a participant of the target needs depends on its share."""
     return (target.dim == "H" and handover.by_rows) or reads_part(handover, target)
 
 
-def is_constant(handover: Handover, arc: Arc) -> bool:
+def is_constant(handover: TensorEdge, arc: Arc) -> bool:
     """Whether no share moves the cost of the arc."""
     return completes(arc) or (arc.mode in ("send", "direct") and not follows_shares(handover, arc.target))
 
 
-def constant_phases(handover: Handover, arc: Arc, team: Sequence[int], bytes_per_element: int) -> tuple[Phase, ...]:
+def constant_phases(handover: TensorEdge, arc: Arc, team: Sequence[int], bytes_per_element: int) -> tuple[Phase, ...]:
     """The rounds of a constant arc, by the evaluator, at some shares of its ends."""
     p = _representative(handover.producer, arc.source, team, two_phase=completes(arc))
     if arc.mode == "two_phase_interleaved":
@@ -50,7 +50,7 @@ def _representative(operator: Operator | None, node: Node, team: Sequence[int], 
     return Placement.split(node.dim, team, shares, "two_phase" if two_phase else "direct")
 
 
-def halo_floor_s(handover: Handover, cluster: Cluster, team: Sequence[int]) -> float:
+def halo_floor_s(handover: TensorEdge, cluster: Cluster, team: Sequence[int]) -> float:
     """The least largest t_com of a halo: across each inner boundary at least K - S whole rows pass, one way or the other."""
     consumer = handover.consumer
     assert consumer is not None  # the sink is whole
@@ -76,7 +76,7 @@ def setup_s(cluster: Cluster, connections: int) -> float:
     return cluster.connection_setup_s * (connections if cluster.connections == "peer" else min(1, connections))
 
 
-def least_arc_s(handover: Handover, arc: Arc, cluster: Cluster, team: Sequence[int], *, first: bool) -> float:
+def least_arc_s(handover: TensorEdge, arc: Arc, cluster: Cluster, team: Sequence[int], *, first: bool) -> float:
     """What the arc adds to the latency at least; over the ``first`` edge out of its operator also what shares that are cheap to gather
     add to the compute time of that operator, beyond its least."""
     if is_constant(handover, arc):
@@ -95,19 +95,19 @@ def least_arc_s(handover: Handover, arc: Arc, cluster: Cluster, team: Sequence[i
     return 0.0
 
 
-def _least_needed_elements(handover: Handover, target: Node) -> int:
+def _least_needed_elements(handover: TensorEdge, target: Node) -> int:
     """How much of one device's partial sums the participants of the target need between them, at least."""
-    producer, consumer, maps = handover.producer, handover.consumer, handover.conv_shape
+    producer, consumer, maps = handover.producer, handover.consumer, handover.pre_pool_shape
     assert producer is not None  # an input comes without partial sums
     assert consumer is not None  # the sink needs everything, a constant
     if target.dim != "H":
         return maps.elements
-    gapless = consumer.K >= consumer.S and producer.conv_shape == producer.out_shape
+    gapless = consumer.K >= consumer.S and producer.pre_pool_shape == producer.out_shape
     last = int((consumer.out_shape.height - 1) * consumer.S - consumer.P + consumer.K)
     return maps.channels * maps.width * min(maps.height, last) if gapless else 0
 
 
-def _least_gather_s(handover: Handover, arc: Arc, cluster: Cluster, team: Sequence[int], *, first: bool) -> float:
+def _least_gather_s(handover: TensorEdge, arc: Arc, cluster: Cluster, team: Sequence[int], *, first: bool) -> float:
     """R_j = post - owned_j: for the whole team that is post (|team| - 1) in all; one device may own all, but then it computed all."""
     producer = handover.producer
     assert producer is not None  # the input is whole
@@ -133,5 +133,5 @@ def _least_alone_s(producer: Operator, arc: Arc) -> float:
     """FLOPs of which a device that owns a part of the tensor has computed at least that part."""
     if arc.source.dim == "H":
         pool = producer.pool.rows
-        return producer.flops * min(pool.stride, pool.extent) * producer.out_shape.height / producer.conv_shape.height
+        return producer.flops * min(pool.stride, pool.extent) * producer.out_shape.height / producer.pre_pool_shape.height
     return float(producer.flops)

@@ -1,4 +1,4 @@
-"""The ways in which a tensor passes from one placement to the next: the arcs of the programme and what each one costs.
+"""The ways in which a tensor passes from one placement to the next: the arcs of the program and what each one costs.
 
 Every row of the communication table of ``cost_model.md`` is an arc from a *node* of the producer to a node of the consumer. A node is
 a dimension over the team, or the whole operator on one device. Arcs whose cost depends on shares form a *group* that has copies of
@@ -10,16 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
-from iopopt.communication import Handover
-from iopopt.operators import Dim, Operator
-from iopopt.plan import Placement
-from iopopt.shares import even_shares
+from iopopt.cost.communication import TensorEdge
+from iopopt.network.operators import Dim, Operator
+from iopopt.plan.plan import Placement
+from iopopt.plan.shares import even_shares
 
 Mode = Literal["send", "interleaved", "aligned", "halo", "gather", "direct", "two_phase", "two_phase_interleaved"]
 
 
 class Node(NamedTuple):
-    """What a placement is to the programme: a dimension over the team, or whole (``dim`` None) on ``device``."""
+    """What a placement is to the program: a dimension over the team, or whole (``dim`` None) on ``device``."""
 
     dim: Dim | None
     device: int | None
@@ -54,13 +54,13 @@ def node_of(placement: Placement) -> Node:
     return whole(placement.devices[0]) if placement.dim is None else split(placement.dim)
 
 
-def arcs_between(source: Node, handover: Handover, target: Node, team_size: int) -> Iterator[Arc]:
+def arcs_between(source: Node, handover: TensorEdge, target: Node, team_size: int) -> Iterator[Arc]:
     """Every arc from ``source`` to ``target``; parallel ones are alternatives of which a plan takes one."""
     for mode in _modes(source, handover, target, team_size):
         yield Arc(source, target, mode)
 
 
-def reads_part(handover: Handover, target: Node) -> bool:
+def reads_part(handover: TensorEdge, target: Node) -> bool:
     """Whether a share of the target needs but some of the channels."""
     return handover.consumer is not None and handover.by_channels and handover.consumer.reads_part(target.dim)
 
@@ -73,7 +73,7 @@ def shares_of_even_slices(consumer: Operator, target: Node, team_size: int) -> t
     return None if any(part % each for part in slices) else tuple(part // each for part in slices)
 
 
-def _modes(source: Node, handover: Handover, target: Node, team_size: int) -> Iterator[Mode]:
+def _modes(source: Node, handover: TensorEdge, target: Node, team_size: int) -> Iterator[Mode]:
     consumer, part_read = handover.consumer, reads_part(handover, target)
     if source.dim is None:
         yield "send"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from iopopt.cluster import Cluster
-from iopopt.operators import Dim, Operator
-from iopopt.plan import Placement
-from iopopt.shares import operator_makespan_shares
-from iopopt.workload import share_flops
+from iopopt.cluster.cluster import Cluster
+from iopopt.cost.workload import share_flops
+from iopopt.network.operators import Dim, Operator
+from iopopt.plan.plan import Placement
+from iopopt.plan.shares import operator_makespan_shares
 
 
 def best_makespan_s(operator: Operator, dim: Dim, cluster: Cluster, team: Sequence[int]) -> float:

@@ -1,17 +1,17 @@
-"""Equation (7) in the programme: the compute time of every operator, by group of the arcs out of it."""
+"""Equation (7) in the program: the compute time of every operator, by group of the arcs out of it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from iopopt.cluster import Cluster
+from iopopt.cluster.cluster import Cluster
 from iopopt.milp.arcs import Arc, Node
 from iopopt.milp.bounds import best_makespan_s
 from iopopt.milp.edge import Edge, Group
 from iopopt.milp.program import Affine, ProgramBuilder, plus, scaled, times, total
 from iopopt.milp.stage import Stage
-from iopopt.operators import Operator
+from iopopt.network.operators import Operator
 
 _KEEPING = ("aligned", "interleaved", "halo")
 """Modes under which shares are taken over, as they are or but for what is handed on."""
@@ -114,7 +114,7 @@ class ComputeTimes:
         taking_part = max(0.0, self._alone_s(line._replace(each=0.0), self._team))
         if arc.mode == "send" and arc.target.dim == "H":
             return plus(times(taking_part + self._alone_s(line, [arc.source.device]), flow), scaled(self._per_transfer(line, edge), moved))
-        if arc.mode == "direct" and arc.target.dim == "H" and edge.handover.conv_shape == edge.handover.shape:
+        if arc.mode == "direct" and arc.target.dim == "H" and edge.handover.pre_pool_shape == edge.handover.shape:
             return plus(times(taking_part, flow), scaled(self._per_transfer(line, edge) / count, moved))
         return times(max(self._alone_s(line, self._team), line.floor_s / self._scale_s), flow)
 
@@ -157,7 +157,7 @@ def _scaled_line(line: Line, stage: Stage, node: Node) -> Line:
 def _line(stage: Stage, node: Node, floor_s: float) -> Line:
     operator, size = stage.operator, stage.size(node)
     if node.dim == "H":
-        pool, row = operator.pool.rows, operator.flops / operator.conv_shape.height
+        pool, row = operator.pool.rows, operator.flops / operator.pre_pool_shape.height
         return Line(row * (pool.extent - pool.stride), row * pool.stride, size, floor_s)
     return Line(0.0, operator.flops / size, size, floor_s)
 

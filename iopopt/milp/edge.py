@@ -1,4 +1,4 @@
-"""One edge p -> q in the programme: a flow over its arcs, and the copies of both operators' shares that its arcs use.
+"""One edge p -> q in the program: a flow over its arcs, and the copies of both operators' shares that its arcs use.
 
 Disaggregation is what makes the relaxation tight: each *group* of arcs has copies of the share variables that its cost depends on, so
 a cost is linear in its own copies and no big constant appears.
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from iopopt.communication import Handover
+from iopopt.cost.communication import TensorEdge
 from iopopt.milp.arcs import Arc, Node, arcs_between, completes, whole
 from iopopt.milp.program import Affine, ProgramBuilder, constant, times
 from iopopt.milp.stage import Copies, Stage, add_copies
@@ -53,7 +53,7 @@ class Edge:
     """
 
     label: str
-    handover: Handover
+    handover: TensorEdge
     producer: Stage | None
     consumer: Stage | None
     first: bool
@@ -74,7 +74,7 @@ class Edge:
 
 def add_edge(
     builder: ProgramBuilder,
-    handover: Handover,
+    handover: TensorEdge,
     ends: tuple[Stage | None, Stage | None],
     source: int | None,
     sink: int,

@@ -1,12 +1,12 @@
-"""Equation (8) in the programme: what the arcs of one edge cost, and which shares they depend on."""
+"""Equation (8) in the program: what the arcs of one edge cost, and which shares they depend on."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
 
-from iopopt.cluster import Cluster
-from iopopt.communication import Phase
+from iopopt.cluster.cluster import Cluster
+from iopopt.cost.communication import Phase
 from iopopt.milp.arc_bounds import constant_phases, halo_floor_s, is_constant, setup_s
 from iopopt.milp.arcs import Arc, Node, shares_of_even_slices
 from iopopt.milp.edge import Edge, Group, Load
@@ -15,7 +15,7 @@ from iopopt.milp.stage import Copies, Stage, add_copies
 
 
 class EdgeCosts:
-    """Adds the cost of every arc of one edge to the programme.
+    """Adds the cost of every arc of one edge to the program.
 
     An arc whose cost no share moves is priced by the evaluator itself. The others get a time ``Com_g`` and rows that hold it above the
     t_com of every device, linear in the group's own copies of the shares.
@@ -103,7 +103,7 @@ class EdgeCosts:
         if arc.target.dim == "H":
             needs = self._row_needs(key, arc, flows, copies)
         else:
-            maps = self._handover.conv_shape if arc.mode == "direct" else self._handover.shape
+            maps = self._handover.pre_pool_shape if arc.mode == "direct" else self._handover.shape
             unit_bytes = self._e * maps.height * maps.width * self._unit_channels(arc.target)
             needs = {j: times(unit_bytes, copies[rank]) for rank, j in enumerate(self._team)}
         if arc.mode == "send":
@@ -129,7 +129,7 @@ class EdgeCosts:
         spans = [self._field(rank, flows, copies) for rank in range(len(self._team))]
         maps = self._handover.shape
         if arc.mode == "direct":
-            maps = self._handover.conv_shape
+            maps = self._handover.pre_pool_shape
             spans = [self._before_pool(rank, lo, hi, flows) for rank, (lo, hi) in enumerate(spans)]
         rows = [plus(hi, scaled(-1, lo)) for lo, hi in spans]
         row = self._e * maps.channels * maps.width
@@ -161,7 +161,7 @@ class EdgeCosts:
         bottom = plus(scaled(pool.stride, hi), times(pool.extent - pool.stride - pool.before, *flows))
         if rank == len(self._team) - 1:
             last = (self._last_row - 1) * pool.stride - pool.before + pool.extent
-            bottom = times(min(producer.conv_shape.height, last), *flows)
+            bottom = times(min(producer.pre_pool_shape.height, last), *flows)
         return top, bottom
 
     def _at_least_zero(self, label: str, rows: Affine) -> Affine:

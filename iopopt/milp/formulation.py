@@ -1,4 +1,4 @@
-"""The exact programme for one team: equations (1) to (8) of ``cost_model.md`` over dimensions and integer shares.
+"""The exact program for one team: equations (1) to (8) of ``cost_model.md`` over dimensions and integer shares.
 
 Symbols: x_id says that operator i takes node d (equation 2), n_idj are its integer shares (equations 3 to 5), y_a that arc a of an edge
 is taken, T_g and Com_g are compute and communication time of a *group* g of arcs, A_j the largest activation demand of device j (equation 1).
@@ -10,9 +10,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from iopopt.cluster import Cluster
-from iopopt.communication import Handover, edge_phases
-from iopopt.graph import Graph, Link
+from iopopt.cluster.cluster import Cluster
+from iopopt.cost.communication import TensorEdge, edge_phases
 from iopopt.milp.arcs import Arc, Node, completes, mode_of, node_of, nodes_of
 from iopopt.milp.compute_times import ComputeTimes
 from iopopt.milp.edge import Edge, add_edge, link_copies
@@ -21,11 +20,12 @@ from iopopt.milp.joint_costs import add_joint_costs
 from iopopt.milp.memory_rows import add_memory
 from iopopt.milp.program import FloatArray, Program, ProgramBuilder, constant
 from iopopt.milp.stage import Stage, add_stages
-from iopopt.plan import Placement, Plan, Reduce
+from iopopt.network.graph import Graph, Link
+from iopopt.plan.plan import Placement, Plan, Reduce
 
 
 class Formulation:
-    """The programme of one graph, cluster and team, and the translation between plans and its points.
+    """The program of one graph, cluster and team, and the translation between plans and its points.
 
     Args:
         team: the devices over which a split operator is split, ascending; with one device nothing is split.
@@ -68,7 +68,7 @@ class Formulation:
         self.program: Program = self._builder.build()
 
     def plan(self, x: FloatArray) -> Plan:
-        """The plan that a point of the programme stands for."""
+        """The plan that a point of the program stands for."""
         return Plan.of(self.graph, [self._placement(stage, edges[0], x) for stage, edges in zip(self._stages, self._outgoing_edges(), strict=True)])
 
     def integer_point(self, plan: Plan) -> dict[int, float]:
@@ -108,13 +108,13 @@ class Formulation:
 
     def _add_edge(self, link: Link) -> Edge:
         graph, p = self.graph, None if link.producer is None else self._stages[link.producer]
-        handover = Handover(p.operator if p else None, graph.operators[link.consumer], link.slot)
+        handover = TensorEdge(p.operator if p else None, graph.operators[link.consumer], link.slot)
         first = link.producer is None or link == graph.links_from[link.producer][0]
         ends = (p, self._stages[link.consumer])
         return add_edge(self._builder, handover, ends, self.cluster.source, self.cluster.sink, len(self.team), first=first)
 
     def _add_sink_edge(self) -> Edge:
-        handover, ends = Handover(self.graph.output, None), (self._stages[-1], None)
+        handover, ends = TensorEdge(self.graph.output, None), (self._stages[-1], None)
         return add_edge(self._builder, handover, ends, self.cluster.source, self.cluster.sink, len(self.team), first=True)
 
     def _outgoing_edges(self) -> list[list[Edge]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from iopopt.cluster import Cluster
+from iopopt.cluster.cluster import Cluster
 from iopopt.milp.edge import Edge, Load
 from iopopt.milp.program import Affine, ProgramBuilder, constant, plus, scaled, times, total
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from iopopt.cluster import Cluster
-from iopopt.graph import Graph
+from iopopt.cluster.cluster import Cluster
 from iopopt.milp.arcs import nodes_of
 from iopopt.milp.backends import Options
 from iopopt.milp.memory_rows import add_memory
 from iopopt.milp.process import run_backend
 from iopopt.milp.program import Affine, FloatArray, ProgramBuilder, times
 from iopopt.milp.stage import Stage, add_stages
-from iopopt.plan import Placement, Plan
+from iopopt.network.graph import Graph
+from iopopt.plan.plan import Placement, Plan
 
 
 def least_memory_plan(graph: Graph, cluster: Cluster, team: Sequence[int], backend: str, time_limit_s: float) -> Plan | None:

@@ -1,21 +1,21 @@
-"""Equation (1) in the programme: resident weights plus the largest activations of every device."""
+"""Equation (1) in the program: resident weights plus the largest activations of every device."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from iopopt.cluster import Cluster
-from iopopt.graph import Graph
+from iopopt.cluster.cluster import Cluster
+from iopopt.cost.workload import Demand, share_memory, share_output
 from iopopt.milp.arcs import Node
 from iopopt.milp.program import Affine, ProgramBuilder, constant, plus, scaled, times, total
 from iopopt.milp.stage import Stage
-from iopopt.plan import Placement, Reduce
-from iopopt.workload import Demand, share_memory, share_output
+from iopopt.network.graph import Graph
+from iopopt.plan.plan import Placement, Reduce
 
 _REDUCES: tuple[Reduce, Reduce] = ("direct", "two_phase")
 
 _UNITS = 1e4
-"""A device's memory in units of the programme, so that a byte of hundreds of megabytes stays above the back end's tolerance."""
+"""A device's memory in units of the program, so that a byte of hundreds of megabytes stays above the back end's tolerance."""
 
 
 def add_memory(
@@ -133,7 +133,7 @@ def _most_memory(graph: Graph, stages: Sequence[Stage], j: int, team: Sequence[i
 
 
 def _most_kept(stage: Stage, e: int) -> int:
-    return e * max(stage.operator.conv_shape.elements, stage.operator.out_shape.elements)
+    return e * max(stage.operator.pre_pool_shape.elements, stage.operator.out_shape.elements)
 
 
 def _largest(stage: Stage, j: int, team: Sequence[int], e: int) -> Iterator[Demand]:

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from iopopt.errors import SolverError
 from iopopt.milp.backends import Options, Outcome, backend_info
-from iopopt.milp.exchange import read_incumbents, read_outcome, write_request
 from iopopt.milp.program import Program
+from iopopt.milp.solver_files import read_incumbents, read_outcome, write_request
 
 GRACE_S = 5.0
 """How long after its own time limit a back end may take to stop before it is stopped from outside."""

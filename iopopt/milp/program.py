@@ -1,4 +1,4 @@
-"""A mixed-integer linear programme as plain arrays, independent of who solves it."""
+"""A mixed-integer linear program as plain arrays, independent of who solves it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nodes that no plan faster than a known one can take: ruled out before there is a programme, by bounds on operators and arcs.
+"""Nodes that no plan faster than a known one can take: ruled out before there is a program, by bounds on operators and arcs.
 
 What an operator computes at least at each node, and what an edge costs at least between two nodes, makes a problem over nodes alone, which
 elimination solves in milliseconds. Where its least total with an operator at some node exceeds the latency of a known plan, that
@@ -14,15 +14,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from iopopt.cluster import Cluster
-from iopopt.communication import Handover
-from iopopt.elimination import Array, Table, least_totals
+from iopopt.cluster.cluster import Cluster
+from iopopt.cost.communication import TensorEdge
+from iopopt.cost.elimination import Array, Table, min_marginals
 from iopopt.errors import InstanceTooLargeError
-from iopopt.graph import Graph, Link
 from iopopt.milp.arc_bounds import least_arc_s
 from iopopt.milp.arcs import Node, arcs_between, nodes_of, whole
 from iopopt.milp.bounds import best_makespan_s
-from iopopt.operators import Operator
+from iopopt.network.graph import Graph, Link
+from iopopt.network.operators import Operator
 
 _MOST_TOGETHER = 200_000
 """The largest table for all edges into one operator together, entries."""
@@ -68,9 +68,9 @@ def bound_nodes(graph: Graph, cluster: Cluster, team: Sequence[int]) -> NodeBoun
     tables, nodes = _Tables(graph, cluster, team), [nodes_of(operator, len(cluster), team) for operator in graph.operators]
     domains, computing = [len(ways) for ways in nodes], tables.computing()
     try:
-        bounds = least_totals(domains, [*computing, *tables.handing_over()], most_entries=_MOST_ENTRIES)
+        bounds = min_marginals(domains, [*computing, *tables.handing_over()], most_entries=_MOST_ENTRIES)
     except InstanceTooLargeError:
-        bounds = least_totals(domains, [*computing, *tables.handing_over_first()])
+        bounds = min_marginals(domains, [*computing, *tables.handing_over_first()])
     return NodeBounds(nodes, bounds)
 
 
@@ -85,7 +85,7 @@ class _Tables:
         """t_cmp at least, by operator, and the edge to the sink."""
         seconds = [np.array([self._compute_s(operator, node) for node in self._nodes(operator)]) for operator in self._graph.operators]
         output = self._graph.output
-        seconds[-1] += self._edge(Handover(output, None), self._nodes(output), [whole(self._cluster.sink)], first=True)[:, 0]
+        seconds[-1] += self._edge(TensorEdge(output, None), self._nodes(output), [whole(self._cluster.sink)], first=True)[:, 0]
         return [Table((i,), costs) for i, costs in enumerate(seconds)]
 
     def handing_over(self) -> list[Table]:
@@ -120,11 +120,11 @@ class _Tables:
         """By node of the producer (none for the input) and of the consumer."""
         consumer = self._graph.operators[link.consumer]
         if link.producer is None:
-            from_source = self._edge(Handover(None, consumer, link.slot), [whole(self._cluster.source or 0)], self._nodes(consumer), first=True)
+            from_source = self._edge(TensorEdge(None, consumer, link.slot), [whole(self._cluster.source or 0)], self._nodes(consumer), first=True)
             return from_source.reshape(-1)
         producer = self._graph.operators[link.producer]
         first = link == self._graph.links_from[link.producer][0]
-        return self._edge(Handover(producer, consumer, link.slot), self._nodes(producer), self._nodes(consumer), first=first)
+        return self._edge(TensorEdge(producer, consumer, link.slot), self._nodes(producer), self._nodes(consumer), first=first)
 
     def _is_priced(self, link: Link) -> bool:
         return link.producer is not None or self._cluster.source is not None
@@ -138,13 +138,13 @@ class _Tables:
             return operator.flops / self._cluster.devices[node.device].flops_per_s
         return best_makespan_s(operator, node.dim, self._cluster, self._team)
 
-    def _edge(self, handover: Handover, sources: Sequence[Node], targets: Sequence[Node], *, first: bool) -> Array:
-        key = (handover.producer and handover.producer.nameless, handover.consumer and handover.consumer.nameless, handover.slot, first)
+    def _edge(self, handover: TensorEdge, sources: Sequence[Node], targets: Sequence[Node], *, first: bool) -> Array:
+        key = (handover.producer and handover.producer.structural_key, handover.consumer and handover.consumer.structural_key, handover.slot, first)
         if key not in self._known:
             costs = [self._least_s(handover, p, q, first=first) for p, q in itertools.product(sources, targets)]
             self._known[key] = np.array(costs).reshape(len(sources), len(targets))
         return self._known[key]
 
-    def _least_s(self, handover: Handover, p: Node, q: Node, *, first: bool) -> float:
+    def _least_s(self, handover: TensorEdge, p: Node, q: Node, *, first: bool) -> float:
         arcs = arcs_between(p, handover, q, len(self._team))
         return min(least_arc_s(handover, arc, self._cluster, self._team, first=first) for arc in arcs)

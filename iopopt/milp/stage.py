@@ -1,4 +1,4 @@
-"""One operator in the programme: its choice of node (equation 2) and its integer shares (equations 3 to 5).
+"""One operator in the program: its choice of node (equation 2) and its integer shares (equations 3 to 5).
 
 Shares are counted in units of the dimension: rows, channels, or whole groups of output channels where the operator is channel-local.
 """
@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from iopopt.graph import Graph
 from iopopt.milp.arcs import Node
 from iopopt.milp.program import FloatArray, ProgramBuilder, constant, times
-from iopopt.operators import Operator
+from iopopt.network.graph import Graph
+from iopopt.network.operators import Operator
 
 Copies = Sequence[int]
 """The variables of the operator's shares, or of one copy of them, in team order."""
@@ -41,7 +41,7 @@ class Stage:
         return self.operator.unit(node.dim)
 
     def split_shares(self, node: Node, x: FloatArray) -> list[int]:
-        """n_ij of a split node, in rows or channels, at a point of the programme."""
+        """n_ij of a split node, in rows or channels, at a point of the program."""
         return [self.unit(node) * round(float(x[variable])) for variable in self.shares[node]]
 
 

@@ -13,7 +13,7 @@ import threading
 from pathlib import Path
 
 from iopopt.milp.backends import load_backend
-from iopopt.milp.exchange import read_request, write_outcome
+from iopopt.milp.solver_files import read_request, write_outcome
 
 
 def main(backend: str, directory: Path) -> None:

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iopopt.errors import FileFormatError, GraphError, MissingExtraError, UnknownNameError
-from iopopt.graph import Graph
 from iopopt.models import alexnet, googlenet, lenet, mobilenet, resnet, squeezenet, vgg, yolo
 from iopopt.models.sizes import InputSize
-from iopopt.records import is_integer, read_json, shown
+from iopopt.network.graph import Graph
+from iopopt.records import is_integer, read_json, short_repr
 
 if TYPE_CHECKING:
-    from iopopt.weights import Weights
+    from iopopt.network.weights import Weights
 
 ZOO: Mapping[str, Callable[..., Graph]] = {
     "lenet5": lenet.lenet5,
@@ -115,7 +115,7 @@ def _at_shape(key: str, input_shape: Sequence[int], input_size: InputSize | None
     if input_size is not None:
         raise GraphError(f"{key}: input_size and input_shape are both given; one is enough")
     if len(input_shape) != 3 or not all(map(is_integer, input_shape)):
-        raise GraphError(f"{key}: input_shape is {shown(input_shape)}; three integers (channels, height, width) are expected")
+        raise GraphError(f"{key}: input_shape is {short_repr(input_shape)}; three integers (channels, height, width) are expected")
     graph = ZOO[key](input_size=(input_shape[1], input_shape[2]))
     if graph.input_shape.channels != input_shape[0]:
         raise GraphError(f"{key}: input_shape {tuple(input_shape)} has {input_shape[0]} channels; the network reads {graph.input_shape.channels}")

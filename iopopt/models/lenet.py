@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from iopopt.graph import Graph
-from iopopt.graph_builder import GraphBuilder
 from iopopt.models.sizes import InputSize, build_at_size
+from iopopt.network.builder import GraphBuilder
+from iopopt.network.graph import Graph
 
 
 def lenet5(input_size: InputSize = 32) -> Graph:

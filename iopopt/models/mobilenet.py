@@ -7,11 +7,11 @@ sides, as in the ports to Caffe and PyTorch; TensorFlow's checkpoints pad below 
 from __future__ import annotations
 
 from iopopt.errors import GraphError
-from iopopt.graph import Graph
-from iopopt.graph_builder import GraphBuilder
 from iopopt.models.sizes import InputSize, build_at_size
-from iopopt.operators import Activation
-from iopopt.records import is_number, shown
+from iopopt.network.builder import GraphBuilder
+from iopopt.network.graph import Graph
+from iopopt.network.operators import Activation
+from iopopt.records import is_number, short_repr
 
 RELU6 = Activation("clip", (0.0, 6.0))
 
@@ -37,7 +37,7 @@ def mobilenet_v1(input_size: InputSize = 224, width: float = 1.0) -> Graph:
         GraphError: if ``width`` is no positive number, or the input is too small.
     """
     if not is_number(width) or width <= 0:
-        raise GraphError(f"mobilenet_v1: width is {shown(width)}; it must be a positive number")
+        raise GraphError(f"mobilenet_v1: width is {short_repr(width)}; it must be a positive number")
 
     def layers(net: GraphBuilder) -> GraphBuilder:
         _conv(net, _scaled(32, width), 3, stride=2).step(RELU6)

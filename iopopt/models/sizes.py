@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from iopopt.errors import GraphError
-from iopopt.graph import Graph
-from iopopt.graph_builder import GraphBuilder
-from iopopt.records import is_integer, shown
+from iopopt.network.builder import GraphBuilder
+from iopopt.network.graph import Graph
+from iopopt.records import is_integer, short_repr
 
 InputSize = int | tuple[int, int]
 """Height and width of the input; one integer stands for both."""
@@ -32,7 +32,7 @@ def build_at_size(name: str, channels: int, input_size: InputSize, layers: Calla
 def _sides(name: str, input_size: InputSize) -> tuple[int, int]:
     sides = input_size if isinstance(input_size, tuple) else (input_size, input_size)
     if len(sides) != 2 or not all(is_integer(side) for side in sides):
-        raise GraphError(f"{name}: input_size is {shown(input_size)}; it must be an integer or a pair of integers (height, width)")
+        raise GraphError(f"{name}: input_size is {short_repr(input_size)}; it must be an integer or a pair of integers (height, width)")
     return sides[0], sides[1]
 
 

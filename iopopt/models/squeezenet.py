@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from iopopt.graph import Graph
-from iopopt.graph_builder import GraphBuilder
 from iopopt.models.sizes import InputSize, build_at_size
+from iopopt.network.builder import GraphBuilder
+from iopopt.network.graph import Graph
 
 _FIRES = (((16, 64), (16, 64)), ((32, 128), (32, 128)), ((48, 192), (48, 192), (64, 256), (64, 256)))
 """Squeeze channels and channels of each expansion, in groups with a pool before each."""

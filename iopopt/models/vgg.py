@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from iopopt.graph import Graph
-from iopopt.graph_builder import GraphBuilder
 from iopopt.models.sizes import InputSize, build_at_size
+from iopopt.network.builder import GraphBuilder
+from iopopt.network.graph import Graph
 
 _CHANNELS = (64, 128, 256, 512, 512)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from iopopt.errors import GraphError
-from iopopt.graph import Graph
-from iopopt.graph_builder import GraphBuilder
 from iopopt.models.sizes import InputSize, build_at_size
-from iopopt.operators import Activation
+from iopopt.network.builder import GraphBuilder
+from iopopt.network.graph import Graph
+from iopopt.network.operators import Activation
 
 LEAKY = Activation("leaky_relu", (0.1,))
 

@@ -13,17 +13,17 @@ from typing import NamedTuple
 import numpy as np
 import onnx
 import pytest
-from edge_payload import assert_payload
-from models.onnx_files import light_models, randomise, run, save
-from models.to_onnx import to_onnx
-from random_branches import random_branched_graph, random_branched_plan
-from whole_run import Array, relative_error
+from support.edge_payload import assert_payload
+from support.onnx_files import light_models, randomise, run, save
+from support.random_branches import random_branched_graph, random_branched_plan
+from support.to_onnx import to_onnx
+from support.whole_run import Array, relative_error
 
 from iopopt import METHODS, ZOO, Cluster, Graph, Plan, execute, load_cluster, load_model, solve
 from iopopt.methods.pso import SwarmSettings
 from iopopt.models import load_weights
-from iopopt.operators import Mixing
-from iopopt.weights import Weights, random_input, random_weights
+from iopopt.network.operators import Mixing
+from iopopt.network.weights import Weights, random_input, random_weights
 
 WITHIN = 1e-4
 """Largest error relative to the largest output."""

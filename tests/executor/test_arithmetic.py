@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 
 import pytest
-from whole_run import torch
+from support.whole_run import torch
 
 from iopopt import Operator
-from iopopt.executor.arithmetic import Finish, Piece, finish, mix, without_kernel
-from iopopt.executor.regions import Interval, Region, everything
-from iopopt.operators import Activation, EpilogueStep, Mixing, Normalisation, Pool, Shape, Window
+from iopopt.executor.arithmetic import EpilogueParameters, TensorSlice, finish, mix, without_kernel
+from iopopt.network.operators import Activation, EpilogueStep, Mixing, Normalisation, Pool, Shape, Window
+from iopopt.schedule.regions import Interval, Region, everything
 
 
 def _tensor(*channels: list[list[float]]) -> torch.Tensor:
@@ -24,8 +24,8 @@ def _column(*values: float) -> torch.Tensor:
 
 def _run(operator: Operator, *tensors: torch.Tensor, rows: tuple[int, int] | None = None) -> list[float]:
     """The operator on whole inputs, in the order of the elements; or some rows of it."""
-    inputs = [Piece(everything(Shape(*tensor.shape)), tensor) for tensor in tensors]
-    full = everything(operator.conv_shape)
+    inputs = [TensorSlice(everything(Shape(*tensor.shape)), tensor) for tensor in tensors]
+    full = everything(operator.pre_pool_shape)
     region = full if rows is None else Region(full.channels, Interval(*rows))
     return without_kernel(operator, inputs, region).flatten().tolist()
 
@@ -33,8 +33,8 @@ def _run(operator: Operator, *tensors: torch.Tensor, rows: tuple[int, int] | Non
 def _step(step: EpilogueStep, tensor: torch.Tensor, *arrays: list[float]) -> list[float]:
     """One step behind an operator of this tensor's shape."""
     shape = Shape(*tensor.shape)
-    operator = Operator("a", "local", shape, shape.channels, epilogue=(step,))
-    parameters = Finish(None, {0: tuple(torch.tensor(array, dtype=torch.float64) for array in arrays)})
+    operator = Operator("a", "elementwise", shape, shape.channels, epilogue=(step,))
+    parameters = EpilogueParameters(None, {0: tuple(torch.tensor(array, dtype=torch.float64) for array in arrays)})
     rows = Interval(0, operator.out_shape.height)
     tensor = finish(operator, parameters, tensor, Interval(0, shape.height), rows)
     return (mix(operator, tensor) if operator.mixes_channels else tensor).flatten().tolist()
@@ -96,7 +96,7 @@ def test_averages_at_the_edge() -> None:
 def test_averages_of_slices() -> None:
     """What lies inside the map is counted on the map, not on the slice of it that a device holds."""
     operator = Operator("a", "pool", Shape(1, 6, 1), 1, Window(3, 1, 1, 1), Window(), function="average_inside")
-    held = Piece(Region(Interval(0, 1), Interval(1, 6)), _column(2, 3, 4, 5, 6))
+    held = TensorSlice(Region(Interval(0, 1), Interval(1, 6)), _column(2, 3, 4, 5, 6))
     result = without_kernel(operator, [held], Region(Interval(0, 1), Interval(2, 6)))
     assert result.flatten().tolist() == pytest.approx([3, 4, 5, 5.5])
 
@@ -124,7 +124,7 @@ def test_concatenation_of_a_share_of_channels() -> None:
     """A share of the channels takes what it has of each input."""
     operator = Operator("a", "concat", Shape(2, 1, 1), 5, more_inputs=(Shape(1, 1, 1), Shape(2, 1, 1)))
     tensors = [torch.tensor(values).reshape(-1, 1, 1) for values in ([0, 1], [2], [3, 4])]
-    inputs = [Piece(everything(Shape(*tensor.shape)), tensor) for tensor in tensors]
+    inputs = [TensorSlice(everything(Shape(*tensor.shape)), tensor) for tensor in tensors]
     for start, stop in ((0, 5), (1, 4), (2, 3), (3, 5), (0, 2)):
         result = without_kernel(operator, inputs, Region(Interval(start, stop), Interval(0, 1)))
         assert result.flatten().tolist() == list(range(start, stop))
@@ -134,7 +134,7 @@ def test_slice_is_a_copy() -> None:
     """A slice holds its own channels only, not the memory of the tensor that it is cut from."""
     operator = Operator("a", "slice", Shape(4, 1, 1), 2, first_channel=1)
     tensor = torch.arange(4.0).reshape(4, 1, 1)
-    result = without_kernel(operator, [Piece(everything(Shape(4, 1, 1)), tensor)], everything(operator.conv_shape))
+    result = without_kernel(operator, [TensorSlice(everything(Shape(4, 1, 1)), tensor)], everything(operator.pre_pool_shape))
     assert result.flatten().tolist() == [1, 2]
     assert result.untyped_storage().nbytes() == result.nbytes
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from whole_run import torch
+from support.whole_run import torch
 
 from iopopt import (
     Cluster,
@@ -30,8 +30,8 @@ from iopopt import (
 from iopopt.executor.threads import execute
 from iopopt.executor.transport import ThreadTransport
 from iopopt.executor.worker import Worker
-from iopopt.operators import Activation, EpilogueStep, Mixing, Normalisation, Shape
-from iopopt.weights import OperatorWeights, random_input, random_weights
+from iopopt.network.operators import Activation, EpilogueStep, Mixing, Normalisation, Shape
+from iopopt.network.weights import OperatorWeights, random_input, random_weights
 
 CLUSTER = Cluster(tuple(Device(f"d{j}", 1e6, 1e9, 1e6) for j in range(3)))
 ALL = (0, 1, 2)

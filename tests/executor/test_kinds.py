@@ -6,15 +6,15 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 
 import pytest
-from edge_payload import assert_payload
-from random_branches import ACTIVATIONS
-from whole_run import WITHIN, relative_error, whole_run
+from support.edge_payload import assert_payload
+from support.random_branches import ACTIVATIONS
+from support.whole_run import WITHIN, relative_error, whole_run
 
 from iopopt import Cluster, Device, Graph, GraphBuilder, Operator, Placement, Plan
 from iopopt.executor.threads import execute
-from iopopt.graph import Edge
-from iopopt.operators import EpilogueStep, Mixing, Normalisation, Pool, Shape, Window
-from iopopt.weights import random_input, random_weights
+from iopopt.network.graph import Edge
+from iopopt.network.operators import EpilogueStep, Mixing, Normalisation, Pool, Shape, Window
+from iopopt.network.weights import random_input, random_weights
 
 CLUSTER = Cluster(tuple(Device(f"d{j}", 1e6, 1e9, 1e6) for j in range(3)))
 TEAM = (0, 1, 2)
@@ -39,7 +39,7 @@ KINDS: Mapping[str, tuple[str, Reader]] = {
     "dilated average pool": ("a", _pool("average", Window(2, 1, 1, 0, 2), Window(2, 1, 0, 0, 2))),
     "average pool over what lies inside": ("a", _pool("average_inside", Window(3, 1, 1, 1), Window(3, 2, 0, 1))),
     "global average pool": ("a", lambda net: net.at("a").global_average_pool()),
-    "local": ("a", lambda net: net.at("a").operator("local", 6, epilogue=(ACTIVATIONS[0],))),
+    "elementwise": ("a", lambda net: net.at("a").operator("elementwise", 6, epilogue=(ACTIVATIONS[0],))),
     "add": ("ab", lambda net: net.add("a", "b")),
     "add three": ("ab", lambda net: net.add("a", "b", "a")),
     "add twice the same": ("a", lambda net: net.add("a", "a")),
@@ -74,7 +74,7 @@ STEPS: Mapping[str, tuple[EpilogueStep, ...]] = {
 
 POOLED = {name for name, steps in STEPS.items() if any(isinstance(step, Pool) for step in steps)}
 UPSAMPLING = "upsample linearly"
-BARE = ("add", "mul by a gate", "concat", "slice", "max pool", "space to depth", "local", UPSAMPLING)
+BARE = ("add", "mul by a gate", "concat", "slice", "max pool", "space to depth", "elementwise", UPSAMPLING)
 """Operators without a kernel; behind an upsampling a pool is an operator of its own."""
 
 

@@ -14,16 +14,16 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
-from edge_payload import fields_inside
 from hypothesis import HealthCheck, assume, given, settings
-from random_chains import Instance, instances
-from whole_run import whole_run
+from support.edge_payload import fields_inside
+from support.random_chains import Instance, instances
+from support.whole_run import whole_run
 
 from iopopt import Cluster, Device, Graph, GraphBuilder, Operator, Placement, Plan
 from iopopt.executor.execution import Execution
 from iopopt.executor.threads import execute
 from iopopt.executor.worker import LedgerRow
-from iopopt.weights import random_input, random_weights
+from iopopt.network.weights import random_input, random_weights
 
 CLUSTER = Cluster(tuple(Device(f"d{j}", 1e6, 1e9, 1e6) for j in range(3)))
 ALL = (0, 1, 2)

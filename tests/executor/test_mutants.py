@@ -6,19 +6,19 @@ import dataclasses
 from collections.abc import Callable
 
 import pytest
-from edge_payload import assert_payload
-from whole_run import WITHIN, relative_error, torch, whole_run
+from support.edge_payload import assert_payload
+from support.whole_run import WITHIN, relative_error, torch, whole_run
 
 from iopopt import Cluster, Device, ExecutionError, Graph, GraphBuilder, Operator, Placement, Plan
 from iopopt.executor import threads, worker
-from iopopt.executor.arithmetic import Finish, convolve, finish
+from iopopt.executor.arithmetic import EpilogueParameters, convolve, finish
 from iopopt.executor.execution import Execution
-from iopopt.executor.regions import Interval, Region
-from iopopt.executor.schedule import Intake, Transfer
 from iopopt.executor.threads import execute
 from iopopt.executor.worker import Worker
-from iopopt.operators import Pool
-from iopopt.weights import random_input, random_weights
+from iopopt.network.operators import Pool
+from iopopt.network.weights import random_input, random_weights
+from iopopt.schedule.regions import Interval, Region
+from iopopt.schedule.schedule import OperatorInputs, Transfer
 
 CLUSTER = Cluster(tuple(Device(f"d{j}", 1e6, 1e9, 1e6) for j in range(3)))
 EVERYBODY = (0, 1, 2)
@@ -92,14 +92,14 @@ def _change_intake(monkeypatch: Patch, name: str, change: Callable[[Transfer], T
     """Schedules in which every transfer into one operator is changed."""
     original = threads.schedule
 
-    def changed(*arguments: object) -> list[Intake]:
+    def changed(*arguments: object) -> list[OperatorInputs]:
         result = []
-        for intake in original(*arguments):
+        for inputs_of in original(*arguments):
             edges = []
-            for edge in intake.edges:
+            for edge in inputs_of.edges:
                 rounds = [dataclasses.replace(round_, transfers=tuple(map(change, round_.transfers))) for round_ in edge.rounds]
                 edges.append(dataclasses.replace(edge, rounds=tuple(rounds)))
-            result.append(dataclasses.replace(intake, edges=tuple(edges)) if intake.name == name else intake)
+            result.append(dataclasses.replace(inputs_of, edges=tuple(edges)) if inputs_of.name == name else inputs_of)
         return result
 
     monkeypatch.setattr(threads, "schedule", changed)
@@ -109,7 +109,7 @@ def _change_intake(monkeypatch: Patch, name: str, change: Callable[[Transfer], T
 def test_a_bias_added_twice_is_noticed(graph: Graph, dim: str, monkeypatch: Patch) -> None:
     """A bias that is added twice gives another output, whatever the split."""
 
-    def twice(operator: Operator, parameters: Finish, *arguments: object) -> torch.Tensor:
+    def twice(operator: Operator, parameters: EpilogueParameters, *arguments: object) -> torch.Tensor:
         assert parameters.bias is not None
         return finish(operator, dataclasses.replace(parameters, bias=2 * parameters.bias), *arguments)
 
@@ -137,7 +137,7 @@ def test_a_pool_before_the_sum_is_noticed(graph: Graph, reduce: str, monkeypatch
     def pooled(operator: Operator, kernel: torch.Tensor, tensor: torch.Tensor, held: Interval, rows: Interval, groups: int) -> torch.Tensor:
         partial = convolve(operator, kernel, tensor, held, rows, groups)
         just_pool = dataclasses.replace(operator, epilogue=tuple(step for step in operator.epilogue if isinstance(step, Pool)))
-        return finish(just_pool, Finish(), partial, rows, rows)
+        return finish(just_pool, EpilogueParameters(), partial, rows, rows)
 
     def unpooled(operator: Operator, *arguments: object) -> torch.Tensor:
         return finish(dataclasses.replace(operator, epilogue=tuple(step for step in operator.epilogue if not isinstance(step, Pool))), *arguments)
@@ -208,8 +208,10 @@ def test_exchanged_inputs_are_noticed(branched: Graph, branched_plan: Plan, monk
     """A concatenation that gets its inputs in another order gives another output."""
     original = threads.schedule
 
-    def exchanged(*arguments: object) -> list[Intake]:
-        return [dataclasses.replace(intake, edges=intake.edges[::-1]) if intake.name == "c" else intake for intake in original(*arguments)]
+    def exchanged(*arguments: object) -> list[OperatorInputs]:
+        return [
+            dataclasses.replace(inputs_of, edges=inputs_of.edges[::-1]) if inputs_of.name == "c" else inputs_of for inputs_of in original(*arguments)
+        ]
 
     monkeypatch.setattr(threads, "schedule", exchanged)
     assert _run(branched, branched_plan)[1] > WIDE
@@ -219,8 +221,8 @@ def test_a_tensor_that_is_let_go_too_early_is_noticed(branched: Graph, branched_
     """A tensor that is released before its last consumer ends the run with an error."""
     original = threads.schedule
 
-    def early(*arguments: object) -> list[Intake]:
-        return [dataclasses.replace(intake, released=(0,) if intake.name == "c" else ()) for intake in original(*arguments)]
+    def early(*arguments: object) -> list[OperatorInputs]:
+        return [dataclasses.replace(inputs_of, released=(0,) if inputs_of.name == "c" else ()) for inputs_of in original(*arguments)]
 
     monkeypatch.setattr(threads, "schedule", early)
     with pytest.raises(ExecutionError, match="failed: KeyError"):

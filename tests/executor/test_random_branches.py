@@ -8,20 +8,20 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from edge_payload import assert_payload
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from random_branches import ACTIVATIONS, random_branched_graph, random_branched_plan
-from random_instances import MOST_PLANS, count_plans, random_cluster
-from whole_run import WITHIN, relative_error, whole_run
+from support.edge_payload import assert_payload
+from support.random_branches import ACTIVATIONS, random_branched_graph, random_branched_plan
+from support.random_instances import MOST_PLANS, count_plans, random_cluster
+from support.whole_run import WITHIN, relative_error, whole_run
 
 from iopopt import Cluster, Graph, Plan
-from iopopt.evaluation import SINK
+from iopopt.cost.evaluation import SINK
 from iopopt.executor.execution import Execution
 from iopopt.executor.threads import execute
-from iopopt.operators import KINDS
-from iopopt.plan import validate_plan
-from iopopt.weights import random_input, random_weights
+from iopopt.network.operators import KINDS
+from iopopt.network.weights import random_input, random_weights
+from iopopt.plan.plan import validate_plan
 
 CASES = {"whole", "interleaved", "row-aligned", "halo", "reduce", "completion", "concatenate", "free"}
 FUNCTIONS = {step.function for step in ACTIVATIONS} | {"batch", "scale", "shift", "lrn", "softmax", "shuffle"}

@@ -6,13 +6,13 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from edge_payload import assert_payload
 from hypothesis import HealthCheck, assume, given, settings
-from random_chains import Instance, instances
-from whole_run import WITHIN, relative_error, whole_run
+from support.edge_payload import assert_payload
+from support.random_chains import Instance, instances
+from support.whole_run import WITHIN, relative_error, whole_run
 
 from iopopt.executor.threads import execute
-from iopopt.weights import random_input, random_weights
+from iopopt.network.weights import random_input, random_weights
 
 CASES = {"whole", "interleaved", "row-aligned", "halo", "reduce", "completion", "concatenate", "free"}
 """Every row of the cost model's communication table, the first phase of a two-phase reduce, and input that everybody has."""

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from edge_payload import assert_payload
-from random_branches import random_branched_plan
-from whole_run import WITHIN, Array, relative_error, whole_run
+from support.edge_payload import assert_payload
+from support.random_branches import random_branched_plan
+from support.whole_run import WITHIN, Array, relative_error, whole_run
 
 from iopopt import Cluster, Graph, Plan, execute, load_cluster, load_model, solve
 from iopopt.methods.pso import SwarmSettings
@@ -23,7 +23,7 @@ from iopopt.models.mobilenet import mobilenet_v2
 from iopopt.models.resnet import resnet50
 from iopopt.models.squeezenet import squeezenet1_1
 from iopopt.models.yolo import yolov2
-from iopopt.weights import Weights, random_input, random_weights
+from iopopt.network.weights import Weights, random_input, random_weights
 
 METHODS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "single": ("single", {}),

@@ -4,11 +4,11 @@ import random
 
 import numpy as np
 import pytest
-from random_branches import random_branched_graph
-from random_instances import random_cluster, random_graph
+from support.random_branches import random_branched_graph
+from support.random_instances import random_cluster, random_graph
 
 from iopopt import evaluate
-from iopopt.elimination import Table, total_cost
+from iopopt.cost.elimination import Table, total_cost
 from iopopt.methods import cost_tables
 from iopopt.methods.cost_tables import CostTables, MemoryPrices
 from iopopt.methods.dp import candidate_placements
@@ -69,4 +69,4 @@ def test_priced_memory_is_that_of_equation_1(seed):
     peaks[np.arange(len(cluster)), tables.peaks(choice)] = 1
     prices = MemoryPrices(np.random.default_rng(seed).random(len(cluster)), peaks)
     taken = sum(priced[number] for priced, number in zip(tables.memory_s(prices), choice, strict=True))
-    assert taken - tables.granted_s(prices) == pytest.approx(float(prices.whole_s @ (memory / tables.limits - 1)), rel=1e-9)
+    assert taken - tables.lagrangian_constant_s(prices) == pytest.approx(float(prices.whole_s @ (memory / tables.limits - 1)), rel=1e-9)

@@ -1,22 +1,22 @@
-"""The dynamic programme at fixed shares."""
+"""The dynamic program at fixed shares."""
 
 import itertools
 import random
 from dataclasses import replace
 
 import pytest
-from random_branches import random_branched_graph
-from random_instances import random_cluster, random_graph, random_team
+from support.random_branches import random_branched_graph
+from support.random_instances import random_cluster, random_graph, random_team
 
 from iopopt import Cluster, Device, GraphBuilder, Pricer, evaluate, load_cluster, load_model, solve, solve_dp
-from iopopt.batch import PlanBatch
 from iopopt.methods import cost_tables, dp
 from iopopt.methods.dp import candidate_placements
 from iopopt.models.googlenet import googlenet
 from iopopt.models.mobilenet import mobilenet_v2
 from iopopt.models.resnet import resnet18
-from iopopt.plan import Plan
-from iopopt.shares import operator_block_shares
+from iopopt.plan.batch import PlanBatch
+from iopopt.plan.plan import Plan
+from iopopt.plan.shares import operator_block_shares
 
 
 def every_plan(graph, cluster, team):

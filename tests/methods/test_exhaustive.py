@@ -5,13 +5,13 @@ import random
 from dataclasses import replace
 
 import pytest
-from random_branches import random_branched_graph
-from random_instances import random_cluster
+from support.random_branches import random_branched_graph
+from support.random_instances import random_cluster
 
 from iopopt import InstanceTooLargeError, evaluate, load_cluster, load_model, solve, solve_exhaustive
-from iopopt.graph_builder import GraphBuilder
 from iopopt.methods.exhaustive import all_placements, plan_count
-from iopopt.plan import Plan
+from iopopt.network.builder import GraphBuilder
+from iopopt.plan.plan import Plan
 
 
 @pytest.fixture

@@ -3,12 +3,12 @@
 import random
 
 import pytest
-from random_branches import random_branched_graph
-from random_instances import random_cluster, random_team
+from support.random_branches import random_branched_graph
+from support.random_instances import random_cluster, random_team
 
 from iopopt import Cluster, Device, Placement, UnsupportedError, evaluate, load_cluster, load_model, solve_coedge, solve_oc, solve_single
 from iopopt.models.mobilenet import mobilenet_v2
-from iopopt.plan import Plan
+from iopopt.plan.plan import Plan
 
 
 @pytest.fixture(scope="module")

@@ -1,18 +1,18 @@
-"""The IOP greedy and the dynamic programme over the same segments."""
+"""The IOP greedy and the dynamic program over the same segments."""
 
 import itertools
 import random
 
 import pytest
-from random_branches import random_branched_graph
-from random_instances import random_cluster, random_graph, random_team
+from support.random_branches import random_branched_graph
+from support.random_instances import random_cluster, random_graph, random_team
 
 from iopopt import GraphBuilder, evaluate, load_cluster, load_model, solve_coedge, solve_greedy, solve_iop_segments
 from iopopt.methods import cost_tables, iop_segments
 from iopopt.methods.coedge import coedge_placements
 from iopopt.methods.greedy import iop_pair, paired_successor
-from iopopt.operators import Mixing
-from iopopt.plan import Plan
+from iopopt.network.operators import Mixing
+from iopopt.plan.plan import Plan
 
 
 def every_segmentation(graph):
@@ -40,7 +40,7 @@ def plan_of(graph, cluster, segments, reduce):
 @pytest.mark.parametrize("seed", range(40))
 @pytest.mark.parametrize("reduce", ["direct", "two_phase"])
 def test_segments_are_optimal(seed, reduce):
-    """The dynamic programme finds the least latency of all segmentations, enumerated one by one."""
+    """The dynamic program finds the least latency of all segmentations, enumerated one by one."""
     rng = random.Random(seed)
     graph, cluster = random_graph(rng, operators=rng.randint(2, 6)), random_cluster(rng)
     prices = [evaluate(graph, cluster, plan_of(graph, cluster, cut, reduce)).latency_s for cut in set(every_segmentation(graph))]
@@ -75,7 +75,7 @@ def test_greedy_follows_algorithm_1():
 
 
 def test_greedy_is_not_optimal():
-    """On AlexNet a pair that greedy takes blocks better ones: the dynamic programme is faster."""
+    """On AlexNet a pair that greedy takes blocks better ones: the dynamic program is faster."""
     graph = load_model("alexnet")
     cluster = load_cluster("edge-x3", graph)
     assert solve_iop_segments(graph, cluster).latency_s < 0.99 * solve_greedy(graph, cluster).latency_s
@@ -151,7 +151,7 @@ def test_what_begins_a_pair():
     net = GraphBuilder("branches", (3, 8, 8)).conv(4, 3, padding=1, name="read_twice")
     begin = net.tip
     net.conv(4, 1, name="before_conv").conv(4, 3, padding=1, name="before_sum").add(begin, net.tip, name="sum")
-    net.conv(4, 1, name="before_local").operator("local", 4, name="alone", epilogue=())
+    net.conv(4, 1, name="before_local").operator("elementwise", 4, name="alone", epilogue=())
     net.conv(4, 1, name="mixed").step(Mixing("softmax")).conv(4, 1, name="before_grouped").conv(4, 1, groups=2, name="grouped")
     graph = net.max_pool(2).conv(2, 1, name="last").build()
     names = [operator.name for operator in graph.operators]

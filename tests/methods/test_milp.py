@@ -8,8 +8,8 @@ import time
 from dataclasses import replace
 
 import pytest
-from random_branches import random_branched_graph
-from random_instances import random_cluster, random_graph
+from support.random_branches import random_branched_graph
+from support.random_instances import random_cluster, random_graph
 
 from iopopt import (
     METHODS,

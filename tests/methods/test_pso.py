@@ -8,13 +8,13 @@ import sys
 
 import numpy as np
 import pytest
-from random_branches import random_branched_graph
-from random_instances import random_cluster, random_team
+from support.random_branches import random_branched_graph
+from support.random_instances import random_cluster, random_team
 
 from iopopt import GraphBuilder, evaluate, load_cluster, load_model, solve_milp, solve_pso
 from iopopt.methods.pso import Decoder, SwarmSettings
 from iopopt.models.resnet import resnet18
-from iopopt.plan import validate_plan
+from iopopt.plan.plan import validate_plan
 
 QUICK = SwarmSettings(particles=20, iterations=30, swarms=1)
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from iopopt import METHODS, Cluster, Device, Solution, UnknownNameError, UnsupportedError, evaluate, load_cluster, load_model, solve
-from iopopt.graph_builder import GraphBuilder
+from iopopt.network.builder import GraphBuilder
 
 EXACT = [name for name, method in METHODS.items() if method.proves_bounds]
 

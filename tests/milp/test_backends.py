@@ -10,10 +10,10 @@ import pytest
 from iopopt import SolverError, UnknownNameError, load_cluster, load_model, solve_dp, solve_milp
 from iopopt.milp import process
 from iopopt.milp.backends import BACKENDS, Options, load_backend
-from iopopt.milp.exchange import read_incumbents
 from iopopt.milp.formulation import Formulation
 from iopopt.milp.process import run_backend
 from iopopt.milp.program import Program, ProgramBuilder, constant, times
+from iopopt.milp.solver_files import read_incumbents
 
 
 def options(**changes) -> Options:

@@ -1,4 +1,4 @@
-"""The programme prices every plan of its space as the evaluator does."""
+"""The program prices every plan of its space as the evaluator does."""
 
 import itertools
 import random
@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from random_branches import random_branched_graph, random_branched_plan
-from random_instances import random_cluster, random_graph, random_plan
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_matrix
+from support.random_branches import random_branched_graph, random_branched_plan
+from support.random_instances import random_cluster, random_graph, random_plan
 
 from iopopt import Cluster, Graph, GraphBuilder, Placement, Plan, evaluate
 from iopopt.methods.exhaustive import all_placements
@@ -74,7 +74,7 @@ def test_a_byte_too_little_excludes_the_plan(seed, branched):
 @BRANCHED
 @pytest.mark.parametrize("seed", range(40))
 def test_plans_survive_the_way_through_a_point(seed, branched):
-    """The plan read from a point of the programme is the plan that the point was made from."""
+    """The plan read from a point of the program is the plan that the point was made from."""
     graph, cluster, team, plan = random_instance(seed, branched=branched)
     evaluation = evaluate(graph, cluster, plan)
     formulation = Formulation(graph, cluster, team, evaluation.latency_s)
@@ -104,7 +104,7 @@ def test_every_way_into_groups_is_priced(outputs, groups):
 
 
 def test_the_cutoff_excludes_slower_plans():
-    """A plan that is slower than the cutoff is no point of the programme, one that is as fast is."""
+    """A plan that is slower than the cutoff is no point of the program, one that is as fast is."""
     graph, cluster, team, plan = random_instance(3)
     evaluation = evaluate(graph, cluster, plan)
     for factor, expected in ((1.001, pytest.approx(1, rel=1e-7)), (0.999, float("inf"))):

@@ -4,8 +4,8 @@ import random
 
 import numpy as np
 import pytest
-from random_branches import random_branched_graph
-from random_instances import random_cluster, random_graph
+from support.random_branches import random_branched_graph
+from support.random_instances import random_cluster, random_graph
 
 from iopopt import GraphBuilder, PlanBatch, Pricer, load_cluster, load_model, solve_dp
 from iopopt.methods.exhaustive import all_placements
@@ -53,7 +53,7 @@ def test_the_nodes_of_a_known_plan_are_kept():
 
 
 def test_most_nodes_of_a_deep_network_are_ruled_out():
-    """On ResNet-50 with four devices more than half of the nodes cannot be in a plan as fast as the dynamic programme's; the bound is near."""
+    """On ResNet-50 with four devices more than half of the nodes cannot be in a plan as fast as the dynamic program's; the bound is near."""
     graph = load_model("resnet50")
     cluster = load_cluster("edge-x4", graph)
     latency_s = solve_dp(graph, cluster).latency_s

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import onnx
 import pytest
-from imported import assert_same
 from onnx import helper
-from onnx_files import light_models, randomise
+from support.imported import assert_same
+from support.onnx_files import light_models, randomise
 
 from iopopt import load_model
 
@@ -56,7 +56,7 @@ def test_counts_and_shapes(name: str) -> None:
     assert (graph.parameters, graph.macs) == PUBLISHED.get(name, (graph.parameters, graph.macs))
     outputs = {node.name or node.output[0]: shapes[node.output[0]] for node in model.graph.node}
     for operator in graph.operators:
-        assert (1, *operator.conv_shape) == (*outputs[operator.name], 1, 1)[:4]
+        assert (1, *operator.pre_pool_shape) == (*outputs[operator.name], 1, 1)[:4]
     assert graph.output.out_shape == (1000, 1, 1)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import helper
-from onnx_files import floats, light_models, model, node, randomise, save
+from support.onnx_files import floats, light_models, model, node, randomise, save
 
 from iopopt import FileFormatError, Graph, load_model
 from iopopt.models.onnx_import import inference, registry
@@ -21,7 +21,7 @@ from iopopt.models.onnx_import.node import Node
 from iopopt.models.onnx_import.order import Order
 from iopopt.models.onnx_import.translation import Translation
 from iopopt.models.onnx_import.values import Tensor
-from iopopt.operators import Activation
+from iopopt.network.operators import Activation
 
 CONV = {"w": floats(6, 3, 3, 3), "b": floats(6, seed=1)}
 

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from imported import assert_same, imported
 from onnx import helper, numpy_helper
-from onnx_files import floats, model, node, run, save
-from to_onnx import to_onnx
+from support.imported import assert_same, imported
+from support.onnx_files import floats, model, node, run, save
+from support.to_onnx import to_onnx
 
 from iopopt import Graph, GraphBuilder, load_model
 from iopopt.models import load_weights
-from iopopt.operators import Activation, Mixing, Normalisation, Pool, Shape, Window
-from iopopt.weights import random_weights
+from iopopt.network.operators import Activation, Mixing, Normalisation, Pool, Shape, Window
+from iopopt.network.weights import random_weights
 
 CONV = {"w": floats(6, 3, 3, 3), "b": floats(6, seed=1)}
 
@@ -167,7 +167,7 @@ ACTIVATIONS: dict[str, tuple[Any, Activation]] = {
 def test_activations(name: str, tmp_path: Path) -> None:
     """Elementwise functions, and combinations with a number, are steps."""
     graph = assert_same(ACTIVATIONS[name][0], tmp_path)
-    assert [(operator.kind, operator.epilogue) for operator in graph.operators] == [("local", (ACTIVATIONS[name][1],))]
+    assert [(operator.kind, operator.epilogue) for operator in graph.operators] == [("elementwise", (ACTIVATIONS[name][1],))]
 
 
 def test_a_number_minus_a_tensor(tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_a_constant_of_more_dimensions(tmp_path: Path) -> None:
     """A constant of one element may add dimensions; those behind it are read accordingly."""
     nodes = [node("Flatten", "x", "f"), node("Mul", "f c", "m"), node("Flatten", "m", "g", axis=3), node("Gemm", "g h", "y")]
     graph = assert_same(model(nodes, {"c": floats(1, 1, 1, 1), "h": floats(252, 5)}, shape=(1, 4, 9, 7)), tmp_path)
-    assert [operator.kind for operator in graph.operators] == ["local", "fc"]
+    assert [operator.kind for operator in graph.operators] == ["elementwise", "fc"]
 
 
 @pytest.mark.parametrize("dims", [(1, 4, 1, 1), (4, 1, 1)])
@@ -240,7 +240,7 @@ def test_a_tensor_with_two_readers_is_finished(tmp_path: Path) -> None:
     """Where another node reads the convolution too, the activation behind it is an operator of its own, also behind a reshape."""
     nodes = [node("Conv", "x w b", "c"), node("Identity", "c", "i"), node("Relu", "c", "r"), node("Sum", "r i", "y")]
     graph = assert_same(model(nodes, CONV), tmp_path)
-    assert [(operator.name, operator.kind) for operator in graph.operators] == [("c", "conv"), ("r", "local"), ("y", "add")]
+    assert [(operator.name, operator.kind) for operator in graph.operators] == [("c", "conv"), ("r", "elementwise"), ("y", "add")]
 
 
 def test_residual_sums_and_gates(tmp_path: Path) -> None:

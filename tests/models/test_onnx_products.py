@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from imported import assert_same
-from onnx_files import floats, model, node
+from support.imported import assert_same
+from support.onnx_files import floats, model, node
 
-from iopopt.operators import Activation
+from iopopt.network.operators import Activation
 
 CONSTANTS: dict[str, Any] = {"w": floats(4, 3, 3, 3), "b": floats(4)} | {
     name: np.float32(value) for name, value in {"zero": 0.0, "three": 3.0, "four": 4.0, "six": 6.0, "sixth": 1 / 6}.items()
@@ -48,7 +48,7 @@ def test_one_step(name: str, tmp_path: Path) -> None:
     graph = assert_same(model([node("Conv", "x w b", "c"), *nodes], CONSTANTS), tmp_path)
     assert [(operator.name, operator.epilogue) for operator in graph.operators] == [("c", (Activation(function),))]
     graph = assert_same(model([node("Identity", "x", "c"), *nodes], CONSTANTS), tmp_path)
-    assert [(operator.kind, operator.epilogue) for operator in graph.operators] == [("local", (Activation(function),))]
+    assert [(operator.kind, operator.epilogue) for operator in graph.operators] == [("elementwise", (Activation(function),))]
 
 
 def test_clip_of_old(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_one_after_another(tmp_path: Path) -> None:
     graph = assert_same(model(nodes, CONSTANTS, output="n"), tmp_path)
     assert graph.output.epilogue == (Activation("silu"), Activation("silu"))
     graph = assert_same(model([*nodes, node("Add", "n c", "y")], CONSTANTS), tmp_path)
-    assert [operator.kind for operator in graph.operators] == ["conv", "local", "add"]
+    assert [operator.kind for operator in graph.operators] == ["conv", "elementwise", "add"]
 
 
 def test_a_size_is_taken_between(tmp_path: Path) -> None:

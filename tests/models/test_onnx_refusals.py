@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import helper, numpy_helper
-from onnx_files import floats, model, node, save
+from support.onnx_files import floats, model, node, save
 
 from iopopt import FileFormatError, GraphError, UnsupportedError, load_model
 

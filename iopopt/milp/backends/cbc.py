@@ -72,7 +72,7 @@ def _printed_bound(log: str) -> float | None:
 
 
 def to_pulp(program: Program) -> tuple[pulp.LpProblem, list[pulp.LpVariable]]:
-    """The programme as a PuLP problem, which also writes LP and MPS files."""
+    """The program as a PuLP problem, which also writes LP and MPS files."""
     problem = pulp.LpProblem("iopopt", pulp.LpMinimize)
     variables = [
         pulp.LpVariable(f"v{index}", lower, None if math.isinf(upper) else upper, "Integer" if integer else "Continuous")

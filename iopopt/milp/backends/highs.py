@@ -74,7 +74,7 @@ def _hints(model: mathopt.Model, options: Options) -> list[mathopt.SolutionHint]
 
 
 def _proto(program: Program) -> model_pb2.ModelProto:
-    """The programme as MathOpt's model message, filled array by array."""
+    """The program as MathOpt's model message, filled array by array."""
     proto = model_pb2.ModelProto()
     variables, constraints, matrix = proto.variables, proto.linear_constraints, proto.linear_constraint_matrix
     variables.ids.extend(range(len(program.objective)))

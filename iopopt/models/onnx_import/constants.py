@@ -11,7 +11,7 @@ import onnx
 
 from iopopt.errors import FileFormatError, UnsupportedError
 from iopopt.models.onnx_import.values import Constant, Dims, too_large, written
-from iopopt.records import shown
+from iopopt.records import short_repr
 
 
 class Initializers:
@@ -26,7 +26,7 @@ class Initializers:
 
     def __getitem__(self, name: str) -> Constant:
         if name not in self._arrays:
-            self._arrays[name] = array_of(self._tensors[name], self._path, f"{self._path}: initializer {shown(name)}")
+            self._arrays[name] = array_of(self._tensors[name], self._path, f"{self._path}: initializer {short_repr(name)}")
         return self._arrays[name]
 
 
@@ -54,7 +54,7 @@ def array_of(tensor: onnx.TensorProto, path: str, where: str) -> Constant:
 def _checked_dims(tensor: onnx.TensorProto, where: str) -> Dims:
     dims = tuple(tensor.dims)
     if any(size < 0 for size in dims) or too_large(dims) or len(dims) > 16:
-        raise FileFormatError(f"{where}: dimensions {shown(written(dims))} are negative, or too many elements for any tensor")
+        raise FileFormatError(f"{where}: dimensions {short_repr(written(dims))} are negative, or too many elements for any tensor")
     return dims
 
 
@@ -67,27 +67,27 @@ def _external(tensor: onnx.TensorProto, path: str, where: str, dims: Dims, dtype
         source = (directory / location).resolve()
         inside = bool(location) and not Path(location).is_absolute() and source.is_relative_to(directory)
         if not inside:
-            raise FileFormatError(f"{where}: its external data {shown(location)} lie outside the directory of the model; {mend}")
+            raise FileFormatError(f"{where}: its external data {short_repr(location)} lie outside the directory of the model; {mend}")
         if not source.is_file():
-            raise FileFormatError(f"{where}: its external data {shown(location)} are missing; {mend}")
+            raise FileFormatError(f"{where}: its external data {short_repr(location)} are missing; {mend}")
         offset, size = _number(entries, "offset", 0, where), source.stat().st_size
         length, needed = _number(entries, "length", size - offset, where), math.prod(dims) * dtype.itemsize
         if offset + length > size or length < needed or (length > needed and "length" in entries):
             raise FileFormatError(
-                f"{where}: its external data are bytes {offset} to {offset + length} of {shown(location)}, which has {size}; "
+                f"{where}: its external data are bytes {offset} to {offset + length} of {short_repr(location)}, which has {size}; "
                 f"the dimensions {written(dims)} take {needed}"
             )
         return np.fromfile(source, dtype, math.prod(dims), offset=offset).reshape(dims)
     except (OSError, ValueError) as error:
         if isinstance(error, FileFormatError):
             raise
-        raise FileFormatError(f"{where}: its external data {shown(location)} cannot be read ({_first_line(error)})") from None
+        raise FileFormatError(f"{where}: its external data {short_repr(location)} cannot be read ({_first_line(error)})") from None
 
 
 def _number(entries: Mapping[str, str], key: str, default: int, where: str) -> int:
     text = entries.get(key, str(default))
     if not (text.isascii() and text.isdigit() and len(text) < 19):
-        raise FileFormatError(f"{where}: {key} of its external data is {shown(text)}; a number of bytes is expected")
+        raise FileFormatError(f"{where}: {key} of its external data is {short_repr(text)}; a number of bytes is expected")
     return int(text)
 
 

@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 
 from iopopt.errors import FileFormatError, UnsupportedError
 from iopopt.models.onnx_import.constants import Initializers
-from iopopt.records import shown
+from iopopt.records import short_repr
 
 OLDEST_OPSET = 7
 """Older operator sets broadcast by attributes and normalise in training mode; converters exist."""
@@ -73,7 +73,7 @@ class OnnxFile:
         if not names:
             raise FileFormatError(f"{self.path}: its graph has no output")
         if len(names) > 1:
-            first, listed = next(iter(self.inputs), "input"), f"{', '.join(map(shown, names[:8]))}{', ...' if len(names) > 8 else ''}"
+            first, listed = next(iter(self.inputs), "input"), f"{', '.join(map(short_repr, names[:8]))}{', ...' if len(names) > 8 else ''}"
             raise UnsupportedError(
                 f"{self.path}: its graph has {len(names)} outputs ({listed}), but a plan has one result; "
                 f"cut out the part before one of them: onnx.utils.extract_model(source, target, [{first!r}], [{names[0]!r}])"
@@ -147,5 +147,5 @@ def _what_it_is(content: bytes) -> str:
     if start.startswith(b"PK"):
         return ": it is a zip archive, as PyTorch saves models; export the model to ONNX, or unpack the archive"
     if start.isascii() and start.decode("ascii").replace("\n", "").replace("\r", "").replace("\t", "").isprintable():
-        return f": it is a text that begins with {shown(start.decode('ascii').strip())}"
+        return f": it is a text that begins with {short_repr(start.decode('ascii').strip())}"
     return f", or it has been cut off: its {len(content)} bytes do not parse; copy the file or export the model again"

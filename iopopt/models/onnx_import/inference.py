@@ -10,13 +10,13 @@ from google.protobuf.message import DecodeError
 from onnx import helper, numpy_helper
 
 from iopopt.errors import FileFormatError
-from iopopt.graph_builder import ceiled
 from iopopt.models.onnx_import.file import OnnxFile
 from iopopt.models.onnx_import.inputs import InputMap
 from iopopt.models.onnx_import.node import Node, where
 from iopopt.models.onnx_import.values import Constant, Dims, Tensor, Value, written
 from iopopt.models.onnx_import.windows import windows
-from iopopt.records import shown
+from iopopt.network.builder import ceiled
+from iopopt.records import short_repr
 
 _MOST_KEPT = 1024
 """Constants of more elements are parameters, of which the dimensions alone count."""
@@ -54,7 +54,7 @@ def compare(file: OnnxFile, entering: InputMap, nodes: Sequence[onnx.NodeProto],
                 continue
             if found[name] != known[name]:
                 raise FileFormatError(
-                    f"{where(file.path, node)}: its output {shown(name)} has the dimensions {written(known[name])} as imported, but "
+                    f"{where(file.path, node)}: its output {short_repr(name)} has the dimensions {written(known[name])} as imported, but "
                     f"{written(found[name])} by the shape inference of onnx {onnx.__version__}; one of the two misreads the node. Replace the node, "
                     "simplify the model (onnxsim), or try another version of onnx"
                 )

@@ -10,8 +10,8 @@ import onnx
 from iopopt.errors import FileFormatError, GraphError, UnsupportedError
 from iopopt.models.onnx_import.file import OnnxFile
 from iopopt.models.onnx_import.values import Dims, too_large
-from iopopt.operators import Shape
-from iopopt.records import is_integer, shown
+from iopopt.network.operators import Shape
+from iopopt.records import is_integer, short_repr
 
 _FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE, onnx.TensorProto.BFLOAT16)
 
@@ -37,7 +37,7 @@ def input_map(file: OnnxFile, nodes: Sequence[onnx.NodeProto], input_shape: Sequ
     """
     value = _only_input(file, nodes)
     kind = value.type.tensor_type
-    where = f"{file.path}: input {shown(value.name)}"
+    where = f"{file.path}: input {short_repr(value.name)}"
     if not value.type.HasField("tensor_type") or kind.elem_type not in _FLOATS:
         found = onnx.TensorProto.DataType.Name(kind.elem_type) if kind.elem_type in onnx.TensorProto.DataType.values() else "no known type"
         raise UnsupportedError(f"{where} holds {found}; a map of floating-point numbers is expected. Leave casts and decoding outside the model")
@@ -65,10 +65,11 @@ def _only_input(file: OnnxFile, nodes: Sequence[onnx.NodeProto]) -> onnx.ValueIn
     read = {name for node in nodes for name in node.input}
     names = [name for name in file.inputs if name in read]
     if not names:
-        raise UnsupportedError(f"{file.path}: its output {shown(file.output)} is not computed from any input; there is nothing to split")
+        raise UnsupportedError(f"{file.path}: its output {short_repr(file.output)} is not computed from any input; there is nothing to split")
     if len(names) > 1:
+        listed = f"{', '.join(map(short_repr, names[:8]))}{', ...' if len(names) > 8 else ''}"
         raise UnsupportedError(
-            f"{file.path}: its graph has {len(names)} inputs ({', '.join(map(shown, names[:8]))}{', ...' if len(names) > 8 else ''}), but one map is "
+            f"{file.path}: its graph has {len(names)} inputs ({listed}), but one map is "
             "expected; turn the others into initializers, or cut out the part behind one of them: "
             f"onnx.utils.extract_model(source, target, [{names[0]!r}], [{file.output!r}])"
         )
@@ -87,7 +88,7 @@ def _size(dim: onnx.TensorShapeProto.Dimension, where: str, axis: int) -> int | 
 def _given(where: str, declared: Sequence[int | None], given: Sequence[int], rank: int) -> list[int | None]:
     """The sizes that the caller gives; channels must be those of the file."""
     if len(given) != 3 or not all(is_integer(size) and size > 0 for size in given):
-        raise GraphError(f"{where}: input_shape is {shown(given)}; three positive integers (channels, height, width) are expected")
+        raise GraphError(f"{where}: input_shape is {short_repr(given)}; three positive integers (channels, height, width) are expected")
     if declared[0] not in (None, given[0]):
         raise GraphError(f"{where} has {declared[0]} channels, but input_shape {tuple(given)} has {given[0]}")
     if rank == 2 and tuple(given[1:]) != (1, 1):

@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from iopopt.errors import GraphError, UnsupportedError
-from iopopt.graph import Graph
-from iopopt.graph_builder import GraphBuilder
 from iopopt.models.onnx_import.node import Node
 from iopopt.models.onnx_import.values import MOST_ELEMENTS, Tensor, too_large, written
-from iopopt.operators import INPUT, Activation, EpilogueStep, Mixing, Normalisation, Operator, Pool, Shape
-from iopopt.weights import OperatorWeights
+from iopopt.network.builder import GraphBuilder
+from iopopt.network.graph import Graph
+from iopopt.network.operators import INPUT, Activation, EpilogueStep, Mixing, Normalisation, Operator, Pool, Shape
+from iopopt.network.weights import OperatorWeights
 
 Parameters = npt.NDArray[np.float32]
 

@@ -13,7 +13,7 @@ import onnx
 
 from iopopt.errors import FileFormatError, UnsupportedError
 from iopopt.models.onnx_import.values import Constant, Tensor, Value, is_real, written
-from iopopt.records import shown
+from iopopt.records import short_repr
 
 SIMPLIFY = "fold it into a constant before the import, for example with onnxsim"
 
@@ -104,7 +104,7 @@ class Node:
         return value
 
     def _input_name(self, slot: int) -> str:
-        return f"{slot} ({shown(self.proto.input[slot])})"
+        return f"{slot} ({short_repr(self.proto.input[slot])})"
 
     # Attributes.
 
@@ -161,7 +161,7 @@ class Node:
     def one_of(self, name: str, found: Any, allowed: Sequence[Any]) -> None:
         """Refuse a setting but those allowed."""
         if found not in allowed:
-            self.refuse(f"{name} is {shown(found)}; supported: {', '.join(map(str, allowed))}")
+            self.refuse(f"{name} is {short_repr(found)}; supported: {', '.join(map(str, allowed))}")
 
     def no_further_outputs(self, what: str) -> None:
         """Refuse a node whose second or later output is read."""
@@ -172,4 +172,4 @@ class Node:
 def where(file: str, proto: onnx.NodeProto) -> str:
     """How messages about a node begin: file, name (its first output's, if it has none) and type."""
     name = proto.name or next(iter(proto.output), "")
-    return f"{file}: node {shown(str(name))} ({proto.op_type})"
+    return f"{file}: node {short_repr(str(name))} ({proto.op_type})"

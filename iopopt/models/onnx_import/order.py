@@ -12,7 +12,7 @@ from iopopt.errors import FileFormatError
 from iopopt.models.onnx_import.file import OnnxFile
 from iopopt.models.onnx_import.node import where
 from iopopt.models.onnx_import.values import Dims
-from iopopt.records import shown
+from iopopt.records import short_repr
 
 SHAPE_READERS = ("Shape", "Size")
 """Operators that look at a tensor's dimensions alone."""
@@ -40,7 +40,7 @@ class Order:
         for number, node in enumerate(self._nodes):
             for name in filter(None, node.output):
                 if name in producers or name in self._file.inputs or name in self._file.initializers:
-                    raise FileFormatError(f"{where(self._file.path, node)}: its output {shown(name)} is the name of another value already")
+                    raise FileFormatError(f"{where(self._file.path, node)}: its output {short_repr(name)} is the name of another value already")
                 producers[name] = number
         return producers
 
@@ -48,7 +48,7 @@ class Order:
         """The nodes behind the output."""
         output = self._file.output
         if output not in self._producers:
-            raise FileFormatError(f"{self._file.path}: no node makes its output {shown(output)}")
+            raise FileFormatError(f"{self._file.path}: no node makes its output {short_repr(output)}")
         live, waiting = set[int](), [self._producers[output]]
         while waiting:
             number = waiting.pop()
@@ -63,7 +63,7 @@ class Order:
             return []
         for name in filter(None, node.input):
             if name not in self._producers and name not in self._file.inputs and name not in self._file.initializers:
-                raise FileFormatError(f"{where(self._file.path, node)}: it reads {shown(name)}, which nothing makes")
+                raise FileFormatError(f"{where(self._file.path, node)}: it reads {short_repr(name)}, which nothing makes")
         return [self._producers[name] for name in node.input if name in self._producers]
 
     def _sorted(self, live: set[int], known_dims: Mapping[str, Dims]) -> list[int]:

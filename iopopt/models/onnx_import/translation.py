@@ -10,7 +10,6 @@ import numpy as np
 import onnx
 
 from iopopt.errors import GraphError, UnsupportedError
-from iopopt.graph import Graph
 from iopopt.models.onnx_import.file import OnnxFile, read_file
 from iopopt.models.onnx_import.folding import FOLDERS, folded
 from iopopt.models.onnx_import.inference import compare
@@ -21,9 +20,10 @@ from iopopt.models.onnx_import.order import SHAPE_READERS, Order
 from iopopt.models.onnx_import.products import passed_on, products
 from iopopt.models.onnx_import.registry import PARSERS
 from iopopt.models.onnx_import.values import Dims, Tensor, Value
-from iopopt.operators import INPUT
-from iopopt.records import shown
-from iopopt.weights import OperatorWeights
+from iopopt.network.graph import Graph
+from iopopt.network.operators import INPUT
+from iopopt.network.weights import OperatorWeights
+from iopopt.records import short_repr
 
 _DEFAULT_DOMAINS = ("", "ai.onnx")
 _READ_PADDED = ("Conv", *SHAPE_READERS)
@@ -124,7 +124,7 @@ class Translation:
             return self._file.initializers[name]
         if name not in self.values:
             raise UnsupportedError(
-                f"{self._file.path}: {shown(name)} is an output that its node does not compute here; export the model for inference"
+                f"{self._file.path}: {short_repr(name)} is an output that its node does not compute here; export the model for inference"
             )
         return self.values[name]
 
@@ -134,12 +134,12 @@ class Translation:
         if proto.domain not in _DEFAULT_DOMAINS:
             local = any(function.domain == proto.domain and function.name == proto.op_type for function in self._file.model.functions)
             mend = "inline the functions of the model with onnx.inliner.inline_local_functions" if local else "export it with standard operators"
-            node.refuse(f"it belongs to the domain {shown(proto.domain)}, and only standard ONNX operators are supported; {mend}")
+            node.refuse(f"it belongs to the domain {short_repr(proto.domain)}, and only standard ONNX operators are supported; {mend}")
         if proto.op_type not in PARSERS and proto.op_type not in FOLDERS:
             node.refuse(_advice(proto.op_type))
 
     def _check_output(self) -> None:
-        value, where = self.values.get(self._file.output), f"{self._file.path}: its output {shown(self._file.output)}"
+        value, where = self.values.get(self._file.output), f"{self._file.path}: its output {short_repr(self._file.output)}"
         if not isinstance(value, Tensor) or value.operator == INPUT:
             raise UnsupportedError(f"{where} does not depend on its input, or is the input; there is nothing to split")
         if any(value.padding):

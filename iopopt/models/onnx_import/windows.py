@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from iopopt.graph_builder import ceiled
 from iopopt.models.onnx_import.node import Node
 from iopopt.models.onnx_import.values import MOST_ELEMENTS
-from iopopt.operators import Window
+from iopopt.network.builder import ceiled
+from iopopt.network.operators import Window
 
 
 def windows(node: Node, kernel: Sequence[int], sizes: Sequence[int]) -> tuple[Window, Window]:

@@ -1,0 +1,1 @@
+"""Clusters: devices, cluster files, boards by name and reference instances."""

@@ -1,0 +1,38 @@
+"""The console script ``iopopt``: its first word names the command."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+
+from iopopt.bench.command import main as bench
+from iopopt.commands.export import main as export
+from iopopt.commands.show import main as show
+from iopopt.errors import UnknownNameError
+from iopopt.executor.command import main as run
+from iopopt.version import __version__
+
+COMMANDS: dict[str, tuple[Callable[[Sequence[str], str], int], str]] = {
+    "bench": (bench, "compare methods on models and clusters"),
+    "show": (show, "show a network: operators, shapes, work, what each can be split by"),
+    "export": (export, "write a network as DOT or JSON"),
+    "run": (run, "run a plan on real processes, and compare measured with predicted time"),
+}
+"""Every command: its ``main(arguments, program)`` and what it does."""
+
+_USAGE = "usage: iopopt COMMAND ...\n\n" + "\n".join(f"  {name:<8} {summary}" for name, (_, summary) in COMMANDS.items())
+
+
+def main() -> int:
+    """Run the command that the first argument names; returns the exit code."""
+    words = sys.argv[1:]
+    if not words or words[0] in ("-h", "--help"):
+        print(f"{_USAGE}\n\n'iopopt COMMAND --help' says more.")
+        return 0 if words else 2
+    if words[0] == "--version":
+        print(__version__)
+        return 0
+    if words[0] not in COMMANDS:
+        print(f"error: {UnknownNameError('command', words[0], COMMANDS)}", file=sys.stderr)
+        return 2
+    return COMMANDS[words[0]][0](words[1:], f"iopopt {words[0]}")

@@ -1,0 +1,221 @@
+"""Exact minimisation of a sum of cost tables over discrete variables (min-sum bucket elimination).
+
+To eliminate a variable, the tables in which it occurs are added up, and for each combination of the others its best value is kept: dynamic
+programming over a tree decomposition. On a chain this is Viterbi's algorithm; on series-parallel graphs no table has more than three
+variables. Where tables would grow too large, :func:`improve` searches instead: it holds a few variables fixed and is exact in the rest.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Collection, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from iopopt.errors import InstanceTooLargeError
+
+Array = npt.NDArray[np.float64]
+
+MOST_ENTRIES = 30_000_000
+"""The largest table that is added up, entries."""
+
+_ROUNDS = 24
+"""How often :func:`improve` fixes other variables and minimises over the rest."""
+
+
+class Table(NamedTuple):
+    """Costs of the combinations of some variables, which are distinct: one axis for each, in their order; infinite where forbidden."""
+
+    variables: tuple[int, ...]
+    costs: Array
+
+
+class _Order(NamedTuple):
+    """The order of elimination, and the variables that are held fixed lest a table grow too large."""
+
+    eliminated: tuple[int, ...]
+    fixed: tuple[int, ...]
+
+
+def total_cost(tables: Sequence[Table], values: Sequence[int]) -> float:
+    """The sum of all tables at ``values``, one for each variable."""
+    return sum(float(table.costs[tuple(values[variable] for variable in table.variables)]) for table in tables)
+
+
+def restricted(table: Table, fixed: Collection[int], values: Sequence[int]) -> Table:
+    """The table with the variables of ``fixed`` at their values."""
+    if not any(variable in fixed for variable in table.variables):
+        return table
+    index = tuple(values[variable] if variable in fixed else slice(None) for variable in table.variables)
+    return Table(tuple(variable for variable in table.variables if variable not in fixed), np.asarray(table.costs[index]))
+
+
+def minimise(domains: Sequence[int], tables: Sequence[Table], start: Sequence[int] | None = None, *, most_entries: int = MOST_ENTRIES) -> list[int]:
+    """A value below ``domains[v]`` for each variable v, such that the sum of all tables is least.
+
+    Variables of no table keep their values of ``start``, which are 0 unless given.
+
+    Raises:
+        InstanceTooLargeError: if a table of more than ``most_entries`` would have to be added up; nothing has been allocated then.
+    """
+    order = _order(tuple(domains), _scopes(tables), most_entries, (0,) * len(domains))
+    if order.fixed:
+        raise InstanceTooLargeError(f"elimination: some table would have more than most_entries={most_entries:,} entries; use improve")
+    return _eliminated(tables, order.eliminated, [0] * len(domains) if start is None else start)
+
+
+def improve(
+    domains: Sequence[int], tables: Sequence[Table], start: Sequence[int], *, most_entries: int = MOST_ENTRIES, rounds: int = _ROUNDS
+) -> list[int]:
+    """Values at least as good as ``start``; the least sum of all where tables stay within ``most_entries``.
+
+    Elsewhere each round holds variables at their best values so far, those that have been held least often, until the tables of the
+    others stay within the limit, and minimises over the others exactly. Variables of no table keep their values.
+    """
+    best, held = list(start), [0] * len(domains)
+    least, scopes = total_cost(tables, best), _scopes(tables)
+    for _ in range(rounds):
+        order = _order(tuple(domains), scopes, most_entries, tuple(held))
+        found = _eliminated([restricted(table, order.fixed, best) for table in tables], order.eliminated, best)
+        cost = total_cost(tables, found)
+        if cost < least:
+            best, least = found, cost
+        if not order.fixed:
+            break
+        for variable in order.fixed:
+            held[variable] += 1
+    return best
+
+
+def _scopes(tables: Sequence[Table]) -> frozenset[tuple[int, ...]]:
+    return frozenset(table.variables for table in tables)
+
+
+@lru_cache(maxsize=256)
+def _order(domains: tuple[int, ...], scopes: Collection[tuple[int, ...]], most_entries: int, held: tuple[int, ...]) -> _Order:
+    """Always the variable next that leaves the smallest table, the first of equals.
+
+    Where even that would add up too large a table, the one among its variables with the most neighbours is held fixed; those that
+    were ``held`` less often go first.
+    """
+    neighbours: list[set[int]] = [set() for _ in domains]
+    for scope in scopes:
+        for variable in scope:
+            neighbours[variable].update(scope)
+    for variable, others in enumerate(neighbours):
+        others.discard(variable)
+    left, eliminated, fixed = set(range(len(domains))), [], []
+    queue = [(_entries(domains, others), variable) for variable, others in enumerate(neighbours)]
+    heapq.heapify(queue)
+    while queue:
+        entries, variable = heapq.heappop(queue)
+        if variable not in left or entries != _entries(domains, neighbours[variable]):
+            continue  # out of date: it was pushed again
+        touched = neighbours[variable]
+        if entries * domains[variable] > most_entries and touched:
+            gone = min([variable, *sorted(touched)], key=lambda other: (held[other], -len(neighbours[other]), other))
+            fixed.append(gone)
+            touched = neighbours[gone] | {variable}
+        else:
+            gone = variable
+            eliminated.append(gone)
+            for other in touched:
+                neighbours[other] |= touched - {other}
+        left.remove(gone)
+        for other in touched - {gone}:
+            neighbours[other].discard(gone)
+            heapq.heappush(queue, (_entries(domains, neighbours[other]), other))
+    return _Order(tuple(eliminated), tuple(fixed))
+
+
+def _entries(domains: Sequence[int], variables: Collection[int]) -> int:
+    return math.prod(domains[variable] for variable in variables)
+
+
+def _eliminated(tables: Sequence[Table], order: Sequence[int], start: Sequence[int]) -> list[int]:
+    """The best values of the variables in ``order``, on which alone the tables depend; those of ``start`` for others, and for those in no
+    table."""
+    position = {variable: number for number, variable in enumerate(order)}
+    buckets: dict[int, list[Table]] = {variable: [] for variable in order}
+
+    def put(table: Table) -> None:
+        if table.variables:
+            buckets[min(table.variables, key=position.__getitem__)].append(table)
+
+    for table in tables:
+        put(table)
+    choices: list[tuple[int, tuple[int, ...], npt.NDArray[np.intp]]] = []
+    for variable in order:
+        bucket = buckets.pop(variable)
+        if not bucket:
+            continue
+        others = tuple(sorted({other for table in bucket for other in table.variables} - {variable}))
+        joint = _added_up(bucket, (*others, variable))
+        best = joint.argmin(axis=-1)
+        choices.append((variable, others, best))
+        put(Table(others, np.take_along_axis(joint, best[..., None], -1)[..., 0]))
+    values = list(start)
+    for variable, others, best in reversed(choices):
+        values[variable] = int(best[tuple(values[other] for other in others)])
+    return values
+
+
+def _added_up(tables: Sequence[Table], scope: Sequence[int]) -> Array:
+    """The sum of tables over all variables of ``scope``, small tables first."""
+    parts = sorted((_spread(table, scope) for table in tables), key=lambda part: part.size)
+    return np.asarray(sum(parts[1:], start=parts[0]))
+
+
+def _spread(table: Table, scope: Sequence[int]) -> Array:
+    """A view with one axis for each variable of ``scope``, of length 1 where the table does not depend on it."""
+    axes = sorted(range(len(table.variables)), key=lambda axis: scope.index(table.variables[axis]))
+    index = tuple(slice(None) if variable in table.variables else None for variable in scope)
+    return np.asarray(table.costs.transpose(axes)[index])
+
+
+def min_marginals(domains: Sequence[int], tables: Sequence[Table], *, most_entries: int = MOST_ENTRIES) -> list[Array]:
+    """For each variable and each of its values, the least sum of all tables with the variable at that value (its min-marginals).
+
+    Elimination forth gives each bucket what lies before it, elimination back what lies behind. All costs must be finite.
+
+    Raises:
+        InstanceTooLargeError: if a table of more than ``most_entries`` would have to be added up; nothing has been allocated then.
+    """
+    order = _order(tuple(domains), _scopes(tables), most_entries, (0,) * len(domains))
+    if order.fixed:
+        raise InstanceTooLargeError(f"elimination: some table would have more than most_entries={most_entries:,} entries")
+    position = {variable: number for number, variable in enumerate(order.eliminated)}
+    buckets: dict[int, list[Table]] = {variable: [Table((variable,), np.zeros(domains[variable]))] for variable in order.eliminated}
+    for table in tables:
+        buckets[min(table.variables, key=position.__getitem__)].append(table)
+    sums: dict[int, Table] = {}
+    messages: dict[int, Table] = {}
+    for variable in order.eliminated:
+        scope = tuple(sorted({other for table in buckets[variable] for other in table.variables} - {variable}))
+        sums[variable] = Table((*scope, variable), _added_up(buckets[variable], (*scope, variable)))
+        messages[variable] = Table(scope, sums[variable].costs.min(axis=-1))
+        if scope:
+            buckets[min(scope, key=position.__getitem__)].append(messages[variable])
+    # Parts of the graph that share no variable come to nothing for each other but their least totals.
+    roots = {variable: float(message.costs) for variable, message in messages.items() if not message.variables}
+    beliefs: dict[int, Table] = {}
+    for variable in reversed(order.eliminated):
+        own, message = sums[variable], messages[variable]
+        if message.variables:
+            behind = beliefs[min(message.variables, key=position.__getitem__)]
+            rest = _least_over(behind, message.variables) - message.costs
+            beliefs[variable] = Table(own.variables, own.costs + rest[..., None])
+        else:
+            beliefs[variable] = Table(own.variables, own.costs + (sum(roots.values()) - roots[variable]))
+    return [_least_over(beliefs[variable], (variable,)) for variable in range(len(domains))]
+
+
+def _least_over(table: Table, kept: Sequence[int]) -> Array:
+    """The least costs over all variables but ``kept``, which give the order of the axes."""
+    gone = tuple(axis for axis, variable in enumerate(table.variables) if variable not in kept)
+    left = [variable for variable in table.variables if variable in kept]
+    return np.asarray(table.costs.min(axis=gone).transpose([left.index(variable) for variable in kept]))

@@ -1,0 +1,41 @@
+"""Why nothing fits: the plan that comes nearest to the memory limits, in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from iopopt.cluster.cluster import Cluster
+from iopopt.cost.evaluation import evaluate, memory_demands
+from iopopt.network.graph import Graph
+from iopopt.plan.plan import Plan
+
+
+def nearest_miss(graph: Graph, cluster: Cluster, plans: Sequence[Plan]) -> str:
+    """What the nearest of ``plans`` (the one of the least largest demand relative to a limit) lacks, and what would mend it."""
+    demands = [evaluate(graph, cluster, plan).memory_bytes for plan in plans]
+
+    def overload(memory: Sequence[float]) -> list[float]:
+        return [demand / device.memory_bytes for demand, device in zip(memory, cluster.devices, strict=True)]
+
+    memory, plan = min(zip(demands, plans, strict=True), key=lambda pair: max(overload(pair[0])))
+    worst = max(range(len(cluster)), key=lambda j: overload(memory)[j])
+    device = cluster.devices[worst]
+    factor = math.ceil(memory[worst] / device.memory_bytes * 1e4) / 1e4  # rounded up, so that it is enough
+    operator, demand = _largest_operator(graph, cluster, plan, worst)
+    total = sum(limit.memory_bytes for limit in cluster.devices)
+    weights, activations = graph.whole_memory_bytes(cluster.bytes_per_element)
+    return (
+        f"no plan fits the memory (equation 1). The nearest found asks device {device.name!r} for {memory[worst]:,.0f} bytes and "
+        f"it has {device.memory_bytes:,.0f}: {memory[worst] - device.memory_bytes:,.0f} too many; its largest part there is {demand:,.0f} for "
+        f"operator {operator!r}. The model has {weights:,} bytes of weights and needs up to {activations:,} for activations; all devices "
+        f"together have {total:,.0f}. It would fit with {factor:g} times the memory on every device; more "
+        "devices or fewer bytes per element help too."
+    )
+
+
+def _largest_operator(graph: Graph, cluster: Cluster, plan: Plan, device: int) -> tuple[str, float]:
+    """The operator that asks the device for most, with the tensors that are kept there while it runs."""
+    demands = [sum(of[device]) for of in memory_demands(graph, cluster, plan)]
+    largest = max(range(len(graph)), key=lambda i: demands[i])
+    return graph.operators[largest].name, demands[largest]

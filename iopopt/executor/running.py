@@ -1,0 +1,47 @@
+"""``iopopt.execute`` without PyTorch at import: the executor is loaded when a plan is to be run."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from iopopt.cluster.cluster import Cluster, Device
+from iopopt.errors import MissingExtraError
+from iopopt.network.graph import Graph
+from iopopt.plan.plan import Plan
+
+if TYPE_CHECKING:
+    from iopopt.executor.execution import Execution
+    from iopopt.network.weights import Array, Weights
+
+
+def require_torch() -> None:
+    """Say what to install where PyTorch is missing.
+
+    Raises:
+        MissingExtraError: if it is.
+    """
+    if importlib.util.find_spec("torch") is None:
+        raise MissingExtraError("running plans needs PyTorch: pip install 'iopopt[run]'")
+
+
+def execute(graph: Graph, devices: Cluster | Sequence[Device], plan: Plan, weights: Weights, inputs: Array, *, timeout_s: float = 60.0) -> Execution:
+    """Run ``plan`` on workers that share nothing, one thread for each device (``iopopt run`` uses processes).
+
+    Args:
+        weights: every operator's parameters by name; :func:`iopopt.network.weights.random_weights` makes some.
+        inputs: the network's input, shape (C, H, W).
+        timeout_s: how long a worker waits for a message.
+
+    Raises:
+        MissingExtraError: if PyTorch is not installed.
+        PlanError: if the plan is not one of this graph and cluster, or the input has another shape.
+        GraphError: if the weights do not fit the network.
+        UnsupportedError: if the executor has no arithmetic for an operator, or for the cluster's element size (4 and 8 bytes).
+        ExecutionError: if a worker fails, or a message does not come in time.
+    """
+    require_torch()
+    from iopopt.executor.threads import execute as execute_on_threads
+
+    return execute_on_threads(graph, devices, plan, weights, inputs, timeout_s=timeout_s)

@@ -1,0 +1,63 @@
+"""A Solution in words."""
+
+from __future__ import annotations
+
+from iopopt.cost.evaluation import Evaluation
+from iopopt.methods.solution import Solution
+
+_NEARLY_FULL = 0.95
+
+
+def explain(solution: Solution) -> str:
+    """Which operators are split how, what bounds the latency, which limit binds."""
+    lines = [_headline(solution)]
+    if solution.reason:
+        lines.append(f"Reason: {solution.reason}")
+    if solution.evaluation is not None:
+        lines += ["", solution.evaluation.to_frame().to_string(index=False, float_format=lambda value: f"{value:.6g}"), ""]
+        lines += [_latency_parts(solution.evaluation), _slowest(solution.evaluation), _memory(solution.evaluation)]
+    return "\n".join(lines)
+
+
+def _headline(solution: Solution) -> str:
+    how = solution.method + (f" ({solution.backend})" if solution.backend else "")
+    if solution.plan is None:
+        found = "no plan"
+    else:
+        split = len(solution.plan.split_operators)
+        found = f"{solution.latency_s * 1e3:.4g} ms, {split} of {len(solution.plan)} operators split"
+    proof = "nothing is proven about other plans"
+    if solution.status == "infeasible":
+        proof = f"proven: no plan of {solution.space} fits the memory"
+    elif solution.bound_s is not None:
+        gap = f" (gap {solution.gap:.2%})" if solution.gap is not None else ""
+        proof = f"no plan of {solution.space} is faster than {solution.bound_s * 1e3:.4g} ms{gap}"
+    return f"{how}: {solution.status}, stopped by {solution.termination}: {found}; {proof}."
+
+
+def _latency_parts(evaluation: Evaluation) -> str:
+    share = evaluation.compute_s / evaluation.latency_s if evaluation.latency_s else 0.0
+    return (
+        f"Latency: {evaluation.compute_s * 1e3:.4g} ms of computation ({share:.0%}) and {evaluation.communication_s * 1e3:.4g} ms of communication, "
+        f"{evaluation.transferred_bytes:,.0f} bytes over {evaluation.connections} connections."
+    )
+
+
+def _slowest(evaluation: Evaluation) -> str:
+    cost = max(evaluation.operators, key=lambda cost: cost.compute_s + cost.communication_s)
+    device = max(range(len(cost.device_compute_s)), key=lambda j: cost.device_compute_s[j])
+    edges = [(cost.communication_s, f"into {cost.name}", cost.cases) for cost in evaluation.operators]
+    seconds, place, cases = max([*edges, (evaluation.sink_s, "to the sink", evaluation.sink_cases)])
+    return (
+        f"Costliest operator: {cost.name} ({(cost.compute_s + cost.communication_s) * 1e3:.4g} ms; device {evaluation.device_names[device]!r} is the "
+        f"last to finish it). Costliest edge: {place} ({seconds * 1e3:.4g} ms, {'+'.join(cases)})."
+    )
+
+
+def _memory(evaluation: Evaluation) -> str:
+    uses = [
+        f"{name} {demand / 1e6:.4g} of {limit / 1e6:.4g} MB"
+        + (" (over the limit)" if demand > limit else " (binds)" if demand > _NEARLY_FULL * limit else "")
+        for name, demand, limit in zip(evaluation.device_names, evaluation.memory_bytes, evaluation.memory_limit_bytes, strict=True)
+    ]
+    return "Peak memory: " + ", ".join(uses) + "."

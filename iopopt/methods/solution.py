@@ -1,0 +1,160 @@
+"""What every method returns: a plan with its price, and what was proven about it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from typing import Any, Literal, NamedTuple
+
+from iopopt.cluster.cluster import Cluster
+from iopopt.cost.evaluation import Evaluation, evaluate
+from iopopt.errors import FileFormatError
+from iopopt.network.graph import Graph
+from iopopt.plan.plan import Plan
+from iopopt.records import check_keys, check_schema, short_repr, typed, typed_fields
+
+Status = Literal["optimal", "feasible", "infeasible", "violates_memory", "unknown", "error"]
+"""``optimal`` and ``infeasible`` are proven, for the Solution's space; ``violates_memory`` is a plan priced beyond a memory limit."""
+
+Termination = Literal["gap", "time_limit", "iteration_limit", "exhausted", "interrupted", "finished", "failed"]
+"""Why the method stopped; ``exhausted`` means that nothing is left to try, ``finished`` that a heuristic came to its end."""
+
+
+class Point(NamedTuple):
+    """One point of a trajectory: seconds since the start, incumbent latency and proven bound, seconds or None."""
+
+    elapsed_s: float
+    latency_s: float | None
+    bound_s: float | None
+
+
+@dataclass(frozen=True)
+class Solution:
+    """A method's answer.
+
+    Attributes:
+        plan: None where nothing was found.
+        latency_s: the evaluator's price of the plan, seconds; infinite where there is no plan.
+        bound_s: a proven lower bound on every memory-feasible plan of ``space``; None where the method proves nothing.
+        space: the plans for which ``bound_s``, ``optimal`` and ``infeasible`` hold.
+        build_s, solve_s: seconds spent preparing, and searching.
+        seed: None where the method has no randomness.
+        trajectory: incumbent and bound over time.
+        reason: why there is no plan, or no feasible one: what is demanded, what is available, what would mend it.
+    """
+
+    plan: Plan | None
+    status: Status
+    termination: Termination
+    latency_s: float
+    bound_s: float | None
+    space: str
+    build_s: float
+    solve_s: float
+    method: str
+    backend: str | None = None
+    backend_version: str | None = None
+    seed: int | None = None
+    trajectory: tuple[Point, ...] = ()
+    evaluation: Evaluation | None = None
+    reason: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.plan is None) != math.isinf(self.latency_s) or (self.plan is None) != (self.evaluation is None):
+            raise ValueError("a Solution has a plan, a finite latency and an evaluation, or none of them")
+        if (self.plan is not None) != (self.status in ("optimal", "feasible", "violates_memory")):
+            raise ValueError(f"a Solution of status {self.status!r} {'needs a' if self.plan is None else 'has no'} plan")
+        if self.plan is not None and self.evaluation is not None:
+            if self.latency_s != self.evaluation.latency_s:
+                raise ValueError(f"a Solution's latency is {self.latency_s} s, but its evaluation says {self.evaluation.latency_s} s")
+            if dict(self.plan) != {cost.name: cost.placement for cost in self.evaluation.operators}:
+                raise ValueError("a Solution's evaluation is that of another plan")
+        if self.status in ("optimal", "feasible") and self.bound_s is not None and self.bound_s > self.latency_s:
+            raise ValueError(f"a Solution's bound is {self.bound_s} s, but its plan takes {self.latency_s} s")
+        if self.build_s < 0 or self.solve_s < 0:
+            raise ValueError(f"a Solution's times are {self.build_s} and {self.solve_s} s; they cannot be negative")
+
+    @property
+    def gap(self) -> float | None:
+        """(latency - bound) / latency; None without a bound, or where the plan breaks a memory limit."""
+        if self.bound_s is None or self.plan is None or self.status == "violates_memory":
+            return None
+        return (self.latency_s - self.bound_s) / self.latency_s if self.latency_s > 0 else 0.0
+
+    def explain(self) -> str:
+        """Which operators are split how, what bounds the latency, which limit binds."""
+        from iopopt.methods.explanation import explain
+
+        return explain(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready record; :meth:`from_dict` reads it back. An infinite latency is written as null."""
+        record = {item.name: getattr(self, item.name) for item in fields(self)}
+        record["plan"] = None if self.plan is None else self.plan.to_dict()
+        record["evaluation"] = None if self.evaluation is None else self.evaluation.to_dict()
+        record["latency_s"] = None if self.plan is None else self.latency_s
+        record["trajectory"] = [list(point) for point in self.trajectory]
+        return {"schema_version": 1, **record}
+
+    @classmethod
+    def from_dict(cls, record: Any, where: str = "solution") -> Solution:
+        """Read a record of :meth:`to_dict`.
+
+        Raises:
+            FileFormatError: if a key is missing, unknown or of the wrong type, or the parts contradict each other; the message begins with ``where``.
+        """
+        check_schema(record, where, 1)
+        names = {item.name for item in fields(cls)}
+        check_keys(record, where, names | {"schema_version"})
+        nested = {"plan", "evaluation", "trajectory", "latency_s"}
+        values = typed_fields({name: record[name] for name in names - nested}, cls, where)
+        latency_s = typed(record["latency_s"], float | None, f"{where}: 'latency_s'")
+        points = typed(record["trajectory"], tuple[tuple[float | None, ...], ...], f"{where}: 'trajectory'")
+        if any(len(point) != 3 or point[0] is None for point in points):
+            raise FileFormatError(f"{where}: 'trajectory' is {short_repr(record['trajectory'])}; its points are [elapsed_s, latency_s, bound_s]")
+        plan, evaluation = record["plan"], record["evaluation"]
+        try:
+            return cls(
+                **values,
+                plan=None if plan is None else Plan.from_dict(plan, f"{where}: plan"),
+                evaluation=None if evaluation is None else Evaluation.from_dict(evaluation, f"{where}: evaluation"),
+                latency_s=math.inf if latency_s is None else latency_s,
+                trajectory=tuple(Point(*point) for point in points),
+            )
+        except FileFormatError:
+            raise
+        except ValueError as error:
+            raise FileFormatError(f"{where}: {error}") from None
+
+
+def heuristic_solution(
+    graph: Graph,
+    cluster: Cluster,
+    plan: Plan,
+    *,
+    method: str,
+    space: str,
+    build_s: float,
+    solve_s: float,
+    termination: Termination = "finished",
+    seed: int | None = None,
+    trajectory: tuple[Point, ...] = (),
+) -> Solution:
+    """The Solution of a method that proves nothing: the plan, priced by the evaluator, with the memory limits it breaks."""
+    evaluation = evaluate(graph, cluster, plan)
+    broken = "; ".join(str(violation) for violation in evaluation.violations)
+    return Solution(
+        plan=plan,
+        status="feasible" if evaluation.feasible else "violates_memory",
+        termination=termination,
+        latency_s=evaluation.latency_s,
+        bound_s=None,
+        space=space,
+        build_s=build_s,
+        solve_s=solve_s,
+        method=method,
+        seed=seed,
+        trajectory=trajectory,
+        evaluation=evaluation,
+        reason=broken or None,
+    )

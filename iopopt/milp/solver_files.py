@@ -1,0 +1,66 @@
+"""The files through which parent and child speak: the request, the outcome, and incumbents as they come."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from iopopt.milp.backends import Options, Outcome
+from iopopt.milp.program import Program
+
+_ARRAYS = ("objective", "lower", "upper", "integer", "rows", "columns", "values", "row_lower", "row_upper")
+
+
+def write_request(directory: Path, program: Program, options: Options) -> None:
+    """Save a program and its options for the child."""
+    settings = {
+        "time_limit_s": options.time_limit_s,
+        "gap": options.gap,
+        "seed": options.seed,
+        "threads": options.threads,
+        "start": [[index, value] for index, value in options.start.items()],
+    }
+    arrays = {name: getattr(program, name) for name in _ARRAYS}
+    np.savez(directory / "request.npz", settings=np.array(json.dumps(settings)), **arrays)
+
+
+def read_outcome(directory: Path) -> Outcome | None:
+    """What the child wrote, or None where it did not come to that."""
+    path = directory / "outcome.npz"
+    if not path.exists():
+        return None
+    with np.load(path, allow_pickle=False) as data:
+        record = json.loads(str(data["record"]))
+        x = data["x"] if record.pop("has_x") else None
+        return Outcome(x=x, **record)
+
+
+def read_incumbents(directory: Path, size: int) -> list[tuple[float, np.ndarray[tuple[int], np.dtype[np.float64]]]]:
+    """The complete (objective, x) pairs that HiGHS has saved so far, the best last; a half-written one is left out."""
+    path = directory / "incumbents.sol"
+    incumbents = []
+    for block in path.read_text(encoding="utf-8").split("Objective ")[1:] if path.exists() else []:
+        objective, _, *values = block.split("\n", size + 2)
+        if len(values) == size + 1:  # the last of them is what stands behind the last line end
+            incumbents.append((float(objective), np.array([float(value) for value in values[:size]])))
+    return incumbents
+
+
+def read_request(directory: Path) -> tuple[Program, Options]:
+    """What :func:`write_request` saved."""
+    with np.load(directory / "request.npz", allow_pickle=False) as data:
+        settings: dict[str, Any] = json.loads(str(data["settings"]))
+        program = Program(**{name: data[name] for name in _ARRAYS}, names=(), row_names=())
+    settings["start"] = {int(index): float(value) for index, value in settings["start"]}
+    return program, Options(**settings, directory=str(directory))
+
+
+def write_outcome(directory: Path, outcome: Outcome) -> None:
+    """Save an outcome, all of it or nothing."""
+    record = {name: getattr(outcome, name) for name in ("status", "objective", "bound", "message", "version")} | {"has_x": outcome.x is not None}
+    partial = directory / "outcome.part.npz"
+    np.savez(partial, record=np.array(json.dumps(record)), x=np.zeros(0) if outcome.x is None else outcome.x)
+    partial.rename(directory / "outcome.npz")

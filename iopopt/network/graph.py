@@ -1,0 +1,211 @@
+"""Networks: operators and the edges between them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from iopopt.errors import FileFormatError, GraphError
+from iopopt.network.operator_records import operator_from, operator_record, shape_from
+from iopopt.network.operators import INPUT, Operator, Shape
+from iopopt.records import check_keys, check_schema, short_repr, typed
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Link(NamedTuple):
+    """An edge by number: operator ``producer`` (None for the graph's input) gives input ``slot`` of operator ``consumer``."""
+
+    producer: int | None
+    consumer: int
+    slot: int
+
+
+class LongLived(NamedTuple):
+    """The tensor of operator ``producer`` (None for the graph's input) waits while the operators ``during`` run."""
+
+    producer: int | None
+    during: range
+
+
+class Edge(NamedTuple):
+    """The tensor of ``producer`` (an operator's name, or ``"input"``) is read by ``consumer``."""
+
+    producer: str
+    consumer: str
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Operators in topological order and the edges between them; without ``edges`` they form a chain from the input.
+
+    Raises:
+        GraphError: if names repeat, an edge points backwards or nowhere, shapes disagree, or there is not exactly one output.
+    """
+
+    name: str
+    input_shape: Shape
+    operators: tuple[Operator, ...]
+    edges: tuple[Edge, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = [operator.name for operator in self.operators]
+        self._require(bool(names), "there is no operator")
+        duplicates = {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else set()
+        self._require(not duplicates, f"operator names repeat: {', '.join(sorted(duplicates))}")
+        if not self.edges:
+            object.__setattr__(self, "edges", tuple(Edge(p, q) for p, q in itertools.pairwise([INPUT, *names])))
+        self._check_edges()
+
+    def _require(self, holds: bool, message: str) -> None:
+        if not holds:
+            raise GraphError(f"graph {self.name!r}: {message}")
+
+    def _check_edges(self) -> None:
+        seen = {INPUT: self.input_shape}
+        producers: dict[str, list[str]] = {operator.name: [] for operator in self.operators}
+        for producer, consumer in self.edges:
+            for end in {producer, consumer} - {INPUT}:
+                self._require(end in producers, f"edge {producer} -> {consumer}: there is no operator {end!r}")
+            self._require(consumer != INPUT, f"edge {producer} -> {consumer}: nothing can feed the input")
+            producers[consumer].append(producer)
+        for operator in self.operators:
+            self._check_inputs(operator, producers[operator.name], seen)
+            seen[operator.name] = operator.out_shape
+        outputs = set(producers) - {edge.producer for edge in self.edges}
+        self._require(len(outputs) == 1, f"{len(outputs)} operators have no consumer ({', '.join(sorted(outputs))}); exactly one is the output")
+
+    def _check_inputs(self, operator: Operator, producers: Sequence[str], seen: Mapping[str, Shape]) -> None:
+        """Each input of the operator is the output of one before it, of the shape that it reads."""
+        expected = operator.in_shapes
+        reads = f"operator {operator.name!r} reads {len(producers)} tensors; this {operator.kind} reads {len(expected)}"
+        self._require(len(producers) == len(expected), reads)
+        for producer, shape in zip(producers, expected, strict=True):
+            self._require(producer in seen, f"edge {producer} -> {operator.name} points backwards: operators stand in topological order")
+            self._require(seen[producer] == shape, f"{producer} gives {seen[producer]}, but {operator.name} reads {shape}")
+
+    def __getitem__(self, name: str) -> Operator:
+        return self._by_name[name]
+
+    def __len__(self) -> int:
+        return len(self.operators)
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, Operator]:
+        return {operator.name: operator for operator in self.operators}
+
+    @cached_property
+    def is_chain(self) -> bool:
+        """Whether every operator reads the one before it."""
+        names = [INPUT, *(operator.name for operator in self.operators)]
+        return set(self.edges) == set(itertools.pairwise(names))
+
+    @cached_property
+    def links(self) -> tuple[Link, ...]:
+        """The edges by number, consumer after consumer and each consumer's in the order of its inputs."""
+        numbers = {INPUT: None, **{operator.name: i for i, operator in enumerate(self.operators)}}
+        slots = dict.fromkeys(range(len(self)), 0)
+        links = []
+        for producer, consumer in self.edges:
+            i = numbers[consumer]
+            assert i is not None  # nothing feeds the input
+            links.append(Link(numbers[producer], i, slots[i]))
+            slots[i] += 1
+        return tuple(sorted(links, key=lambda link: (link.consumer, link.slot)))
+
+    @cached_property
+    def links_into(self) -> tuple[tuple[Link, ...], ...]:
+        """The links into each operator, in the order of its inputs."""
+        by_consumer: list[list[Link]] = [[] for _ in self.operators]
+        for link in self.links:
+            by_consumer[link.consumer].append(link)
+        return tuple(map(tuple, by_consumer))
+
+    @cached_property
+    def links_from(self) -> tuple[tuple[Link, ...], ...]:
+        """The links out of each operator, the first consumer's first; the last operator, whose consumer is the sink, has none."""
+        by_producer: list[list[Link]] = [[] for _ in self.operators]
+        for link in self.links:
+            if link.producer is not None:
+                by_producer[link.producer].append(link)
+        return tuple(map(tuple, by_producer))
+
+    @cached_property
+    def long_lived(self) -> tuple[LongLived, ...]:
+        """The tensors that outlive the operator after them: while the operators between run, their owners hold them (equation 1)."""
+        last = {link.producer: link.consumer for link in self.links}  # links are in the order of their consumers
+        waits = [LongLived(producer, range(0 if producer is None else producer + 1, consumer)) for producer, consumer in last.items()]
+        return tuple(long_lived for long_lived in waits if long_lived.during)
+
+    @property
+    def output(self) -> Operator:
+        """The operator whose tensor is the result: the last."""
+        return self.operators[-1]
+
+    @cached_property
+    def parameters(self) -> int:
+        return sum(operator.parameters for operator in self.operators)
+
+    @cached_property
+    def macs(self) -> int:
+        return sum(operator.macs for operator in self.operators)
+
+    def whole_memory_bytes(self, bytes_per_element: int = 4) -> tuple[int, int]:
+        """Weights and biases of the whole model, and the most that an operator and the tensors kept meanwhile take, in bytes (equation 1)."""
+        weights = sum(operator.kernel_elements + operator.bias_elements for operator in self.operators)
+        held = [0] * len(self)
+        for producer, during in self.long_lived:
+            for i in during:
+                held[i] += (self.input_shape if producer is None else self.operators[producer].out_shape).elements
+        activations = max(operator.in_elements + operator.pre_pool_shape.elements + kept for operator, kept in zip(self.operators, held, strict=True))
+        return bytes_per_element * weights, bytes_per_element * activations
+
+    def summary(self) -> pd.DataFrame:
+        """One row for each operator: shapes, what it can be split by, parameters, MACs."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            {
+                "operator": operator.name,
+                "kind": operator.kind,
+                "input": " + ".join(map(str, operator.in_shapes)),
+                "output": str(operator.out_shape),
+                "splits": " ".join(f"{dim}:{operator.size(dim)}" for dim in operator.splittable_dims),
+                "parameters": operator.parameters,
+                "macs": operator.macs,
+            }
+            for operator in self.operators
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready record; :meth:`from_dict` reads it back."""
+        return {
+            "schema_version": 1,
+            "name": self.name,
+            "input_shape": list(self.input_shape),
+            "operators": [operator_record(operator) for operator in self.operators],
+            "edges": [list(edge) for edge in self.edges],
+        }
+
+    @classmethod
+    def from_dict(cls, record: Any, where: str = "graph") -> Graph:
+        """Read a record of :meth:`to_dict`.
+
+        Raises:
+            FileFormatError: if a key is missing, unknown or of the wrong type; the message begins with ``where``.
+            GraphError: if the network itself is not well formed.
+        """
+        check_schema(record, where, 1)
+        check_keys(record, where, {"schema_version", "name", "input_shape", "operators"}, {"edges"})
+        if not isinstance(record["operators"], list):
+            raise FileFormatError(f"{where}: 'operators' is {short_repr(record['operators'])}; it must be a list")
+        operators = [operator_from(item, f"{where}: operators[{number}]") for number, item in enumerate(record["operators"])]
+        edges = typed(record.get("edges", []), tuple[tuple[str, ...], ...], f"{where}: 'edges'")
+        if any(len(edge) != 2 for edge in edges):
+            raise FileFormatError(f"{where}: 'edges' must be a list of pairs [producer, consumer]")
+        name = typed(record["name"], str, f"{where}: 'name'")
+        return cls(name, shape_from(record["input_shape"], f"{where}: 'input_shape'"), tuple(operators), tuple(Edge(*edge) for edge in edges))

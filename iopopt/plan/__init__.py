@@ -1,0 +1,1 @@
+"""Plans: who computes which part of every operator, over which team, in which shares."""

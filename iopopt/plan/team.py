@@ -1,0 +1,87 @@
+"""Teams: the devices over which split operators are split, and the plan space that a team spans.
+
+In a plan of a team every operator is whole on one device (any of the cluster) or split over exactly the team.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from operator import index
+from typing import Literal
+
+from iopopt.cluster.cluster import Cluster
+from iopopt.errors import ClusterError, PlanError
+from iopopt.plan.plan import Plan
+from iopopt.records import short_repr
+
+Team = Literal["all", "best"] | Sequence[int]
+"""``"all"`` devices (the paper's space), one set of device indices, or ``"best"``: the best of all sets."""
+
+
+def resolve_team(team: Team, cluster: Cluster) -> tuple[int, ...]:
+    """The devices of one team, ascending.
+
+    Raises:
+        ClusterError: if a device does not exist or repeats, or the method was asked for ``"best"`` and does not choose teams.
+    """
+    if isinstance(team, str):
+        if team == "all":
+            return tuple(range(len(cluster)))
+        allowed = "'all' or a sequence of device indices" + ("; only the exact methods choose the best team" if team == "best" else "")
+        raise ClusterError(f"team is {team!r}; allowed is {allowed}")
+    try:
+        devices = tuple(sorted(index(j) for j in team))
+    except TypeError:
+        devices = ()
+    if not devices or len(set(devices)) < len(devices) or not all(0 <= j < len(cluster) for j in devices):
+        raise ClusterError(f"team is {short_repr(team)}; it must be 'all' or distinct device indices, 0 to {len(cluster) - 1}")
+    return devices
+
+
+def candidate_teams(team: Team, cluster: Cluster) -> tuple[tuple[int, ...], ...]:
+    """The teams that a method which proves bounds has to look at, the largest first.
+
+    A team of one device splits nothing, and its plans belong to every other team; so ``"best"`` leaves such teams out.
+    """
+    if not _is_best(team):
+        return (resolve_team(team, cluster),)
+    devices = range(len(cluster))
+    sizes = range(len(cluster), 1, -1) if len(cluster) > 1 else (1,)
+    return tuple(itertools.chain.from_iterable(itertools.combinations(devices, size) for size in sizes))
+
+
+def _is_best(team: Team) -> bool:
+    return isinstance(team, str) and team == "best"
+
+
+def team_of(plan: Plan) -> tuple[int, ...] | None:
+    """The one team over which a plan splits operators; None where it splits none.
+
+    Raises:
+        PlanError: if two operators are split over different devices.
+    """
+    teams = {placement.devices: name for name, placement in plan.items() if not placement.is_whole}
+    if len(teams) > 1:
+        (one, first), (other, second) = list(teams.items())[:2]
+        raise PlanError(f"the plan splits {first!r} over {list(one)} and {second!r} over {list(other)}: that is no plan of one team")
+    return next(iter(teams), None)
+
+
+def check_in_space(plan: Plan, team: Team, cluster: Cluster) -> None:
+    """Refuse a plan outside the space of ``team``.
+
+    Raises:
+        PlanError: the message names the operators or the teams that do not fit.
+    """
+    found = team_of(plan)
+    if found is None or _is_best(team):
+        return
+    wanted = resolve_team(team, cluster)
+    if found != wanted:
+        raise PlanError(f"the plan splits over {list(found)}, the space is that of team {list(wanted)}; ask for team={found} or team='best'")
+
+
+def space_name(team: Team, cluster: Cluster) -> str:
+    """How a Solution names the space for which its bound and status hold."""
+    return "team=best" if _is_best(team) else f"team={resolve_team(team, cluster)}"

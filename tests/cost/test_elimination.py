@@ -1,0 +1,116 @@
+"""Elimination of discrete variables, against enumeration."""
+
+import itertools
+import random
+
+import numpy as np
+import pytest
+
+from iopopt.cost.elimination import Table, improve, min_marginals, minimise, restricted, total_cost
+from iopopt.errors import InstanceTooLargeError
+
+
+def random_tables(rng, variables, scopes, forbidden=0.0):
+    """Domains of one to four values and a table for each scope; a part of the entries is forbidden."""
+    domains = [rng.randint(1, 4) for _ in range(variables)]
+    numbers = np.random.default_rng(rng.randrange(2**32))
+    tables = []
+    for scope in scopes:
+        costs = numbers.uniform(-1, 1, [domains[variable] for variable in scope])
+        tables.append(Table(tuple(scope), np.where(numbers.random(costs.shape) < forbidden, np.inf, costs)))
+    return domains, tables
+
+
+def least(domains, tables):
+    """The least sum of all tables, by enumeration."""
+    return min(total_cost(tables, values) for values in itertools.product(*map(range, domains)))
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_the_least_sum_of_random_tables(seed):
+    """Whatever the tables share, repeat or leave out, the values found cost what the best of all combinations costs."""
+    rng = random.Random(seed)
+    count = rng.randint(1, 7)
+    scopes = [rng.sample(range(count), rng.randint(1, min(3, count))) for _ in range(rng.randint(1, 9))]
+    domains, tables = random_tables(rng, count, scopes, forbidden=rng.choice([0, 0.2]))
+    values = minimise(domains, tables)
+    assert all(0 <= value < domain for value, domain in zip(values, domains, strict=True))
+    assert total_cost(tables, values) == pytest.approx(least(domains, tables), rel=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_least_totals_of_random_tables(seed):
+    """For each value of each variable the least total is that of the best combination with it, also where the tables fall into parts."""
+    rng = random.Random(seed)
+    count = rng.randint(1, 7)
+    scopes = [rng.sample(range(count), rng.randint(1, min(3, count))) for _ in range(rng.randint(1, 9))]
+    domains, tables = random_tables(rng, count, scopes)
+    combinations = list(itertools.product(*map(range, domains)))
+    for variable, totals in enumerate(min_marginals(domains, tables)):
+        for value, total in enumerate(totals):
+            assert total == pytest.approx(min(total_cost(tables, of) for of in combinations if of[variable] == value), rel=1e-9, abs=1e-12)
+
+
+def test_a_chain_takes_no_table_of_three_variables():
+    """On a chain of 300 variables of 30 values no table has more than two of them: 900 entries are enough."""
+    rng = random.Random(0)
+    numbers = np.random.default_rng(0)
+    tables = [Table((i, i + 1), numbers.random((30, 30))) for i in range(299)]
+    values = minimise([30] * 300, tables, most_entries=900)
+    for i in rng.sample(range(300), 20):
+        changed = [[*values[:i], value, *values[i + 1 :]] for value in range(30)]
+        assert min(total_cost(tables, other) for other in changed) == pytest.approx(total_cost(tables, values))
+
+
+def test_a_diamond_takes_tables_of_three_variables():
+    """Branches that part and meet again, one behind another, are series-parallel: 4 x 4 x 4 entries are enough."""
+    scopes = [edge for start in range(0, 30, 3) for edge in ((start, start + 1), (start, start + 2), (start + 1, start + 3), (start + 2, start + 3))]
+    numbers = np.random.default_rng(1)
+    tables = [Table(scope, numbers.random((4, 4))) for scope in scopes]
+    assert len(minimise([4] * 31, tables, most_entries=64)) == 31
+
+
+def test_too_large_tables_are_refused():
+    """Seven variables that all meet one another need a table of all of them: 4 ** 7 entries, and one less is too few."""
+    tables = [Table(pair, np.ones((4, 4))) for pair in itertools.combinations(range(7), 2)]
+    minimise([4] * 7, tables, most_entries=4**7)
+    with pytest.raises(InstanceTooLargeError, match="16,383"):
+        minimise([4] * 7, tables, most_entries=4**7 - 1)
+
+
+def test_variables_of_no_table_keep_their_start():
+    """A variable on which nothing depends stays as it was, or is 0."""
+    tables = [Table((1,), np.array([2.0, 1.0]))]
+    assert minimise([3, 2, 3], tables) == [0, 1, 0]
+    assert minimise([3, 2, 3], tables, [2, 0, 1]) == [2, 1, 1]
+    assert improve([3, 2, 3], tables, [2, 0, 1]) == [2, 1, 1]
+
+
+def test_restricted_tables():
+    """A table at some values is the slice that they cut from it."""
+    table = Table((4, 0, 2), np.arange(24.0).reshape(2, 3, 4))
+    cut = restricted(table, {0, 3}, [1, 9, 9, 9, 9])
+    assert cut.variables == (4, 2)
+    assert (cut.costs == table.costs[:, 1, :]).all()
+    assert restricted(table, {3}, [1, 9, 9, 9, 9]) is table
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_improving_is_never_worse_and_exact_where_tables_fit(seed):
+    """From any start the sum does not rise; with room for every table it is the least."""
+    rng = random.Random(seed)
+    domains, tables = random_tables(rng, 7, list(itertools.combinations(range(7), 2)))
+    start = [rng.randrange(domain) for domain in domains]
+    assert total_cost(tables, improve(domains, tables, start, most_entries=20)) <= total_cost(tables, start)
+    assert total_cost(tables, improve(domains, tables, start)) == pytest.approx(least(domains, tables), rel=1e-12)
+
+
+def test_improving_finds_the_least_of_most():
+    """Held variables change from round to round, so that with tables of two variables most dense instances are still solved exactly."""
+    exact = 0
+    for seed in range(30):
+        rng = random.Random(seed)
+        domains, tables = random_tables(rng, 7, list(itertools.combinations(range(7), 2)))
+        found = improve(domains, tables, [0] * 7, most_entries=16)
+        exact += total_cost(tables, found) <= least(domains, tables) + 1e-12
+    assert exact >= 20

@@ -1,0 +1,189 @@
+"""``iopopt run``: real processes, what they report, and how they end when something goes wrong."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from support.onnx_files import save
+from support.to_onnx import to_onnx
+
+from iopopt import GraphBuilder, Placement, Plan, evaluate, load_cluster, load_model, solve
+from iopopt.executor import command
+from iopopt.executor.command import main
+from iopopt.network.operators import Activation
+from iopopt.network.weights import random_weights
+from iopopt.records import write_json
+
+pytest.importorskip("torch", reason="the extra 'run' is not installed")
+
+
+def rank_processes() -> list[int]:
+    """The processes on this machine that are ranks of a run."""
+    listed = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout.splitlines()
+    return [int(line.split()[0]) for line in listed if "-m iopopt.executor" in line and "ps -eo" not in line]
+
+
+def run_command(*words: str) -> subprocess.Popen[str]:
+    """``iopopt run`` in a process of its own."""
+    return subprocess.Popen([sys.executable, "-m", "iopopt.executor", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finished(*words: str) -> tuple[int, str, str]:
+    """Exit code, output and errors of ``iopopt run``."""
+    with run_command(*words) as child:
+        printed, said = child.communicate(timeout=120)
+    return child.returncode, printed, said
+
+
+def test_a_plan_runs_on_processes(tmp_path: Path) -> None:
+    """A plan from a file runs with one process a device: the right result, the payload of its price, tables and a figure."""
+    graph = load_model("lenet5")
+    cluster = load_cluster("mcu-x3", graph)
+    plan = solve(graph, cluster, "milp").plan
+    assert plan is not None
+    write_json(tmp_path / "plan.json", plan.to_dict())
+    code, printed, said = finished("--model", "lenet5", "--plan", str(tmp_path / "plan.json"), "--repeat", "2", "--output", str(tmp_path / "out"))
+    assert code == 0, said
+    price = evaluate(graph, cluster, plan)
+    assert f"Payload: {price.transferred_bytes:,.0f} bytes" in printed
+    assert float(printed.split("largest error ")[1].split(" of")[0]) < 1e-4
+    timings = pd.read_csv(tmp_path / "out" / "timings.csv")
+    assert list(timings["operator"]) == [*plan, "(sink)"]
+    assert timings["predicted_compute_s"].tolist()[:-1] == pytest.approx([cost.compute_s for cost in price.operators])
+    traffic = pd.read_csv(tmp_path / "out" / "traffic.csv")
+    assert traffic["received_bytes"].sum() == traffic["sent_bytes"].sum() == price.transferred_bytes
+    assert traffic["connections"].sum() == price.connections
+    assert (tmp_path / "out" / "timings.png").stat().st_size > 1000
+    assert rank_processes() == []
+
+
+def test_a_graph_with_branches_runs_on_processes(tmp_path: Path) -> None:
+    """Several tensors at once, gates, partial sums for two consumers and a softmax: processes give what the network in one piece does."""
+    net = GraphBuilder("branches", (4, 8, 8)).conv(6, 3, padding=1, name="a").relu()
+    net.global_average_pool().conv(6, 1).step(Activation("sigmoid")).mul("a", net.tip, name="b").softmax()
+    graph = net.concat("a", "b", "a").conv(4, 1).add("input", net.tip).build()
+    rows, channels = Placement.split("H", (0, 1, 2), (3, 3, 2)), Placement.split("OC", (0, 1, 2), (2, 2, 2))
+    placements = [Placement.split("IC", (0, 1, 2), (2, 1, 1), "two_phase"), channels, Placement.split("IC", (0, 2), (3, 3)), channels]
+    plan = Plan.of(graph, [*placements, rows, Placement.split("IC", (0, 1), (9, 9)), rows])
+    write_json(tmp_path / "graph.json", graph.to_dict())
+    write_json(tmp_path / "plan.json", plan.to_dict())
+    words = ["--model", str(tmp_path / "graph.json"), "--cluster", "mcu-x3", "--plan", str(tmp_path / "plan.json"), "--repeat", "2"]
+    code, printed, said = finished(*words, "--output", str(tmp_path / "out"))
+    assert code == 0, said
+    price = evaluate(graph, load_cluster("mcu-x3", graph), plan)
+    assert f"Payload: {price.transferred_bytes:,.0f} bytes" in printed
+    assert float(printed.split("largest error ")[1].split(" of")[0]) < 1e-4
+    memory = pd.read_csv(tmp_path / "out" / "memory.csv")
+    assert memory["kept"].tolist() == memory["model_kept"].tolist()
+    assert memory["kept"].sum() > 0
+    assert rank_processes() == []
+
+
+def test_an_onnx_file_runs_with_its_own_weights(tmp_path: Path) -> None:
+    """The weights are those of the file, the sizes that it leaves open those of the command line."""
+    graph = GraphBuilder("tiny", (2, 12, 9)).conv(4, 3, padding=1).relu().conv(3, 3).build()
+    weights = random_weights(graph, seed=7)
+    model = to_onnx(graph, weights)
+    for axis in (2, 3):
+        model.graph.input[0].type.tensor_type.shape.dim[axis].dim_param = f"size{axis}"
+    path = save(model, tmp_path / "tiny.onnx")
+    words = ["--model", str(path), "--input-shape", "2x12x9", "--cluster", "mcu-x2", "--method", "coedge", "--repeat", "1"]
+    code, printed, said = finished(*words)
+    assert code == 0, said
+    assert float(printed.split("largest error ")[1].split(" of")[0]) < 1e-4
+    options = argparse.Namespace(model=str(path), input_shape=(2, 12, 9), seed=0)
+    from iopopt.executor.rank import weights_of
+
+    read = weights_of(load_model(path, input_shape=(2, 12, 9)), options)
+    assert [np.array_equal(mine.kernel, theirs.kernel) for mine, theirs in zip(read.values(), weights.values(), strict=True)] == [True, True]
+
+
+def test_calibration_gives_a_cluster_file(tmp_path: Path) -> None:
+    """--calibrate writes a cluster that load_cluster reads: fitted speeds, the given memory and names, residuals as comments."""
+    path = tmp_path / "fitted.yaml"
+    code, printed, said = finished("--model", "lenet5", "--method", "oc", "--repeat", "2", "--calibrate", str(path))
+    assert code == 0, said
+    fitted, given = load_cluster(path), load_cluster("mcu-x3", load_model("lenet5"))
+    assert [device.name for device in fitted.devices] == [device.name for device in given.devices]
+    assert all(new.flops_per_s > old.flops_per_s for new, old in zip(fitted.devices, given.devices, strict=True))
+    assert "residual" in path.read_text()
+    assert "residual" in printed
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--model", "lenett"], "unknown model 'lenett'"),
+        (["--model", "lenet5", "--method", "gredy"], "unknown method 'gredy'"),
+        (["--model", "lenet5", "--plan", "missing.json"], "missing.json: cannot be read"),
+    ],
+)
+def test_bad_input_is_answered_in_a_line(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A name or file that does not exist gives exit code 2 before any process starts."""
+    assert main(words) == command.BAD_INPUT
+    assert message in capsys.readouterr().err
+
+
+def test_a_plan_for_another_model_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A plan of AlexNet is refused for LeNet, by the names that do not fit."""
+    graph = load_model("alexnet")
+    plan = solve(graph, load_cluster("edge-x3", graph), "oc").plan
+    assert plan is not None
+    path = tmp_path / "plan.json"
+    path.write_text(json.dumps(plan.to_dict()))
+    assert main(["--model", "lenet5", "--plan", str(path)]) == command.BAD_INPUT
+    assert "conv3" in capsys.readouterr().err
+
+
+def test_a_worker_that_dies_ends_the_run() -> None:
+    """When one process is killed, the command fails within seconds, names the device, and leaves no process behind."""
+    with run_command("--model", "vgg11", "--method", "oc", "--repeat", "1000", "--timeout", "20") as child:
+        ranks: list[int] = []
+        until = time.monotonic() + 60
+        while len(ranks) < 4 and time.monotonic() < until:  # the command itself, and three ranks
+            time.sleep(0.2)
+            ranks = rank_processes()
+        time.sleep(5)
+        victim = max(pid for pid in rank_processes() if pid != child.pid)
+        killed = time.monotonic()
+        os.kill(victim, signal.SIGKILL)
+        _, said = child.communicate(timeout=60)
+    assert time.monotonic() - killed < 30
+    assert child.returncode == command.FAILED
+    assert "device 2" in said
+    assert "Traceback" not in said
+    assert rank_processes() == []
+
+
+def test_an_interrupt_leaves_no_process_behind() -> None:
+    """Ctrl-C ends the command and all its processes; so does its sudden death."""
+    for ending in (signal.SIGINT, signal.SIGKILL):
+        with run_command("--model", "vgg11", "--method", "oc", "--repeat", "1000") as child:
+            time.sleep(6)
+            assert len(rank_processes()) == 4
+            child.send_signal(ending)
+            child.communicate(timeout=30)
+        until = time.monotonic() + 10
+        while rank_processes() and time.monotonic() < until:
+            time.sleep(0.2)
+        assert rank_processes() == []
+
+
+def test_a_run_that_does_not_end_is_ended() -> None:
+    """The deadline bounds everything."""
+    started = time.monotonic()
+    code, _, said = finished("--model", "vgg11", "--method", "oc", "--repeat", "1000", "--deadline", "6")
+    assert code == command.FAILED
+    assert "did not end within 6 s" in said
+    assert time.monotonic() - started < 30
+    assert rank_processes() == []

@@ -1,0 +1,119 @@
+"""Where the bytes that a run moves must equal those that the cost model counts, edge by edge and device by device.
+
+A tensor with several consumers crosses to each of them, and an operator's edges are counted together. The model cuts the rows that a
+participant needs at the tensor's edge above the first participant and below the last only, gives an empty share a field like any other,
+and hands rows on from neighbour to neighbour. A run moves the rows that lie inside the tensor, nothing for an empty share, and each row
+straight from its owner. Both agree where none of this matters; elsewhere a run may receive less, never more.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from iopopt import Cluster, Graph, Operator, Placement, Plan, Shard
+from iopopt.cost.evaluation import SINK, priced_edges
+
+if TYPE_CHECKING:
+    from iopopt.executor.execution import Execution
+
+Span = tuple[int, int]
+
+
+class EdgePayload(NamedTuple):
+    """Bytes of the edges into one operator on one device: measured and by the model, and whether the received and the sent ones must be equal."""
+
+    edge: str
+    device: int
+    received: int
+    modelled_received: float
+    received_exactly: bool
+    sent: int
+    modelled_sent: float
+    sent_exactly: bool
+
+
+def edge_payloads(graph: Graph, cluster: Cluster, plan: Plan, execution: Execution) -> list[EdgePayload]:
+    """A row for each operator, and the sink, and device."""
+    exact = _exact_edges(graph, cluster, plan)
+    phases = dict(priced_edges(graph, cluster, plan))
+    rows = []
+    for row in execution.traffic:
+        received = sum(phase.received.get(row.device, 0) for phase in phases[row.edge])
+        sent = sum(phase.sent.get(row.device, 0) for phase in phases[row.edge])
+        exact_received, exact_sent = exact[row.edge]
+        rows.append(EdgePayload(row.edge, row.device, row.received_bytes, received, exact_received, row.sent_bytes, sent, exact_sent))
+    return rows
+
+
+def fields_inside(operator: Operator, shard: Shard) -> bool:
+    """Whether the fields of a shard of rows, both of the pool and the composite one, reach nowhere beyond the tensor."""
+    pool, lo = operator.pool.rows, shard.start * operator.S - operator.P
+    pool_lo = shard.start * pool.stride - pool.before
+    pool_hi, hi = (shard.stop - 1) * pool.stride - pool.before + pool.extent, (shard.stop - 1) * operator.S - operator.P + operator.K
+    return min(lo, pool_lo) >= 0 and hi <= operator.in_shape.height and pool_hi <= operator.pre_pool_shape.height
+
+
+def assert_payload(graph: Graph, cluster: Cluster, plan: Plan, execution: Execution) -> bool:
+    """Received bytes equal the model's wherever they must and never exceed them, each edge and the total; returns whether all must."""
+    rows = edge_payloads(graph, cluster, plan, execution)
+    for row in rows:
+        assert row.received <= row.modelled_received, row
+        assert row.received == row.modelled_received or not row.received_exactly, row
+        assert row.sent == row.modelled_sent or not row.sent_exactly, row
+    modelled, everywhere = execution.evaluation.transferred_bytes, all(row.received_exactly for row in rows)
+    assert sum(row.received for row in rows) == sum(row.sent for row in rows) == execution.transferred_bytes
+    assert execution.transferred_bytes <= modelled
+    assert execution.transferred_bytes == modelled or not everywhere
+    return everywhere
+
+
+def _exact_edges(graph: Graph, cluster: Cluster, plan: Plan) -> dict[str, tuple[bool, bool]]:
+    """For each operator's edges together, whether received and whether sent bytes must equal the model's."""
+    result = {SINK: (True, True)}
+    source = Placement.whole(0 if cluster.source is None else cluster.source)
+    for consumer, links in zip(graph.operators, graph.links_into, strict=True):
+        exact = []
+        for link in links:
+            producer = None if link.producer is None else graph.operators[link.producer]
+            p = source if producer is None else plan[producer.name]
+            exact.append(_exact(producer, p, consumer, plan[consumer.name], link.slot))
+        result[consumer.name] = all(received for received, _ in exact), all(sent for _, sent in exact)
+    return result
+
+
+def _exact(producer: Operator | None, p: Placement, consumer: Operator, q: Placement, slot: int) -> tuple[bool, bool]:
+    if q.dim != "H" or consumer.is_gate(slot):
+        return True, True
+    fields = [(int(shard.start * consumer.S - consumer.P), int((shard.stop - 1) * consumer.S - consumer.P + consumer.K)) for shard in q.shards]
+    if 0 in q.shares or not _inside(fields, consumer.in_shape.height):
+        return False, False
+    needs = _cut_at_ends(fields, consumer.in_shape.height)
+    if producer is None or p.is_whole:
+        return True, True
+    if p.dim == "IC" and p.reduce == "direct":
+        pool = producer.pool.rows
+        sums = [(lo * pool.stride - pool.before, (hi - 1) * pool.stride - pool.before + pool.extent) for lo, hi in needs]
+        exact = all(lo < hi for lo, hi in needs) and _inside(sums, producer.pre_pool_shape.height)
+        return exact, exact
+    if p.dim == "H" and p.devices == q.devices:
+        touching = all(shard.start <= hi and lo <= shard.stop for shard, (lo, hi) in zip(p.shards, needs, strict=True))
+        return touching, touching and _from_neighbours(p, needs)
+    return True, True
+
+
+def _inside(spans: list[Span], height: int) -> bool:
+    """Whether only the first span reaches beyond the tensor above, and only the last below."""
+    return all(lo >= 0 for lo, _ in spans[1:]) and all(hi <= height for _, hi in spans[:-1])
+
+
+def _cut_at_ends(spans: list[Span], height: int) -> list[Span]:
+    first, *_ = spans
+    spans = [(max(0, first[0]), first[1]), *spans[1:]]
+    return [*spans[:-1], (spans[-1][0], min(height, spans[-1][1]))]
+
+
+def _from_neighbours(p: Placement, needs: list[Span]) -> bool:
+    """Whether nobody needs rows from beyond the participant before and the one after it."""
+    shards = [p.shards[0], *p.shards, p.shards[-1]]
+    reach = [(before.start, after.stop) for before, after in zip(shards, shards[2:], strict=False)]
+    return all(first <= lo and hi <= last for (first, last), (lo, hi) in zip(reach, needs, strict=True))

@@ -1,0 +1,58 @@
+"""The worked cases of the cost model: instances with the price that each must have."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from iopopt import Cluster, Device, Graph, Operator, Placement, Plan
+from iopopt.network.operators import EpilogueStep, Pool, Shape, Window
+
+
+class WorkedCase(NamedTuple):
+    name: str
+    graph: Graph
+    cluster: Cluster
+    plan: Plan
+    expected: dict[str, Any]
+
+
+def worked_cases() -> list[WorkedCase]:
+    """All cases of ``data/cost_model.json``."""
+    record = json.loads((Path(__file__).parent / "data" / "cost_model.json").read_text(encoding="utf-8"))
+    return [_case(item) for item in record["cases"]]
+
+
+def _case(record: dict[str, Any]) -> WorkedCase:
+    operators: list[Operator] = []
+    for number, item in enumerate(record["operators"]):
+        operators.append(_operator(f"op{number}", item, operators[-1].out_shape if operators else None))
+    graph = Graph(record["name"], operators[0].in_shape, tuple(operators))
+    devices = tuple(Device(f"d{j}", **device) for j, device in enumerate(record["cluster"]["devices"]))
+    cluster = Cluster(**{**record["cluster"], "devices": devices})
+    plan = Plan.of(graph, [_placement(item) for item in record["plan"]])
+    return WorkedCase(record["name"], graph, cluster, plan, record["expected"])
+
+
+def _operator(name: str, record: dict[str, Any], shape: Shape | None) -> Operator:
+    if record["kind"] == "fc":
+        assert shape is not None
+        assert (shape.channels, shape.height * shape.width) == (record["in_channels"], record["columns_per_channel"])
+        return Operator(name, "fc", shape, record["out_channels"], Window(shape.height), Window(shape.width))
+    epilogue: tuple[EpilogueStep, ...] = ()
+    if "pool" in record:
+        window = _window(record["pool"])
+        epilogue = (Pool("max", window, window),)
+    in_shape = Shape(record["in_channels"], record["in_height"], record["in_width"])
+    return Operator(name, "conv", in_shape, record["out_channels"], _window(record), _window(record), epilogue=epilogue)
+
+
+def _window(record: dict[str, Any]) -> Window:
+    return Window(record["kernel"], record["stride"], record["padding"], record["padding"])
+
+
+def _placement(record: dict[str, Any]) -> Placement:
+    if "whole" in record:
+        return Placement.whole(record["whole"])
+    return Placement.split(record["dim"], record["participants"], record["shares"], record.get("reduce", "direct"))
