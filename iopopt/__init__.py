@@ -42,7 +42,8 @@ from iopopt.network.builder import GraphBuilder
 from iopopt.network.graph import Graph
 from iopopt.network.operators import Operator
 from iopopt.plan.batch import PlanBatch
-from iopopt.plan.plan import Placement, Plan, Shard
+from iopopt.plan.placement import Placement, Shard
+from iopopt.plan.plan import Plan
 from iopopt.version import __version__
 
 __all__ = [

@@ -11,7 +11,8 @@ from iopopt.cluster.cluster import Cluster
 from iopopt.cost.evaluation import evaluate
 from iopopt.methods import solve
 from iopopt.network.graph import Graph
-from iopopt.plan.plan import Placement, Plan
+from iopopt.plan.placement import Placement
+from iopopt.plan.plan import Plan
 from iopopt.plan.shares import operator_proportional_shares
 
 MILP_S = 20.0

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from iopopt.cluster.cluster import Cluster, Device, as_cluster
-from iopopt.cost.communication import Phase, TensorEdge, edge_phases, operator_phases
-from iopopt.cost.workload import share_flops, share_memory, share_output
+from iopopt.cluster.cluster import Cluster, Device
+from iopopt.cost.instance import Instance
+from iopopt.cost.schedule import schedule_of
+from iopopt.cost.shares import DeviceDemand, share_memory, share_output
 from iopopt.errors import FileFormatError
-from iopopt.network.graph import Graph, Link
-from iopopt.network.operators import Operator
-from iopopt.plan.plan import Placement, Plan, placement_from, placement_record, validate_plan
+from iopopt.network.graph import Graph
+from iopopt.network.unit import SINK
+from iopopt.plan.placement import Placement, placement_from, placement_record
+from iopopt.plan.plan import Plan, validate_plan
 from iopopt.records import check_keys, check_schema, short_repr, typed_fields
+from iopopt.schedule.rounds import Round, Schedule, Step
 
 if TYPE_CHECKING:
     import pandas as pd
-
-SINK = "(sink)"
-"""What reports call the edge to the sink."""
-
 
 @dataclass(frozen=True)
 class OperatorCost:
@@ -60,14 +59,6 @@ class Violation:
     def __str__(self) -> str:
         demand, limit, excess = (f"{value:,.0f}" for value in (self.demand_bytes, self.limit_bytes, self.excess_bytes))
         return f"device {self.name!r} needs {demand} bytes and has {limit}: {excess} too many (equation 1)"
-
-
-class DeviceDemand(NamedTuple):
-    """Memory of one device while an operator runs: w_ij, a_ij and what it keeps of long-lived tensors, bytes (equation 1)."""
-
-    weights: float = 0.0
-    activations: float = 0.0
-    kept: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -176,22 +167,25 @@ def evaluate(graph: Graph, devices: Cluster | Sequence[Device], plan: Plan) -> E
     Raises:
         PlanError: if the plan breaks equations (2) to (5) or belongs to another graph or cluster.
     """
-    cluster = as_cluster(devices)
-    validate_plan(graph, cluster, plan)
-    edges = dict(priced_edges(graph, cluster, plan))
-    costs = tuple(_operator_cost(operator, plan[operator.name], edges[operator.name], cluster) for operator in graph.operators)
-    sink_phases = edges[SINK]
-    sink_s = sum(phase.time_s(cluster) for phase in sink_phases)
-    sink_bytes, sink_connections = _volume(sink_phases, cluster)
-    memory = _memory_bytes(graph, cluster, plan)
+    instance = Instance.of(graph, devices)
+    validate_plan(graph, instance.cluster, plan)
+    placements = instance.placements(plan)
+    return bulk_synchronous(instance, placements, schedule_of(instance, placements))
+
+
+def bulk_synchronous(instance: Instance, placements: Sequence[Placement], schedule: Schedule) -> Evaluation:
+    """Equation (6): everybody waits for everybody, before every round and every operator."""
+    cluster = instance.cluster
+    *costs, sink = (_operator_cost(step, placement, cluster) for step, placement in zip(schedule.steps, placements, strict=False))
+    memory = _memory_bytes(instance, placements)
     return Evaluation(
-        latency_s=sum(cost.compute_s + cost.communication_s for cost in costs) + sink_s,
-        operators=costs,
-        sink_s=sink_s,
-        sink_cases=tuple(phase.case for phase in sink_phases),
+        latency_s=sum(cost.compute_s + cost.communication_s for cost in costs) + sink.communication_s,
+        operators=tuple(costs),
+        sink_s=sink.communication_s,
+        sink_cases=sink.cases,
         memory_bytes=memory,
-        transferred_bytes=sum(cost.transferred_bytes for cost in costs) + sink_bytes,
-        connections=sum(cost.connections for cost in costs) + sink_connections,
+        transferred_bytes=sum(cost.transferred_bytes for cost in costs) + sink.transferred_bytes,
+        connections=sum(cost.connections for cost in costs) + sink.connections,
         violations=tuple(
             Violation(j, device.name, memory[j], device.memory_bytes) for j, device in enumerate(cluster.devices) if memory[j] > device.memory_bytes
         ),
@@ -200,73 +194,69 @@ def evaluate(graph: Graph, devices: Cluster | Sequence[Device], plan: Plan) -> E
     )
 
 
-def priced_edges(graph: Graph, cluster: Cluster, plan: Plan) -> list[tuple[str, tuple[Phase, ...]]]:
-    """The rounds in which every operator of a valid plan gets its input, by its name; the last is the sink's."""
-    placements = [plan[operator.name] for operator in graph.operators]
-    e = cluster.bytes_per_element
-    sink_phases = edge_phases(TensorEdge(graph.output, None), placements[-1], Placement.whole(cluster.sink), e)
-    incoming = []
-    for i, operator in enumerate(graph.operators):
-        phases = [phase for link in graph.links_into[i] for phase in _link_phases(graph, cluster, placements, link)]
-        incoming.append((operator.name, operator_phases(phases)))
-    return [*incoming, (SINK, sink_phases)]
-
-
-def _link_phases(graph: Graph, cluster: Cluster, placements: Sequence[Placement], link: Link) -> tuple[Phase, ...]:
-    """The rounds of one edge; the first phase of a two-phase reduce is that of the first edge out of its operator alone."""
-    consumer, q, e = graph.operators[link.consumer], placements[link.consumer], cluster.bytes_per_element
-    if link.producer is None:
-        return () if cluster.source is None else edge_phases(TensorEdge(None, consumer, link.slot), Placement.whole(cluster.source), q, e)
-    phases = edge_phases(TensorEdge(graph.operators[link.producer], consumer, link.slot), placements[link.producer], q, e)
-    return phases if link == graph.links_from[link.producer][0] else phases[-1:]
-
-
-def _operator_cost(operator: Operator, placement: Placement, phases: Sequence[Phase], cluster: Cluster) -> OperatorCost:
-    compute = dict.fromkeys(range(len(cluster)), 0.0)
-    for device, flops in share_flops(operator, placement):
+def _operator_cost(step: Step, placement: Placement, cluster: Cluster) -> OperatorCost:
+    compute = [0.0] * len(cluster)
+    for device, flops in step.tasks.items():
         compute[device] = flops / cluster.devices[device].flops_per_s
-    transferred, connections = _volume(phases, cluster)
     return OperatorCost(
-        name=operator.name,
+        name=step.name,
         placement=placement,
-        compute_s=max(compute.values()),
-        communication_s=sum(phase.time_s(cluster) for phase in phases),
-        device_compute_s=tuple(compute.values()),
-        transferred_bytes=transferred,
-        connections=connections,
-        cases=tuple(phase.case for phase in phases) or ("free",),
+        compute_s=max(compute),
+        communication_s=sum(round_time_s(round_, cluster) for round_ in step.rounds),
+        device_compute_s=tuple(compute),
+        transferred_bytes=sum(round_.total_bytes for round_ in step.rounds),
+        connections=sum(sum(counted_connections(round_, cluster).values()) for round_ in step.rounds),
+        cases=tuple(map(str, step.rounds)) or ("free",),
     )
 
 
-def _volume(phases: Sequence[Phase], cluster: Cluster) -> tuple[float, int]:
-    """Bytes received and connections opened over all devices."""
-    received = sum(sum(phase.received.values()) for phase in phases)
-    return received, sum(sum(phase.capped_connections(cluster).values()) for phase in phases)
+def counted_connections(round_: Round, cluster: Cluster) -> Mapping[int, int]:
+    """N_j as the cluster counts them: each peer, or one for the round."""
+    if cluster.connections == "peer":
+        return round_.connections
+    return {device: min(1, count) for device, count in round_.connections.items()}
 
 
-def _memory_bytes(graph: Graph, cluster: Cluster, plan: Plan) -> tuple[float, ...]:
-    """Equation (1): all weights of a device, and the most that an operator and the tensors kept meanwhile demand."""
-    by_device = zip(*memory_demands(graph, cluster, plan), strict=True)
-    return tuple(sum(demand.weights for demand in of) + max(demand.activations + demand.kept for demand in of) for of in by_device)
+def round_time_s(round_: Round, cluster: Cluster) -> float:
+    """The largest t_com = max(R_j, S_j) / b_j + N_j t_est of a device."""
+    received, sent, connections = round_.received, round_.sent, counted_connections(round_, cluster)
+    return max(
+        (
+            max(received.get(j, 0), sent.get(j, 0)) / cluster.devices[j].bandwidth_bytes_per_s + connections.get(j, 0) * cluster.connection_setup_s
+            for j in received.keys() | sent.keys()
+        ),
+        default=0.0,
+    )
+
+
+def _memory_bytes(instance: Instance, placements: Sequence[Placement]) -> tuple[float, ...]:
+    """Equation (1): all weights of a device, and the most that an operator and the tensors live meanwhile demand."""
+    by_device = zip(*_memory_demands(instance, placements), strict=True)
+    return tuple(sum(demand.weights for demand in of) + max(demand.activations + demand.live for demand in of) for of in by_device)
 
 
 def memory_demands(graph: Graph, cluster: Cluster, plan: Plan) -> list[list[DeviceDemand]]:
-    """w_ij, a_ij and kept_ij of equation (1), as ``[i][j]``; zeros where a device takes no part and keeps nothing."""
-    demands = [[DeviceDemand()] * len(cluster) for _ in graph.operators]
-    for i, operator in enumerate(graph.operators):
-        for j, demand in share_memory(operator, plan[operator.name], cluster.bytes_per_element):
-            demands[i][j] = DeviceDemand(*demand)
-    for producer, during in graph.long_lived:
-        for j, kept in _kept(graph, cluster, plan, producer):
+    """w_ij, a_ij and live_ij of equation (1), as ``[i][j]``; zeros where a device takes no part and holds nothing."""
+    instance = Instance(graph, cluster)
+    return _memory_demands(instance, instance.placements(plan))
+
+
+def _memory_demands(instance: Instance, placements: Sequence[Placement]) -> list[list[DeviceDemand]]:
+    e, nothing = instance.cluster.bytes_per_element, DeviceDemand()
+    demands = [[nothing] * len(instance.cluster) for _ in instance.operators]
+    for unit, placement, row in zip(instance.operators, placements, demands, strict=False):
+        for j, demand in share_memory(unit, placement, e):
+            row[j] = demand
+    for producer, during in instance.graph.live_tensors:
+        for j, live in live_bytes(instance, placements, producer):
             for i in during:
-                demands[i][j] = demands[i][j]._replace(kept=demands[i][j].kept + kept)
+                demands[i][j] = demands[i][j]._replace(live=demands[i][j].live + live)
     return demands
 
 
-def _kept(graph: Graph, cluster: Cluster, plan: Plan, producer: int | None) -> Iterator[tuple[int, float]]:
-    """What each device keeps of a tensor that lives long; of the input, the source, or every device where all have it."""
-    if producer is not None:
-        operator = graph.operators[producer]
-        return share_output(operator, plan[operator.name], cluster.bytes_per_element)
-    holders = range(len(cluster)) if cluster.source is None else (cluster.source,)
-    return iter([(device, cluster.bytes_per_element * graph.input_shape.elements) for device in holders])
+def live_bytes(instance: Instance, placements: Sequence[Placement], producer: int) -> Iterator[tuple[int, float]]:
+    """What each device holds of a live tensor; of the input, the source, or every device where all have it."""
+    unit, e = instance.units[producer], instance.cluster.bytes_per_element
+    if producer == instance.graph.source:
+        return iter([(device, e * unit.out_shape.elements) for device in instance.input_holders])
+    return share_output(unit, placements[producer], e)

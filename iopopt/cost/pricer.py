@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from iopopt.cluster.cluster import Cluster, Device, as_cluster
-from iopopt.cost.batch_communication import EdgeConstants, Side, completion, volumes
-from iopopt.cost.batch_workload import OperatorConstants
-from iopopt.cost.communication import TensorEdge
-from iopopt.network.graph import Graph, Link
+from iopopt.cluster.cluster import Cluster, Device
+from iopopt.cost.edge_arrays import EdgeArrays, Side, scatter_volumes, volumes
+from iopopt.cost.instance import Instance
+from iopopt.cost.unit_arrays import UnitArrays
+from iopopt.network.graph import Graph
+from iopopt.network.tensor_edge import TensorEdge
 from iopopt.plan.batch import Array, Mask, PlanBatch
 
 _CHUNK = 256
@@ -38,19 +39,23 @@ class Pricer:
     """Prices plans of one graph on one cluster; the constants of both are laid out as arrays once.
 
     Attributes:
-        waiting: 1 where the output of an operator (second axis) waits while another (first axis) runs, else 0.
-        waiting_input: the bytes of the input that wait on each device while each operator runs, shape (devices, operators).
+        live: 1 where the output of an operator (second axis) is live while another (first axis) runs, else 0.
+        live_input: the bytes of the input that are live on each device while each operator runs, shape (devices, operators).
     """
 
     def __init__(self, graph: Graph, devices: Cluster | Sequence[Device]) -> None:
-        cluster = as_cluster(devices)
-        self._graph, self._cluster, self._e = graph, cluster, cluster.bytes_per_element
-        self._operators = OperatorConstants(graph.operators, self._e)
+        self._instance = Instance.of(graph, devices)
+        cluster = self._instance.cluster
+        self._e, self._peer, self._setup_s = cluster.bytes_per_element, cluster.connections == "peer", cluster.connection_setup_s
+        self._units = UnitArrays(self._instance.operators, self._e)
         self._f = np.array([device.flops_per_s for device in cluster.devices]).reshape(-1, 1, 1)
         self._b = np.array([device.bandwidth_bytes_per_s for device in cluster.devices]).reshape(-1, 1, 1)
         self._limits = np.array([device.memory_bytes for device in cluster.devices]).reshape(-1, 1)
-        self._lay_out_edges()
-        self._lay_out_long_lived()
+        edges = [edge for into in self._instance.edges_into for edge in into]
+        self._edges = EdgeArrays(edges, self._e)
+        self._producers, self._consumers = (np.array([getattr(edge, end) for edge in edges]) for end in ("producer", "consumer"))
+        self._first_edges = np.flatnonzero(np.diff(self._consumers, prepend=-1))
+        self._lay_out_live_tensors()
 
     def price(self, batch: PlanBatch) -> BatchEvaluation:
         """Latency, memory and volume of every plan of the batch."""
@@ -60,107 +65,92 @@ class Pricer:
     # What one operator adds to the price, at many placements of it and of its producers.
 
     def operator_s(self, operator: int, placements: PlanBatch) -> Array:
-        """What the placement of one operator costs by itself, in several ways: t_cmp of equation (7), the first phase of a two-phase
-        reduce, and of the last operator the edge to the sink."""
-        constants = OperatorConstants([self._graph.operators[operator]], self._e)
-        side = Side(placements)
-        seconds = (constants.flops(placements) / self._f).max(axis=0)[0]
-        seconds = seconds + self._times(*completion(constants.pre, constants.OC, side))[0][0]
-        if operator == len(self._graph) - 1:
-            sink = EdgeConstants([TensorEdge(self._graph.output, None)], self._e)
-            seconds = seconds + self._times(*volumes(sink, side, Side(self._whole(self._cluster.sink, len(placements)))))[0][0]
+        """What the placement of one operator costs by itself, in several ways: t_cmp of equation (7), its reduce-scatter, and of the last
+        operator the edge to the sink."""
+        arrays, side = UnitArrays([self._instance.units[operator]], self._e), Side(placements)
+        seconds = (arrays.flops(placements) / self._f).max(axis=0)[0]
+        seconds = seconds + self._times(*scatter_volumes(arrays.pre, arrays.OC, side))[0][0]
+        (sink_edge,) = self._instance.edges_into[self._instance.graph.sink]
+        if sink_edge.producer == operator:
+            sink = Side(self._terminal(0, len(placements)))
+            seconds = seconds + self._times(*volumes(EdgeArrays([sink_edge], self._e), side, sink))[0][0]
         return np.asarray(seconds)
 
     def operator_demands(self, operator: int, placements: PlanBatch) -> tuple[Array, Array, Array]:
-        """w_ij and a_ij of one operator, and what is kept of its output where it lives long (equation 1), each of shape (devices, placements)."""
-        constants = OperatorConstants([self._graph.operators[operator]], self._e)
-        weights, activations = constants.memory(placements)
-        return weights[:, 0], activations[:, 0], constants.kept(placements)[:, 0]
+        """w_ij and a_ij of one operator, and what is held of its output while it is live (equation 1), each of shape (devices, placements)."""
+        arrays = UnitArrays([self._instance.units[operator]], self._e)
+        weights, activations = arrays.memory(placements)
+        return weights[:, 0], activations[:, 0], arrays.live(placements)[:, 0]
 
-    def edges_s(self, links: Sequence[Link], placements: Mapping[int, PlanBatch]) -> Array:
-        """t_com of edges into one operator together, as if it had no others and first phases apart, for every combination of placements.
+    def edges_s(self, edges: Sequence[TensorEdge], placements: Mapping[int, PlanBatch]) -> Array:
+        """t_com of edges into one operator together, as if it had no others and reduce-scatters apart, for every combination of placements.
 
         ``placements`` holds those of each operator by number. There is one axis for each operator at an end of these edges, in ascending
         order; the last is that of the consumer.
         """
-        (consumer,) = {link.consumer for link in links}
-        ends = sorted({consumer, *(link.producer for link in links if link.producer is not None)})
-        sums = [np.zeros((len(self._cluster), *(1 for _ in ends))) for _ in range(3)]
-        for link in links:
-            if link.producer is not None or self._cluster.source is not None:
-                axes = tuple(slice(None) if end in (link.producer, consumer) else None for end in ends)
-                sums = [total + load[:, *axes] for total, load in zip(sums, self._loads(link, placements), strict=True)]
+        (consumer,) = {edge.consumer for edge in edges}
+        source, devices = self._instance.graph.source, len(self._f)
+        ends = sorted({consumer, *(edge.producer for edge in edges if edge.producer != source)})
+        sums = [np.zeros((devices, *(1 for _ in ends))) for _ in range(3)]
+        for edge in edges:
+            axes = tuple(slice(None) if end in (edge.producer, consumer) else None for end in ends)
+            sums = [total + load[:, *axes] for total, load in zip(sums, self._loads(edge, placements), strict=True)]
         shape = tuple(len(placements[end]) for end in ends)
-        flat = (np.broadcast_to(total, (len(self._cluster), *shape)).reshape(len(self._cluster), 1, -1) for total in sums)
+        flat = (np.broadcast_to(total, (devices, *shape)).reshape(devices, 1, -1) for total in sums)
         return np.asarray(self._times(*flat)[0].reshape(shape))
 
-    def _loads(self, link: Link, placements: Mapping[int, PlanBatch]) -> tuple[Array, ...]:
+    def _loads(self, edge: TensorEdge, placements: Mapping[int, PlanBatch]) -> tuple[Array, ...]:
         """R_j, S_j and N_j of one edge, of shape (devices, placements of the producer, of the consumer); without the former for the input."""
-        q, consumer = placements[link.consumer], self._graph.operators[link.consumer]
-        if link.producer is None:
-            whole = self._whole(self._cluster.source or 0, len(q))
-            parts = volumes(EdgeConstants([TensorEdge(None, consumer, link.slot)], self._e), Side(whole), Side(q))
-            return tuple(part[:, 0] for part in parts)
-        p = placements[link.producer]
+        q, arrays = placements[edge.consumer], EdgeArrays([edge], self._e)
+        if edge.producer == self._instance.graph.source:
+            return tuple(part[:, 0] for part in volumes(arrays, Side(self._terminal(1, len(q))), Side(q)))
+        p = placements[edge.producer]
         rows, columns = np.divmod(np.arange(len(p) * len(q)), len(q))
-        handover = TensorEdge(self._graph.operators[link.producer], consumer, link.slot)
-        parts = volumes(EdgeConstants([handover], self._e), Side(p.take(rows)), Side(q.take(columns)))
-        return tuple(part.reshape(len(self._cluster), len(p), len(q)) for part in parts)
+        parts = volumes(arrays, Side(p.take(rows)), Side(q.take(columns)))
+        return tuple(part.reshape(len(self._f), len(p), len(q)) for part in parts)
 
     # Whole plans.
 
-    def _lay_out_edges(self) -> None:
-        """The edges that are priced, consumer after consumer, the sink's last; source and sink follow the operators by number."""
-        count, operators, source = len(self._graph), self._graph.operators, self._cluster.source
-        links = [link for link in self._graph.links if link.producer is not None or source is not None]
-        handovers = [TensorEdge(None if link.producer is None else operators[link.producer], operators[link.consumer], link.slot) for link in links]
-        self._edges = EdgeConstants([*handovers, TensorEdge(self._graph.output, None)], self._e)
-        self._producers = np.array([count + 1 if link.producer is None else link.producer for link in links] + [count - 1])
-        self._consumers = np.array([link.consumer for link in links] + [count])
-        self._first_edges = np.flatnonzero(np.diff(self._consumers, prepend=-1))
-
-    def _lay_out_long_lived(self) -> None:
-        """Which tensors wait while which operators run, and the input where it does, by device."""
-        count = len(self._graph)
-        self.waiting = np.zeros((count, count))
-        self.waiting_input = np.zeros((len(self._cluster), count))
-        holders = slice(None) if self._cluster.source is None else self._cluster.source
-        for producer, during in self._graph.long_lived:
-            if producer is None:
-                self.waiting_input[holders, during] = self._e * self._graph.input_shape.elements
+    def _lay_out_live_tensors(self) -> None:
+        """Which tensors are live while which operators run, and the input where it is, by device."""
+        graph = self._instance.graph
+        self.live = np.zeros((len(graph), len(graph)))
+        self.live_input = np.zeros((len(self._f), len(graph)))
+        for producer, during in graph.live_tensors:
+            if producer == graph.source:
+                self.live_input[list(self._instance.input_holders), during.start : during.stop] = self._e * graph.input_shape.elements
             else:
-                self.waiting[during, producer] = 1
+                self.live[during, producer] = 1
 
     def _price(self, batch: PlanBatch) -> tuple[Array, ...]:
-        compute = (self._operators.flops(batch) / self._f).max(axis=0).sum(axis=0)
+        compute = (self._units.flops(batch) / self._f).max(axis=0).sum(axis=0)
         memory = self._memory(batch)
         excess = np.maximum(memory - self._limits, 0).sum(axis=0)
-        ends = Side(PlanBatch.join([batch, self._whole(self._cluster.sink, len(batch)), self._whole(self._cluster.source or 0, len(batch))]))
+        ends = Side(PlanBatch.join([batch, self._terminal(0, len(batch)), self._terminal(1, len(batch))]))
         parts = volumes(self._edges, ends.take(self._producers), ends.take(self._consumers))
         if len(self._first_edges) < len(self._consumers):
             parts = tuple(np.add.reduceat(part, self._first_edges, axis=1) for part in parts)  # type: ignore[assignment]
         times, received, connections = self._times(*parts)
         if ends.two_phase.any():
-            every = ends.take(np.arange(len(self._graph)))
-            first_phases = self._times(*completion(self._operators.pre, self._operators.OC, every))
-            totals = zip((times, received, connections), first_phases, strict=True)
+            operators = ends.take(np.arange(len(batch.strategies)))
+            scatters = self._times(*scatter_volumes(self._units.pre, self._units.OC, operators))
+            totals = zip((times, received, connections), scatters, strict=True)
             times, received, connections = (np.concatenate(pair, axis=-2) for pair in totals)
         return compute + times.sum(axis=0), memory, excess, received.sum(axis=(0, 1)), connections.sum(axis=(0, 1))
 
     def _memory(self, batch: PlanBatch) -> Array:
         """Equation (1), of shape (devices, plans)."""
-        weights, activations = self._operators.memory(batch)
-        if self.waiting.any():
-            activations = activations + np.matmul(self.waiting, self._operators.kept(batch))
-        return np.asarray(weights.sum(axis=1) + (activations + self.waiting_input[:, :, None]).max(axis=1))
+        weights, activations = self._units.memory(batch)
+        if self.live.any():
+            activations = activations + np.matmul(self.live, self._units.live(batch))
+        return np.asarray(weights.sum(axis=1) + (activations + self.live_input[:, :, None]).max(axis=1))
 
-    def _whole(self, device: int, plans: int) -> PlanBatch:
-        participants = np.zeros((len(self._cluster), 1, plans), bool)
-        participants[device] = True
-        return PlanBatch(np.zeros((1, plans), np.int8), participants.astype(float), participants)
+    def _terminal(self, number: int, plans: int) -> PlanBatch:
+        """The placement of the sink (0) or the source (1), in several plans."""
+        return PlanBatch.of([[self._instance.terminals[number]]], len(self._f)).take(np.zeros(plans, np.int64))
 
     def _times(self, received: Array, sent: Array, connections: Array) -> tuple[Array, Array, Array]:
         """The largest t_com of each round, with R_j and the N_j as they are counted."""
-        counted = connections if self._cluster.connections == "peer" else np.minimum(connections, 1)
-        t_com = np.maximum(received, sent) / self._b + counted * self._cluster.connection_setup_s
+        counted = connections if self._peer else np.minimum(connections, 1)
+        t_com = np.maximum(received, sent) / self._b + counted * self._setup_s
         return t_com.max(axis=0), received, counted

@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from iopopt.errors import UnsupportedError
-from iopopt.network.operators import Activation, Mixing, Normalisation, Operator, PoolFunction, Window
+from iopopt.network.operators import Activation, Mixing, Normalisation, Operator, PoolFunction
+from iopopt.network.shapes import Window
 from iopopt.schedule.regions import Interval, Region
 
 _ACTIVATIONS: Mapping[str, Callable[..., Tensor]] = {

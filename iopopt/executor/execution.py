@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from iopopt.cluster.cluster import Cluster
-from iopopt.cost.evaluation import SINK, Evaluation, evaluate, memory_demands, priced_edges
+from iopopt.cost.evaluation import Evaluation, evaluate, memory_demands, priced_edges
 from iopopt.executor.worker import LedgerRow, Report, Timing
 from iopopt.network.graph import Graph
+from iopopt.network.unit import SINK
 from iopopt.plan.plan import Plan
 
 if TYPE_CHECKING:

@@ -25,7 +25,8 @@ from iopopt.executor.threads import execute
 from iopopt.models import brings_weights, load_weights
 from iopopt.network.graph import Graph
 from iopopt.network.weights import Array, Weights, random_input, random_weights
-from iopopt.plan.plan import Placement, Plan
+from iopopt.plan.placement import Placement
+from iopopt.plan.plan import Plan
 
 
 def run_rank(graph: Graph, cluster: Cluster, plan: Plan, options: argparse.Namespace) -> int:

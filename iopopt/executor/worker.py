@@ -11,12 +11,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from iopopt.cost.evaluation import SINK
+from iopopt.network.unit import SINK
 from iopopt.executor.arithmetic import EpilogueParameters, TensorSlice, convolve, cut, finish, mix, without_kernel
 from iopopt.executor.transport import Transport
 from iopopt.network.graph import Graph
 from iopopt.network.weights import NO_WEIGHTS, Weights
-from iopopt.plan.plan import Placement
+from iopopt.plan.placement import Placement
 from iopopt.schedule.regions import Interval, Region, computed_region, needed_regions, owned_regions
 from iopopt.schedule.schedule import Edge, OperatorInputs, Round, Transfer
 

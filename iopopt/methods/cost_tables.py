@@ -16,7 +16,7 @@ from iopopt.cost.pricer import BatchEvaluation, Pricer
 from iopopt.network.graph import Graph, Link
 from iopopt.network.operators import Operator
 from iopopt.plan.batch import PlanBatch
-from iopopt.plan.plan import Placement
+from iopopt.plan.placement import Placement
 
 Array = npt.NDArray[np.float64]
 Choice = Sequence[int]

@@ -33,8 +33,10 @@ from iopopt.methods.oc import oc_placement
 from iopopt.methods.solution import Solution, heuristic_solution
 from iopopt.methods.stopwatch import Stopwatch
 from iopopt.network.graph import Graph
-from iopopt.network.operators import Dim, Operator
-from iopopt.plan.plan import Placement, Plan
+from iopopt.network.operators import Operator
+from iopopt.network.shapes import Dim
+from iopopt.plan.placement import Placement
+from iopopt.plan.plan import Plan
 from iopopt.plan.shares import operator_block_shares, operator_even_shares, operator_makespan_shares, operator_proportional_shares
 from iopopt.plan.team import Team, resolve_team, space_name
 

@@ -19,7 +19,8 @@ from iopopt.methods.stopwatch import Stopwatch
 from iopopt.network.graph import Graph
 from iopopt.network.operators import Operator
 from iopopt.plan.batch import PlanBatch
-from iopopt.plan.plan import Placement, Plan
+from iopopt.plan.placement import Placement
+from iopopt.plan.plan import Plan
 from iopopt.plan.team import Team, candidate_teams, space_name
 
 MAX_PLANS = 5_000_000
@@ -43,17 +44,17 @@ def _placement_count(operator: Operator, cluster: Cluster, team: Sequence[int]) 
     bars = len(team) - 1
     if bars == 0:
         return len(cluster)
-    counts = {dim: math.comb(operator.size(dim) // operator.unit(dim) + bars, bars) for dim in operator.splittable_dims}
+    counts = {dim: math.comb(operator.size(dim) // operator.granularity(dim) + bars, bars) for dim in operator.splittable_dims}
     return len(cluster) + sum(counts.values()) + counts.get("IC", 0)
 
 
 def all_placements(operator: Operator, cluster: Cluster, team: Sequence[int]) -> Iterator[Placement]:
-    """Whole on every device, and every dimension at every share in whole units (:meth:`Operator.unit`); both reduces."""
+    """Whole on every device, and every dimension at every share in whole units (:meth:`Operator.granularity`); both reduces."""
     yield from (Placement.whole(device) for device in range(len(cluster)))
     if len(team) == 1:
         return
     for dim in operator.splittable_dims:
-        unit = operator.unit(dim)
+        unit = operator.granularity(dim)
         for units in _compositions(operator.size(dim) // unit, len(team)):
             shares = [unit * share for share in units]
             yield Placement.split(dim, team, shares)

@@ -21,7 +21,8 @@ from iopopt.methods.greedy import greedy_plan, iop_pair, paired_successor
 from iopopt.methods.scheme import solve_by
 from iopopt.methods.solution import Solution
 from iopopt.network.graph import Graph
-from iopopt.plan.plan import Placement, Plan, Reduce
+from iopopt.plan.placement import Placement, Reduce
+from iopopt.plan.plan import Plan
 from iopopt.plan.team import Team
 
 _MOST_ADDED_UP = MOST_ENTRIES

@@ -13,7 +13,8 @@ from iopopt.methods.scheme import solve_by
 from iopopt.methods.solution import Solution
 from iopopt.network.graph import Graph
 from iopopt.network.operators import Operator
-from iopopt.plan.plan import Placement, Plan
+from iopopt.plan.placement import Placement
+from iopopt.plan.plan import Plan
 from iopopt.plan.shares import operator_proportional_shares
 from iopopt.plan.team import Team
 

@@ -26,7 +26,8 @@ from iopopt.methods.solution import Point, Solution, Termination, heuristic_solu
 from iopopt.methods.stopwatch import Stopwatch
 from iopopt.network.graph import Graph
 from iopopt.network.operators import Operator
-from iopopt.plan.batch import PlanBatch, Strategy
+from iopopt.plan.batch import PlanBatch
+from iopopt.plan.placement import Strategy
 from iopopt.plan.plan import Plan
 from iopopt.plan.team import Team, resolve_team, space_name
 
@@ -99,7 +100,7 @@ class Decoder:
 
     def _shares(self, operator: Operator, kinds: npt.NDArray[np.int8], genes: Array) -> Array:
         """Shares of shape (team, plans): speeds bent by the genes, rounded by largest remainder."""
-        units = np.array([1, operator.unit("H"), operator.unit("OC"), 1, 1], float)[kinds]
+        units = np.array([1, operator.granularity("H"), operator.granularity("OC"), 1, 1], float)[kinds]
         sizes = np.array([1, operator.size("H"), operator.size("OC"), operator.size("IC"), operator.size("IC")], float)[kinds] / units
         weights = self._speeds[:, None] * _BEND ** (2 * genes.T - 1)
         exact = weights / weights.sum(axis=0) * sizes
@@ -119,7 +120,7 @@ class Decoder:
         """Splits that follow take the shares in which their input lies, so that nothing is sent between: IC, and OC in whole groups."""
         shares[:] = np.where(follows & (kinds >= Strategy.IC), owned, shares)
         if operator.is_channel_local:
-            unit = operator.unit("OC")
+            unit = operator.granularity("OC")
             groups = owned / (operator.in_shape.channels * unit // operator.out_channels)
             whole_groups = (groups == np.floor(groups)).all(axis=0)
             shares[:] = np.where(follows & (kinds == Strategy.OC) & whole_groups, groups * unit, shares)

@@ -9,7 +9,8 @@ from iopopt.cost.evaluation import evaluate
 from iopopt.methods.solution import Solution, heuristic_solution
 from iopopt.methods.stopwatch import Stopwatch
 from iopopt.network.graph import Graph
-from iopopt.plan.plan import Placement, Plan
+from iopopt.plan.placement import Placement
+from iopopt.plan.plan import Plan
 
 
 def single_plan(graph: Graph, cluster: Cluster) -> Plan:

@@ -10,7 +10,7 @@ from iopopt.cost.communication import Phase, TensorEdge, edge_phases
 from iopopt.milp.arcs import Arc, Node, completes, reads_part, shares_of_even_slices
 from iopopt.milp.bounds import best_makespan_s
 from iopopt.network.operators import Operator
-from iopopt.plan.plan import Placement
+from iopopt.plan.placement import Placement
 
 _LARGEST_FLOOR_SEARCH = 100_000
 
@@ -33,7 +33,7 @@ def constant_phases(handover: TensorEdge, arc: Arc, team: Sequence[int], bytes_p
         assert handover.consumer is not None  # the sink reads everything
         units = shares_of_even_slices(handover.consumer, arc.target, len(team))
         assert units is not None  # else there is no such arc
-        unit = handover.consumer.unit(arc.target.dim)
+        unit = handover.consumer.granularity(arc.target.dim)
         q = Placement.split(arc.target.dim, team, [unit * share for share in units])
     else:
         q = _representative(handover.consumer, arc.target, team, two_phase=False)

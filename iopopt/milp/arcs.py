@@ -11,8 +11,9 @@ from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from iopopt.cost.communication import TensorEdge
-from iopopt.network.operators import Dim, Operator
-from iopopt.plan.plan import Placement
+from iopopt.network.operators import Operator
+from iopopt.network.shapes import Dim
+from iopopt.plan.placement import Placement
 from iopopt.plan.shares import even_shares
 
 Mode = Literal["send", "interleaved", "aligned", "halo", "gather", "direct", "two_phase", "two_phase_interleaved"]
@@ -69,7 +70,7 @@ def shares_of_even_slices(consumer: Operator, target: Node, team_size: int) -> t
     """The shares that need just the slices of a two-phase reduce, in units of ``target``; None where the slices are no whole units."""
     assert target.dim is not None
     slices = even_shares(consumer.in_shape.channels, team_size)
-    each = consumer.input_channels(target.dim, consumer.unit(target.dim))
+    each = consumer.input_channels(target.dim, consumer.granularity(target.dim))
     return None if any(part % each for part in slices) else tuple(part // each for part in slices)
 
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from iopopt.cluster.cluster import Cluster
 from iopopt.cost.workload import share_flops
-from iopopt.network.operators import Dim, Operator
-from iopopt.plan.plan import Placement
+from iopopt.network.operators import Operator
+from iopopt.network.shapes import Dim
+from iopopt.plan.placement import Placement
 from iopopt.plan.shares import operator_makespan_shares
 
 

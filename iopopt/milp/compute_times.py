@@ -125,10 +125,10 @@ class ComputeTimes:
     def _gives_shares(self, edge: Edge, stage: Stage, node: Node) -> bool:
         """Whether a device has of the operator's shares at most what it had of the producer's, which has times, and what it then received."""
         p = edge.producer
-        if p is None or (p.operator.name, node) not in self._times or p.unit(node) != stage.unit(node):
+        if p is None or (p.operator.name, node) not in self._times or p.granularity(node) != stage.granularity(node):
             return False
         if node.dim == "H":
-            return p.unit(node) == 1 and _covers(stage.operator)
+            return p.granularity(node) == 1 and _covers(stage.operator)
         return p.size(node) == stage.size(node) and any(arc.mode == "interleaved" for arc in edge.flow if arc.target == node)
 
     def _per_transfer(self, line: Line, edge: Edge) -> float:

@@ -122,7 +122,7 @@ class EdgeCosts:
 
     def _unit_channels(self, target: Node) -> int:
         """The input channels that one unit of a split node's shares needs."""
-        return self._q.operator.input_channels(target.dim, self._q.unit(target), self._handover.slot)
+        return self._q.operator.input_channels(target.dim, self._q.granularity(target), self._handover.slot)
 
     def _row_needs(self, key: str, arc: Arc, flows: list[int], copies: Copies) -> dict[int, Affine]:
         """Bytes under each participant's rows: of p's output, or of its tensor before the pool where partial sums are added up."""
@@ -139,7 +139,7 @@ class EdgeCosts:
         """[lo, hi) of the composite field, cut above the first participant and below the last."""
         consumer = self._q.operator
         K, S, P = consumer.K, consumer.S, consumer.P
-        unit = float(S * consumer.unit("H"))  # input rows from one unit of output rows to the next
+        unit = float(S * consumer.granularity("H"))  # input rows from one unit of output rows to the next
         start, stop = times(unit, *copies[:rank]), times(unit, *copies[: rank + 1])
         lo = plus(start, times(-P, *flows)) if rank > 0 else constant(0)
         hi = plus(stop, times(float(K - S - P), *flows))
@@ -198,7 +198,7 @@ class EdgeCosts:
 
     def _owned_rows(self, rank: int, source: Node, copies: Copies) -> tuple[Affine, Affine]:
         """[A, A'): the rows of p's output that a participant owns."""
-        unit = self._p.unit(source)
+        unit = self._p.granularity(source)
         return times(unit, *copies[:rank]), times(unit, *copies[: rank + 1])
 
     def _aligned(self, key: str, source: Node, target: Node, flows: list[int]) -> None:
@@ -214,7 +214,7 @@ class EdgeCosts:
     def _interleaved(self, key: str, source: Node, target: Node, flows: list[int]) -> None:
         """OC, then a split of which each share needs the channels that lie there: in equal units one copy serves both operators."""
         owned = self._outgoing(key, source, flows)
-        unit, needed_by_unit = self._p.unit(source), self._unit_channels(target)
+        unit, needed_by_unit = self._p.granularity(source), self._unit_channels(target)
         if unit == needed_by_unit:
             self._edge.incoming.setdefault(target, []).append(Group(flows, owned))
             return

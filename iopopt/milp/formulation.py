@@ -21,7 +21,8 @@ from iopopt.milp.memory_rows import add_memory
 from iopopt.milp.program import FloatArray, Program, ProgramBuilder, constant
 from iopopt.milp.stage import Stage, add_stages
 from iopopt.network.graph import Graph, Link
-from iopopt.plan.plan import Placement, Plan, Reduce
+from iopopt.plan.placement import Placement, Reduce
+from iopopt.plan.plan import Plan
 
 
 class Formulation:
@@ -79,7 +80,7 @@ class Formulation:
             node = node_of(placement)
             point[stage.choice[node]] = 1.0
             if node.dim is not None:
-                point.update((variable, share / stage.unit(node)) for variable, share in zip(stage.shares[node], placement.shares, strict=True))
+                point.update((variable, share / stage.granularity(node)) for variable, share in zip(stage.shares[node], placement.shares, strict=True))
         point.update((variable, 1.0) for variable in self._flows_of(plan) if variable in point)
         return point
 

@@ -12,7 +12,8 @@ from iopopt.milp.process import run_backend
 from iopopt.milp.program import Affine, FloatArray, ProgramBuilder, times
 from iopopt.milp.stage import Stage, add_stages
 from iopopt.network.graph import Graph
-from iopopt.plan.plan import Placement, Plan
+from iopopt.plan.placement import Placement
+from iopopt.plan.plan import Plan
 
 
 def least_memory_plan(graph: Graph, cluster: Cluster, team: Sequence[int], backend: str, time_limit_s: float) -> Plan | None:

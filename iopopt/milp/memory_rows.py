@@ -10,7 +10,7 @@ from iopopt.milp.arcs import Node
 from iopopt.milp.program import Affine, ProgramBuilder, constant, plus, scaled, times, total
 from iopopt.milp.stage import Stage
 from iopopt.network.graph import Graph
-from iopopt.plan.plan import Placement, Reduce
+from iopopt.plan.placement import Placement, Reduce
 
 _REDUCES: tuple[Reduce, Reduce] = ("direct", "two_phase")
 
@@ -118,7 +118,7 @@ def _at(stage: Stage, node: Node, j: int, team: Sequence[int], share: int, e: in
 def _placement_at(stage: Stage, node: Node, j: int, team: Sequence[int], share: int, reduce: Reduce = "direct") -> Placement:
     if node.dim is None:
         return Placement.whole(j)
-    return Placement.split(node.dim, team, [share * stage.unit(node) if device == j else 0 for device in team], reduce)
+    return Placement.split(node.dim, team, [share * stage.granularity(node) if device == j else 0 for device in team], reduce)
 
 
 def _most_memory(graph: Graph, stages: Sequence[Stage], j: int, team: Sequence[int], cluster: Cluster) -> float:

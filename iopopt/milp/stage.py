@@ -33,16 +33,16 @@ class Stage:
     def size(self, node: Node) -> int:
         """What the shares of a split node sum to, in its units."""
         assert node.dim is not None
-        return self.operator.size(node.dim) // self.unit(node)
+        return self.operator.size(node.dim) // self.granularity(node)
 
     def unit(self, node: Node) -> int:
         """The rows or channels of one unit of a split node's shares."""
         assert node.dim is not None
-        return self.operator.unit(node.dim)
+        return self.operator.granularity(node.dim)
 
     def split_shares(self, node: Node, x: FloatArray) -> list[int]:
         """n_ij of a split node, in rows or channels, at a point of the program."""
-        return [self.unit(node) * round(float(x[variable])) for variable in self.shares[node]]
+        return [self.granularity(node) * round(float(x[variable])) for variable in self.shares[node]]
 
 
 def add_stages(builder: ProgramBuilder, graph: Graph, nodes: Sequence[Sequence[Node]], team: Sequence[int]) -> list[Stage]:

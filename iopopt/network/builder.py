@@ -9,7 +9,8 @@ from typing import Any
 
 from iopopt.errors import GraphError
 from iopopt.network.graph import Edge, Graph
-from iopopt.network.operators import INPUT, Activation, EpilogueStep, Mixing, Normalisation, Operator, Pool, PoolFunction, Shape, Window
+from iopopt.network.operators import INPUT, Activation, EpilogueStep, Mixing, Normalisation, Operator, Pool, PoolFunction
+from iopopt.network.shapes import Shape, Window
 from iopopt.records import is_integer, short_repr
 
 

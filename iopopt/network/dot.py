@@ -19,11 +19,11 @@ def _lines(graph: Graph) -> Iterator[str]:
     yield f"{_quoted(INPUT)} [label={_label(INPUT, str(graph.input_shape))}, shape=ellipse];"
     for operator in graph.operators:
         yield f"{_quoted(operator.name)} [label={_operator_label(operator)}];"
-    for link in graph.links:
-        producer = INPUT if link.producer is None else graph.operators[link.producer].name
-        consumer = graph.operators[link.consumer]
-        style = " [style=dashed]" if consumer.is_gate(link.slot) else ""
-        yield f"{_quoted(producer)} -> {_quoted(consumer.name)}{style};"
+    for edges in graph.edges_into[: graph.sink]:
+        for edge in edges:
+            producer = INPUT if edge.producer == graph.source else edge.p.name
+            style = "" if edge.read.by_rows else " [style=dashed]"
+            yield f"{_quoted(producer)} -> {_quoted(edge.q.name)}{style};"
 
 
 def _operator_label(operator: Operator) -> str:

@@ -10,26 +10,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from iopopt.errors import FileFormatError, GraphError
 from iopopt.network.operator_records import operator_from, operator_record, shape_from
-from iopopt.network.operators import INPUT, Operator, Shape
+from iopopt.network.operators import INPUT, Operator
+from iopopt.network.shapes import Shape
+from iopopt.network.tensor_edge import LiveTensor, TensorEdge
+from iopopt.network.unit import Unit, sink_unit, source_unit
 from iopopt.records import check_keys, check_schema, short_repr, typed
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-class Link(NamedTuple):
-    """An edge by number: operator ``producer`` (None for the graph's input) gives input ``slot`` of operator ``consumer``."""
-
-    producer: int | None
-    consumer: int
-    slot: int
-
-
-class LongLived(NamedTuple):
-    """The tensor of operator ``producer`` (None for the graph's input) waits while the operators ``during`` run."""
-
-    producer: int | None
-    during: range
 
 
 class Edge(NamedTuple):
@@ -98,48 +86,56 @@ class Graph:
     def _by_name(self) -> Mapping[str, Operator]:
         return {operator.name: operator for operator in self.operators}
 
-    @cached_property
-    def is_chain(self) -> bool:
-        """Whether every operator reads the one before it."""
-        names = [INPUT, *(operator.name for operator in self.operators)]
-        return set(self.edges) == set(itertools.pairwise(names))
+    # Units and edges by number: the operators in order, then the sink, then the source.
+
+    @property
+    def sink(self) -> int:
+        """The number of the unit that stands for the graph's output."""
+        return len(self.operators)
+
+    @property
+    def source(self) -> int:
+        """The number of the unit that stands for the graph's input."""
+        return len(self.operators) + 1
 
     @cached_property
-    def links(self) -> tuple[Link, ...]:
-        """The edges by number, consumer after consumer and each consumer's in the order of its inputs."""
-        numbers = {INPUT: None, **{operator.name: i for i, operator in enumerate(self.operators)}}
-        slots = dict.fromkeys(range(len(self)), 0)
-        links = []
+    def units(self) -> tuple[Unit, ...]:
+        """The operators, the sink and the source, as the cost model knows them."""
+        return (*(operator.unit for operator in self.operators), sink_unit(self.output.out_shape), source_unit(self.input_shape))
+
+    @cached_property
+    def edges_into(self) -> tuple[tuple[TensorEdge, ...], ...]:
+        """The edges into each operator, in the order of its inputs, and into the sink."""
+        numbers = {INPUT: self.source, **{operator.name: i for i, operator in enumerate(self.operators)}}
+        read: list[list[int]] = [[] for _ in self.operators]
         for producer, consumer in self.edges:
-            i = numbers[consumer]
-            assert i is not None  # nothing feeds the input
-            links.append(Link(numbers[producer], i, slots[i]))
-            slots[i] += 1
-        return tuple(sorted(links, key=lambda link: (link.consumer, link.slot)))
+            read[numbers[consumer]].append(numbers[producer])
+        read.append([self.sink - 1])
+        seen: set[int] = set()
+        edges = []
+        for consumer_number, producers in enumerate(read):
+            into = []
+            for slot, producer_number in enumerate(producers):
+                p, q = self.units[producer_number], self.units[consumer_number]
+                into.append(TensorEdge(producer_number, consumer_number, slot, p, q, producer_number not in seen))
+                seen.add(producer_number)
+            edges.append(tuple(into))
+        return tuple(edges)
 
     @cached_property
-    def links_into(self) -> tuple[tuple[Link, ...], ...]:
-        """The links into each operator, in the order of its inputs."""
-        by_consumer: list[list[Link]] = [[] for _ in self.operators]
-        for link in self.links:
-            by_consumer[link.consumer].append(link)
-        return tuple(map(tuple, by_consumer))
-
-    @cached_property
-    def links_from(self) -> tuple[tuple[Link, ...], ...]:
-        """The links out of each operator, the first consumer's first; the last operator, whose consumer is the sink, has none."""
-        by_producer: list[list[Link]] = [[] for _ in self.operators]
-        for link in self.links:
-            if link.producer is not None:
-                by_producer[link.producer].append(link)
+    def edges_from(self) -> tuple[tuple[TensorEdge, ...], ...]:
+        """The edges out of each unit by number, the first consumer's first; the sink has none."""
+        by_producer: list[list[TensorEdge]] = [[] for _ in self.units]
+        for edge in itertools.chain.from_iterable(self.edges_into):
+            by_producer[edge.producer].append(edge)
         return tuple(map(tuple, by_producer))
 
     @cached_property
-    def long_lived(self) -> tuple[LongLived, ...]:
+    def live_tensors(self) -> tuple[LiveTensor, ...]:
         """The tensors that outlive the operator after them: while the operators between run, their owners hold them (equation 1)."""
-        last = {link.producer: link.consumer for link in self.links}  # links are in the order of their consumers
-        waits = [LongLived(producer, range(0 if producer is None else producer + 1, consumer)) for producer, consumer in last.items()]
-        return tuple(long_lived for long_lived in waits if long_lived.during)
+        last = {edge.producer: edge.consumer for edges in self.edges_into[: self.sink] for edge in edges}
+        waits = [LiveTensor(producer, range(0 if producer == self.source else producer + 1, consumer)) for producer, consumer in last.items()]
+        return tuple(live for live in waits if live.during)
 
     @property
     def output(self) -> Operator:
@@ -155,13 +151,13 @@ class Graph:
         return sum(operator.macs for operator in self.operators)
 
     def whole_memory_bytes(self, bytes_per_element: int = 4) -> tuple[int, int]:
-        """Weights and biases of the whole model, and the most that an operator and the tensors kept meanwhile take, in bytes (equation 1)."""
+        """Weights and biases of the whole model, and the most that an operator and the tensors live meanwhile take, in bytes (equation 1)."""
         weights = sum(operator.kernel_elements + operator.bias_elements for operator in self.operators)
         held = [0] * len(self)
-        for producer, during in self.long_lived:
+        for producer, during in self.live_tensors:
             for i in during:
-                held[i] += (self.input_shape if producer is None else self.operators[producer].out_shape).elements
-        activations = max(operator.in_elements + operator.pre_pool_shape.elements + kept for operator, kept in zip(self.operators, held, strict=True))
+                held[i] += self.units[producer].out_shape.elements
+        activations = max(operator.in_elements + operator.pre_pool_shape.elements + live for operator, live in zip(self.operators, held, strict=True))
         return bytes_per_element * weights, bytes_per_element * activations
 
     def summary(self) -> pd.DataFrame:

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from iopopt.errors import FileFormatError
-from iopopt.network.operators import Activation, EpilogueStep, Mixing, Normalisation, Operator, Pool, Shape, Window
+from iopopt.network.operators import Activation, EpilogueStep, Mixing, Normalisation, Operator, Pool
+from iopopt.network.shapes import Shape, Window
 from iopopt.records import check_keys, short_repr, typed, typed_fields
 
 
@@ -36,6 +37,7 @@ def operator_from(record: Any, where: str) -> Operator:
     for axis in {"rows", "columns"} & record.keys():
         values[axis] = _window_from(record[axis], f"{where}.{axis}")
     values["epilogue"] = tuple(_step_from(step, f"{where}.epilogue[{number}]") for number, step in _listed(record, "epilogue", where))
+    values["kind"] = "elementwise" if values["kind"] == "local" else values["kind"]  # as older files call it
     return Operator(**values)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from iopopt.network.operators import Activation, EpilogueStep, Normalisation, Operator, Pool, Shape, Window
+from iopopt.network.operators import Activation, EpilogueStep, Normalisation, Operator, Pool
+from iopopt.network.shapes import Shape, Window
 
 _NORMALISATIONS = {"batch": "batch norm"}
 _AVERAGES = {"average": "average", "average_inside": "average"}

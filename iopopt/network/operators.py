@@ -9,64 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from iopopt.errors import GraphError
+from iopopt.network.shapes import Dim, Shape, Window
+from iopopt.network.unit import Unit, operator_unit
 from iopopt.records import is_integer, short_repr
-
-Dim = Literal["H", "OC", "IC"]
-"""The three dimensions of equation (2): rows, output channels, input channels."""
 
 INPUT = "input"
 """The reserved name under which edges refer to the graph's input tensor."""
 
 PoolFunction = Literal["max", "average", "average_inside"]
 """An average counts padding as zeros (``average``), or only what lies inside the map (``average_inside``)."""
-
-
-class Shape(NamedTuple):
-    """A feature map: channels, height, width."""
-
-    channels: int
-    height: int
-    width: int
-
-    @property
-    def elements(self) -> int:
-        return self.channels * self.height * self.width
-
-    def __str__(self) -> str:
-        return f"{self.channels}x{self.height}x{self.width}"
-
-
-@dataclass(frozen=True)
-class Window:
-    """A sliding window along one axis: ``before`` and ``after`` are the padding above (left) and below (right).
-
-    ``upsampling`` is for upsampling operators alone: each position of the window gives that many outputs.
-    """
-
-    kernel: int = 1
-    stride: int = 1
-    before: int = 0
-    after: int = 0
-    dilation: int = 1
-    upsampling: int = 1
-
-    def __post_init__(self) -> None:
-        for name, least in (("kernel", 1), ("stride", 1), ("before", 0), ("after", 0), ("dilation", 1), ("upsampling", 1)):
-            value = getattr(self, name)
-            if not is_integer(value) or value < least:
-                raise GraphError(f"window: {name} is {short_repr(value)}; it must be an integer of at least {least}")
-
-    @property
-    def extent(self) -> int:
-        """The rows under the dilated kernel."""
-        return (self.kernel - 1) * self.dilation + 1
-
-    def output_size(self, size: int) -> int:
-        """How many outputs the window gives over ``size`` rows; 0 or less where it does not fit."""
-        return ((size + self.before + self.after - self.extent) // self.stride + 1) * self.upsampling
 
 
 _PARAMETERS = {
@@ -290,6 +244,11 @@ class Operator:
         """The same operator under a name that says nothing: equal for all that differ in their names alone."""
         return replace(self, name="operator")
 
+    @cached_property
+    def unit(self) -> Unit:
+        """The operator as the cost model knows it."""
+        return operator_unit(self)
+
     # Shapes.
 
     @cached_property
@@ -417,7 +376,7 @@ class Operator:
         """What an OC share is a multiple of: the output channels of one group, OC / g, of a grouped convolution."""
         return self.out_channels // self.groups if self.groups > 1 else 1
 
-    def unit(self, dim: Dim) -> int:
+    def granularity(self, dim: Dim) -> int:
         """What every share of ``dim`` is a multiple of: whole groups of channels, all rows that come of one row upsampled."""
         return {"H": self.rows.upsampling, "OC": self.channel_unit, "IC": 1}[dim]
 

@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from iopopt.network.operators import Activation, EpilogueStep, Mixing, Normalisation, Operator, Window
+from iopopt.network.operators import Activation, EpilogueStep, Mixing, Normalisation, Operator
+from iopopt.network.shapes import Window
 
 Values = npt.NDArray[np.float64]
 

@@ -57,10 +57,10 @@ def random_weights(graph: Graph, seed: int = 0) -> dict[str, OperatorWeights]:
     Each kernel is scaled by the typical size of what it reads, which is followed through the network.
     """
     rng = np.random.default_rng(seed)
-    values: dict[int | None, npt.NDArray[np.float64]] = {None: typical_input(rng)}
+    values = {graph.source: typical_input(rng)}
     weights = {}
     for i, operator in enumerate(graph.operators):
-        inputs = [values[link.producer] for link in graph.links_into[i]]
+        inputs = [values[edge.producer] for edge in graph.edges_into[i]]
         weights[operator.name] = _random_operator(operator, inputs[0], rng)
         values[i] = typical_output(operator, inputs, rng)
     return weights

@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from iopopt.errors import PlanError
 from iopopt.network.graph import Graph
-from iopopt.plan.plan import Placement, Plan
+from iopopt.plan.placement import Placement, Strategy
+from iopopt.plan.plan import Plan
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
-
-
-class Strategy(IntEnum):
-    """A placement's dimension and reduce as one code."""
-
-    WHOLE = 0
-    H = 1
-    OC = 2
-    IC = 3
-    IC_TWO_PHASE = 4
-
-
-def strategy_of(placement: Placement) -> Strategy:
-    """The code of a placement."""
-    if placement.dim is None:
-        return Strategy.WHOLE
-    return Strategy.IC_TWO_PHASE if placement.reduce == "two_phase" else Strategy[placement.dim]
+Ranks = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -39,32 +24,46 @@ class PlanBatch:
     """Many plans of one graph.
 
     Attributes:
-        kinds: codes of :class:`Strategy`, shape (operators, plans).
+        strategies: codes of :class:`iopopt.plan.placement.Strategy`, shape (operators, plans).
         shares: n_ij, shape (devices, operators, plans); 0 outside the participants, 1 for a whole operator on its device.
         participants: whether the device takes part, same shape.
+        order: where each device stands in the order of the participants, same shape; None where that is the order of the cluster
+            throughout. What stands at a device that takes no part does not matter.
     """
 
-    kinds: npt.NDArray[np.int8]
+    strategies: npt.NDArray[np.int8]
     shares: Array
     participants: Mask
+    order: npt.NDArray[np.int8] | None = None
 
     def __len__(self) -> int:
-        return int(self.kinds.shape[-1])
+        return int(self.strategies.shape[-1])
 
     def __getitem__(self, plans: slice) -> PlanBatch:
-        return PlanBatch(self.kinds[:, plans], self.shares[..., plans], self.participants[..., plans])
+        return self._at(plans)
 
     def take(self, plans: npt.NDArray[np.int64]) -> PlanBatch:
         """The plans of these numbers, in this order; a number may repeat."""
-        return PlanBatch(self.kinds[:, plans], self.shares[..., plans], self.participants[..., plans])
+        return self._at(plans)
+
+    def _at(self, plans: slice | npt.NDArray[np.int64]) -> PlanBatch:
+        order = None if self.order is None else self.order[..., plans]
+        return PlanBatch(self.strategies[:, plans], self.shares[..., plans], self.participants[..., plans], order)
+
+    def units(self, numbers: npt.NDArray[np.int64]) -> PlanBatch:
+        """The placements of these operators, one after another; a number may repeat."""
+        order = None if self.order is None else self.order[:, numbers]
+        return PlanBatch(self.strategies[numbers], self.shares[:, numbers], self.participants[:, numbers], order)
 
     @staticmethod
     def join(operators: Sequence[PlanBatch]) -> PlanBatch:
         """Batches of single operators, one after another, as one batch of whole plans."""
+        ordered = any(part.order is not None for part in operators)
         return PlanBatch(
-            np.concatenate([part.kinds for part in operators]),
+            np.concatenate([part.strategies for part in operators]),
             np.concatenate([part.shares for part in operators], axis=1),
             np.concatenate([part.participants for part in operators], axis=1),
+            np.concatenate([part.ranks.astype(np.int8) for part in operators], axis=1) if ordered else None,
         )
 
     @classmethod
@@ -73,16 +72,19 @@ class PlanBatch:
         if not placements:
             raise PlanError("a batch holds at least one plan")
         plans, operators = len(placements), len(placements[0])
-        kinds = np.zeros((operators, plans), np.int8)
+        strategies = np.zeros((operators, plans), np.int8)
         shares = np.zeros((device_count, operators, plans))
-        participants = np.zeros(shares.shape, bool)
+        participants, order = np.zeros(shares.shape, bool), np.zeros(shares.shape, np.int8)
+        ordered = False
         for number, plan in enumerate(placements):
             for i, placement in enumerate(plan):
-                kinds[i, number] = strategy_of(placement)
-                for shard in placement.shards:
+                strategies[i, number] = placement.strategy
+                ordered = ordered or list(placement.devices) != sorted(placement.devices)
+                for rank, shard in enumerate(placement.shards):
                     shares[shard.device, i, number] = shard.size
                     participants[shard.device, i, number] = True
-        return cls(kinds, shares, participants)
+                    order[shard.device, i, number] = rank
+        return cls(strategies, shares, participants, order if ordered else None)
 
     @classmethod
     def from_plans(cls, graph: Graph, plans: Sequence[Plan], device_count: int) -> PlanBatch:
@@ -95,11 +97,28 @@ class PlanBatch:
 
     def placement(self, operator: int, number: int) -> Placement:
         """One operator's placement in one plan."""
-        devices = [int(j) for j in np.flatnonzero(self.participants[:, operator, number])]
-        kind = Strategy(int(self.kinds[operator, number]))
-        if kind == Strategy.WHOLE:
-            return Placement.whole(devices[0])
-        shares = [int(share) for share in self.shares[devices, operator, number]]
-        if kind in (Strategy.IC, Strategy.IC_TWO_PHASE):
-            return Placement.split("IC", devices, shares, "direct" if kind == Strategy.IC else "two_phase")
-        return Placement.split("H" if kind == Strategy.H else "OC", devices, shares)
+        devices = np.flatnonzero(self.participants[:, operator, number])
+        strategy = Strategy(int(self.strategies[operator, number]))
+        if strategy == Strategy.WHOLE:
+            return Placement.whole(int(devices[0]))
+        in_order = [int(j) for j in devices[np.argsort(self.ranks[devices, operator, number])]]
+        shares = [int(share) for share in self.shares[in_order, operator, number]]
+        if strategy in (Strategy.IC, Strategy.IC_TWO_PHASE):
+            return Placement.split("IC", in_order, shares, "direct" if strategy == Strategy.IC else "two_phase")
+        return Placement.split("H" if strategy == Strategy.H else "OC", in_order, shares)
+
+    # The order of the participants.
+
+    @cached_property
+    def ranks(self) -> Ranks:
+        """Where each participant stands in the order, counted from 0."""
+        return np.cumsum(self.participants, axis=0) - 1 if self.order is None else self.order.astype(np.int64)
+
+    def along_order(self, function: Callable[..., Array], *values: Array) -> Array:
+        """A function along the first axis, such as a running sum, with the participants in their order."""
+        if self.order is None:
+            return function(*values)
+        places = np.argsort(np.where(self.participants, self.order, len(self.order)), axis=0, kind="stable")
+        result = np.empty(self.shares.shape)
+        np.put_along_axis(result, places, function(*(np.take_along_axis(array, places, 0) for array in values)), 0)
+        return result

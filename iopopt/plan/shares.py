@@ -8,7 +8,8 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from iopopt.network.operators import Dim, Operator
+from iopopt.network.operators import Operator
+from iopopt.network.shapes import Dim
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -59,19 +60,19 @@ def makespan_shares(
 
 def operator_even_shares(operator: Operator, dim: Dim, count: int) -> tuple[int, ...]:
     """The dimension cut as evenly as its units (whole groups of a channel-local operator) allow."""
-    unit = operator.unit(dim)
+    unit = operator.granularity(dim)
     return tuple(unit * share for share in even_shares(operator.size(dim) // unit, count))
 
 
 def operator_proportional_shares(operator: Operator, dim: Dim, weights: Sequence[float]) -> tuple[int, ...]:
     """The dimension in proportion to ``weights``, its units rounded by largest remainder."""
-    unit = operator.unit(dim)
+    unit = operator.granularity(dim)
     return tuple(unit * share for share in proportional_shares(operator.size(dim) // unit, weights))
 
 
 def operator_makespan_shares(operator: Operator, dim: Dim, speeds: Sequence[float], limits: Sequence[int] | None = None) -> tuple[int, ...] | None:
     """Shares of the least compute time max_j C_ij / f_j of equation (7); None where ``limits`` cannot hold the dimension."""
-    pool, unit = operator.pool.rows, operator.unit(dim)
+    pool, unit = operator.pool.rows, operator.granularity(dim)
     window = (pool.stride, pool.extent) if dim == "H" else (1, 1)
     unit_limits = None if limits is None else tuple(limit // unit for limit in limits)
     shares = makespan_shares(operator.size(dim) // unit, tuple(speeds), *window, unit_limits)
@@ -84,6 +85,6 @@ def operator_block_shares(operator: Operator, speeds: Sequence[float], block: in
     Blocks of 2, 4, 8, ... rows have their bounds where maps of half, a quarter, an eighth of the rows have them.
     """
     rows = operator.size("H")
-    if rows % block or block % operator.unit("H"):
+    if rows % block or block % operator.granularity("H"):
         return None
     return tuple(block * share for share in proportional_shares(rows // block, speeds))

@@ -1,12 +1,12 @@
-"""Teams: the devices over which split operators are split, and the plan space that a team spans.
+"""Teams: the devices over which split operators are split, in the order of their intervals, and the plan space that a team spans.
 
-In a plan of a team every operator is whole on one device (any of the cluster) or split over exactly the team.
+In a plan of a team every operator is whole on one device (any of the cluster) or split over exactly the team, in its order.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from operator import index
 from typing import Literal
 
@@ -16,11 +16,14 @@ from iopopt.plan.plan import Plan
 from iopopt.records import short_repr
 
 Team = Literal["all", "best"] | Sequence[int]
-"""``"all"`` devices (the paper's space), one set of device indices, or ``"best"``: the best of all sets."""
+"""``"all"`` devices (the paper's space), device indices in the order of their intervals, or ``"best"``: the best of all sets of devices.
+
+Names have no order of their own: they take the cluster's, and so does a set of indices.
+"""
 
 
 def resolve_team(team: Team, cluster: Cluster) -> tuple[int, ...]:
-    """The devices of one team, ascending.
+    """The devices of one team, in the order of their intervals.
 
     Raises:
         ClusterError: if a device does not exist or repeats, or the method was asked for ``"best"`` and does not choose teams.
@@ -31,11 +34,11 @@ def resolve_team(team: Team, cluster: Cluster) -> tuple[int, ...]:
         allowed = "'all' or a sequence of device indices" + ("; only the exact methods choose the best team" if team == "best" else "")
         raise ClusterError(f"team is {team!r}; allowed is {allowed}")
     try:
-        devices = tuple(sorted(index(j) for j in team))
+        devices = tuple(index(j) for j in (sorted(team) if isinstance(team, Set) else team))
     except TypeError:
         devices = ()
     if not devices or len(set(devices)) < len(devices) or not all(0 <= j < len(cluster) for j in devices):
-        raise ClusterError(f"team is {short_repr(team)}; it must be 'all' or distinct device indices, 0 to {len(cluster) - 1}")
+        raise ClusterError(f"team is {short_repr(team)}; it must be 'all' or distinct device indices in the order of their intervals, 0 to {len(cluster) - 1}")
     return devices
 
 
@@ -75,7 +78,11 @@ def check_in_space(plan: Plan, team: Team, cluster: Cluster) -> None:
         PlanError: the message names the operators or the teams that do not fit.
     """
     found = team_of(plan)
-    if found is None or _is_best(team):
+    if found is None:
+        return
+    if _is_best(team):
+        if found != tuple(sorted(found)):
+            raise PlanError(f"the plan splits over {list(found)}, the space holds teams in the order of the cluster; ask for team={found}")
         return
     wanted = resolve_team(team, cluster)
     if found != wanted:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from iopopt.network.operators import Operator, Shape
-from iopopt.plan.plan import Placement
+from iopopt.network.operators import Operator
+from iopopt.network.shapes import Shape
+from iopopt.plan.placement import Placement
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ import pytest
 from iopopt import Graph, GraphBuilder, load_model
 from iopopt.commands.show import main
 from iopopt.network.operator_texts import epilogue_text, inputs_text, kind_text, short_count, splits_text, step_text
-from iopopt.network.operators import Activation, Mixing, Normalisation, Pool, Window
+from iopopt.network.operators import Activation, Mixing, Normalisation, Pool
+from iopopt.network.shapes import Window
 
 
 def branched() -> Graph:

@@ -6,13 +6,14 @@ import random
 
 import numpy as np
 import pytest
+from iopopt.cost.workload import share_memory
 from support.random_branches import random_branched_graph, random_branched_plan
 from support.random_instances import random_cluster, random_graph, random_plan
 from support.worked_cases import WorkedCase, worked_cases
 
 from iopopt import Cluster, Graph, Placement, Plan, PlanBatch, Pricer, evaluate
-from iopopt.cost.workload import share_memory
-from iopopt.plan.batch import Strategy, strategy_of
+from iopopt.plan.batch import strategy_of
+from iopopt.plan.placement import Strategy
 
 CASES = worked_cases()
 EXACT = {"rel": 1e-12, "abs": 0.0}

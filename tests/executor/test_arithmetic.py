@@ -9,7 +9,8 @@ from support.whole_run import torch
 
 from iopopt import Operator
 from iopopt.executor.arithmetic import EpilogueParameters, TensorSlice, finish, mix, without_kernel
-from iopopt.network.operators import Activation, EpilogueStep, Mixing, Normalisation, Pool, Shape, Window
+from iopopt.network.operators import Activation, EpilogueStep, Mixing, Normalisation, Pool
+from iopopt.network.shapes import Shape, Window
 from iopopt.schedule.regions import Interval, Region, everything
 
 

@@ -30,7 +30,8 @@ from iopopt import (
 from iopopt.executor.threads import execute
 from iopopt.executor.transport import ThreadTransport
 from iopopt.executor.worker import Worker
-from iopopt.network.operators import Activation, EpilogueStep, Mixing, Normalisation, Shape
+from iopopt.network.operators import Activation, EpilogueStep, Mixing, Normalisation
+from iopopt.network.shapes import Shape
 from iopopt.network.weights import OperatorWeights, random_input, random_weights
 
 CLUSTER = Cluster(tuple(Device(f"d{j}", 1e6, 1e9, 1e6) for j in range(3)))

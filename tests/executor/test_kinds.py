@@ -13,7 +13,8 @@ from support.whole_run import WITHIN, relative_error, whole_run
 from iopopt import Cluster, Device, Graph, GraphBuilder, Operator, Placement, Plan
 from iopopt.executor.threads import execute
 from iopopt.network.graph import Edge
-from iopopt.network.operators import EpilogueStep, Mixing, Normalisation, Pool, Shape, Window
+from iopopt.network.operators import EpilogueStep, Mixing, Normalisation, Pool
+from iopopt.network.shapes import Shape, Window
 from iopopt.network.weights import random_input, random_weights
 
 CLUSTER = Cluster(tuple(Device(f"d{j}", 1e6, 1e9, 1e6) for j in range(3)))
@@ -93,7 +94,7 @@ def _splits(operator: Operator) -> Iterator[Placement]:
     """Whole, and every dimension cut evenly (as far as its units allow), unevenly, and with an empty share."""
     yield Placement.whole(2)
     for dim in operator.splittable_dims:
-        unit = operator.unit(dim)
+        unit = operator.granularity(dim)
         units = operator.size(dim) // unit
         for reduce in ("direct", "two_phase") if dim == "IC" else ("direct",):
             for shares in {((units + 2) // 3, (units + 1) // 3, units // 3), (units - 1, 0, 1), (0, units // 2, units - units // 2)}:

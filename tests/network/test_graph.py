@@ -13,7 +13,8 @@ from support.random_instances import random_graph
 
 from iopopt import FileFormatError, Graph, GraphBuilder, GraphError, IopoptError, Operator, load_model
 from iopopt.network.graph import Edge
-from iopopt.network.operators import Activation, Mixing, Normalisation, Pool, Shape, Window
+from iopopt.network.operators import Activation, Mixing, Normalisation, Pool
+from iopopt.network.shapes import Shape, Window
 from iopopt.records import write_json
 
 
@@ -90,7 +91,7 @@ def test_channel_local_operators() -> None:
     assert [grouped.input_channels("OC", share) for share in (0, 4, 8)] == [0, 2, 4]
     assert (grouped.input_channels("H", 1), grouped.input_channels(None, 1)) == (4, 4)
     assert (pointwise.input_channels("OC", 1), pointwise.input_channels("IC", 3)) == (8, 3)
-    assert [(dim, grouped.unit(dim)) for dim in grouped.splittable_dims] == [("H", 1), ("OC", 4)]
+    assert [(dim, grouped.granularity(dim)) for dim in grouped.splittable_dims] == [("H", 1), ("OC", 4)]
 
 
 @pytest.mark.parametrize(

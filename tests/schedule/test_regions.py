@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from iopopt import Operator, Placement
-from iopopt.network.operators import Pool, Shape, Window
+from iopopt.network.operators import Pool
+from iopopt.network.shapes import Shape, Window
 from iopopt.schedule.regions import Interval, Region, computed_region, conv_rows, everything, field_rows, needed_regions, nothing, owned_regions
 
 

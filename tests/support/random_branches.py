@@ -14,7 +14,8 @@ from support.random_instances import MOST_PLANS, count_plans
 
 from iopopt import Graph, GraphBuilder, Operator, Placement, Plan
 from iopopt.errors import GraphError
-from iopopt.network.operators import INPUT, Activation, Dim, EpilogueStep, Mixing, Normalisation, Pool, Window
+from iopopt.network.operators import INPUT, Activation, EpilogueStep, Mixing, Normalisation, Pool
+from iopopt.network.shapes import Dim, Window
 from iopopt.plan.shares import even_shares
 
 ACTIVATIONS = (
@@ -301,7 +302,7 @@ def _shares(
     rng: random.Random, operator: Operator, dim: Dim, count: int, previous: Placement | None, slot: int, readers: Sequence[Operator]
 ) -> Sequence[int]:
     """Shares that continue the previous operator's half of the time, where it has the same participants; else at random."""
-    size, unit = operator.size(dim), operator.unit(dim)
+    size, unit = operator.size(dim), operator.granularity(dim)
     if previous is not None and rng.random() < 0.6:
         following = _following(operator, dim, previous, slot)
         if following is not None:
@@ -314,7 +315,7 @@ def _shares(
 
 def _following(operator: Operator, dim: Dim, previous: Placement, slot: int) -> Sequence[int] | None:
     """Shares that need, as nearly as may be, what each participant owns of input ``slot``; None where there are no such shares."""
-    size, unit = operator.size(dim), operator.unit(dim)
+    size, unit = operator.size(dim), operator.granularity(dim)
     if dim == "H" and previous.dim == "H":
         cuts = [min(size, max(0, unit * round((shard.stop + operator.P) / (operator.S * unit)))) for shard in previous.shards[:-1]]
         return _differences([0, *cuts, size])

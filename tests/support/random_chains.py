@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from iopopt import Cluster, Device, Graph, Operator, Placement, Plan
-from iopopt.network.operators import Activation, EpilogueStep, Normalisation, Pool, Shape, Window
+from iopopt.network.operators import Activation, EpilogueStep, Normalisation, Pool
+from iopopt.network.shapes import Shape, Window
 from iopopt.plan.shares import even_shares
 
 
@@ -117,10 +118,10 @@ def placements_after(draw: DrawFn, operator: Operator, previous: Placement | Non
         partner = "H" if previous.dim == "H" else "OC" if operator.is_channel_local else "IC"
         dims = (partner,) if partner in dims else dims
     dim = draw(st.sampled_from(dims))
-    units = operator.size(dim) // operator.unit(dim)
+    units = operator.size(dim) // operator.granularity(dim)
     shares = _continued(operator, dim, previous) if previous is not None and draw(st.integers(0, 3)) > 0 else None
     if shares is None:
-        shares = [operator.unit(dim) * share for share in draw(any_shares(units, len(devices)))]
+        shares = [operator.granularity(dim) * share for share in draw(any_shares(units, len(devices)))]
     return Placement.split(dim, devices, shares, draw(st.sampled_from(["direct", "two_phase"])))
 
 

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 
 from iopopt import Cluster, Device, Graph, Operator, Placement, Plan
 from iopopt.errors import GraphError
-from iopopt.network.operators import Activation, Dim, EpilogueStep, Normalisation, Pool, Shape, Window
+from iopopt.network.operators import Activation, EpilogueStep, Normalisation, Pool
+from iopopt.network.shapes import Dim, Shape, Window
 from iopopt.plan.shares import even_shares
 
 MOST_PLANS = 100_000

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from iopopt import Cluster, Device, Graph, Operator, Placement, Plan
-from iopopt.network.operators import EpilogueStep, Pool, Shape, Window
+from iopopt.network.operators import EpilogueStep, Pool
+from iopopt.network.shapes import Shape, Window
 
 
 class WorkedCase(NamedTuple):

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from iopopt.models.onnx_import.network import Network
 from iopopt.models.onnx_import.node import Node
 from iopopt.models.onnx_import.values import Dims, Tensor, written
-from iopopt.network.operators import Window
+from iopopt.network.shapes import Window
 
 
 def gemm(node: Node, network: Network) -> Tensor:

@@ -16,7 +16,8 @@ from iopopt.models.onnx_import.node import Node
 from iopopt.models.onnx_import.values import MOST_ELEMENTS, Tensor, too_large, written
 from iopopt.network.builder import GraphBuilder
 from iopopt.network.graph import Graph
-from iopopt.network.operators import INPUT, Activation, EpilogueStep, Mixing, Normalisation, Operator, Pool, Shape
+from iopopt.network.operators import INPUT, Activation, EpilogueStep, Mixing, Normalisation, Operator, Pool
+from iopopt.network.shapes import Shape
 from iopopt.network.weights import OperatorWeights
 
 Parameters = npt.NDArray[np.float32]

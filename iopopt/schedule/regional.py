@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from iopopt.cost.evaluation import SINK
+from iopopt.network.unit import SINK
 from iopopt.network.graph import Graph, Link
 from iopopt.network.operators import Operator
-from iopopt.plan.plan import Placement
+from iopopt.plan.placement import Placement
 from iopopt.plan.shares import even_shares
 from iopopt.schedule.regions import Region, Regions, conv_rows, everything, needed_regions, owned_regions
 

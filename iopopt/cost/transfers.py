@@ -1,0 +1,181 @@
+"""Equation (8): the table of ``cost_model.md``, as pairwise transfers.
+
+:func:`kinds_between` says which rows of the table may apply between two placements, :class:`Volumes` how many bytes each participant owns,
+needs or misses, and :func:`pairs` who sends them to whom. All three serve the evaluator and the program, which differ in what they compute
+with; the vectorised form (:mod:`iopopt.cost.edge_arrays`) shares the first, and the arithmetic of rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Generic
+
+from iopopt.cost.rows import NUMBERS, Arithmetic, Place, Rows, V, count, missing_rows, needed_rows, pre_pool_rows
+from iopopt.network.shapes import Dim
+from iopopt.network.tensor_edge import TensorEdge
+from iopopt.plan.placement import Placement, Strategy
+from iopopt.plan.shares import even_shares
+from iopopt.schedule.rounds import Round, Transfer, TransferKind
+
+_DIMS: tuple[Dim | None, ...] = (None, "H", "OC", "IC", "IC")
+
+
+def kinds_between(edge: TensorEdge, p: Strategy, q: Strategy, *, same_participants: bool) -> tuple[TransferKind, ...]:
+    """The rows of the table that may apply, in their order: the last applies in any case, one before it where the shares fit."""
+    if p == Strategy.WHOLE:
+        return (TransferKind.SEND,)
+    if p == Strategy.IC:
+        return (TransferKind.REDUCE,)
+    if same_participants and p == q == Strategy.H:
+        return (TransferKind.ROW_ALIGNED, TransferKind.HALO_EXCHANGE) if edge.q.field.overlap <= 0 else (TransferKind.HALO_EXCHANGE,)
+    if same_participants and p != Strategy.H and edge.reads_part(_DIMS[q]):
+        return (TransferKind.INTERLEAVED, TransferKind.ALL_GATHER)
+    return (TransferKind.ALL_GATHER,)
+
+
+@dataclass(frozen=True)
+class Side(Generic[V]):
+    """One end of an edge: a dimension (None: whole), the participants in their order, and their shares in granules."""
+
+    dim: Dim | None
+    devices: Sequence[int]
+    shares: Sequence[V]
+    starts: Sequence[V]
+
+    def interval(self, rank: int, granularity: int = 1) -> Rows[V]:
+        """The interval of a participant, in granules or in rows and channels."""
+        start: Any = self.starts[rank]
+        stop: Any = start + self.shares[rank]
+        return Rows(start, stop) if granularity == 1 else Rows(start * granularity, stop * granularity)
+
+    def place(self, rank: int) -> Place:
+        """Where a participant stands in the order."""
+        return Place(rank == 0, rank == len(self.devices) - 1)
+
+
+class Volumes(Generic[V]):
+    """The bytes that participants of an edge own, need and miss; of a tensor before the producer's pool where ``partial``."""
+
+    def __init__(self, edge: TensorEdge, e: int, p: Side[V], q: Side[V], of: Arithmetic[V], *, partial: bool) -> None:
+        self._edge, self._p, self._q, self._of, self._partial = edge, p, q, of, partial
+        self._shape = edge.pre_pool_shape if partial else edge.shape
+        self._e, self._row = e, e * self._shape.channels * self._shape.width
+        self._known: dict[int, V] = {}
+
+    def owned(self, rank: int) -> V:
+        """What a participant of p owns of the whole tensor."""
+        assert self._p.dim is not None  # what is whole is sent, not gathered
+        share: Any = self._p.shares[rank]
+        result: V = share * (self._e * self._edge.p.out_shape.elements / self._edge.p.granules(self._p.dim))
+        return result
+
+    def needed(self, rank: int) -> V:
+        """What a participant of q needs of the tensor, or of one device's partial sums."""
+        if rank not in self._known:
+            self._known[rank] = self._needed(rank)
+        return self._known[rank]
+
+    def _needed(self, rank: int) -> V:
+        edge, q = self._edge, self._q
+        if q.dim == "H" and edge.read.by_rows:
+            rows = self.needed_rows(rank)
+            if self._partial:
+                rows = pre_pool_rows(edge.p.pool, edge.pre_pool_end, rows, q.place(rank), self._of)
+            held: Any = count(rows, self._of)
+            return held * self._row  # type: ignore[no-any-return]
+        if q.dim is not None and edge.reads_part(q.dim):
+            share: Any = q.shares[rank]
+            return share * (self._e * self._shape.height * self._shape.width * edge.channels_per_granule(q.dim))  # type: ignore[no-any-return]
+        return self._of.constant(self._e * self._shape.elements)
+
+    def needed_rows(self, rank: int) -> Rows[V]:
+        """The input rows of a participant of q, which is split by rows."""
+        return needed_rows(self._edge.q.field, self._q.interval(rank), self._q.place(rank), self._of)
+
+    def owned_rows(self, rank: int) -> Rows[V]:
+        """The rows that a participant of p owns, which is split by rows."""
+        return self._p.interval(rank, self._edge.p.granularities["H"])
+
+    def missing(self, rank: int) -> tuple[V, V]:
+        """What a participant needs above and below the rows that it owns."""
+        above, below = missing_rows(self.owned_rows(rank), self.needed_rows(rank), self._of)
+        return above * self._row, below * self._row  # type: ignore[operator]
+
+    @cached_property
+    def slices(self) -> tuple[int, ...]:
+        """c_k: the even slices of its output channels that the participants of p complete in a reduce-scatter."""
+        return even_shares(self._edge.p.sizes["OC"], len(self._p.devices))
+
+    def slice_sums(self, rank: int) -> V:
+        """One device's partial sums of the slice that a participant of p completes."""
+        pre = self._e * self._edge.p.pre_pool_shape.elements
+        return self._of.constant(pre * self.slices[rank] / self._edge.p.sizes["OC"])
+
+
+def pairs(kind: TransferKind, p: Sequence[int], q: Sequence[int], volumes: Volumes[V]) -> Iterator[tuple[int, int, V]]:
+    """(from, to, bytes) of every transfer of an edge between the participants ``p`` and ``q``."""
+    if kind in (TransferKind.INTERLEAVED, TransferKind.ROW_ALIGNED):
+        return
+    if kind is TransferKind.HALO_EXCHANGE:
+        # Rows are handed on from neighbour to neighbour, also where a field reaches past one.
+        for rank, j in enumerate(q):
+            above, below = volumes.missing(rank)
+            if rank > 0:
+                yield q[rank - 1], j, above
+            if rank < len(q) - 1:
+                yield q[rank + 1], j, below
+    elif kind is TransferKind.ALL_GATHER:
+        yield from ((k, j, volumes.owned(rank)) for rank, k in enumerate(p) for j in q if j != k)
+    else:
+        receivers, received = (p, volumes.slice_sums) if kind is TransferKind.REDUCE_SCATTER else (q, volumes.needed)
+        yield from ((k, j, received(rank)) for rank, j in enumerate(receivers) for k in p if k != j)
+
+
+def edge_rounds(edge: TensorEdge, p: Placement, q: Placement, e: int) -> tuple[Round, ...]:
+    """The rounds of an edge: one, or two where p adds up its partial sums in two phases, of which the first belongs to its first edge alone."""
+    if p.strategy != Strategy.IC_TWO_PHASE:
+        return (_round(edge, p, q, e),)
+    owned = Placement.split("OC", p.devices, even_shares(edge.p.sizes["OC"], len(p.devices)))
+    last = _round(edge, owned, q, e)
+    return (scatter_round(edge, p, e), last) if edge.first else (last,)
+
+
+def scatter_round(edge: TensorEdge, p: Placement, e: int) -> Round:
+    """The reduce-scatter of the producer: each of its participants completes an even slice of its output channels."""
+    return _made(TransferKind.REDUCE_SCATTER, edge, p, p, e)
+
+
+def _round(edge: TensorEdge, p: Placement, q: Placement, e: int) -> Round:
+    kinds = kinds_between(edge, p.strategy, q.strategy, same_participants=p.devices == q.devices)
+    return _made(next(kind for kind in kinds if kind == kinds[-1] or _fits(kind, edge, p, q, e)), edge, p, q, e)
+
+
+def _made(kind: TransferKind, edge: TensorEdge, p: Placement, q: Placement, e: int) -> Round:
+    transfers = pairs(kind, p.devices, q.devices, _volumes(kind, edge, p, q, e))
+    return Round((kind,), tuple(Transfer(*transfer) for transfer in transfers))
+
+
+def _fits(kind: TransferKind, edge: TensorEdge, p: Placement, q: Placement, e: int) -> bool:
+    """Whether every participant owns what it needs."""
+    if kind is TransferKind.ROW_ALIGNED:
+        volumes = _volumes(kind, edge, p, q, e)
+        return not any(any(volumes.missing(rank)) for rank in range(len(q.devices)))
+    assert q.dim is not None  # a whole consumer reads everything
+    needs = edge.channels_per_granule(q.dim)
+    return all(own == need * needs for own, need in zip(p.shares, placement_side(q, edge.q.granularities[q.dim]).shares, strict=True))
+
+
+def _volumes(kind: TransferKind, edge: TensorEdge, p: Placement, q: Placement, e: int) -> Volumes[float]:
+    sides = (placement_side(end, 1 if end.dim is None else unit.granularities[end.dim]) for end, unit in ((p, edge.p), (q, edge.q)))
+    return Volumes(edge, e, *sides, NUMBERS, partial=kind is TransferKind.REDUCE)
+
+
+def placement_side(placement: Placement, granularity: int) -> Side[float]:
+    """A placement as one end of an edge."""
+    if granularity == 1:
+        return Side(placement.dim, placement.devices, placement.shares, [shard.start for shard in placement.shards])
+    shares, starts = [share // granularity for share in placement.shares], [shard.start // granularity for shard in placement.shards]
+    return Side(placement.dim, placement.devices, shares, starts)
+

@@ -1,0 +1,108 @@
+"""Equations (7) and (1) for many plans at once. Arrays have the axes (device j, unit i, plan)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from iopopt.network.shapes import Dim
+from iopopt.network.terms import Terms, fixed
+from iopopt.network.unit import Unit
+from iopopt.plan.batch import Array, PlanBatch
+from iopopt.plan.placement import Strategy
+
+Columns = npt.NDArray[np.int64]
+
+_DIMS: Mapping[Strategy, Dim | None] = {
+    Strategy.WHOLE: None,
+    Strategy.H: "H",
+    Strategy.OC: "OC",
+    Strategy.IC: "IC",
+    Strategy.IC_TWO_PHASE: "IC",
+}
+
+
+def column(values: Sequence[float]) -> Array:
+    """Figures of units or edges along the middle axis."""
+    return np.array([float(value) for value in values]).reshape(-1, 1)
+
+
+class TermArrays:
+    """Sums of clipped affine terms of several units, by strategy."""
+
+    def __init__(self, by_unit: Sequence[Mapping[Dim | None, Terms]]) -> None:
+        rows = [[terms.get(dim, ()) for dim in _DIMS.values()] for terms in by_unit]
+        most = max(len(terms) for row in rows for terms in row)
+        padded = [[(*terms, *[fixed(0)] * (most - len(terms))) for terms in row] for row in rows]
+        table = np.array(padded, float).reshape(len(by_unit) * len(Strategy), most, 3)
+        self._terms = [tuple(np.ascontiguousarray(table[:, number, part]) for part in range(3)) for number in range(most)]
+
+    def amounts(self, places: Columns, n: Array) -> Array | float:
+        """The values at shares ``n``; ``places`` say which unit and strategy each is of (:func:`table_places`)."""
+        total: Array | float = 0.0
+        for weight, slope, constant in self._terms:
+            if weight.any():
+                total = total + weight[places] * _clipped(slope, constant, places, n)
+        return total
+
+
+def _clipped(slope: Array, constant: Array, places: Columns, n: Array) -> Array:
+    """max(0, slope n + constant)."""
+    if not slope.any():
+        return np.maximum(constant, 0)[places]
+    affine = slope[places] * n
+    if constant.any():
+        affine = affine + constant[places]
+    return np.maximum(affine, 0) if (constant < 0).any() else affine
+
+
+def table_places(batch: PlanBatch) -> Columns:
+    """Where each unit's terms of each strategy lie in its :class:`TermArrays`."""
+    return np.asarray(batch.strategies + len(Strategy) * np.arange(len(batch.strategies))[:, None])
+
+
+class UnitArrays:
+    """Work and memory of units."""
+
+    def __init__(self, units: Sequence[Unit], e: int) -> None:
+        self._e = e
+        self.pre = column([e * unit.pre_pool_shape.elements for unit in units])
+        self.OC = column([unit.sizes["OC"] for unit in units])
+        self._work = TermArrays([unit.work for unit in units])
+        self._weights = TermArrays([unit.weights for unit in units])
+        self._output = TermArrays([unit.output for unit in units])
+        alternatives = max(len(terms) for unit in units for terms in unit.activations.values())
+        self._activations = [TermArrays([_alternative(unit, number) for unit in units]) for number in range(alternatives)]
+
+    def flops(self, batch: PlanBatch) -> Array:
+        """C_ij of equation (7)."""
+        return np.asarray(self._work.amounts(table_places(batch), batch.shares) * batch.participants)
+
+    def memory(self, batch: PlanBatch) -> tuple[Array, Array]:
+        """w_ij and a_ij of equation (1)."""
+        places, mine = table_places(batch), batch.participants * float(self._e)
+        largest = [terms.amounts(places, batch.shares) for terms in self._activations]
+        activations = largest[0] if len(largest) == 1 else np.maximum.reduce(np.broadcast_arrays(*largest))
+        return self._weights.amounts(places, batch.shares) * mine, activations * mine
+
+    def live(self, batch: PlanBatch) -> Array:
+        """What each participant holds of the output, or of the partial sums, bytes."""
+        two_phase = batch.strategies == Strategy.IC_TWO_PHASE
+        n = np.where(two_phase, even_slices(self.OC, batch), batch.shares) if two_phase.any() else batch.shares
+        owned = self._output.amounts(table_places(batch), n)
+        return np.asarray(np.where(batch.strategies == Strategy.IC, self.pre, self._e * owned) * batch.participants)
+
+
+def _alternative(unit: Unit, number: int) -> dict[Dim | None, Terms]:
+    """One of the terms of which activations are the largest; where a dimension has fewer, its last."""
+    return {dim: terms[min(number, len(terms) - 1)] for dim, terms in unit.activations.items()}
+
+
+def even_slices(OC: Array, batch: PlanBatch) -> Array:
+    """c_k: the even slices of the output channels that a reduce-scatter completes."""
+    count = batch.participants.sum(axis=0)
+    return np.asarray(np.where(batch.participants, np.floor(OC / count) + (batch.ranks < OC % count), 0))
+
+

@@ -1,0 +1,154 @@
+"""Placements: one operator's dimension and who computes which interval of it, in the order of the participants."""
+
+from __future__ import annotations
+
+import itertools
+import numbers
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import cached_property
+from typing import Any, Literal, NamedTuple, get_args
+
+from iopopt.errors import FileFormatError, PlanError
+from iopopt.network.shapes import Dim
+from iopopt.records import check_keys, is_integer, short_repr
+
+Reduce = Literal["direct", "two_phase"]
+"""How the partial sums of an input-channel split are added up."""
+
+class Strategy(IntEnum):
+    """A placement's dimension and reduce as one code."""
+
+    WHOLE = 0
+    H = 1
+    OC = 2
+    IC = 3
+    IC_TWO_PHASE = 4
+
+
+class Shard(NamedTuple):
+    """``device`` computes the interval [start, stop) of the operator's dimension."""
+
+    device: int
+    start: int
+    stop: int
+
+    @property
+    def size(self) -> int:
+        return self.stop - self.start
+
+
+@dataclass(frozen=True)
+class Placement:
+    """One operator's dimension and shards; the devices named are its participants, in the order of their intervals, even with an empty one.
+
+    ``dim`` is None where the operator runs whole on one device; :meth:`whole` makes that one canonical form, and
+    :meth:`split` makes the others from shares.
+
+    Raises:
+        PlanError: if participants repeat, intervals are not consecutive, or ``reduce`` does not fit.
+    """
+
+    dim: Dim | None
+    shards: tuple[Shard, ...]
+    reduce: Reduce | None = None
+
+    def __post_init__(self) -> None:
+        invalid = [shard for shard in self.shards if not isinstance(shard, Shard) or not all(is_integer(value) for value in shard)]
+        self._require(not invalid, f"{short_repr(invalid[:1])} is no Shard(device, start, stop) of integers")
+        devices = self.devices
+        distinct = bool(devices) and len(set(devices)) == len(devices) and min(devices) >= 0
+        self._require(distinct, f"participants {list(devices)} must be distinct device indices (equation 2)")
+        if self.dim is None:
+            self._require(self.shards == (Shard(devices[0], 0, 1),) and self.reduce is None, "a whole operator is written Placement.whole(device)")
+            return
+        self._require(self.dim in get_args(Dim), f"dim is {short_repr(self.dim)}; allowed are {', '.join(get_args(Dim))} (equation 2)")
+        self._require(len(devices) > 1, "one participant means the operator is whole: write Placement.whole(device)")
+        fits = self.reduce in get_args(Reduce) if self.dim == "IC" else self.reduce is None
+        self._require(fits, f"reduce is {short_repr(self.reduce)}; an IC split says 'direct' or 'two_phase', the others None")
+        bounds = [0, *itertools.chain.from_iterable(shard[1:] for shard in self.shards)]
+        consecutive = all(stop == start for stop, start in zip(bounds[::2], bounds[1::2], strict=False))
+        self._require(consecutive, f"intervals {[list(shard[1:]) for shard in self.shards]} are not consecutive from 0")
+        self._require(all(shard.size >= 0 for shard in self.shards), f"intervals {[list(s[1:]) for s in self.shards]} hold a negative share")
+
+    @staticmethod
+    def _require(holds: bool, message: str) -> None:
+        if not holds:
+            raise PlanError(f"placement: {message}")
+
+    @staticmethod
+    def whole(device: int) -> Placement:
+        """The operator runs unsplit on ``device``."""
+        return Placement(None, (Shard(_index(device), 0, 1),))
+
+    @staticmethod
+    def split(dim: Dim, devices: Sequence[int], shares: Sequence[int], reduce: Reduce = "direct") -> Placement:
+        """Consecutive intervals of the given sizes, in the order of ``devices``; one device alone runs the operator whole.
+
+        ``reduce`` counts for IC only.
+        """
+        if len(devices) != len(shares):
+            raise PlanError(f"placement: {len(shares)} shares for {len(devices)} devices")
+        if not all(float(share).is_integer() for share in shares):
+            raise PlanError(f"placement: shares {short_repr(list(shares))} are not all integers")
+        if len(devices) == 1:
+            return Placement.whole(devices[0])
+        stops = list(itertools.accumulate(int(share) for share in shares))
+        shards = tuple(Shard(_index(j), start, stop) for j, start, stop in zip(devices, [0, *stops], stops, strict=False))
+        return Placement(dim, shards, reduce if dim == "IC" else None)
+
+    @cached_property
+    def devices(self) -> tuple[int, ...]:
+        """The participants G_i, in the order of their intervals."""
+        return tuple(shard.device for shard in self.shards)
+
+    @cached_property
+    def shares(self) -> tuple[int, ...]:
+        """The sizes n_ij of the intervals, in the order of :attr:`devices`."""
+        return tuple(shard.size for shard in self.shards)
+
+    @property
+    def is_whole(self) -> bool:
+        return self.dim is None
+
+    @cached_property
+    def strategy(self) -> Strategy:
+        """Dimension and reduce as one code."""
+        if self.dim is None:
+            return Strategy.WHOLE
+        return Strategy.IC_TWO_PHASE if self.reduce == "two_phase" else Strategy[self.dim]
+
+    def __str__(self) -> str:
+        if self.is_whole:
+            return f"whole on {self.devices[0]}"
+        reduce = ", two-phase" if self.reduce == "two_phase" else ""
+        return f"{self.dim} " + "/".join(str(share) for share in self.shares) + f" on {'/'.join(map(str, self.devices))}{reduce}"
+
+
+def _index(device: object) -> int:
+    """A device's index as a plain integer."""
+    if not isinstance(device, numbers.Integral) or isinstance(device, bool):
+        raise PlanError(f"placement: device is {short_repr(device)}; it must be the index of a device")
+    return int(device)
+
+
+def placement_record(placement: Placement) -> dict[str, Any]:
+    """One placement as JSON holds it."""
+    record: dict[str, Any] = {"dim": placement.dim, "shards": [shard._asdict() for shard in placement.shards]}
+    return record | ({"reduce": placement.reduce} if placement.reduce else {})
+
+
+def placement_from(record: Any, where: str) -> Placement:
+    """Read a record of :func:`placement_record`; FileFormatError begins with ``where``."""
+    check_keys(record, where, {"dim", "shards"}, {"reduce"})
+    if not isinstance(record["shards"], list):
+        raise FileFormatError(f"{where}: 'shards' is {short_repr(record['shards'])}; it must be a list")
+    for shard in record["shards"]:
+        check_keys(shard, f"{where}: shards", set(Shard._fields))
+        if not all(isinstance(value, int) and not isinstance(value, bool) for value in shard.values()):
+            raise FileFormatError(f"{where}: shards: {short_repr(shard)} must hold integers")
+    try:
+        return Placement(record["dim"], tuple(Shard(**shard) for shard in record["shards"]), record.get("reduce"))
+    except PlanError as error:
+        raise FileFormatError(f"{where}: {error}") from None
