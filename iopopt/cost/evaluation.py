@@ -22,6 +22,7 @@ from iopopt.schedule.rounds import Round, Schedule, Step
 if TYPE_CHECKING:
     import pandas as pd
 
+
 @dataclass(frozen=True)
 class OperatorCost:
     """What one operator adds to the latency.
@@ -171,6 +172,12 @@ def evaluate(graph: Graph, devices: Cluster | Sequence[Device], plan: Plan) -> E
     validate_plan(graph, instance.cluster, plan)
     placements = instance.placements(plan)
     return bulk_synchronous(instance, placements, schedule_of(instance, placements))
+
+
+def schedule_of_plan(graph: Graph, cluster: Cluster, plan: Plan) -> Schedule:
+    """The tasks and transfers of a valid plan, as the cost model counts them."""
+    instance = Instance(graph, cluster)
+    return schedule_of(instance, instance.placements(plan))
 
 
 def bulk_synchronous(instance: Instance, placements: Sequence[Placement], schedule: Schedule) -> Evaluation:

@@ -41,7 +41,7 @@ class Instance:
     @property
     def operators(self) -> tuple[Unit, ...]:
         """The units that a plan places."""
-        return self.graph.units[:-2]
+        return self.graph.placed_units
 
     @cached_property
     def edges_into(self) -> tuple[tuple[TensorEdge, ...], ...]:

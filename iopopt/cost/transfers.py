@@ -15,6 +15,7 @@ from typing import Any, Generic
 from iopopt.cost.rows import NUMBERS, Arithmetic, Place, Rows, V, count, missing_rows, needed_rows, pre_pool_rows
 from iopopt.network.shapes import Dim
 from iopopt.network.tensor_edge import TensorEdge
+from iopopt.network.unit import Unit
 from iopopt.plan.placement import Placement, Strategy
 from iopopt.plan.shares import even_shares
 from iopopt.schedule.rounds import Round, Transfer, TransferKind
@@ -100,8 +101,8 @@ class Volumes(Generic[V]):
 
     def missing(self, rank: int) -> tuple[V, V]:
         """What a participant needs above and below the rows that it owns."""
-        above, below = missing_rows(self.owned_rows(rank), self.needed_rows(rank), self._of)
-        return above * self._row, below * self._row  # type: ignore[operator]
+        rows: Any = missing_rows(self.owned_rows(rank), self.needed_rows(rank), self._of)
+        return rows[0] * self._row, rows[1] * self._row
 
     @cached_property
     def slices(self) -> tuple[int, ...]:
@@ -164,18 +165,17 @@ def _fits(kind: TransferKind, edge: TensorEdge, p: Placement, q: Placement, e: i
         return not any(any(volumes.missing(rank)) for rank in range(len(q.devices)))
     assert q.dim is not None  # a whole consumer reads everything
     needs = edge.channels_per_granule(q.dim)
-    return all(own == need * needs for own, need in zip(p.shares, placement_side(q, edge.q.granularities[q.dim]).shares, strict=True))
+    return all(own == need * needs for own, need in zip(p.shares, placement_side(q, edge.q).shares, strict=True))
 
 
 def _volumes(kind: TransferKind, edge: TensorEdge, p: Placement, q: Placement, e: int) -> Volumes[float]:
-    sides = (placement_side(end, 1 if end.dim is None else unit.granularities[end.dim]) for end, unit in ((p, edge.p), (q, edge.q)))
-    return Volumes(edge, e, *sides, NUMBERS, partial=kind is TransferKind.REDUCE)
+    return Volumes(edge, e, placement_side(p, edge.p), placement_side(q, edge.q), NUMBERS, partial=kind is TransferKind.REDUCE)
 
 
-def placement_side(placement: Placement, granularity: int) -> Side[float]:
-    """A placement as one end of an edge."""
+def placement_side(placement: Placement, unit: Unit) -> Side[float]:
+    """A placement of a unit as one end of an edge."""
+    granularity = 1 if placement.dim is None else unit.granularities[placement.dim]
     if granularity == 1:
         return Side(placement.dim, placement.devices, placement.shares, [shard.start for shard in placement.shards])
     shares, starts = [share // granularity for share in placement.shares], [shard.start // granularity for shard in placement.shards]
     return Side(placement.dim, placement.devices, shares, starts)
-

@@ -85,7 +85,7 @@ class UnitArrays:
         places, mine = table_places(batch), batch.participants * float(self._e)
         largest = [terms.amounts(places, batch.shares) for terms in self._activations]
         activations = largest[0] if len(largest) == 1 else np.maximum.reduce(np.broadcast_arrays(*largest))
-        return self._weights.amounts(places, batch.shares) * mine, activations * mine
+        return np.asarray(self._weights.amounts(places, batch.shares) * mine), np.asarray(activations * mine)
 
     def live(self, batch: PlanBatch) -> Array:
         """What each participant holds of the output, or of the partial sums, bytes."""
@@ -104,5 +104,3 @@ def even_slices(OC: Array, batch: PlanBatch) -> Array:
     """c_k: the even slices of the output channels that a reduce-scatter completes."""
     count = batch.participants.sum(axis=0)
     return np.asarray(np.where(batch.participants, np.floor(OC / count) + (batch.ranks < OC % count), 0))
-
-

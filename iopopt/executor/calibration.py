@@ -12,8 +12,7 @@ import yaml
 from scipy.optimize import nnls
 
 from iopopt.cluster.cluster import Cluster
-from iopopt.cost.evaluation import priced_edges
-from iopopt.cost.workload import share_flops
+from iopopt.cost.evaluation import counted_connections, schedule_of_plan
 from iopopt.errors import ExecutionError, FileFormatError
 from iopopt.executor.execution import Execution
 from iopopt.network.graph import Graph
@@ -64,10 +63,10 @@ def _fit_speeds(graph: Graph, cluster: Cluster, runs: Sequence[tuple[Plan, Execu
     seconds: list[list[float]] = [[] for _ in cluster.devices]
     for plan, execution in runs:
         measured = {(timing.operator, timing.device): timing.compute_s for timing in execution.timings}
-        for operator in graph.operators:
-            for number, share in share_flops(operator, plan[operator.name]):
-                flops[number].append(share)
-                seconds[number].append(measured[operator.name, number])
+        for step in schedule_of_plan(graph, cluster, plan).steps:
+            for number, task in step.tasks.items():
+                flops[number].append(task)
+                seconds[number].append(measured[step.name, number])
     speeds, residuals, unseen = [], [], []
     for number, device in enumerate(cluster.devices):
         work, taken = np.array(flops[number]), np.array(seconds[number])
@@ -85,14 +84,14 @@ def _fit_links(graph: Graph, cluster: Cluster, runs: Sequence[tuple[Plan, Execut
     rows, seconds = [], []
     for plan, execution in runs:
         measured = {(timing.operator, timing.device): timing.communication_s for timing in execution.timings}
-        for name, phases in priced_edges(graph, cluster, plan):
-            for device in {j for phase in phases for j in (*phase.received, *phase.sent)}:
+        for step in schedule_of_plan(graph, cluster, plan).steps:
+            for device in {j for round_ in step.rounds for j in (*round_.received, *round_.sent)}:
                 row = np.zeros(len(cluster) + 1)
-                row[device] = sum(max(phase.received.get(device, 0), phase.sent.get(device, 0)) for phase in phases)
-                row[-1] = sum(phase.capped_connections(cluster).get(device, 0) for phase in phases)
+                row[device] = sum(max(round_.received.get(device, 0), round_.sent.get(device, 0)) for round_ in step.rounds)
+                row[-1] = sum(counted_connections(round_, cluster).get(device, 0) for round_ in step.rounds)
                 if row.any():
                     rows.append(row)
-                    seconds.append(measured[name, device])
+                    seconds.append(measured[step.name, device])
     if not rows:
         kept = [device.bandwidth_bytes_per_s for device in cluster.devices]
         return kept, cluster.connection_setup_s, 0.0, [f"link of {device.name}" for device in cluster.devices]

@@ -21,7 +21,7 @@ from iopopt.executor.worker import LedgerRow, Report, Timing, Traffic, Worker, c
 from iopopt.network.graph import Graph
 from iopopt.network.weights import Array, Weights
 from iopopt.plan.plan import Plan, validate_plan
-from iopopt.schedule.schedule import schedule
+from iopopt.schedule.region_transfers import operator_inputs
 
 T = TypeVar("T")
 
@@ -97,9 +97,9 @@ class RankJob:
         self._dtype = check_job(graph, cluster, weights, inputs, timeout_s)
         self._graph, self._cluster, self._plan = graph, cluster, plan
         self._placements = [plan[operator.name] for operator in graph.operators]
-        self._intakes = schedule(graph, self._placements, cluster.source, cluster.sink)
+        self._inputs = operator_inputs(graph, self._placements, cluster.source, cluster.sink)
         self._timeout_s, self._device = timeout_s, dist.get_rank()
-        self._shards = cut_shards(graph, self._placements, self._intakes, weights, self._device, self._dtype)
+        self._shards = cut_shards(graph, self._placements, self._inputs, weights, self._device, self._dtype)
         self._held = initial_input(graph, cluster, inputs, self._device, self._dtype)
 
     def run(self) -> Execution | None:
@@ -108,7 +108,7 @@ class RankJob:
         Raises:
             ExecutionError: if another rank fails, or a message does not come in time.
         """
-        worker = Worker(self._graph, self._placements, self._intakes, self._shards, GlooTransport(self._timeout_s), self._dtype)
+        worker = Worker(self._graph, self._placements, self._inputs, self._shards, GlooTransport(self._timeout_s), self._dtype)
         try:
             report = worker.run(self._held)
         except Exception as error:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from iopopt.cluster.cluster import Cluster
-from iopopt.cost.evaluation import Evaluation, evaluate, memory_demands, priced_edges
+from iopopt.cost.evaluation import Evaluation, counted_connections, evaluate, memory_demands, schedule_of_plan
 from iopopt.executor.worker import LedgerRow, Report, Timing
 from iopopt.network.graph import Graph
 from iopopt.network.unit import SINK
@@ -135,8 +135,8 @@ def gather(graph: Graph, cluster: Cluster, plan: Plan, reports: Sequence[Report]
 def _logical_connections(graph: Graph, cluster: Cluster, plan: Plan) -> dict[tuple[str, int], int]:
     """N_j of equation (8), by edge and device."""
     counts: dict[tuple[str, int], int] = {}
-    for name, phases in priced_edges(graph, cluster, plan):
-        for phase in phases:
-            for device, count in phase.capped_connections(cluster).items():
-                counts[name, device] = counts.get((name, device), 0) + count
+    for step in schedule_of_plan(graph, cluster, plan).steps:
+        for round_ in step.rounds:
+            for device, count in counted_connections(round_, cluster).items():
+                counts[step.name, device] = counts.get((step.name, device), 0) + count
     return counts

@@ -13,7 +13,7 @@ from iopopt.executor.worker import Report, Worker, cut_shards
 from iopopt.network.graph import Graph
 from iopopt.network.weights import Array, Weights
 from iopopt.plan.plan import Plan, validate_plan
-from iopopt.schedule.schedule import schedule
+from iopopt.schedule.region_transfers import operator_inputs
 
 
 def execute(graph: Graph, devices: Cluster | Sequence[Device], plan: Plan, weights: Weights, inputs: Array, *, timeout_s: float = 60.0) -> Execution:
@@ -34,14 +34,14 @@ def execute(graph: Graph, devices: Cluster | Sequence[Device], plan: Plan, weigh
     validate_plan(graph, cluster, plan)
     dtype = check_job(graph, cluster, weights, inputs, timeout_s)
     placements = [plan[operator.name] for operator in graph.operators]
-    operator_inputs = schedule(graph, placements, cluster.source, cluster.sink)
+    inputs_of = operator_inputs(graph, placements, cluster.source, cluster.sink)
     hub = ThreadHub(len(cluster), timeout_s)
 
     def run(device: int) -> Report:
         try:
-            shards = cut_shards(graph, placements, operator_inputs, weights, device, dtype)
+            shards = cut_shards(graph, placements, inputs_of, weights, device, dtype)
             held = initial_input(graph, cluster, inputs, device, dtype)
-            return Worker(graph, placements, operator_inputs, shards, ThreadTransport(hub, device), dtype).run(held)
+            return Worker(graph, placements, inputs_of, shards, ThreadTransport(hub, device), dtype).run(held)
         except BaseException as error:
             hub.fail(as_execution_error(error, device))
             raise

@@ -11,14 +11,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from iopopt.network.unit import SINK
 from iopopt.executor.arithmetic import EpilogueParameters, TensorSlice, convolve, cut, finish, mix, without_kernel
 from iopopt.executor.transport import Transport
 from iopopt.network.graph import Graph
+from iopopt.network.unit import SINK
 from iopopt.network.weights import NO_WEIGHTS, Weights
 from iopopt.plan.placement import Placement
+from iopopt.schedule.region_transfers import EdgeTransfers, OperatorInputs, RegionRound, RegionTransfer
 from iopopt.schedule.regions import Interval, Region, computed_region, needed_regions, owned_regions
-from iopopt.schedule.schedule import Edge, OperatorInputs, Round, Transfer
 
 
 @dataclass(frozen=True)
@@ -148,8 +148,8 @@ class Fetched:
 class Worker:
     """Runs one device's part of a plan.
 
-    Between operators it holds what it owns of the tensors that are still to be read, by their producers' numbers (None: the graph's
-    input), and its partial sums of those that are still to be added up.
+    Between operators it holds what it owns of the tensors that are still to be read, by their producers' numbers, and its partial sums of
+    those that are still to be added up.
     """
 
     def __init__(
@@ -161,11 +161,11 @@ class Worker:
         transport: Transport,
         dtype: torch.dtype,
     ) -> None:
-        self._graph, self._placements, self._intakes, self._shards, self._transport = graph, placements, operator_inputs, shards, transport
+        self._graph, self._placements, self._inputs, self._shards, self._transport = graph, placements, operator_inputs, shards, transport
         self._device = transport.device
         self._dtype = dtype
-        self._owned: dict[int | None, TensorSlice] = {}
-        self._partial: dict[int | None, Tensor] = {}
+        self._owned: dict[int, TensorSlice] = {}
+        self._partial: dict[int, Tensor] = {}
         self._ledger: list[LedgerRow] = []
         self._timings: list[Timing] = []
         self._traffic: list[Traffic] = []
@@ -178,13 +178,13 @@ class Worker:
             ExecutionError: if another worker fails or a message does not come in time.
         """
         if held is not None:
-            self._owned[None] = held
+            self._owned[self._graph.source] = held
         self._transport.barrier()
         started = time.perf_counter()
         for i, operator in enumerate(self._graph.operators):
             self._transport.barrier()
             begun = time.perf_counter()
-            fetched = self._fetch(self._intakes[i])
+            fetched = self._fetch(self._inputs[i])
             ended = time.perf_counter()
             self._transport.barrier()
             resumed = time.perf_counter()
@@ -193,7 +193,7 @@ class Worker:
             self._timings.append(Timing(operator.name, self._device, ended - begun, time.perf_counter() - resumed))
         self._transport.barrier()
         begun = time.perf_counter()
-        result = self._fetch(self._intakes[-1])
+        result = self._fetch(self._inputs[-1])
         ended = time.perf_counter()
         self._note(SINK, result)
         self._timings.append(Timing(SINK, self._device, ended - begun, 0.0))
@@ -220,16 +220,15 @@ class Worker:
                     piece, buffers = self._assemble(edge, round_, received), max(buffers, arrived)
                 self._take(edge, round_, piece, inputs)
         self._transport.complete_sends()  # a device that only sends is busy, too
-        for producer in inputs_of.released:
+        for producer in inputs_of.freed:
             self._owned.pop(producer, None)
             self._partial.pop(producer, None)
         self._traffic.append(Traffic(inputs_of.name, self._device, received_bytes, sent_bytes))
         return Fetched(tuple(inputs), buffers, sums)
 
-    def _take(self, edge: Edge, round_: Round, piece: TensorSlice | None, inputs: list[TensorSlice]) -> None:
+    def _take(self, edge: EdgeTransfers, round_: RegionRound, piece: TensorSlice | None, inputs: list[TensorSlice]) -> None:
         """What a round gave: an input, or what this device owns from now on instead of partial sums."""
         if piece is not None and round_.mixes:
-            assert edge.producer is not None  # the graph's input has no epilogue
             piece = TensorSlice(piece.region, mix(self._graph.operators[edge.producer], piece.tensor))
         if round_.completes:
             self._partial.pop(edge.producer, None)
@@ -238,38 +237,36 @@ class Worker:
         elif piece is not None:
             inputs.append(piece)
 
-    def _send_all(self, edge: Edge, round_: Round) -> int:
+    def _send_all(self, edge: EdgeTransfers, round_: RegionRound) -> int:
         sent = 0
         for transfer in round_.transfers:
-            if transfer.source == self._device:
+            if transfer.sender == self._device:
                 piece = self._piece(edge.producer, transfer.region, partial=transfer.partial)
-                self._transport.send(piece, transfer.target)
+                self._transport.send(piece, transfer.receiver)
                 sent += piece.nbytes
         return sent
 
-    def _piece(self, producer: int | None, region: Region, *, partial: bool) -> Tensor:
+    def _piece(self, producer: int, region: Region, *, partial: bool) -> Tensor:
         """A copy of a region of what this device holds: a message never shares memory with its sender."""
         if partial:
             return self._partial[producer][region.channels.start : region.channels.stop, region.rows.start : region.rows.stop].clone()
         return cut(self._owned[producer], region)
 
-    def _receive_all(self, edge: Edge, round_: Round) -> list[tuple[Transfer, Tensor]]:
+    def _receive_all(self, edge: EdgeTransfers, round_: RegionRound) -> list[tuple[RegionTransfer, Tensor]]:
         width = self._width(edge, round_)
         received = []
         for transfer in round_.transfers:
-            if transfer.target == self._device:
+            if transfer.receiver == self._device:
                 shape = (len(transfer.region.channels), len(transfer.region.rows), width)
-                received.append((transfer, self._transport.receive(shape, self._dtype, transfer.source)))
+                received.append((transfer, self._transport.receive(shape, self._dtype, transfer.sender)))
         return received
 
-    def _width(self, edge: Edge, round_: Round) -> int:
+    def _width(self, edge: EdgeTransfers, round_: RegionRound) -> int:
         """The columns of what is handed over."""
-        if edge.producer is None:
-            return self._graph.input_shape.width
-        producer = self._graph.operators[edge.producer]
-        return producer.pre_pool_shape.width if round_.partial else producer.out_shape.width
+        unit = self._graph.units[edge.producer]
+        return (unit.pre_pool_shape if round_.partial else unit.out_shape).width
 
-    def _assemble(self, edge: Edge, round_: Round, received: list[tuple[Transfer, Tensor]]) -> TensorSlice | None:
+    def _assemble(self, edge: EdgeTransfers, round_: RegionRound, received: list[tuple[RegionTransfer, Tensor]]) -> TensorSlice | None:
         """Put together the region that this device then holds, from its own and what has come."""
         region, own = round_.finished.get(self._device), self._owned.get(edge.producer)
         if region is None or (own is not None and own.region == region):
@@ -283,14 +280,13 @@ class Worker:
             whole[channels, rows] = tensor
         return TensorSlice(region, whole)
 
-    def _add_up(self, edge: Edge, round_: Round, received: list[tuple[Transfer, Tensor]]) -> tuple[TensorSlice | None, int]:
+    def _add_up(self, edge: EdgeTransfers, round_: RegionRound, received: list[tuple[RegionTransfer, Tensor]]) -> tuple[TensorSlice | None, int]:
         """Add up partial sums in the order of their devices, and run the epilogue on the sum; also returns the bytes of the sum."""
         region = round_.finished.get(self._device)
         if region is None:
             return None, 0
-        assert edge.producer is not None  # the graph's input comes without partial sums
         operator, shard, sums = self._graph.operators[edge.producer], self._shards[edge.producer], round_.sums[self._device]
-        terms = [(transfer.source, tensor) for transfer, tensor in received]
+        terms = [(transfer.sender, tensor) for transfer, tensor in received]
         if edge.producer in self._partial:
             terms.append((self._device, self._piece(edge.producer, sums, partial=True)))
         total = torch.zeros(len(sums.channels), len(sums.rows), operator.pre_pool_shape.width, dtype=self._dtype)

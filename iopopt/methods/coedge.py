@@ -15,23 +15,23 @@ from iopopt.methods.oc import oc_placement
 from iopopt.methods.scheme import solve_by
 from iopopt.methods.solution import Solution
 from iopopt.network.graph import Graph
-from iopopt.network.operators import Operator
+from iopopt.network.unit import Unit
 from iopopt.plan.placement import Placement
 from iopopt.plan.plan import Plan
-from iopopt.plan.shares import operator_proportional_shares
+from iopopt.plan.shares import unit_proportional_shares
 from iopopt.plan.team import Team
 
 FullyConnected = Literal["fastest", "oc"]
 """What becomes of operators without rows: whole on the fastest device of the team, or split on output channels."""
 
 
-def coedge_placement(operator: Operator, cluster: Cluster, team: Sequence[int], fully_connected: FullyConnected = "fastest") -> Placement:
+def coedge_placement(unit: Unit, cluster: Cluster, team: Sequence[int], fully_connected: FullyConnected = "fastest") -> Placement:
     """Rows by capability where there are rows to split, whatever the kind of operator."""
     speeds = [cluster.devices[j].flops_per_s for j in team]
-    if "H" in operator.splittable_dims:
-        return Placement.split("H", team, operator_proportional_shares(operator, "H", speeds))
+    if "H" in unit.dims:
+        return Placement.split("H", team, unit_proportional_shares(unit, "H", speeds))
     if fully_connected == "oc":
-        return oc_placement(operator, cluster, team)
+        return oc_placement(unit, cluster, team)
     return Placement.whole(team[speeds.index(max(speeds))])
 
 
@@ -43,7 +43,7 @@ def coedge_placements(graph: Graph, cluster: Cluster, team: Sequence[int], fully
     """
     if fully_connected not in ("fastest", "oc"):
         raise UnsupportedError(f"fully_connected is {fully_connected!r}; allowed are 'fastest' and 'oc'")
-    return [coedge_placement(operator, cluster, team, fully_connected) for operator in graph.operators]
+    return [coedge_placement(unit, cluster, team, fully_connected) for unit in graph.placed_units]
 
 
 def solve_coedge(graph: Graph, devices: Cluster | Sequence[Device], *, team: Team = "all", fully_connected: FullyConnected = "fastest") -> Solution:

@@ -12,9 +12,11 @@ import numpy.typing as npt
 
 from iopopt.cluster.cluster import Cluster
 from iopopt.cost.elimination import Table, restricted, total_cost
+from iopopt.cost.instance import Instance
 from iopopt.cost.pricer import BatchEvaluation, Pricer
-from iopopt.network.graph import Graph, Link
-from iopopt.network.operators import Operator
+from iopopt.network.graph import Graph
+from iopopt.network.tensor_edge import TensorEdge
+from iopopt.network.unit import Unit
 from iopopt.plan.batch import PlanBatch
 from iopopt.plan.placement import Placement
 
@@ -51,34 +53,37 @@ class CostTables:
     """
 
     def __init__(self, graph: Graph, cluster: Cluster, candidates: Sequence[Sequence[Placement]]) -> None:
-        self._graph, self._cluster, self._pricer = graph, cluster, Pricer(graph, cluster)
+        self._instance, self._pricer = Instance(graph, cluster), Pricer(graph, cluster)
         self.limits = np.array([device.memory_bytes for device in cluster.devices])
-        self._kinds = _kinds(graph.operators, candidates)
+        self._kinds = _kinds(self._instance.operators, candidates)
         of_kind = {kind: PlanBatch.of([[way] for way in ways], len(cluster)) for kind, ways in zip(self._kinds, candidates, strict=True)}
         self._states = [of_kind[kind] for kind in self._kinds]
         self.domains = [len(states) for states in self._states]
         demands = [self._pricer.operator_demands(i, states) for i, states in enumerate(self._states)]
-        self._weights, self._activations, self._kept = ([demand[part] for demand in demands] for part in range(3))
+        self._weights, self._activations, self._live = ([demand[part] for demand in demands] for part in range(3))
         self.alone_s = [self._pricer.operator_s(i, states) for i, states in enumerate(self._states)]
         self._known: dict[object, Array] = {}
         self.apart: set[int] = set()
         self.edges = [table for i in range(len(graph)) for table in self._incoming(i)]
 
     def _incoming(self, i: int) -> list[Table]:
-        links = [link for link in self._graph.links_into[i] if link.producer is not None or self._cluster.source is not None]
-        ends = {i, *(link.producer for link in links if link.producer is not None)}
-        if len(links) < 2 or prod(self.domains[end] for end in ends) <= MOST_TOGETHER:
-            return [self._table(links)] if links else []
+        edges = self._instance.edges_into[i]
+        if len(edges) < 2 or prod(self.domains[end] for end in self._ends(edges)) <= MOST_TOGETHER:
+            return [self._table(edges)] if edges else []
         self.apart.add(i)
-        return [self._table([link]) for link in links]
+        return [self._table([edge]) for edge in edges]
 
-    def _table(self, links: Sequence[Link]) -> Table:
+    def _ends(self, edges: Sequence[TensorEdge]) -> list[int]:
+        """The operators at the ends of edges into one operator, that operator last."""
+        return sorted({end for edge in edges for end in (edge.producer, edge.consumer)} - {self._instance.graph.source})
+
+    def _table(self, edges: Sequence[TensorEdge]) -> Table:
         """t_com of some edges into one operator; edges between operators of equal kinds are priced once."""
-        ends = sorted({links[0].consumer, *(link.producer for link in links if link.producer is not None)})
-        places = tuple((None if link.producer is None else ends.index(link.producer), link.slot) for link in links)
+        ends = self._ends(edges)
+        places = tuple((ends.index(edge.producer) if edge.producer in ends else None, edge.slot) for edge in edges)
         key = (tuple(self._kinds[end] for end in ends), places)
         if key not in self._known:
-            self._known[key] = self._pricer.edges_s(links, {end: self._states[end] for end in ends})
+            self._known[key] = self._pricer.edges_s(edges, {end: self._states[end] for end in ends})
         return Table(tuple(ends), self._known[key])
 
     @cached_property
@@ -101,7 +106,7 @@ class CostTables:
         found = []
         for i in sorted(self.apart):
             tables = [table for table in self.edges if table.variables[-1] == i]
-            together = float(self._pricer.edges_s(self._graph.links_into[i], placed).item())
+            together = float(self._pricer.edges_s(self._instance.edges_into[i], placed).item())
             if total_cost(tables, choice) > together * (1 + 1e-9):
                 found.append(i)
         return found
@@ -116,20 +121,20 @@ class CostTables:
         """The priced memory of every operator's candidates."""
         by_byte = prices.whole_s / self.limits
         running = by_byte[:, None] * prices.peaks
-        waiting = running @ self._pricer.waiting
-        parts = zip(self._weights, self._activations, self._kept, running.T, waiting.T, strict=True)
-        return [by_byte @ weights + now @ activations + later @ kept for weights, activations, kept, now, later in parts]
+        later = running @ self._pricer.live
+        parts = zip(self._weights, self._activations, self._live, running.T, later.T, strict=True)
+        return [by_byte @ weights + now @ activations + then @ live for weights, activations, live, now, then in parts]
 
     def lagrangian_constant_s(self, prices: MemoryPrices) -> float:
         """The priced memory that operators may take: what prices add to a bound on the latency of plans that fit, with opposite sign."""
-        taken_by_input = (prices.peaks * self._pricer.waiting_input).sum(axis=1) / self.limits
+        taken_by_input = (prices.peaks * self._pricer.live_input).sum(axis=1) / self.limits
         return float(prices.whole_s @ (1 - taken_by_input))
 
     def peaks(self, choice: Choice) -> npt.NDArray[np.int64]:
         """The operator at which the activations of each device are largest."""
         running = np.stack([amounts[:, number] for amounts, number in zip(self._activations, choice, strict=True)], axis=1)
-        kept = np.stack([amounts[:, number] for amounts, number in zip(self._kept, choice, strict=True)], axis=1)
-        return np.asarray((running + kept @ self._pricer.waiting.T + self._pricer.waiting_input).argmax(axis=1))
+        live = np.stack([amounts[:, number] for amounts, number in zip(self._live, choice, strict=True)], axis=1)
+        return np.asarray((running + live @ self._pricer.live.T + self._pricer.live_input).argmax(axis=1))
 
     # Whole plans.
 
@@ -143,8 +148,8 @@ class CostTables:
         return self._pricer.price(self.batch(choices))
 
 
-def _kinds(operators: Sequence[Operator], candidates: Sequence[Sequence[Placement]]) -> list[int]:
+def _kinds(units: Sequence[Unit], candidates: Sequence[Sequence[Placement]]) -> list[int]:
     """A number for each operator, the same for operators that differ in nothing but their names and have the same candidates."""
     numbers: dict[object, int] = {}
-    keys = ((operator.structural_key, tuple(ways)) for operator, ways in zip(operators, candidates, strict=True))
+    keys = ((unit.key, tuple(ways)) for unit, ways in zip(units, candidates, strict=True))
     return [numbers.setdefault(key, len(numbers)) for key in keys]

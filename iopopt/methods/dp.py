@@ -33,11 +33,11 @@ from iopopt.methods.oc import oc_placement
 from iopopt.methods.solution import Solution, heuristic_solution
 from iopopt.methods.stopwatch import Stopwatch
 from iopopt.network.graph import Graph
-from iopopt.network.operators import Operator
 from iopopt.network.shapes import Dim
+from iopopt.network.unit import Unit
 from iopopt.plan.placement import Placement
 from iopopt.plan.plan import Plan
-from iopopt.plan.shares import operator_block_shares, operator_even_shares, operator_makespan_shares, operator_proportional_shares
+from iopopt.plan.shares import coarse_shares, unit_even_shares, unit_makespan_shares, unit_proportional_shares
 from iopopt.plan.team import Team, resolve_team, space_name
 
 Array = npt.NDArray[np.float64]
@@ -90,12 +90,12 @@ def solve_dp(graph: Graph, devices: Cluster | Sequence[Device], *, team: Team = 
     return heuristic_solution(graph, cluster, plan, method="dp", space=space_name(team, cluster), build_s=build_s, solve_s=watch.lap())
 
 
-def candidate_placements(operator: Operator, cluster: Cluster, team: Sequence[int]) -> list[Placement]:
+def candidate_placements(unit: Unit, cluster: Cluster, team: Sequence[int]) -> list[Placement]:
     """Whole on each device, and every dimension at each rule's shares; rows also in blocks."""
     placements = [Placement.whole(device) for device in range(len(cluster))]
     if len(team) > 1:
-        for dim in operator.splittable_dims:
-            rules = _share_rules(operator, dim, cluster, team) + (_block_rules(operator, cluster, team) if dim == "H" else [])
+        for dim in unit.dims:
+            rules = _share_rules(unit, dim, cluster, team) + (_block_rules(unit, cluster, team) if dim == "H" else [])
             for shares in dict.fromkeys(rules):
                 placements.append(Placement.split(dim, team, shares))
                 if dim == "IC":
@@ -103,30 +103,30 @@ def candidate_placements(operator: Operator, cluster: Cluster, team: Sequence[in
     return placements
 
 
-def _share_rules(operator: Operator, dim: Dim, cluster: Cluster, team: Sequence[int]) -> list[tuple[int, ...]]:
+def _share_rules(unit: Unit, dim: Dim, cluster: Cluster, team: Sequence[int]) -> list[tuple[int, ...]]:
     """Of the least makespan, proportional to speed, between that and memory, proportional to memory, and even."""
     speeds = np.array([cluster.devices[j].flops_per_s for j in team])
     memory = np.array([cluster.devices[j].memory_bytes for j in team])
-    makespan = operator_makespan_shares(operator, dim, speeds.tolist())
+    makespan = unit_makespan_shares(unit, dim, speeds.tolist())
     blends = [speeds, np.sqrt(speeds / speeds.sum() * memory / memory.sum()), memory]
-    proportional = [operator_proportional_shares(operator, dim, list(blend)) for blend in blends]
+    proportional = [unit_proportional_shares(unit, dim, list(blend)) for blend in blends]
     assert makespan is not None  # nothing limits it
-    return [makespan, *proportional, operator_even_shares(operator, dim, len(team))]
+    return [makespan, *proportional, unit_even_shares(unit, dim, len(team))]
 
 
-def _block_rules(operator: Operator, cluster: Cluster, team: Sequence[int]) -> list[tuple[int, ...]]:
+def _block_rules(unit: Unit, cluster: Cluster, team: Sequence[int]) -> list[tuple[int, ...]]:
     """Rows in blocks, proportional to speed, down to one block a device: with bounds that coarser and finer maps of the network share."""
     speeds = [cluster.devices[j].flops_per_s for j in team]
-    blocks = itertools.takewhile(lambda block: block * len(team) <= operator.size("H"), (2**power for power in itertools.count(1)))
-    found = (operator_block_shares(operator, speeds, block) for block in blocks)
+    blocks = itertools.takewhile(lambda block: block * len(team) <= unit.sizes["H"], (2**power for power in itertools.count(1)))
+    found = (coarse_shares(unit, speeds, block) for block in blocks)
     return [shares for shares in found if shares is not None]
 
 
-def _schemes(operator: Operator, cluster: Cluster, team: Sequence[int]) -> list[Placement]:
+def _schemes(unit: Unit, cluster: Cluster, team: Sequence[int]) -> list[Placement]:
     """One candidate for each of the schemes that treat all operators alike: one device, output channels, CoEdge at every rule's rows."""
-    rows = coedge_placement(operator, cluster, team)
-    ways = [rows] * 5 if rows.dim is None else [Placement.split("H", team, shares) for shares in _share_rules(operator, "H", cluster, team)]
-    return [*(Placement.whole(device) for device in range(len(cluster))), oc_placement(operator, cluster, team), *ways]
+    rows = coedge_placement(unit, cluster, team)
+    ways = [rows] * 5 if rows.dim is None else [Placement.split("H", team, shares) for shares in _share_rules(unit, "H", cluster, team)]
+    return [*(Placement.whole(device) for device in range(len(cluster))), oc_placement(unit, cluster, team), *ways]
 
 
 class _DynamicProgram:
@@ -134,7 +134,7 @@ class _DynamicProgram:
 
     def __init__(self, graph: Graph, cluster: Cluster, team: Sequence[int]) -> None:
         self._graph, self._cluster, self._team = graph, cluster, team
-        self._candidates = [candidate_placements(operator, cluster, team) for operator in graph.operators]
+        self._candidates = [candidate_placements(unit, cluster, team) for unit in graph.placed_units]
         self._tables = CostTables(graph, cluster, self._candidates)
         self._alone_s = self._possible()
         self._offered: dict[Choice, tuple[float, Array]] = {}
@@ -179,7 +179,7 @@ class _DynamicProgram:
 
     def _best_scheme(self) -> Choice:
         """The best of the schemes that treat all operators alike."""
-        ways = [_schemes(operator, self._cluster, self._team) for operator in self._graph.operators]
+        ways = [_schemes(unit, self._cluster, self._team) for unit in self._graph.placed_units]
         numbers = [[candidates.index(way) for way in scheme] for candidates, scheme in zip(self._candidates, ways, strict=True)]
         choices = list(zip(*numbers, strict=True))
         price = self._tables.price(choices)
@@ -261,8 +261,8 @@ class _DynamicProgram:
 
     def _around(self, operators: Sequence[int]) -> list[int]:
         """These operators and those that they read."""
-        producers = {link.producer for i in operators for link in self._graph.links_into[i]}
-        return sorted({*operators, *(producer for producer in producers if producer is not None)})
+        producers = {edge.producer for i in operators for edge in self._graph.edges_into[i]}
+        return sorted({*operators, *producers} - {self._graph.source})
 
     def _look_once_more(self, operators: Sequence[int]) -> None:
         """Each operator in turn takes its best candidate while all others keep theirs."""

@@ -17,7 +17,7 @@ from iopopt.errors import InstanceTooLargeError
 from iopopt.methods.solution import Solution
 from iopopt.methods.stopwatch import Stopwatch
 from iopopt.network.graph import Graph
-from iopopt.network.operators import Operator
+from iopopt.network.unit import Unit
 from iopopt.plan.batch import PlanBatch
 from iopopt.plan.placement import Placement
 from iopopt.plan.plan import Plan
@@ -29,7 +29,7 @@ _CHUNK = 8192
 
 def plan_count(graph: Graph, cluster: Cluster, team: Team = "all") -> int:
     """How many plans the space of ``team`` holds (for ``"best"``, plans that several teams share are counted for each)."""
-    return sum(math.prod(_placement_count(op, cluster, members) for op in graph.operators) for members in candidate_teams(team, cluster))
+    return sum(math.prod(_placement_count(op, cluster, members) for op in graph.placed_units) for members in candidate_teams(team, cluster))
 
 
 def written_count(count: int) -> str:
@@ -40,23 +40,22 @@ def written_count(count: int) -> str:
     return f"{10**fraction:.2f}e+{int(exponent)}"
 
 
-def _placement_count(operator: Operator, cluster: Cluster, team: Sequence[int]) -> int:
+def _placement_count(unit: Unit, cluster: Cluster, team: Sequence[int]) -> int:
     bars = len(team) - 1
     if bars == 0:
         return len(cluster)
-    counts = {dim: math.comb(operator.size(dim) // operator.granularity(dim) + bars, bars) for dim in operator.splittable_dims}
+    counts = {dim: math.comb(unit.granules(dim) + bars, bars) for dim in unit.dims}
     return len(cluster) + sum(counts.values()) + counts.get("IC", 0)
 
 
-def all_placements(operator: Operator, cluster: Cluster, team: Sequence[int]) -> Iterator[Placement]:
-    """Whole on every device, and every dimension at every share in whole units (:meth:`Operator.granularity`); both reduces."""
+def all_placements(unit: Unit, cluster: Cluster, team: Sequence[int]) -> Iterator[Placement]:
+    """Whole on every device, and every dimension at every share in whole granules; both reduces."""
     yield from (Placement.whole(device) for device in range(len(cluster)))
     if len(team) == 1:
         return
-    for dim in operator.splittable_dims:
-        unit = operator.granularity(dim)
-        for units in _compositions(operator.size(dim) // unit, len(team)):
-            shares = [unit * share for share in units]
+    for dim in unit.dims:
+        for granules in _compositions(unit.granules(dim), len(team)):
+            shares = [unit.granularities[dim] * share for share in granules]
             yield Placement.split(dim, team, shares)
             if dim == "IC":
                 yield Placement.split(dim, team, shares, "two_phase")
@@ -100,7 +99,7 @@ class _Best:
 
 def _all_plans(graph: Graph, cluster: Cluster, team: Sequence[int]) -> Iterator[PlanBatch]:
     """Every plan of one team, in batches: the product of the operators' placements."""
-    placements = [[[placement] for placement in all_placements(operator, cluster, team)] for operator in graph.operators]
+    placements = [[[placement] for placement in all_placements(unit, cluster, team)] for unit in graph.placed_units]
     states = [PlanBatch.of(ways, len(cluster)) for ways in placements]
     shape = tuple(len(state) for state in states)
     for start in range(0, math.prod(shape), _CHUNK):

@@ -20,7 +20,7 @@ from iopopt.methods.oc import oc_placement
 from iopopt.methods.scheme import solve_by
 from iopopt.methods.solution import Solution
 from iopopt.network.graph import Graph
-from iopopt.network.operators import Operator
+from iopopt.network.unit import Unit
 from iopopt.plan.placement import Placement, Reduce
 from iopopt.plan.plan import Plan
 from iopopt.plan.team import Team
@@ -31,14 +31,13 @@ def paired_successor(graph: Graph, i: int) -> int | None:
 
     It does if it has a kernel of one group, and if no step that mixes channels ends the epilogue of the first.
     """
-    readers = graph.links_from[i]
-    if len(readers) != 1 or graph.operators[i].mixes_channels:
+    readers = graph.edges_from[i]
+    if len(readers) != 1 or readers[0].p.mixes_channels or "IC" not in readers[0].q.dims:
         return None
-    successor = readers[0].consumer
-    return successor if "IC" in graph.operators[successor].splittable_dims else None
+    return readers[0].consumer
 
 
-def iop_pair(first: Operator, cluster: Cluster, team: Sequence[int], reduce: Reduce) -> tuple[Placement, Placement]:
+def iop_pair(first: Unit, cluster: Cluster, team: Sequence[int], reduce: Reduce) -> tuple[Placement, Placement]:
     """Output channels on ``first`` and input channels on its successor, in the same shares: nothing is sent between them."""
     outputs = oc_placement(first, cluster, team)
     return outputs, Placement.split("IC", outputs.devices, outputs.shares, reduce)
@@ -54,7 +53,7 @@ def greedy_plan(graph: Graph, cluster: Cluster, team: Sequence[int], fully_conne
         if i in seconds or successor is None:
             continue
         attempt = list(placements)
-        attempt[i], attempt[successor] = iop_pair(graph.operators[i], cluster, team, reduce)
+        attempt[i], attempt[successor] = iop_pair(graph.placed_units[i], cluster, team, reduce)
         paired = Plan.of(graph, attempt)
         with_pair = evaluate(graph, cluster, paired).latency_s
         if with_pair < latency:

@@ -39,10 +39,10 @@ def segments_plan(
     """
     ways: list[list[Placement]] = [[placement] for placement in coedge_placements(graph, cluster, team, fully_connected)]
     half_pairs = []
-    for i, operator in enumerate(graph.operators):
+    for i, unit in enumerate(graph.placed_units):
         successor = paired_successor(graph, i) if len(team) > 1 else None
         if successor is not None:
-            for end, placement in zip((i, successor), iop_pair(operator, cluster, team, reduce), strict=True):
+            for end, placement in zip((i, successor), iop_pair(unit, cluster, team, reduce), strict=True):
                 ways[end].append(placement)
             half_pairs.append((i, successor, len(ways[i]) - 1))
     tables = CostTables(graph, cluster, ways)

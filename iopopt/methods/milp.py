@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from operator import index
 
 from iopopt.cluster.cluster import Cluster, Device, as_cluster
 from iopopt.cost.evaluation import Evaluation, evaluate
 from iopopt.cost.infeasibility import nearest_miss
+from iopopt.cost.instance import Instance
 from iopopt.errors import PlanError, SolverError
 from iopopt.methods.dp import dp_plan
 from iopopt.methods.greedy import greedy_plan
@@ -19,6 +21,7 @@ from iopopt.methods.solution import Point, Solution, Status, Termination
 from iopopt.methods.stopwatch import Stopwatch
 from iopopt.milp.backends import Options, backend_info
 from iopopt.milp.formulation import Formulation
+from iopopt.milp.ideas import checked_ideas
 from iopopt.milp.memory_program import least_memory_plan
 from iopopt.milp.process import Run, run_backend
 from iopopt.milp.pruning import NodeBounds, bound_nodes
@@ -47,6 +50,7 @@ def solve_milp(
     backend: str = "highs",
     seed: int = 0,
     threads: int = 1,
+    without: Collection[str] = (),
 ) -> Solution:
     """The best plan of the space of ``team``, with a proof of how good it is.
 
@@ -60,6 +64,7 @@ def solve_milp(
         backend: a name of :data:`iopopt.milp.backends.BACKENDS`.
         seed: the back end's random seed.
         threads: how many threads the back end may use.
+        without: ideas of the program to leave out, by the names of :data:`iopopt.milp.ideas.IDEAS`; it changes the time, never the optimum.
 
     Returns:
         A Solution whose ``latency_s`` is the evaluator's. ``infeasible`` is proven and carries a reason. Ctrl-C ends the search with
@@ -68,14 +73,14 @@ def solve_milp(
     Raises:
         PlanError: if ``warm_start`` is of another graph, outside the space, or breaks a memory limit.
         ClusterError: if ``team`` names a device that does not exist.
-        UnknownNameError: if there is no such back end.
+        UnknownNameError: if there is no such back end, or no such idea.
         SolverError: if the back end fails, or its objective does not agree with the evaluator.
     """
     cluster = as_cluster(devices)
     backend_info(backend)
     _check_settings(time_limit_s, gap)
     seed, threads = _checked_integer("seed", seed, 0, _MOST_SEED), _checked_integer("threads", threads, 1, _MOST_THREADS)
-    search = _Search(graph, cluster, float(time_limit_s), float(gap), backend, seed, threads)
+    search = _Search(graph, cluster, float(time_limit_s), float(gap), backend, seed, threads, checked_ideas(without))
     teams = candidate_teams(team, cluster)
     if warm_start is not None:
         search.offer(_checked_warm_start(graph, cluster, team, warm_start))
@@ -116,6 +121,7 @@ class _Search:
     backend: str
     seed: int
     threads: int
+    without: frozenset[str] = frozenset()
     plan: Plan | None = None
     evaluation: Evaluation | None = None
     bounds: dict[tuple[int, ...], float] = field(default_factory=dict)
@@ -126,6 +132,10 @@ class _Search:
     interrupted: bool = False
     crash: str | None = None
     watch: Stopwatch = field(default_factory=Stopwatch)
+
+    @cached_property
+    def instance(self) -> Instance:
+        return Instance(self.graph, self.cluster)
 
     @property
     def latency_s(self) -> float:
@@ -163,8 +173,9 @@ class _Search:
         self.offer(single_plan(self.graph, self.cluster))
         promise = dict.fromkeys(teams, math.inf)
         for team in teams:
-            self.nodes[team] = bound_nodes(self.graph, self.cluster, team)
-            self.bounds[team] = self.nodes[team].least_s
+            if "pruning" not in self.without:
+                self.nodes[team] = bound_nodes(self.instance, team)
+                self.bounds[team] = self.nodes[team].least_s
             for start in (dp_plan(self.graph, self.cluster, team), greedy_plan(self.graph, self.cluster, team)):
                 if self.offer(start):
                     promise[team] = min(promise[team], evaluate(self.graph, self.cluster, start).latency_s)
@@ -185,8 +196,8 @@ class _Search:
             # Against a faster plan of another team there is nothing to start from, but much to cut off.
             cutoff = self._good_enough_s if self.plan is not None and start_plan is None else None
             # What is slower than the incumbent at best need not be looked at, and the incumbent bounds it from below.
-            nodes = self.nodes[team].within(self.latency_s if cutoff is None else cutoff)
-            formulation = Formulation(self.graph, self.cluster, team, self._scale_s, reserve_bytes=reserve, cutoff_s=cutoff, nodes=nodes)
+            nodes = self.nodes[team].within(self.latency_s if cutoff is None else cutoff) if team in self.nodes else None
+            formulation = Formulation(self.instance, team, self._scale_s, reserve_bytes=reserve, cutoff_s=cutoff, nodes=nodes, without=self.without)
             start = formulation.integer_point(start_plan) if start_plan else {}
             self.build_s += building.elapsed_s
             began = self.watch.elapsed_s
@@ -305,6 +316,6 @@ class _Search:
         if status != "infeasible":
             return None
         share_s = _REASON_TIME_S / len(teams)
-        plans = [least_memory_plan(self.graph, self.cluster, team, self.backend, share_s) for team in teams[:_REASON_TEAMS]]
+        plans = [least_memory_plan(self.instance, team, self.backend, share_s) for team in teams[:_REASON_TEAMS]]
         found = [plan for plan in plans if plan is not None]
         return nearest_miss(self.graph, self.cluster, found) if found else "no plan fits the memory (equation 1)"

@@ -12,16 +12,16 @@ from iopopt.cluster.cluster import Cluster, Device
 from iopopt.methods.scheme import solve_by
 from iopopt.methods.solution import Solution
 from iopopt.network.graph import Graph
-from iopopt.network.operators import Operator
+from iopopt.network.unit import Unit
 from iopopt.plan.placement import Placement
 from iopopt.plan.plan import Plan
-from iopopt.plan.shares import operator_proportional_shares
+from iopopt.plan.shares import unit_proportional_shares
 from iopopt.plan.team import Team
 
 
-def oc_placement(operator: Operator, cluster: Cluster, team: Sequence[int]) -> Placement:
+def oc_placement(unit: Unit, cluster: Cluster, team: Sequence[int]) -> Placement:
     """Output channels in proportion to the capabilities of the team."""
-    shares = operator_proportional_shares(operator, "OC", [cluster.devices[j].flops_per_s for j in team])
+    shares = unit_proportional_shares(unit, "OC", [cluster.devices[j].flops_per_s for j in team])
     return Placement.split("OC", team, shares)
 
 
@@ -33,6 +33,6 @@ def solve_oc(graph: Graph, devices: Cluster | Sequence[Device], *, team: Team = 
     """
 
     def make_plan(graph: Graph, cluster: Cluster, members: tuple[int, ...]) -> Plan:
-        return Plan.of(graph, [oc_placement(operator, cluster, members) for operator in graph.operators])
+        return Plan.of(graph, [oc_placement(unit, cluster, members) for unit in graph.placed_units])
 
     return solve_by(make_plan, graph, devices, team, "oc")

@@ -25,10 +25,11 @@ from iopopt.errors import SolverError
 from iopopt.methods.solution import Point, Solution, Termination, heuristic_solution
 from iopopt.methods.stopwatch import Stopwatch
 from iopopt.network.graph import Graph
-from iopopt.network.operators import Operator
+from iopopt.network.unit import Unit
 from iopopt.plan.batch import PlanBatch
 from iopopt.plan.placement import Strategy
 from iopopt.plan.plan import Plan
+from iopopt.plan.shares import even_shares
 from iopopt.plan.team import Team, resolve_team, space_name
 
 Array = npt.NDArray[np.float64]
@@ -62,82 +63,86 @@ class Decoder:
     """Turns positions into plans of one team."""
 
     def __init__(self, graph: Graph, cluster: Cluster, team: Sequence[int]) -> None:
-        self._operators, self._team, self._devices = graph.operators, np.array(team), len(cluster)
+        self._units, self._team, self._devices = graph.placed_units, np.array(team), len(cluster)
+        self._ranks = np.zeros(len(cluster), np.int8)
+        self._ranks[self._team] = np.arange(len(team))
+        self._in_order = list(team) == sorted(team)
         self._followed = [_followed(graph, i) for i in range(len(graph))]
         self._speeds = np.array([cluster.devices[j].flops_per_s for j in team])
-        self._kinds = [_strategies(operator, len(team)) for operator in graph.operators]
+        self._strategies = [_strategies(unit, len(team)) for unit in self._units]
         self.genes_per_operator = 2 + len(team)
 
     @property
     def dimensions(self) -> int:
         """Genes of a position."""
-        return self.genes_per_operator * len(self._operators)
+        return self.genes_per_operator * len(self._units)
 
     def decode(self, positions: Array) -> PlanBatch:
         """The plans at ``positions`` of shape (plans, dimensions); every position is valid."""
         plans = len(positions)
-        genes = positions.reshape(plans, len(self._operators), -1)
-        kinds = np.zeros((len(self._operators), plans), np.int8)
-        shares = np.zeros((self._devices, len(self._operators), plans))
+        genes = positions.reshape(plans, len(self._units), -1)
+        strategies = np.zeros((len(self._units), plans), np.int8)
+        shares = np.zeros((self._devices, len(self._units), plans))
         participants = np.zeros(shares.shape, bool)
-        for i, operator in enumerate(self._operators):
-            allowed = self._kinds[i]
-            kinds[i] = allowed[_pick(genes[:, i, 0], len(allowed))]
-            whole = kinds[i] == Strategy.WHOLE
+        for i, unit in enumerate(self._units):
+            allowed = self._strategies[i]
+            strategies[i] = allowed[_pick(genes[:, i, 0], len(allowed))]
+            whole = strategies[i] == Strategy.WHOLE
             device = _pick(genes[:, i, 1], self._devices)
             mine = ~whole
             participants[self._team, i] = mine
             participants[device[whole], i, np.flatnonzero(whole)] = True
-            team_shares = self._shares(operator, kinds[i], genes[:, i, 2:])
+            team_shares = self._shares(unit, strategies[i], genes[:, i, 2:])
             producer = self._followed[i]
             if producer is not None:
                 follows = genes[:, i, 1] < _FOLLOWS
-                owned, owns = self._owned_channels(self._operators[producer], kinds[producer], shares[self._team, producer])
-                self._follow(operator, kinds[i], follows & owns, owned, team_shares)
+                owned, owns = self._owned_channels(self._units[producer], strategies[producer], shares[self._team, producer])
+                self._follow(unit, strategies[i], follows & owns, owned, team_shares)
             shares[self._team, i] = np.where(mine, team_shares, 0)
             shares[device[whole], i, np.flatnonzero(whole)] = 1
-        return PlanBatch(kinds, shares, participants)
+        order = None if self._in_order else np.where(strategies == Strategy.WHOLE, 0, self._ranks[:, None, None]).astype(np.int8)
+        return PlanBatch(strategies, shares, participants, order)
 
-    def _shares(self, operator: Operator, kinds: npt.NDArray[np.int8], genes: Array) -> Array:
+    def _shares(self, unit: Unit, strategies: npt.NDArray[np.int8], genes: Array) -> Array:
         """Shares of shape (team, plans): speeds bent by the genes, rounded by largest remainder."""
-        units = np.array([1, operator.granularity("H"), operator.granularity("OC"), 1, 1], float)[kinds]
-        sizes = np.array([1, operator.size("H"), operator.size("OC"), operator.size("IC"), operator.size("IC")], float)[kinds] / units
+        granularities = np.array([1, unit.granularities["H"], unit.granularities["OC"], 1, 1], float)[strategies]
+        sizes = np.array([1, *(unit.sizes[dim] for dim in ("H", "OC", "IC", "IC"))], float)[strategies] / granularities
         weights = self._speeds[:, None] * _BEND ** (2 * genes.T - 1)
         exact = weights / weights.sum(axis=0) * sizes
         shares = np.floor(exact)
         missing = sizes - shares.sum(axis=0)
         rank = np.argsort(np.argsort(shares - exact, axis=0), axis=0)
-        return np.asarray(units * (shares + (rank < missing)))
+        return np.asarray(granularities * (shares + (rank < missing)))
 
-    def _owned_channels(self, producer: Operator, kinds: npt.NDArray[np.int8], shares: Array) -> tuple[Array, npt.NDArray[np.bool_]]:
+    def _owned_channels(self, producer: Unit, strategies: npt.NDArray[np.int8], shares: Array) -> tuple[Array, npt.NDArray[np.bool_]]:
         """The channels of its output that each of the team holds, and whether it lies in channels at all."""
         count = len(self._team)
-        even = np.floor(producer.out_channels / count) + (np.arange(count) < producer.out_channels % count)
-        two_phase = kinds == Strategy.IC_TWO_PHASE
-        return np.where(two_phase, even[:, None], shares), two_phase | (kinds == Strategy.OC)
+        even = np.array(even_shares(producer.sizes["OC"], count), float)
+        two_phase = strategies == Strategy.IC_TWO_PHASE
+        return np.where(two_phase, even[:, None], shares), two_phase | (strategies == Strategy.OC)
 
-    def _follow(self, operator: Operator, kinds: npt.NDArray[np.int8], follows: npt.NDArray[np.bool_], owned: Array, shares: Array) -> None:
+    def _follow(self, unit: Unit, strategies: npt.NDArray[np.int8], follows: npt.NDArray[np.bool_], owned: Array, shares: Array) -> None:
         """Splits that follow take the shares in which their input lies, so that nothing is sent between: IC, and OC in whole groups."""
-        shares[:] = np.where(follows & (kinds >= Strategy.IC), owned, shares)
-        if operator.is_channel_local:
-            unit = operator.granularity("OC")
-            groups = owned / (operator.in_shape.channels * unit // operator.out_channels)
+        shares[:] = np.where(follows & (strategies >= Strategy.IC), owned, shares)
+        if unit.reads_part("OC"):
+            group = unit.granularities["OC"]
+            groups = owned / (unit.reads[0].tensor.channels * group // unit.sizes["OC"])
             whole_groups = (groups == np.floor(groups)).all(axis=0)
-            shares[:] = np.where(follows & (kinds == Strategy.OC) & whole_groups, groups * unit, shares)
+            shares[:] = np.where(follows & (strategies == Strategy.OC) & whole_groups, groups * group, shares)
 
 
 def _followed(graph: Graph, i: int) -> int | None:
     """The operator whose shares operator ``i`` may take: of those that it reads the first, if it can read a part of the channels."""
-    operator = graph.operators[i]
-    producers = (link.producer for link in graph.links_into[i] if link.producer is not None)
-    return next(producers, None) if any(map(operator.reads_part, operator.splittable_dims)) else None
+    unit = graph.units[i]
+    producers = (edge.producer for edge in graph.edges_into[i] if edge.producer != graph.source)
+    return next(producers, None) if any(map(unit.reads_part, unit.dims)) else None
 
 
-def _strategies(operator: Operator, team_size: int) -> npt.NDArray[np.int8]:
+def _strategies(unit: Unit, team_size: int) -> npt.NDArray[np.int8]:
     if team_size == 1:
         return np.array([Strategy.WHOLE], np.int8)
-    rows = [Strategy.H] if "H" in operator.splittable_dims else []
-    inputs = [Strategy.IC, Strategy.IC_TWO_PHASE] if "IC" in operator.splittable_dims else []
+    rows = [Strategy.H] if "H" in unit.dims else []
+    inputs = [Strategy.IC, Strategy.IC_TWO_PHASE] if "IC" in unit.dims else []
     return np.array([Strategy.WHOLE, *rows, Strategy.OC, *inputs], np.int8)
 
 

@@ -1,22 +1,22 @@
-"""The ways in which a tensor passes from one placement to the next: the arcs of the program and what each one costs.
+"""The ways in which a tensor passes from one placement to the next: the arcs of the program.
 
-Every row of the communication table of ``cost_model.md`` is an arc from a *node* of the producer to a node of the consumer. A node is
-a dimension over the team, or the whole operator on one device. Arcs whose cost depends on shares form a *group* that has copies of
-those shares of its own; see :mod:`iopopt.milp.formulation`.
+Every row of the table of equation (8) is an arc from a *node* of the producer to a node of the consumer. A node is a dimension over the
+team, or the whole operator on one device. Arcs whose cost depends on shares form a *group* that has copies of those shares of its own; see
+:mod:`iopopt.milp.formulation`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from iopopt.cost.communication import TensorEdge
-from iopopt.network.operators import Operator
+from iopopt.cost.transfers import kinds_between
 from iopopt.network.shapes import Dim
-from iopopt.plan.placement import Placement
+from iopopt.network.tensor_edge import TensorEdge
+from iopopt.network.unit import Unit
+from iopopt.plan.placement import Placement, Strategy
 from iopopt.plan.shares import even_shares
-
-Mode = Literal["send", "interleaved", "aligned", "halo", "gather", "direct", "two_phase", "two_phase_interleaved"]
+from iopopt.schedule.rounds import TransferKind
 
 
 class Node(NamedTuple):
@@ -28,13 +28,24 @@ class Node(NamedTuple):
     def __str__(self) -> str:
         return self.dim or f"whole{self.device}"
 
+    @property
+    def strategies(self) -> tuple[Strategy, ...]:
+        """The strategies of its placements: an IC split adds up its partial sums in one way or the other."""
+        if self.dim is None:
+            return (Strategy.WHOLE,)
+        return (Strategy.IC, Strategy.IC_TWO_PHASE) if self.dim == "IC" else (Strategy[self.dim],)
+
 
 class Arc(NamedTuple):
-    """One way of handing the tensor on from ``source`` to ``target``."""
+    """One way of handing a tensor on from ``source`` to ``target``; behind a reduce-scatter where ``two_phase``."""
 
     source: Node
     target: Node
-    mode: Mode
+    kind: TransferKind
+    two_phase: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.source},{self.target},{'two-phase ' if self.two_phase else ''}{self.kind}"
 
 
 def whole(device: int) -> Node:
@@ -45,9 +56,9 @@ def split(dim: Dim) -> Node:
     return Node(dim, None)
 
 
-def nodes_of(operator: Operator, device_count: int, team: Sequence[int]) -> list[Node]:
+def nodes_of(unit: Unit, device_count: int, team: Sequence[int]) -> list[Node]:
     """Whole on any device, or split over the team by each dimension that can be."""
-    return [*map(whole, range(device_count)), *(split(dim) for dim in operator.splittable_dims if len(team) > 1)]
+    return [*map(whole, range(device_count)), *(split(dim) for dim in unit.dims if len(team) > 1)]
 
 
 def node_of(placement: Placement) -> Node:
@@ -55,62 +66,23 @@ def node_of(placement: Placement) -> Node:
     return whole(placement.devices[0]) if placement.dim is None else split(placement.dim)
 
 
-def arcs_between(source: Node, handover: TensorEdge, target: Node, team_size: int) -> Iterator[Arc]:
+def arc_of(p: Placement, q: Placement, kind: TransferKind) -> Arc:
+    """The arc that a plan takes, from the row of the table under which the evaluator prices its last round."""
+    return Arc(node_of(p), node_of(q), kind, p.strategy == Strategy.IC_TWO_PHASE)
+
+
+def arcs_between(source: Node, edge: TensorEdge, target: Node, team_size: int) -> Iterator[Arc]:
     """Every arc from ``source`` to ``target``; parallel ones are alternatives of which a plan takes one."""
-    for mode in _modes(source, handover, target, team_size):
-        yield Arc(source, target, mode)
+    for strategy in source.strategies:
+        two_phase = strategy == Strategy.IC_TWO_PHASE
+        for kind in reversed(kinds_between(edge, strategy, target.strategies[0], same_participants=True)):
+            # Completed slices are what they are: only shares that need just these interleave.
+            if not (two_phase and kind is TransferKind.INTERLEAVED and shares_of_even_slices(edge, target, team_size) is None):
+                yield Arc(source, target, kind, two_phase)
 
 
-def reads_part(handover: TensorEdge, target: Node) -> bool:
-    """Whether a share of the target needs but some of the channels."""
-    return handover.consumer is not None and handover.by_channels and handover.consumer.reads_part(target.dim)
-
-
-def shares_of_even_slices(consumer: Operator, target: Node, team_size: int) -> tuple[int, ...] | None:
-    """The shares that need just the slices of a two-phase reduce, in units of ``target``; None where the slices are no whole units."""
-    assert target.dim is not None
-    slices = even_shares(consumer.in_shape.channels, team_size)
-    each = consumer.input_channels(target.dim, consumer.granularity(target.dim))
+def shares_of_even_slices(edge: TensorEdge, target: Node, team_size: int) -> tuple[int, ...] | None:
+    """The shares that need just the slices of a reduce-scatter, in granules of ``target``; None where the slices are no whole granules."""
+    assert target.dim is not None  # a whole consumer reads everything
+    slices, each = even_shares(edge.read.tensor.channels, team_size), edge.channels_per_granule(target.dim)
     return None if any(part % each for part in slices) else tuple(part // each for part in slices)
-
-
-def _modes(source: Node, handover: TensorEdge, target: Node, team_size: int) -> Iterator[Mode]:
-    consumer, part_read = handover.consumer, reads_part(handover, target)
-    if source.dim is None:
-        yield "send"
-    elif source.dim == "IC":
-        yield from ("direct", "two_phase")
-        if consumer is not None and part_read and shares_of_even_slices(consumer, target, team_size) is not None:
-            yield "two_phase_interleaved"
-    elif source.dim == target.dim == "H":
-        assert consumer is not None  # the sink is whole
-        yield "halo"
-        if consumer.K <= consumer.S:
-            yield "aligned"
-    else:
-        yield "gather"
-        if source.dim == "OC" and part_read:
-            yield "interleaved"
-
-
-_TWO_PHASE = ("two_phase", "two_phase_interleaved")
-
-
-def completes(arc: Arc) -> bool:
-    """Whether a two-phase reduce goes before what the arc hands on."""
-    return arc.mode in _TWO_PHASE
-
-
-def mode_of(case: str, producer_placement: Placement) -> Mode:
-    """The mode under which the evaluator priced an edge, from the case of its last phase."""
-    if producer_placement.reduce == "two_phase":
-        return "two_phase_interleaved" if case == "interleaved" else "two_phase"
-    names: dict[str, Mode] = {
-        "whole": "send",
-        "interleaved": "interleaved",
-        "row-aligned": "aligned",
-        "halo": "halo",
-        "reduce": "direct",
-        "concatenate": "gather",
-    }
-    return names[case]

@@ -1,19 +1,19 @@
-"""Bounds that need no solver."""
+"""Bounds on compute times that need no solver."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from iopopt.cluster.cluster import Cluster
-from iopopt.cost.workload import share_flops
-from iopopt.network.operators import Operator
+from iopopt.cost.shares import share_flops
 from iopopt.network.shapes import Dim
+from iopopt.network.unit import Unit
 from iopopt.plan.placement import Placement
-from iopopt.plan.shares import operator_makespan_shares
+from iopopt.plan.shares import unit_makespan_shares
 
 
-def best_makespan_s(operator: Operator, dim: Dim, cluster: Cluster, team: Sequence[int]) -> float:
+def best_makespan_s(unit: Unit, dim: Dim, cluster: Cluster, team: Sequence[int]) -> float:
     """The least max_j t_cmp of equation (7) over integer shares of ``dim``."""
-    shares = operator_makespan_shares(operator, dim, [cluster.devices[j].flops_per_s for j in team])
+    shares = unit_makespan_shares(unit, dim, [cluster.devices[j].flops_per_s for j in team])
     assert shares is not None  # nothing limits them here
-    return max(flops / cluster.devices[j].flops_per_s for j, flops in share_flops(operator, Placement.split(dim, team, shares)))
+    return max(flops / cluster.devices[j].flops_per_s for j, flops in share_flops(unit, Placement.split(dim, team, shares)))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from iopopt.cluster.cluster import Cluster
-from iopopt.milp.edge import Edge, Load
-from iopopt.milp.program import Affine, ProgramBuilder, constant, plus, scaled, times, total
+from iopopt.milp.affine import Affine, constant, times, total
+from iopopt.milp.edge_variables import EdgeVariables, Load
+from iopopt.milp.program import ProgramBuilder
 
 
-def add_joint_costs(builder: ProgramBuilder, cluster: Cluster, scale_s: float, label: str, edges: Sequence[Edge]) -> None:
+def add_joint_costs(
+    builder: ProgramBuilder, cluster: Cluster, scale_s: float, label: str, edges: Sequence[EdgeVariables], *, without: Collection[str] = ()
+) -> None:
     """Com_d for each node d of the operator: at least the sum of all loads into it on any device, and the time of each edge alone.
 
     The second follows from the first for whole arcs; in the relaxation it is what keeps the bound of each edge.
@@ -17,23 +20,24 @@ def add_joint_costs(builder: ProgramBuilder, cluster: Cluster, scale_s: float, l
     for node in dict.fromkeys(load.target for edge in edges for load in edge.loads):
         time = builder.variable(f"Com[{label},{node}]", cost=1)
         by_edge = [[load for load in edge.loads if load.target == node] for edge in edges]
+        several = sum(bool(loads) for loads in by_edge) > 1
         for number, loads in enumerate(by_edge):
-            if loads:
+            if loads and not (several and "edge_cuts" in without):
                 builder.at_least(f"edge[{label},{node},{number}]", times(1, time), total(load.time for load in loads))
-        if sum(bool(loads) for loads in by_edge) > 1:
+        if several:
             _add_sums(builder, cluster, scale_s, f"{label},{node}", time, by_edge)
 
 
 def _add_sums(builder: ProgramBuilder, cluster: Cluster, scale_s: float, label: str, time: int, by_edge: Sequence[Sequence[Load]]) -> None:
     every = [load for loads in by_edge for load in loads]
     for j, device in enumerate(cluster.devices):
-        setup = scaled(cluster.connection_setup_s / scale_s, _connections(builder, cluster, f"{label},{j}", j, by_edge))
+        setup = _connections(builder, cluster, f"{label},{j}", j, by_edge) * (cluster.connection_setup_s / scale_s)
         received = [load.received[j] for load in every if j in load.received]
         sent = [load.sent[j] for load in every if j in load.sent]
         for way, volumes in (("R", received), ("S", sent)):
             if volumes:
-                seconds = scaled(1 / (device.bandwidth_bytes_per_s * scale_s), total(volumes))
-                builder.at_least(f"eq8[{label},{way}{j}]", times(1, time), plus(seconds, setup))
+                seconds = total(volumes) * (1 / (device.bandwidth_bytes_per_s * scale_s))
+                builder.at_least(f"eq8[{label},{way}{j}]", times(1, time), seconds + setup)
 
 
 def _connections(builder: ProgramBuilder, cluster: Cluster, label: str, j: int, by_edge: Sequence[Sequence[Load]]) -> Affine:

@@ -4,43 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from iopopt.cluster.cluster import Cluster
+from iopopt.cost.instance import Instance
+from iopopt.milp.affine import Affine, times
 from iopopt.milp.arcs import nodes_of
 from iopopt.milp.backends import Options
 from iopopt.milp.memory_rows import add_memory
+from iopopt.milp.operator_variables import OperatorVariables, add_operator
 from iopopt.milp.process import run_backend
-from iopopt.milp.program import Affine, FloatArray, ProgramBuilder, times
-from iopopt.milp.stage import Stage, add_stages
-from iopopt.network.graph import Graph
-from iopopt.plan.placement import Placement
+from iopopt.milp.program import ProgramBuilder
 from iopopt.plan.plan import Plan
 
 
-def least_memory_plan(graph: Graph, cluster: Cluster, team: Sequence[int], backend: str, time_limit_s: float) -> Plan | None:
+def least_memory_plan(instance: Instance, team: Sequence[int], backend: str, time_limit_s: float) -> Plan | None:
     """The plan of the least largest demand relative to a device's memory; None if none was found in time.
 
     Raises:
         SolverError: if the back end fails.
     """
     builder = ProgramBuilder()
-    nodes = [nodes_of(operator, len(cluster), team) for operator in graph.operators]
-    stages = add_stages(builder, graph, nodes, team)
+    operators = [add_operator(builder, unit, nodes_of(unit, len(instance.cluster), team), team) for unit in instance.operators]
     factor = builder.variable("memory factor", cost=1)
-    limits = [times(device.memory_bytes, factor) for device in cluster.devices]
-    add_memory(builder, graph, stages, cluster, team, limits, [_summed(stage) for stage in stages], always=True)
+    limits = [times(device.memory_bytes, factor) for device in instance.cluster.devices]
+    add_memory(builder, instance, operators, limits, [_summed(operator) for operator in operators], always=True)
     options = Options(time_limit_s, gap=0.0, seed=0, threads=1, start={}, directory="")
     outcome = run_backend(backend, builder.build(), options).outcome
-    return None if outcome.x is None else Plan.of(graph, [_placement(stage, team, outcome.x) for stage in stages])
+    if outcome.x is None:
+        return None
+    return Plan.of(instance.graph, [operator.placement(operator.chosen(outcome.x), outcome.x, "two_phase") for operator in operators])
 
 
-def _summed(stage: Stage) -> Affine:
-    """1 where partial sums are added up: in two phases, for then less is kept and all else takes the same memory."""
-    return times(1, *(variable for node, variable in stage.choice.items() if node.dim == "IC"))
-
-
-def _placement(stage: Stage, team: Sequence[int], x: FloatArray) -> Placement:
-    node = max(stage.choice, key=lambda candidate: float(x[stage.choice[candidate]]))
-    if node.dim is None:
-        assert node.device is not None
-        return Placement.whole(node.device)
-    return Placement.split(node.dim, team, stage.split_shares(node, x), "two_phase")
+def _summed(operator: OperatorVariables) -> Affine:
+    """1 where partial sums are added up: in two phases, for then less is held and all else takes the same memory."""
+    return times(1, *(variable for node, variable in operator.choice.items() if node.dim == "IC"))

@@ -4,141 +4,140 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from iopopt.cluster.cluster import Cluster
-from iopopt.cost.workload import Demand, share_memory, share_output
+from iopopt.cost.instance import Instance
+from iopopt.milp.affine import Affine, constant, times, total
 from iopopt.milp.arcs import Node
-from iopopt.milp.program import Affine, ProgramBuilder, constant, plus, scaled, times, total
-from iopopt.milp.stage import Stage
-from iopopt.network.graph import Graph
-from iopopt.plan.placement import Placement, Reduce
+from iopopt.milp.operator_variables import OperatorVariables
+from iopopt.milp.program import ProgramBuilder
+from iopopt.network.terms import Line, Terms, amount, lines
+from iopopt.plan.shares import even_shares
 
-_REDUCES: tuple[Reduce, Reduce] = ("direct", "two_phase")
-
-_UNITS = 1e4
+_SCALE = 1e4
 """A device's memory in units of the program, so that a byte of hundreds of megabytes stays above the back end's tolerance."""
 
 
 def add_memory(
     builder: ProgramBuilder,
-    graph: Graph,
-    stages: Sequence[Stage],
-    cluster: Cluster,
-    team: Sequence[int],
+    instance: Instance,
+    operators: Sequence[OperatorVariables],
     limits: Sequence[Affine],
-    completions: Sequence[Affine],
+    two_phase: Sequence[Affine],
     *,
     always: bool = False,
 ) -> None:
-    """sum_i w_ij + max_i (a_ij + kept_ij) <= ``limits[j]`` (in bytes); rows that cannot bind are left out unless ``always``.
+    """sum_i w_ij + max_i (a_ij + live_ij) <= ``limits[j]`` (in bytes); rows that cannot bind are left out unless ``always``.
 
-    ``completions`` say of each operator whether it adds up its partial sums in two phases: then its owners keep slices, not sums.
+    ``two_phase`` say of each operator whether it adds up its partial sums in two phases: then its owners hold slices, not sums.
     """
-    for j, device in enumerate(cluster.devices):
-        if always or _most_memory(graph, stages, j, team, cluster) > device.memory_bytes:
-            kept = _kept(graph, stages, j, team, cluster, completions)
-            _add_device(builder, stages, j, team, cluster.bytes_per_element, _UNITS / device.memory_bytes, limits[j], kept)
+    for j, device in enumerate(instance.cluster.devices):
+        memory = _DeviceMemory(instance, operators, two_phase, j)
+        if always or memory.most() > device.memory_bytes:
+            memory.add(builder, _SCALE / device.memory_bytes, limits[j])
 
 
-def _add_device(
-    builder: ProgramBuilder, stages: Sequence[Stage], j: int, team: Sequence[int], e: int, unit: float, limit: Affine, kept: Sequence[Affine]
-) -> None:
-    peak = builder.variable(f"A[{j}]")
-    resident: list[Affine] = []
-    for stage, waiting in zip(stages, kept, strict=True):
-        weights, activations = _demand(stage, j, team, e)
-        resident.append(weights)
-        for number, line in enumerate(activations):
-            builder.at_least(f"activations[{stage.operator.name},{j},{number}]", times(1, peak), scaled(unit, plus(line, waiting)))
-    builder.at_most(f"eq1[{j}]", plus(times(1, peak), scaled(unit, total(resident))), scaled(unit, limit))
+class _DeviceMemory:
+    """What one device needs, as expressions."""
 
+    def __init__(self, instance: Instance, operators: Sequence[OperatorVariables], two_phase: Sequence[Affine], j: int) -> None:
+        self._instance, self._operators, self._two_phase, self._j = instance, operators, two_phase, j
+        self._e = instance.cluster.bytes_per_element
 
-def _kept(graph: Graph, stages: Sequence[Stage], j: int, team: Sequence[int], cluster: Cluster, completions: Sequence[Affine]) -> list[Affine]:
-    """kept_ij: what device j keeps of long-lived tensors while each operator runs."""
-    kept: list[Affine] = [constant(0)] * len(graph)
-    for producer, during in graph.long_lived:
-        if producer is None:
-            held = constant(_input_bytes(graph, j, cluster))
-        else:
-            held = _owned(stages[producer], j, team, cluster.bytes_per_element, completions[producer])
-        for i in during:
-            kept[i] = plus(kept[i], held)
-    return kept
+    def add(self, builder: ProgramBuilder, scale: float, limit: Affine) -> None:
+        """Equation (1), in units of 1 / ``scale`` bytes."""
+        peak = builder.variable(f"A[{self._j}]")
+        resident = total(self._weights(operator) for operator in self._operators)
+        for operator, live in zip(self._operators, self._live(), strict=True):
+            for number, line in enumerate(self._activations(operator)):
+                name = f"activations[{operator.unit.name},{self._j},{number}]"
+                builder.at_least(name, times(1, peak), (line + live) * scale)
+        builder.at_most(f"eq1[{self._j}]", times(1, peak) + resident * scale, limit * scale)
 
+    def most(self) -> float:
+        """A bound on what any plan asks of the device."""
+        by_operator = [(operator, list(self._nodes(operator))) for operator in self._operators]
+        weights = [max((self._most_weights(operator, node) for node in nodes), default=0.0) for operator, nodes in by_operator]
+        activations = [max((self._most_activations(operator, node) for node in nodes), default=0.0) for operator, nodes in by_operator]
+        for producer, during in self._instance.graph.live_tensors:
+            unit = self._instance.units[producer]
+            live = self._input_bytes if self._is_input(producer) else self._e * max(unit.pre_pool_shape.elements, unit.out_shape.elements)
+            for i in during:
+                activations[i] += live
+        return sum(weights) + max(activations)
 
-def _input_bytes(graph: Graph, j: int, cluster: Cluster) -> int:
-    return cluster.bytes_per_element * graph.input_shape.elements if cluster.source in (None, j) else 0
+    def _nodes(self, operator: OperatorVariables) -> Iterator[Node]:
+        """The nodes at which the device takes part."""
+        return (node for node in operator.choice if node.device == self._j or operator.share_of(node, self._j) is not None)
 
+    # w_ij and a_ij.
 
-def _owned(stage: Stage, j: int, team: Sequence[int], e: int, completion: Affine) -> Affine:
-    """What device j owns of the operator's output, linear in its share."""
-    parts = []
-    for node, choice in stage.choice.items():
-        if node.device == j:
-            parts.append(times(_output_at(stage, node, j, (j,), 1, e), choice))
-        elif node.dim == "IC" and j in team:
-            sums, slices = (_output_at(stage, node, j, team, 0, e, reduce) for reduce in _REDUCES)
-            parts += [times(sums, choice), scaled(slices - sums, completion)]
-        elif node.dim is not None and j in team:
-            parts.append(times(_output_at(stage, node, j, team, 1, e), stage.shares[node][team.index(j)]))
-    return total(parts)
+    def _weights(self, operator: OperatorVariables) -> Affine:
+        return total(self._only_line(operator, node, operator.unit.weights[node.dim]) for node in self._nodes(operator))
 
+    def _activations(self, operator: OperatorVariables) -> list[Affine]:
+        """Expressions of which a_ij is the largest: one line of each node, of which only the chosen one's is not 0."""
+        by_node = [(node, self._activation_lines(operator, node)) for node in self._nodes(operator)]
+        most = max((len(found) for _, found in by_node), default=1)
+        return [total(self._line(operator, node, found[min(number, len(found) - 1)]) for node, found in by_node) for number in range(most)]
 
-def _output_at(stage: Stage, node: Node, j: int, team: Sequence[int], share: int, e: int, reduce: Reduce = "direct") -> float:
-    """The evaluator's bytes of the output that device j owns at one share, in the node's units."""
-    return dict(share_output(stage.operator, _placement_at(stage, node, j, team, share, reduce), e))[j]
+    def _activation_lines(self, operator: OperatorVariables, node: Node) -> list[Line]:
+        return [line for terms in operator.unit.activations[node.dim] for line in lines(terms, *_extent(operator, node))]
 
+    def _only_line(self, operator: OperatorVariables, node: Node, terms: Terms) -> Affine:
+        """An amount that is affine in the share throughout."""
+        (line,) = lines(terms, *_extent(operator, node))
+        return self._line(operator, node, line)
 
-def _demand(stage: Stage, j: int, team: Sequence[int], e: int) -> tuple[Affine, list[Affine]]:
-    """w_ij as one expression, a_ij as the largest of one or two."""
-    weights, linear, bent = [], [], None
-    for node, choice in stage.choice.items():
-        if node.device == j:
-            demand = _at(stage, node, j, (j,), 1, e)
-            weights.append(times(demand.weights, choice))
-            linear.append(times(demand.activations, choice))
-        elif node.dim is not None and j in team:
-            share = stage.shares[node][team.index(j)]
-            none, one, all_ = (_at(stage, node, j, team, n, e) for n in (0, 1, stage.size(node)))
-            slope = (all_.activations - one.activations) / (stage.size(node) - 1) if stage.size(node) > 1 else one.activations - none.activations
-            weights.append(plus(times(none.weights, choice), times(one.weights - none.weights, share)))
-            line = plus(times(one.activations - slope, choice), times(slope, share))
-            # Empty shares may need more than the line says (no count of rows is below 0); a second line through 0 and 1 holds them.
-            if none.activations > one.activations - slope:
-                bent = plus(times(none.activations, choice), times(one.activations - none.activations, share)), line
+    def _line(self, operator: OperatorVariables, node: Node, line: Line) -> Affine:
+        """A line in granules, in force while the node is chosen; in bytes."""
+        whole = times(self._e * line.constant, operator.choice[node])
+        share = operator.share_of(node, self._j)
+        return whole if share is None else whole + times(self._e * line.slope, share)
+
+    def _most_weights(self, operator: OperatorVariables, node: Node) -> float:
+        return self._e * amount(operator.unit.weights[node.dim], _most(operator, node))
+
+    def _most_activations(self, operator: OperatorVariables, node: Node) -> float:
+        return self._e * max(amount(terms, _most(operator, node)) for terms in operator.unit.activations[node.dim])
+
+    # live_ij.
+
+    def _live(self) -> list[Affine]:
+        """What the device holds of live tensors while each operator runs."""
+        live = [constant(0)] * len(self._operators)
+        for producer, during in self._instance.graph.live_tensors:
+            held = constant(self._input_bytes) if self._is_input(producer) else self._owned(self._operators[producer], self._two_phase[producer])
+            for i in during:
+                live[i] = live[i] + held
+        return live
+
+    def _is_input(self, producer: int) -> bool:
+        return producer == self._instance.graph.source
+
+    @property
+    def _input_bytes(self) -> int:
+        return self._e * self._instance.graph.input_shape.elements if self._j in self._instance.input_holders else 0
+
+    def _owned(self, operator: OperatorVariables, two_phase: Affine) -> Affine:
+        """What the device owns of the operator's output, linear in its share."""
+        parts = []
+        for node in self._nodes(operator):
+            if node.dim == "IC":
+                sums = self._e * operator.unit.pre_pool_shape.elements
+                slice_ = self._e * amount(operator.unit.output["IC"], self._even_slice(operator))
+                parts += [times(sums, operator.choice[node]), two_phase * (slice_ - sums)]
             else:
-                linear.append(line)
-    return total(weights), [plus(*linear, line) for line in bent or (constant(0),)]
+                parts.append(self._only_line(operator, node, operator.unit.output[node.dim]))
+        return total(parts)
+
+    def _even_slice(self, operator: OperatorVariables) -> int:
+        return even_shares(operator.unit.sizes["OC"], len(operator.team))[operator.team.index(self._j)]
 
 
-def _at(stage: Stage, node: Node, j: int, team: Sequence[int], share: int, e: int) -> Demand:
-    """The evaluator's demand of device j at one share, in the node's units."""
-    return dict(share_memory(stage.operator, _placement_at(stage, node, j, team, share), e))[j]
+def _extent(operator: OperatorVariables, node: Node) -> tuple[int, int]:
+    """How many granules the shares of a node sum to, and their size; a whole operator is one granule."""
+    return (1, 1) if node.dim is None else (operator.size(node), operator.granularity(node))
 
 
-def _placement_at(stage: Stage, node: Node, j: int, team: Sequence[int], share: int, reduce: Reduce = "direct") -> Placement:
-    if node.dim is None:
-        return Placement.whole(j)
-    return Placement.split(node.dim, team, [share * stage.granularity(node) if device == j else 0 for device in team], reduce)
-
-
-def _most_memory(graph: Graph, stages: Sequence[Stage], j: int, team: Sequence[int], cluster: Cluster) -> float:
-    """A bound on what any plan asks of device j."""
-    e = cluster.bytes_per_element
-    demands = [list(_largest(stage, j, team, e)) for stage in stages]
-    activations = [max((demand.activations for demand in of), default=0.0) for of in demands]
-    for producer, during in graph.long_lived:
-        for i in during:
-            activations[i] += _input_bytes(graph, j, cluster) if producer is None else _most_kept(stages[producer], e)
-    return sum(max((demand.weights for demand in of), default=0) for of in demands) + max(activations)
-
-
-def _most_kept(stage: Stage, e: int) -> int:
-    return e * max(stage.operator.pre_pool_shape.elements, stage.operator.out_shape.elements)
-
-
-def _largest(stage: Stage, j: int, team: Sequence[int], e: int) -> Iterator[Demand]:
-    for node in stage.choice:
-        if node.device == j:
-            yield _at(stage, node, j, (j,), 1, e)
-        elif node.dim is not None and j in team:
-            yield _at(stage, node, j, team, stage.size(node), e)
+def _most(operator: OperatorVariables, node: Node) -> int:
+    """The largest share of a node."""
+    return 1 if node.dim is None else operator.unit.sizes[node.dim]

@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from iopopt.milp.affine import Affine, constant
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 INF = math.inf
-
-
-class Term(NamedTuple):
-    """``coefficient`` times a variable."""
-
-    variable: int
-    coefficient: float
-
-
-Affine = tuple[list[Term], float]
-"""A linear expression: terms and a constant."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +81,8 @@ class ProgramBuilder:
 
     def cost_at_most(self, name: str, limit: float) -> None:
         """Admit no point of a greater objective."""
-        costs = [Term(variable, cost) for variable, cost in enumerate(self._objective) if cost]
-        self.at_most(name, (costs, 0.0), constant(limit))
+        costs = {variable: cost for variable, cost in enumerate(self._objective) if cost}
+        self.at_most(name, Affine(costs), constant(limit))
 
     def build(self) -> Program:
         rows, columns, values = zip(*self._triplets, strict=True) if self._triplets else ((), (), ())
@@ -113,34 +102,8 @@ class ProgramBuilder:
 
     def _row(self, name: str, left: Affine, right: Affine, lower: float, upper: float) -> None:
         number = len(self._row_names)
-        merged: dict[int, float] = {}
-        for sign, (terms, _) in ((1.0, left), (-1.0, right)):
-            for variable, coefficient in terms:
-                merged[variable] = merged.get(variable, 0.0) + sign * coefficient
-        constant = right[1] - left[1]
-        self._triplets.extend((number, variable, value) for variable, value in sorted(merged.items()) if value)
-        self._row_lower.append(lower + constant)
-        self._row_upper.append(upper + constant)
+        difference = left - right
+        self._triplets.extend((number, variable, value) for variable, value in sorted(difference.terms.items()) if value)
+        self._row_lower.append(lower - difference.constant)
+        self._row_upper.append(upper - difference.constant)
         self._row_names.append(name)
-
-
-def constant(value: float) -> Affine:
-    return [], value
-
-
-def times(coefficient: float, *variables: int) -> Affine:
-    """``coefficient`` times the sum of the variables."""
-    return [Term(variable, coefficient) for variable in variables], 0.0
-
-
-def plus(*parts: Affine) -> Affine:
-    """The sum of expressions."""
-    return [term for terms, _ in parts for term in terms], sum(value for _, value in parts)
-
-
-def scaled(factor: float, expression: Affine) -> Affine:
-    return [Term(variable, factor * coefficient) for variable, coefficient in expression[0]], factor * expression[1]
-
-
-def total(parts: Iterable[Affine]) -> Affine:
-    return plus(*parts)

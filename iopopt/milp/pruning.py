@@ -14,15 +14,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from iopopt.cluster.cluster import Cluster
-from iopopt.cost.communication import TensorEdge
 from iopopt.cost.elimination import Array, Table, min_marginals
+from iopopt.cost.instance import Instance
 from iopopt.errors import InstanceTooLargeError
 from iopopt.milp.arc_bounds import least_arc_s
-from iopopt.milp.arcs import Node, arcs_between, nodes_of, whole
+from iopopt.milp.arcs import Node, arcs_between, node_of, nodes_of
 from iopopt.milp.bounds import best_makespan_s
-from iopopt.network.graph import Graph, Link
-from iopopt.network.operators import Operator
+from iopopt.network.tensor_edge import TensorEdge
+from iopopt.network.unit import Unit
 
 _MOST_TOGETHER = 200_000
 """The largest table for all edges into one operator together, entries."""
@@ -59,92 +58,87 @@ class NodeBounds:
         ]
 
 
-def bound_nodes(graph: Graph, cluster: Cluster, team: Sequence[int]) -> NodeBounds:
+def bound_nodes(instance: Instance, team: Sequence[int]) -> NodeBounds:
     """The bounds of every node of every operator.
 
     Where elimination would need too large a table (networks in which everything reads everything before it), each operator counts its
     first edge alone; leaving out costs leaves a bound.
     """
-    tables, nodes = _Tables(graph, cluster, team), [nodes_of(operator, len(cluster), team) for operator in graph.operators]
-    domains, computing = [len(ways) for ways in nodes], tables.computing()
+    tables = _Tables(instance, team)
+    domains, computing = [len(nodes) for nodes in tables.nodes], tables.compute_tables()
     try:
-        bounds = min_marginals(domains, [*computing, *tables.handing_over()], most_entries=_MOST_ENTRIES)
+        bounds = min_marginals(domains, [*computing, *tables.edge_tables()], most_entries=_MOST_ENTRIES)
     except InstanceTooLargeError:
-        bounds = min_marginals(domains, [*computing, *tables.handing_over_first()])
-    return NodeBounds(nodes, bounds)
+        bounds = min_marginals(domains, [*computing, *tables.first_edge_tables()])
+    return NodeBounds(tables.nodes, bounds)
 
 
 class _Tables:
-    """Bounds as cost tables over the nodes of operators; edges and operators that differ in names alone are bounded once."""
+    """Bounds as cost tables over the nodes of operators; edges that differ in names alone are bounded once."""
 
-    def __init__(self, graph: Graph, cluster: Cluster, team: Sequence[int]) -> None:
-        self._graph, self._cluster, self._team = graph, cluster, tuple(team)
+    def __init__(self, instance: Instance, team: Sequence[int]) -> None:
+        self._instance, self._cluster, self._team = instance, instance.cluster, tuple(team)
+        self.nodes = [nodes_of(unit, len(self._cluster), self._team) for unit in instance.operators]
         self._known: dict[object, Array] = {}
 
-    def computing(self) -> list[Table]:
+    def compute_tables(self) -> list[Table]:
         """t_cmp at least, by operator, and the edge to the sink."""
-        seconds = [np.array([self._compute_s(operator, node) for node in self._nodes(operator)]) for operator in self._graph.operators]
-        output = self._graph.output
-        seconds[-1] += self._edge(TensorEdge(output, None), self._nodes(output), [whole(self._cluster.sink)], first=True)[:, 0]
+        parts = zip(self._instance.operators, self.nodes, strict=True)
+        seconds = [np.array([self._compute_s(unit, node) for node in nodes]) for unit, nodes in parts]
+        for edge in self._instance.edges_into[self._instance.graph.sink]:
+            seconds[edge.producer] += self._edge_s(edge)[:, 0]
         return [Table((i,), costs) for i, costs in enumerate(seconds)]
 
-    def handing_over(self) -> list[Table]:
+    def edge_tables(self) -> list[Table]:
         """t_com at least, by consumer: all edges into it take no less than each alone."""
-        return [table for links in self._graph.links_into for table in self._incoming(links)]
+        return [table for edges in self._instance.edges_into[:-1] for table in self._incoming(edges)]
 
-    def handing_over_first(self) -> list[Table]:
+    def first_edge_tables(self) -> list[Table]:
         """The same of the first edge into each consumer: a forest."""
-        return [self._together(links[:1]) for links in self._graph.links_into if self._is_priced(links[0])]
+        first = (edges[0] for edges in self._instance.graph.edges_into[:-1])
+        return [self._together([edge]) for edge in first if edge in self._instance.edges_into[edge.consumer]]
 
-    def _incoming(self, links: Sequence[Link]) -> list[Table]:
-        priced = [link for link in links if self._is_priced(link)]
-        ends = {link.producer for link in links} | {links[0].consumer}
-        entries = math.prod(len(self._nodes(self._graph.operators[end])) for end in ends if end is not None)
-        if not priced:
+    def _incoming(self, edges: Sequence[TensorEdge]) -> list[Table]:
+        if not edges:
             return []
-        if entries <= _MOST_TOGETHER:
-            return [self._together(priced)]
+        if math.prod(len(self.nodes[end]) for end in self._ends(edges)) <= _MOST_TOGETHER:
+            return [self._together(edges)]
         # The largest is no less than the mean, which needs no table over all of them.
-        return [Table(table.variables, table.costs / len(priced)) for table in (self._together([link]) for link in priced)]
+        return [Table(table.variables, table.costs / len(edges)) for table in (self._together([edge]) for edge in edges)]
 
-    def _together(self, links: Sequence[Link]) -> Table:
+    def _ends(self, edges: Sequence[TensorEdge]) -> list[int]:
+        """The operators at the ends of edges into one operator."""
+        return sorted({end for edge in edges for end in (edge.producer, edge.consumer)} - {self._instance.graph.source})
+
+    def _together(self, edges: Sequence[TensorEdge]) -> Table:
         """The largest t_com of some edges into one operator."""
-        ends = sorted({links[0].consumer, *(link.producer for link in links if link.producer is not None)})
-        costs = np.zeros([len(self._nodes(self._graph.operators[end])) for end in ends])
-        for link in links:
-            axes = tuple(slice(None) if end in (link.producer, link.consumer) else None for end in ends)
-            costs = np.maximum(costs, self._link_s(link)[axes])
+        ends = self._ends(edges)
+        costs = np.zeros([len(self.nodes[end]) for end in ends])
+        for edge in edges:
+            axes = tuple(slice(None) if end in (edge.producer, edge.consumer) else None for end in ends)
+            seconds = self._edge_s(edge)
+            costs = np.maximum(costs, (seconds[0] if edge.producer == self._instance.graph.source else seconds)[axes])
         return Table(tuple(ends), costs)
 
-    def _link_s(self, link: Link) -> Array:
-        """By node of the producer (none for the input) and of the consumer."""
-        consumer = self._graph.operators[link.consumer]
-        if link.producer is None:
-            from_source = self._edge(TensorEdge(None, consumer, link.slot), [whole(self._cluster.source or 0)], self._nodes(consumer), first=True)
-            return from_source.reshape(-1)
-        producer = self._graph.operators[link.producer]
-        first = link == self._graph.links_from[link.producer][0]
-        return self._edge(TensorEdge(producer, consumer, link.slot), self._nodes(producer), self._nodes(consumer), first=first)
-
-    def _is_priced(self, link: Link) -> bool:
-        return link.producer is not None or self._cluster.source is not None
-
-    def _nodes(self, operator: Operator) -> list[Node]:
-        return nodes_of(operator, len(self._cluster), self._team)
-
-    def _compute_s(self, operator: Operator, node: Node) -> float:
+    def _compute_s(self, unit: Unit, node: Node) -> float:
         if node.dim is None:
             assert node.device is not None
-            return operator.flops / self._cluster.devices[node.device].flops_per_s
-        return best_makespan_s(operator, node.dim, self._cluster, self._team)
+            return unit.flops / self._cluster.devices[node.device].flops_per_s
+        return best_makespan_s(unit, node.dim, self._cluster, self._team)
 
-    def _edge(self, handover: TensorEdge, sources: Sequence[Node], targets: Sequence[Node], *, first: bool) -> Array:
-        key = (handover.producer and handover.producer.structural_key, handover.consumer and handover.consumer.structural_key, handover.slot, first)
-        if key not in self._known:
-            costs = [self._least_s(handover, p, q, first=first) for p, q in itertools.product(sources, targets)]
-            self._known[key] = np.array(costs).reshape(len(sources), len(targets))
-        return self._known[key]
+    def _edge_s(self, edge: TensorEdge) -> Array:
+        """By node of the producer and of the consumer; source and sink have one each."""
+        if edge.key not in self._known:
+            sources, targets = self._nodes(edge.producer), self._nodes(edge.consumer)
+            costs = [self._least_s(edge, p, q) for p, q in itertools.product(sources, targets)]
+            self._known[edge.key] = np.array(costs).reshape(len(sources), len(targets))
+        return self._known[edge.key]
 
-    def _least_s(self, handover: TensorEdge, p: Node, q: Node, *, first: bool) -> float:
-        arcs = arcs_between(p, handover, q, len(self._team))
-        return min(least_arc_s(handover, arc, self._cluster, self._team, first=first) for arc in arcs)
+    def _nodes(self, number: int) -> Sequence[Node]:
+        graph = self._instance.graph
+        if number < graph.sink:
+            return self.nodes[number]
+        return [node_of(self._instance.terminals[number - graph.sink])]
+
+    def _least_s(self, edge: TensorEdge, p: Node, q: Node) -> float:
+        return min(least_arc_s(edge, arc, self._cluster, self._team) for arc in arcs_between(p, edge, q, len(self._team)))

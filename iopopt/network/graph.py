@@ -103,6 +103,11 @@ class Graph:
         """The operators, the sink and the source, as the cost model knows them."""
         return (*(operator.unit for operator in self.operators), sink_unit(self.output.out_shape), source_unit(self.input_shape))
 
+    @property
+    def placed_units(self) -> tuple[Unit, ...]:
+        """The units that a plan places: the operators."""
+        return self.units[: self.sink]
+
     @cached_property
     def edges_into(self) -> tuple[tuple[TensorEdge, ...], ...]:
         """The edges into each operator, in the order of its inputs, and into the sink."""

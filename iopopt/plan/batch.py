@@ -114,7 +114,7 @@ class PlanBatch:
         """Where each participant stands in the order, counted from 0."""
         return np.cumsum(self.participants, axis=0) - 1 if self.order is None else self.order.astype(np.int64)
 
-    def along_order(self, function: Callable[..., Array], *values: Array) -> Array:
+    def along_order(self, function: Callable[..., Array], *values: Array | Mask) -> Array:
         """A function along the first axis, such as a running sum, with the participants in their order."""
         if self.order is None:
             return function(*values)

@@ -17,6 +17,7 @@ from iopopt.records import check_keys, is_integer, short_repr
 Reduce = Literal["direct", "two_phase"]
 """How the partial sums of an input-channel split are added up."""
 
+
 class Strategy(IntEnum):
     """A placement's dimension and reduce as one code."""
 

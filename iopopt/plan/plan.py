@@ -95,7 +95,9 @@ def validate_plan(graph: Graph, cluster: Cluster, plan: Plan) -> None:
 
 def _validate_placement(operator: Operator, placement: Placement, device_count: int) -> None:
     if max(placement.devices) >= device_count:
-        raise PlanError(f"operator {operator.name!r}: device {max(placement.devices)} does not exist; the cluster has devices 0 to {device_count - 1}")
+        raise PlanError(
+            f"operator {operator.name!r}: device {max(placement.devices)} does not exist; the cluster has devices 0 to {device_count - 1}"
+        )
     if placement.dim is None:
         return
     if placement.dim not in operator.splittable_dims:

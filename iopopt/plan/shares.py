@@ -8,8 +8,8 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from iopopt.network.operators import Operator
 from iopopt.network.shapes import Dim
+from iopopt.network.unit import Unit
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -58,33 +58,34 @@ def makespan_shares(
     return tuple(int(share) for share in shares)
 
 
-def operator_even_shares(operator: Operator, dim: Dim, count: int) -> tuple[int, ...]:
-    """The dimension cut as evenly as its units (whole groups of a channel-local operator) allow."""
-    unit = operator.granularity(dim)
-    return tuple(unit * share for share in even_shares(operator.size(dim) // unit, count))
+def unit_even_shares(unit: Unit, dim: Dim, count: int) -> tuple[int, ...]:
+    """The dimension cut as evenly as its granules (whole groups of a channel-local operator) allow."""
+    return _scaled(unit, dim, even_shares(unit.granules(dim), count))
 
 
-def operator_proportional_shares(operator: Operator, dim: Dim, weights: Sequence[float]) -> tuple[int, ...]:
-    """The dimension in proportion to ``weights``, its units rounded by largest remainder."""
-    unit = operator.granularity(dim)
-    return tuple(unit * share for share in proportional_shares(operator.size(dim) // unit, weights))
+def unit_proportional_shares(unit: Unit, dim: Dim, weights: Sequence[float]) -> tuple[int, ...]:
+    """The dimension in proportion to ``weights``, its granules rounded by largest remainder."""
+    return _scaled(unit, dim, proportional_shares(unit.granules(dim), weights))
 
 
-def operator_makespan_shares(operator: Operator, dim: Dim, speeds: Sequence[float], limits: Sequence[int] | None = None) -> tuple[int, ...] | None:
+def unit_makespan_shares(unit: Unit, dim: Dim, speeds: Sequence[float], limits: Sequence[int] | None = None) -> tuple[int, ...] | None:
     """Shares of the least compute time max_j C_ij / f_j of equation (7); None where ``limits`` cannot hold the dimension."""
-    pool, unit = operator.pool.rows, operator.granularity(dim)
-    window = (pool.stride, pool.extent) if dim == "H" else (1, 1)
-    unit_limits = None if limits is None else tuple(limit // unit for limit in limits)
-    shares = makespan_shares(operator.size(dim) // unit, tuple(speeds), *window, unit_limits)
-    return None if shares is None else tuple(unit * share for share in shares)
+    window = (unit.pool.stride, unit.pool.extent) if dim == "H" else (1, 1)
+    granule_limits = None if limits is None else tuple(limit // unit.granularities[dim] for limit in limits)
+    shares = makespan_shares(unit.granules(dim), tuple(speeds), *window, granule_limits)
+    return None if shares is None else _scaled(unit, dim, shares)
 
 
-def operator_block_shares(operator: Operator, speeds: Sequence[float], block: int) -> tuple[int, ...] | None:
-    """Rows in blocks of that many, in proportion to ``speeds``; None where these do not make up the rows, or not all in whole units.
+def coarse_shares(unit: Unit, speeds: Sequence[float], rows: int) -> tuple[int, ...] | None:
+    """Rows in proportion to ``speeds``, that many at a time; None where these do not make up the map, or are no whole granules.
 
-    Blocks of 2, 4, 8, ... rows have their bounds where maps of half, a quarter, an eighth of the rows have them.
+    Shares of 2, 4, 8, ... rows at a time have their bounds where maps of half, a quarter, an eighth of the rows have them.
     """
-    rows = operator.size("H")
-    if rows % block or block % operator.granularity("H"):
+    height = unit.sizes["H"]
+    if height % rows or rows % unit.granularities["H"]:
         return None
-    return tuple(block * share for share in proportional_shares(rows // block, speeds))
+    return tuple(rows * share for share in proportional_shares(height // rows, speeds))
+
+
+def _scaled(unit: Unit, dim: Dim, granules: Sequence[int]) -> tuple[int, ...]:
+    return tuple(unit.granularities[dim] * share for share in granules)

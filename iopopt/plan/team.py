@@ -38,7 +38,8 @@ def resolve_team(team: Team, cluster: Cluster) -> tuple[int, ...]:
     except TypeError:
         devices = ()
     if not devices or len(set(devices)) < len(devices) or not all(0 <= j < len(cluster) for j in devices):
-        raise ClusterError(f"team is {short_repr(team)}; it must be 'all' or distinct device indices in the order of their intervals, 0 to {len(cluster) - 1}")
+        allowed = f"'all' or distinct device indices in the order of their intervals, 0 to {len(cluster) - 1}"
+        raise ClusterError(f"team is {short_repr(team)}; it must be {allowed}")
     return devices
 
 

@@ -130,10 +130,10 @@ def computed_region(operator: Operator, placement: Placement, device: int) -> Re
     if placement.dim in (None, "IC"):
         return full
     mine = owned_regions(operator, placement)[device]
-    return Region(mine.channels, conv_rows(operator, mine.rows) if placement.dim == "H" else full.rows)
+    return Region(mine.channels, pre_pool_rows(operator, mine.rows) if placement.dim == "H" else full.rows)
 
 
-def conv_rows(operator: Operator, rows: Interval) -> Interval:
+def pre_pool_rows(operator: Operator, rows: Interval) -> Interval:
     """Rows before the pool that lie under output rows behind it."""
     pool = operator.pool.rows
     if not rows:

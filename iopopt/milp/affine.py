@@ -1,0 +1,79 @@
+"""Linear expressions over the variables of a program, and the arithmetic of rows on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+
+class Affine:
+    """A linear expression: coefficients by variable, and a constant. Expressions add, subtract, and multiply by numbers."""
+
+    __slots__ = ("constant", "terms")
+
+    def __init__(self, terms: Mapping[int, float] | None = None, constant: float = 0.0) -> None:
+        self.terms: Mapping[int, float] = terms or {}
+        self.constant = constant
+
+    def __add__(self, other: Affine) -> Affine:
+        return total((self, other))
+
+    def __sub__(self, other: Affine) -> Affine:
+        return total((self, other * -1.0))
+
+    def __mul__(self, factor: float) -> Affine:
+        return Affine({variable: factor * coefficient for variable, coefficient in self.terms.items()}, factor * self.constant)
+
+    __rmul__ = __mul__
+
+    def __repr__(self) -> str:
+        return " + ".join([*(f"{coefficient:g} v{variable}" for variable, coefficient in self.terms.items()), f"{self.constant:g}"])
+
+
+def constant(value: float) -> Affine:
+    return Affine(None, value)
+
+
+def times(coefficient: float, *variables: int) -> Affine:
+    """``coefficient`` times the sum of the variables, which are distinct."""
+    return Affine(dict.fromkeys(variables, coefficient))
+
+
+def total(parts: Iterable[Affine]) -> Affine:
+    """The sum of expressions."""
+    terms: dict[int, float] = {}
+    value = 0.0
+    for part in parts:
+        value += part.constant
+        for variable, coefficient in part.terms.items():
+            terms[variable] = terms.get(variable, 0.0) + coefficient
+    return Affine(terms, value)
+
+
+class _Builder(Protocol):
+    def variable(self, name: str) -> int: ...
+
+    def at_least(self, name: str, left: Affine, right: Affine) -> None: ...
+
+
+class AffineRows:
+    """The arithmetic of rows on expressions that are in force while one of ``flows`` is: a constant counts for as much as these do.
+
+    A count that never falls below 0 is a variable of its own, held above the rows that it counts; costs push it down onto them.
+    """
+
+    def __init__(self, builder: _Builder, flows: Sequence[int], label: str) -> None:
+        self._builder, self._flows, self._label, self._count = builder, flows, label, 0
+
+    def constant(self, value: float) -> Affine:
+        return times(value, *self._flows) if value else Affine()
+
+    def choose(self, condition: bool, yes: Affine, no: Affine) -> Affine:
+        return yes if condition else no
+
+    def at_least_zero(self, value: Affine) -> Affine:
+        name = f"rows[{self._label},{self._count}]"
+        self._count += 1
+        variable = self._builder.variable(name)
+        self._builder.at_least(name, times(1, variable), value)
+        return times(1, variable)

@@ -1,0 +1,75 @@
+"""One operator in the program: its choice of node (equation 2) and its integer shares (equations 3 to 5), in granules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from iopopt.milp.affine import constant, times
+from iopopt.milp.arcs import Node
+from iopopt.milp.program import FloatArray, ProgramBuilder
+from iopopt.network.unit import Unit
+from iopopt.plan.placement import Placement, Reduce
+
+Copies = Sequence[int]
+"""The variables of the operator's shares, or of one copy of them, in team order."""
+
+
+@dataclass(frozen=True)
+class OperatorVariables:
+    """The variables of one operator.
+
+    Attributes:
+        choice: x_id, by node.
+        shares: n_idj of each split node in granules, in team order.
+    """
+
+    unit: Unit
+    team: Sequence[int]
+    choice: dict[Node, int]
+    shares: dict[Node, Copies]
+
+    def size(self, node: Node) -> int:
+        """What the shares of a split node sum to, in granules."""
+        assert node.dim is not None
+        return self.unit.granules(node.dim)
+
+    def granularity(self, node: Node) -> int:
+        """The rows or channels of one granule of a split node's shares."""
+        assert node.dim is not None
+        return self.unit.granularities[node.dim]
+
+    def share_of(self, node: Node, j: int) -> int | None:
+        """The variable of device j's share of a split node; None where it takes no part."""
+        return self.shares[node][self.team.index(j)] if node.dim is not None and j in self.team else None
+
+    def chosen(self, x: FloatArray) -> Node:
+        """The node that a point of the program takes."""
+        return max(self.choice, key=lambda node: float(x[self.choice[node]]))
+
+    def placement(self, node: Node, x: FloatArray, reduce: Reduce) -> Placement:
+        """The placement that a point of the program stands for, at this node."""
+        if node.dim is None:
+            assert node.device is not None
+            return Placement.whole(node.device)
+        shares = [self.granularity(node) * round(float(x[variable])) for variable in self.shares[node]]
+        return Placement.split(node.dim, self.team, shares, reduce)
+
+    def copies(self, builder: ProgramBuilder, node: Node, label: str, flows: Sequence[int]) -> Copies:
+        """A copy of the shares of ``node`` that is in force while one of ``flows`` is."""
+        name = f"{self.unit.name},{node},{label}"
+        copies = [builder.variable(f"n[{name},{rank}]") for rank in range(len(self.team))]
+        builder.equal(f"eq3-5[{name}]", times(1, *copies), times(self.size(node), *flows))
+        return copies
+
+
+def add_operator(builder: ProgramBuilder, unit: Unit, nodes: Sequence[Node], team: Sequence[int]) -> OperatorVariables:
+    """The variables of an operator over its ``nodes``, with equations (2) to (5)."""
+    choice = {node: builder.variable(f"x[{unit.name},{node}]", upper=1, integer=True) for node in nodes}
+    builder.equal(f"eq2[{unit.name}]", times(1, *choice.values()), constant(1))
+    operator = OperatorVariables(unit, tuple(team), choice, {})
+    for node in nodes:
+        if node.dim is not None:
+            operator.shares[node] = [builder.variable(f"n[{unit.name},{node},{j}]", upper=operator.size(node), integer=True) for j in team]
+            builder.equal(f"eq3-5[{unit.name},{node}]", times(1, *operator.shares[node]), times(operator.size(node), choice[node]))
+    return operator

@@ -1,0 +1,144 @@
+"""Who sends what to whom on an edge p -> q: the logical transfers of the cost model as slices of real tensors.
+
+Every worker derives the same schedule from graph and plan, so that no message needs a header. What a transfer carries follows from what
+its receiver needs and its sender owns, not from the evaluator's formulas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from iopopt.network.graph import Graph
+from iopopt.network.operators import Operator
+from iopopt.network.tensor_edge import TensorEdge
+from iopopt.plan.placement import Placement
+from iopopt.plan.shares import even_shares
+from iopopt.schedule.regions import Region, Regions, everything, needed_regions, owned_regions, pre_pool_rows
+
+
+@dataclass(frozen=True)
+class RegionTransfer:
+    """``region`` of the producer's output goes from ``sender`` to ``receiver``; of its partial sums before the pool where ``partial``."""
+
+    sender: int
+    receiver: int
+    region: Region
+    partial: bool
+
+
+@dataclass(frozen=True)
+class RegionRound:
+    """Transfers that may all be under way at once, and what their receivers hold afterwards.
+
+    Attributes:
+        finished: the region of the producer's finished output that each device then holds; where the transfers are partial sums, the
+            device adds them up and runs the producer's epilogue on the sum.
+        sums: where partial sums are sent, the region before the pool of which each device gets them.
+        completes: whether the partial sums end here: the finished regions are what the producer's devices own from now on.
+        mixes: whether the receivers run the step at the end of the producer's epilogue that needs all channels.
+    """
+
+    transfers: tuple[RegionTransfer, ...]
+    finished: Regions
+    sums: Regions = field(default_factory=dict)
+    completes: bool = False
+    mixes: bool = False
+
+    @property
+    def partial(self) -> bool:
+        """Whether partial sums are sent."""
+        return bool(self.sums)
+
+
+@dataclass(frozen=True)
+class EdgeTransfers:
+    """The rounds in which the tensor of unit ``producer``, by number, becomes one input of its consumer."""
+
+    producer: int
+    rounds: tuple[RegionRound, ...]
+
+
+@dataclass(frozen=True)
+class OperatorInputs:
+    """All that the operator ``name``, or the sink, gets before it runs: an edge for each input.
+
+    ``freed`` are the producers whose tensors nobody reads later.
+    """
+
+    name: str
+    edges: tuple[EdgeTransfers, ...]
+    freed: tuple[int, ...]
+
+
+def operator_inputs(graph: Graph, placements: Sequence[Placement], source: int | None, sink: int) -> list[OperatorInputs]:
+    """The inputs of each operator in order, and the sink's."""
+    last = {edge.producer: edge.consumer for edges in graph.edges_into for edge in edges}  # consumer after consumer
+    inputs = []
+    for number, edges in enumerate(graph.edges_into):
+        transfers = tuple(EdgeTransfers(edge.producer, _edge_rounds(graph, placements, source, sink, edge)) for edge in edges)
+        freed = tuple(producer for producer, consumer in last.items() if consumer == number)
+        inputs.append(OperatorInputs(graph.units[number].name, transfers, freed))
+    return inputs
+
+
+def _edge_rounds(graph: Graph, placements: Sequence[Placement], source: int | None, sink: int, edge: TensorEdge) -> tuple[RegionRound, ...]:
+    if edge.consumer == graph.sink:
+        needs = {sink: everything(graph.output.out_shape)}
+        return _operator_rounds(graph.output, placements[edge.producer], None, Placement.whole(sink), needs)
+    consumer, q = graph.operators[edge.consumer], placements[edge.consumer]
+    if edge.producer == graph.source:
+        needs = needed_regions(consumer, q, edge.slot)
+        return (RegionRound((), needs) if source is None else _from_owner(source, needs),)
+    producer, p = graph.operators[edge.producer], placements[edge.producer]
+    needs = needed_regions(consumer, q, edge.slot, by_channels=not producer.mixes_channels)
+    rounds = _operator_rounds(producer, p, consumer, q, needs, by_rows=q.dim == "H" and not consumer.is_gate(edge.slot))
+    return rounds if edge.first else rounds[-1:]  # partial sums are completed once
+
+
+def _operator_rounds(
+    producer: Operator, p: Placement, consumer: Operator | None, q: Placement, needs: Regions, *, by_rows: bool = False
+) -> tuple[RegionRound, ...]:
+    """The rounds of one edge, the first phase of a two-phase reduce included; the sink is no operator."""
+    if p.dim != "IC":
+        return (_finished_round(producer, p, consumer, q, needs),)
+    if p.reduce == "direct":
+        sums = {j: _before_pool(producer, need, by_rows=by_rows) for j, need in needs.items()}
+        return (replace(_reduce(p.devices, needs, sums), mixes=producer.mixes_channels),)
+    completed = Placement.split("OC", p.devices, even_shares(producer.out_channels, len(p.devices)))
+    slices = owned_regions(producer, completed)
+    sums = {j: _before_pool(producer, region) for j, region in slices.items()}
+    first = replace(_reduce(p.devices, slices, sums), completes=True)
+    return first, _finished_round(producer, completed, consumer, q, needs)
+
+
+def _before_pool(producer: Operator, finished: Region, *, by_rows: bool = False) -> Region:
+    """The partial sums under a finished region: the rows under its rows, or all, those that no pool window touches included."""
+    rows = pre_pool_rows(producer, finished.rows) if by_rows else everything(producer.pre_pool_shape).rows
+    return Region(finished.channels, rows)
+
+
+def _from_owner(owner: int, needs: Regions) -> RegionRound:
+    transfers = tuple(RegionTransfer(owner, j, need, partial=False) for j, need in needs.items() if j != owner and need)
+    return RegionRound(transfers, needs)
+
+
+def _finished_round(producer: Operator, p: Placement, consumer: Operator | None, q: Placement, needs: Regions) -> RegionRound:
+    """The transfers of finished pieces: as needed where that is the rule, else everything to everyone (all-gather)."""
+    if p.is_whole:
+        return _from_owner(p.devices[0], needs)
+    owned, same_team = owned_regions(producer, p), p.devices == q.devices
+    part_read = consumer is not None and consumer.reads_part(q.dim) and not producer.mixes_channels
+    if same_team and p.dim == "OC" and part_read and all(owned[j].holds(needs[j]) for j in q.devices):
+        return RegionRound((), needs)
+    if same_team and p.dim == q.dim == "H":
+        pieces = [(k, j, needs[j].meet(owned[k])) for j in q.devices for k in p.devices if k != j]
+        return RegionRound(tuple(RegionTransfer(k, j, piece, partial=False) for k, j, piece in pieces if piece), needs)
+    transfers = tuple(RegionTransfer(k, j, piece, partial=False) for j in q.devices for k, piece in owned.items() if k != j and piece)
+    return RegionRound(transfers, dict.fromkeys(q.devices, everything(producer.out_shape)), mixes=p.dim == "OC" and producer.mixes_channels)
+
+
+def _reduce(owners: tuple[int, ...], finished: Regions, sums: Regions) -> RegionRound:
+    """Every device gets the partial sums of the region that it is to finish, from every other owner."""
+    transfers = tuple(RegionTransfer(k, j, region, partial=True) for j, region in sums.items() for k in owners if k != j and region)
+    return RegionRound(transfers, finished, sums)
