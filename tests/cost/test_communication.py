@@ -24,7 +24,7 @@ def test_what_is_sent_is_received() -> None:
                 received, sent = sum(phase.received.values()), sum(phase.sent.values())
                 assert sent == pytest.approx(received, rel=1e-12, abs=1e-9), phase
                 seen.add(phase.case)
-    assert seen == {"whole", "reduce", "concatenate", "completion", "interleaved", "row-aligned", "halo"}
+    assert seen == {"whole", "reduce", "all-gather", "reduce-scatter", "interleaved", "row-aligned", "halo exchange"}
 
 
 def test_rows_are_cut_at_the_ends_only() -> None:
@@ -67,7 +67,7 @@ def test_source_and_sink_are_whole_operators() -> None:
     (phase,) = edge_phases(TensorEdge(None, operator), Placement.whole(1), Placement.split("IC", (0, 1), (1, 1)), 4)
     assert (phase.case, phase.received, phase.sent, phase.connections) == ("whole", {0: 64, 1: 0}, {1: 64}, {0: 1, 1: 0})
     (phase,) = edge_phases(TensorEdge(operator, None), Placement.split("OC", (0, 1), (1, 2)), Placement.whole(0), 4)
-    assert (phase.case, phase.received, phase.connections) == ("concatenate", {0: 128}, {0: 1})
+    assert (phase.case, phase.received, phase.connections) == ("all-gather", {0: 128}, {0: 1})
     assert phase.sent == {0: 0, 1: 128}
 
 

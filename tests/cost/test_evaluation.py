@@ -14,7 +14,7 @@ from support.random_instances import random_cluster, random_graph, random_plan
 from support.worked_cases import WorkedCase, worked_cases
 
 from iopopt import Cluster, ClusterError, Device, Evaluation, FileFormatError, Graph, GraphBuilder, IopoptError, Placement, Plan, PlanError, evaluate
-from iopopt.cost.workload import share_memory
+from iopopt.cost.shares import share_memory
 from iopopt.network.operators import KINDS, Mixing
 
 CASES = worked_cases()
@@ -69,7 +69,7 @@ def test_second_implementation_agrees_on_branches(seed: int, instances: int) -> 
     assert (kinds, functions) == (set(KINDS), {"lrn", "softmax", "shuffle"})
 
 
-EVERY_CASE = {"free", "whole", "interleaved", "row-aligned", "halo", "reduce", "completion", "concatenate"}
+EVERY_CASE = {"free", "send", "interleaved", "row-aligned", "halo exchange", "reduce", "reduce-scatter", "all-gather"}
 
 
 def _cases_where_both_agree(graph: Graph, cluster: Cluster, plan: Plan) -> set[str]:
@@ -93,26 +93,26 @@ ROWS, CHANNELS = Placement.split("H", (0, 1, 2), (1, 1, 2)), Placement.split("OC
 HAND_CASES = {
     # Needs [-1, 2) cut to 2 rows, [0, 3) 3 rows, [1, 5) cut to 3 rows. R = 0, 24, 24, S_0 = 48.
     # t = 48/10 = 4.8, 24/20 + 1 = 2.2, 24/40 + 1 = 1.6.
-    "whole to rows": (Placement.whole(0), ROWS, ("whole",), 4.8, 48, 2),
+    "whole to rows": (Placement.whole(0), ROWS, ("send",), 4.8, 48, 2),
     # Device 0 has it all: S_0 = R_1 = 32 of which device 1 sees 32/20 + 1 = 2.6 and device 0 32/10 = 3.2.
-    "whole to whole": (Placement.whole(0), Placement.whole(1), ("whole",), 3.2, 32, 1),
+    "whole to whole": (Placement.whole(0), Placement.whole(1), ("send",), 3.2, 32, 1),
     # Nothing moves where the owner goes on.
-    "whole to itself": (Placement.whole(1), Placement.whole(1), ("whole",), 0.0, 0, 0),
+    "whole to itself": (Placement.whole(1), Placement.whole(1), ("send",), 0.0, 0, 0),
     # Channels of 8 bytes: R_1 = 8, R_2 = 16, S_0 = 24. t = 2.4, 8/20 + 1 = 1.4, 16/40 + 1 = 1.4.
-    "whole to input channels": (Placement.whole(0), Placement.split("IC", (0, 1, 2), (1, 1, 2)), ("whole",), 2.4, 24, 2),
+    "whole to input channels": (Placement.whole(0), Placement.split("IC", (0, 1, 2), (1, 1, 2)), ("send",), 2.4, 24, 2),
     "interleaved": (CHANNELS, Placement.split("IC", (0, 1, 2), (1, 1, 2)), ("interleaved",), 0.0, 0, 0),
     # Other shares: everybody fetches what it lacks, R = 24, 24, 16; S = 8 x 2, 8 x 2, 16 x 2. N = 2 each.
     # t = 24/10 + 2 = 4.4, 24/20 + 2 = 3.2, 32/40 + 2 = 2.8.
-    "channels that do not match": (CHANNELS, Placement.split("IC", (0, 1, 2), (2, 1, 1)), ("concatenate",), 4.4, 64, 6),
+    "channels that do not match": (CHANNELS, Placement.split("IC", (0, 1, 2), (2, 1, 1)), ("all-gather",), 4.4, 64, 6),
     # Owned [0, 1), [1, 2), [2, 4), needed [0, 2), [0, 3), [1, 4): R = 8, 16, 8; S = 8, 16, 8; N = 1, 2, 1.
     # t = 8/10 + 1 = 1.8, 16/20 + 2 = 2.8, 8/40 + 1 = 1.2.
-    "halo": (ROWS, ROWS, ("halo",), 2.8, 32, 4),
+    "halo": (ROWS, ROWS, ("halo exchange",), 2.8, 32, 4),
     # Device 1 owns nothing and stands between rows 2 and 2: owned [0, 2), [2, 2), [2, 4); needed [0, 3), [1, 3), [1, 4) of shares 2, 0, 2
     # would be [2 - 1, 1 - 1 + 3 - 1) = [1, 3) for device 1. R = 8, 16, 8; S_0 = above_1 = 8, S_1 = below_0 + above_2 = 16, S_2 = 8.
     "halo across an empty share": (
         Placement.split("H", (0, 1, 2), (2, 0, 2)),
         Placement.split("H", (0, 1, 2), (2, 0, 2)),
-        ("halo",),
+        ("halo exchange",),
         2.8,
         32,
         4,
@@ -129,7 +129,7 @@ HAND_CASES = {
     "two phases to whole": (
         Placement.split("IC", (0, 1, 2), (1, 1, 0), "two_phase"),
         Placement.whole(1),
-        ("completion", "concatenate"),
+        ("reduce-scatter", "all-gather"),
         18.0,
         280,
         8,
@@ -138,17 +138,17 @@ HAND_CASES = {
     "two phases, interleaved": (
         Placement.split("IC", (0, 1, 2), (1, 1, 0), "two_phase"),
         Placement.split("IC", (0, 1, 2), (2, 1, 1)),
-        ("completion", "interleaved"),
+        ("reduce-scatter", "interleaved"),
         14.8,
         256,
         6,
     ),
     # Owned 8, 8, 16 of 32: R = 24, 24; S = 8, 8, 16 x 2 = 32; N = 2. t = 24/10 + 2 = 4.4, 24/20 + 2 = 3.2, 32/40 = 0.8.
-    "concatenate to fewer": (CHANNELS, Placement.split("OC", (0, 1), (3, 3)), ("concatenate",), 4.4, 48, 4),
+    "concatenate to fewer": (CHANNELS, Placement.split("OC", (0, 1), (3, 3)), ("all-gather",), 4.4, 48, 4),
     # Device 2 owns nothing: R_2 = 32, t_2 = 32/40 + 2 = 2.8, and the owners send 16 each: 1.6 and 0.8.
-    "concatenate to an outsider": (Placement.split("H", (0, 1), (2, 2)), Placement.whole(2), ("concatenate",), 2.8, 32, 2),
+    "concatenate to an outsider": (Placement.split("H", (0, 1), (2, 2)), Placement.whole(2), ("all-gather",), 2.8, 32, 2),
     # Rows over other participants are no halo: R_0 = 32 - 16 = 16 from one, R_2 = 32 from two; S = 16, 32. t = 2.6, 1.6, 2.8.
-    "rows to other rows": (Placement.split("H", (0, 1), (2, 2)), Placement.split("H", (0, 2), (2, 2)), ("concatenate",), 2.8, 48, 3),
+    "rows to other rows": (Placement.split("H", (0, 1), (2, 2)), Placement.split("H", (0, 2), (2, 2)), ("all-gather",), 2.8, 48, 3),
 }
 
 
@@ -176,7 +176,7 @@ def test_round_counts_one_connection(trio_graph: Graph, trio_cluster: Cluster) -
         ((1, 1, 2), ("row-aligned",), 0.0, 0, 0),
         # Owned [0, 1), [1, 2), [2, 4), needed [0, 2), [2, 3), [3, 4): devices 0 and 1 lack one row of 8 bytes below; S_1 = S_2 = 8.
         # t = 8/10 + 1 = 1.8, 8/20 + 2 = 2.4, 8/40 + 1 = 1.2.
-        ((2, 1, 1), ("halo",), 2.4, 16, 4),
+        ((2, 1, 1), ("halo exchange",), 2.4, 16, 4),
     ],
 )
 def test_row_alignment_by_hand(
@@ -198,7 +198,7 @@ def test_source_by_hand(trio_graph: Graph, trio_cluster: Cluster) -> None:
     """
     plan = Plan.of(trio_graph, [Placement.split("H", (0, 2), (2, 2)), Placement.whole(0), Placement.whole(0)])
     cost = evaluate(trio_graph, replace(trio_cluster, source=1), plan).operators[0]
-    assert (cost.communication_s, cost.transferred_bytes, cost.connections, cost.cases) == (5.0, 80, 2, ("whole",))
+    assert (cost.communication_s, cost.transferred_bytes, cost.connections, cost.cases) == (5.0, 80, 2, ("send",))
     free = evaluate(trio_graph, trio_cluster, plan).operators[0]
     assert (free.communication_s, free.transferred_bytes, free.connections, free.cases) == (0.0, 0, 0, ("free",))
 
@@ -207,7 +207,7 @@ def test_sink_by_hand(trio_graph: Graph, trio_cluster: Cluster) -> None:
     """The output of 5 bytes goes from device 2 to the sink 0 in 5/10 + 1 = 1.5 s, and nowhere if the sink has it."""
     plan = Plan.of(trio_graph, [Placement.whole(2)] * 3)
     evaluation = evaluate(trio_graph, trio_cluster, plan)
-    assert (evaluation.sink_s, evaluation.sink_cases, evaluation.transferred_bytes, evaluation.connections) == (1.5, ("whole",), 5, 1)
+    assert (evaluation.sink_s, evaluation.sink_cases, evaluation.transferred_bytes, evaluation.connections) == (1.5, ("send",), 5, 1)
     assert evaluate(trio_graph, replace(trio_cluster, sink=2), plan).sink_s == 0
 
 
@@ -232,10 +232,10 @@ def test_compute_by_hand(trio_graph: Graph, trio_cluster: Cluster) -> None:
 THREE = (0, 1, 2)
 DEPTHWISE_CASES = {
     # R_1 = 16, R_2 = 32, S_0 = 48. t = 48/10 = 4.8, 16/20 + 1 = 1.8, 32/40 + 1 = 1.8.
-    "whole": (Placement.whole(0), Placement.split("OC", THREE, (1, 1, 2)), ("whole",), 4.8, 48, 2),
+    "whole": (Placement.whole(0), Placement.split("OC", THREE, (1, 1, 2)), ("send",), 4.8, 48, 2),
     "interleaved": (CHANNELS, Placement.split("OC", THREE, (1, 1, 2)), ("interleaved",), 0.0, 0, 0),
     # Owned 16, 16, 32 of 64: R = 48, 48, 32; S = 32, 32, 64; N = 2. t = 48/10 + 2 = 6.8, 48/20 + 2 = 4.4, 64/40 + 2 = 3.6.
-    "channels that do not match": (CHANNELS, Placement.split("OC", THREE, (2, 1, 1)), ("concatenate",), 6.8, 128, 6),
+    "channels that do not match": (CHANNELS, Placement.split("OC", THREE, (2, 1, 1)), ("all-gather",), 6.8, 128, 6),
     # Device 0 needs 48 from one other, device 2 needs 16 from two: R = 48, 32; N = 1, 2; S_0 = 16, S_1 = 64.
     # t = 48/10 + 1 = 5.8, 64/20 = 3.2, 32/40 + 2 = 2.8.
     "reduce": (Placement.split("IC", (0, 1), (1, 1)), Placement.split("OC", (0, 2), (3, 1)), ("reduce",), 5.8, 80, 3),
@@ -243,7 +243,7 @@ DEPTHWISE_CASES = {
     "two phases, interleaved": (
         Placement.split("IC", THREE, (1, 1, 0), "two_phase"),
         Placement.split("OC", THREE, (2, 1, 1)),
-        ("completion", "interleaved"),
+        ("reduce-scatter", "interleaved"),
         8.4,
         128,
         6,
@@ -252,7 +252,7 @@ DEPTHWISE_CASES = {
     "two phases, concatenated": (
         Placement.split("IC", THREE, (1, 1, 0), "two_phase"),
         Placement.split("OC", THREE, (1, 1, 2)),
-        ("completion", "concatenate"),
+        ("reduce-scatter", "all-gather"),
         16.8,
         256,
         12,
@@ -294,11 +294,11 @@ def test_a_depthwise_chain_by_hand(trio_cluster: Cluster) -> None:
         # Each group of four output channels reads two of the four input channels.
         (Placement.split("OC", (0, 1), (2, 2)), ("interleaved",), 0.0, 0, 0),
         # Owned 16 and 48 of 64: R = 48, 16; S = 16, 48; N = 1. t = 48/10 + 1 = 5.8, 48/20 + 1 = 3.4.
-        (Placement.split("OC", (0, 1), (1, 3)), ("concatenate",), 5.8, 64, 2),
+        (Placement.split("OC", (0, 1), (1, 3)), ("all-gather",), 5.8, 64, 2),
         # 32 bytes for each: t = 32/10 + 1 = 4.2, 32/20 + 1 = 2.6, 64/40 = 1.6.
-        (Placement.whole(2), ("whole",), 4.2, 64, 2),
+        (Placement.whole(2), ("send",), 4.2, 64, 2),
         # The slices of two channels are what each needs: R = S = 32. t = 32/10 + 1 = 4.2, 32/20 + 1 = 2.6.
-        (Placement.split("IC", (0, 1), (1, 1), "two_phase"), ("completion", "interleaved"), 4.2, 64, 2),
+        (Placement.split("IC", (0, 1), (1, 1), "two_phase"), ("reduce-scatter", "interleaved"), 4.2, 64, 2),
     ],
 )
 def test_grouped_operator_by_hand(

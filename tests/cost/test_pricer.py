@@ -6,7 +6,7 @@ import random
 
 import numpy as np
 import pytest
-from iopopt.cost.workload import share_memory
+from iopopt.cost.shares import share_memory
 from support.random_branches import random_branched_graph, random_branched_plan
 from support.random_instances import random_cluster, random_graph, random_plan
 from support.worked_cases import WorkedCase, worked_cases
@@ -129,7 +129,7 @@ def test_demands() -> None:
         graph, cluster = random_graph(rng), random_cluster(rng)
         plan, pricer = random_plan(rng, graph, len(cluster)), Pricer(graph, cluster)
         for i, operator in enumerate(graph.operators):
-            demands = dict(share_memory(operator, plan[operator.name], cluster.bytes_per_element))
+            demands = dict(share_memory(operator.unit, plan[operator.name], cluster.bytes_per_element))
             weights, activations, _ = pricer.operator_demands(i, PlanBatch.of([[plan[operator.name]]], len(cluster)))
             for j in range(len(cluster)):
                 assert (weights[j, 0], activations[j, 0]) == pytest.approx(demands.get(j, (0.0, 0.0)), **EXACT)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from iopopt import Graph, GraphBuilder, Placement
-from iopopt.cost.workload import Demand, conv_rows, field_rows, share_flops, share_memory
+from iopopt.cost.shares import Demand, conv_rows, field_rows, share_flops, share_memory
 
 
 @pytest.mark.parametrize(
@@ -28,8 +28,8 @@ def test_flops_under_overlapping_pools_exceed_the_whole() -> None:
     """Rows under overlapping windows are computed twice: 9 rows before a pool 3/2 that gives 4, split 2 + 2, count 5 + 5."""
     operator = GraphBuilder("x", (1, 9, 9)).conv(1, 1).max_pool(3, 2).build().operators[0]
     assert operator.flops == 162
-    assert dict(share_flops(operator, Placement.split("H", (0, 1), (2, 2)))) == {0: pytest.approx(18 * 5), 1: pytest.approx(18 * 5)}
-    assert dict(share_flops(operator, Placement.whole(3))) == {3: 162}
+    assert dict(share_flops(operator.unit, Placement.split("H", (0, 1), (2, 2)))) == {0: pytest.approx(18 * 5), 1: pytest.approx(18 * 5)}
+    assert dict(share_flops(operator.unit, Placement.whole(3))) == {3: 162}
 
 
 def test_memory_of_each_dimension(trio_graph: Graph) -> None:

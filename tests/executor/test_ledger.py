@@ -89,9 +89,9 @@ def _weights_as_modelled(graph: Graph, cluster: Cluster, plan: Plan, operator: O
 def _activations_as_modelled(execution: Execution, operator: Operator, placement: Placement, device: int) -> bool:
     (cost,) = (cost for cost in execution.evaluation.operators if cost.name == operator.name)
     if placement.dim != "H":
-        return not (operator.reads_part(placement.dim) and cost.cases[-1] == "concatenate")
+        return not (operator.reads_part(placement.dim) and cost.cases[-1] == "all-gather")
     (shard,) = (shard for shard in placement.shards if shard.device == device)
-    return shard.size > 0 and cost.cases[-1] != "concatenate" and fields_inside(operator, shard)
+    return shard.size > 0 and cost.cases[-1] != "all-gather" and fields_inside(operator, shard)
 
 
 def test_whole_operators_by_hand() -> None:

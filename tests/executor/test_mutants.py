@@ -18,7 +18,7 @@ from iopopt.executor.worker import Worker
 from iopopt.network.operators import Pool
 from iopopt.network.weights import random_input, random_weights
 from iopopt.schedule.regions import Interval, Region
-from iopopt.schedule.schedule import OperatorInputs, Transfer
+from iopopt.schedule.region_transfers import OperatorInputs, RegionTransfer
 
 CLUSTER = Cluster(tuple(Device(f"d{j}", 1e6, 1e9, 1e6) for j in range(3)))
 EVERYBODY = (0, 1, 2)
@@ -76,7 +76,7 @@ def test_permuted_channels_are_noticed(graph: Graph, rows_plan: Plan, pair_plan:
 def test_a_dropped_halo_row_is_noticed(graph: Graph, rows_plan: Plan, monkeypatch: Patch) -> None:
     """Halos that lack one row (zeros stand in for it) give another output, and fewer bytes than the model counts."""
 
-    def shorter(transfer: Transfer) -> Transfer:
+    def shorter(transfer: RegionTransfer) -> RegionTransfer:
         rows = transfer.region.rows
         return dataclasses.replace(transfer, region=Region(transfer.region.channels, Interval(rows.start, rows.stop - 1)))
 
@@ -88,7 +88,7 @@ def test_a_dropped_halo_row_is_noticed(graph: Graph, rows_plan: Plan, monkeypatc
         assert_payload(graph, CLUSTER, rows_plan, execution)
 
 
-def _change_intake(monkeypatch: Patch, name: str, change: Callable[[Transfer], Transfer]) -> None:
+def _change_intake(monkeypatch: Patch, name: str, change: Callable[[RegionTransfer], RegionTransfer]) -> None:
     """Schedules in which every transfer into one operator is changed."""
     original = threads.schedule
 

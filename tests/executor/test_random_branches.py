@@ -23,7 +23,7 @@ from iopopt.network.operators import KINDS
 from iopopt.network.weights import random_input, random_weights
 from iopopt.plan.plan import validate_plan
 
-CASES = {"whole", "interleaved", "row-aligned", "halo", "reduce", "completion", "concatenate", "free"}
+CASES = {"send", "interleaved", "row-aligned", "halo exchange", "reduce", "reduce-scatter", "all-gather", "free"}
 FUNCTIONS = {step.function for step in ACTIVATIONS} | {"batch", "scale", "shift", "lrn", "softmax", "shuffle"}
 STRUCTURES = {"gate", "three consumers", "input read twice", "one tensor twice", "mixed by receivers", "two-phase read twice", "direct read twice"}
 

@@ -14,7 +14,7 @@ from support.whole_run import WITHIN, relative_error, whole_run
 from iopopt.executor.threads import execute
 from iopopt.network.weights import random_input, random_weights
 
-CASES = {"whole", "interleaved", "row-aligned", "halo", "reduce", "completion", "concatenate", "free"}
+CASES = {"send", "interleaved", "row-aligned", "halo exchange", "reduce", "reduce-scatter", "all-gather", "free"}
 """Every row of the cost model's communication table, the first phase of a two-phase reduce, and input that everybody has."""
 
 

@@ -19,7 +19,7 @@ def instance(seed):
     rng = random.Random(seed)
     graph = random_graph(rng) if rng.random() < 0.2 else random_branched_graph(rng)
     cluster = random_cluster(rng)
-    candidates = [candidate_placements(operator, cluster, range(len(cluster))) for operator in graph.operators]
+    candidates = [candidate_placements(operator.unit, cluster, range(len(cluster))) for operator in graph.operators]
     tables = CostTables(graph, cluster, candidates)
     return graph, cluster, tables, tuple(rng.randrange(domain) for domain in tables.domains)
 

@@ -16,12 +16,12 @@ from iopopt.models.mobilenet import mobilenet_v2
 from iopopt.models.resnet import resnet18
 from iopopt.plan.batch import PlanBatch
 from iopopt.plan.plan import Plan
-from iopopt.plan.shares import operator_block_shares
+from iopopt.plan.shares import coarse_shares
 
 
 def every_plan(graph, cluster, team):
     """The prices of all combinations of the candidates."""
-    candidates = [candidate_placements(operator, cluster, team) for operator in graph.operators]
+    candidates = [candidate_placements(operator.unit, cluster, team) for operator in graph.operators]
     return Pricer(graph, cluster).price(PlanBatch.of(list(itertools.product(*candidates)), len(cluster)))
 
 
@@ -42,7 +42,7 @@ def test_the_best_of_all_candidate_plans(seed):
     rng = random.Random(seed)
     graph, cluster = random_graph(rng, operators=2), random_cluster(rng, devices=rng.choice([2, 3]))
     team = tuple(range(len(cluster)))
-    candidates = [candidate_placements(operator, cluster, team) for operator in graph.operators]
+    candidates = [candidate_placements(operator.unit, cluster, team) for operator in graph.operators]
     best = min(evaluate(graph, cluster, Plan.of(graph, list(choice))).latency_s for choice in itertools.product(*candidates))
     assert solve_dp(graph, cluster).latency_s == pytest.approx(best, rel=1e-12)
 
@@ -127,9 +127,9 @@ def test_no_bound_is_claimed():
 def test_rows_in_blocks():
     """Speeds 2 : 3 over 24 rows are 10 and 14, so are 12 blocks of 2, 5 and 7; 6 blocks of 4 are 2 and 4; 5 rows make up no block."""
     operator = GraphBuilder("rows", (1, 24, 3)).conv(2, 1).build().operators[0]
-    assert [operator_block_shares(operator, (2, 3), block) for block in (1, 2, 4, 5)] == [(10, 14), (10, 14), (8, 16), None]
+    assert [coarse_shares(operator.unit, (2, 3), block) for block in (1, 2, 4, 5)] == [(10, 14), (10, 14), (8, 16), None]
     cluster = Cluster((Device("a", 2e9, 1e9, 1e6), Device("b", 3e9, 1e9, 1e6)))
-    rows = [placement.shares for placement in candidate_placements(operator, cluster, (0, 1)) if placement.dim == "H"]
+    rows = [placement.shares for placement in candidate_placements(operator.unit, cluster, (0, 1)) if placement.dim == "H"]
     assert {(10, 14), (8, 16), (12, 12)} <= set(rows)
     assert len(rows) == len(set(rows))
 
@@ -137,7 +137,7 @@ def test_rows_in_blocks():
 def test_rows_in_blocks_keep_to_units():
     """The 12 rows of an upsampling by 3 go in blocks of 3, 6, ..., not in blocks of 2 or 4."""
     operator = GraphBuilder("up", (1, 4, 3)).upsample((3, 1)).build().operators[0]
-    assert [operator_block_shares(operator, (1, 1), block) for block in (2, 3, 4, 6)] == [None, (6, 6), None, (6, 6)]
+    assert [coarse_shares(operator.unit, (1, 1), block) for block in (2, 3, 4, 6)] == [None, (6, 6), None, (6, 6)]
 
 
 def test_it_moves_the_input_only_where_it_must():

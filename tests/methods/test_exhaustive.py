@@ -23,7 +23,7 @@ def test_the_count_of_plans(graph):
     """By hand for two devices: conv has 2 whole + C(4,1) rows + C(3,1) OC + 2 C(2,1) IC = 13, fc 2 + 3 + 2 x 3 = 11; 13 x 11 = 143."""
     cluster = random_cluster(random.Random(0), devices=2)
     assert plan_count(graph, cluster) == 143
-    assert [len(list(all_placements(operator, cluster, (0, 1)))) for operator in graph.operators] == [13, 11]
+    assert [len(list(all_placements(operator.unit, cluster, (0, 1)))) for operator in graph.operators] == [13, 11]
 
 
 def test_groups_are_counted_whole():
@@ -41,7 +41,7 @@ def test_kinds_without_a_kernel_are_counted():
     net = GraphBuilder("kinds", (3, 2, 2)).upsample(2)
     graph = net.add(net.tip, net.tip).build()
     cluster = random_cluster(random.Random(0), devices=2)
-    placements = [list(all_placements(operator, cluster, (0, 1))) for operator in graph.operators]
+    placements = [list(all_placements(operator.unit, cluster, (0, 1))) for operator in graph.operators]
     assert [len(ways) for ways in placements] == [9, 11]
     assert plan_count(graph, cluster) == 99
     assert {placement.shares for placement in placements[0] if placement.dim == "H"} == {(0, 4), (2, 2), (4, 0)}
@@ -68,7 +68,7 @@ def test_it_finds_what_a_plain_loop_finds(seed, factor, graph):
     weights, activations = graph.whole_memory_bytes(cluster.bytes_per_element)
     limit = factor * (weights + activations)
     cluster = replace(cluster, devices=tuple(replace(device, memory_bytes=limit) for device in cluster.devices))
-    ways = [list(all_placements(operator, cluster, (0, 1))) for operator in graph.operators]
+    ways = [list(all_placements(operator.unit, cluster, (0, 1))) for operator in graph.operators]
     prices = [evaluate(graph, cluster, Plan.of(graph, list(choice))) for choice in itertools.product(*ways)]
     best = min((price.latency_s for price in prices if price.feasible), default=float("inf"))
     solution = solve_exhaustive(graph, cluster)

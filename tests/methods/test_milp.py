@@ -117,7 +117,7 @@ def test_exhaustive_search_agrees_on_groups():
         assert found.latency_s == pytest.approx(truth.latency_s, rel=ROUNDING)
         cost = truth.evaluation.operators[1]
         cases.add((cost.placement.dim, cost.cases))
-    assert cases == {("OC", ("interleaved",)), ("OC", ("concatenate",)), (None, ("whole",)), (None, ("concatenate",))}
+    assert cases == {("OC", ("interleaved",)), ("OC", ("all-gather",)), (None, ("send",)), (None, ("all-gather",))}
 
 
 @pytest.mark.parametrize("backend", sorted(set(BACKENDS) - {"highs"}))

@@ -48,7 +48,7 @@ def test_every_dimension_and_reduce_is_reached(instance):
     seen = {(placement.dim, placement.reduce) for plan in plans for placement in plan.values()}
     assert seen == {(None, None), ("H", None), ("OC", None), ("IC", "direct"), ("IC", "two_phase")}
     cases = {case for plan in plans for cost in evaluate(graph, cluster, plan).operators for case in cost.cases}
-    assert {"interleaved", "halo", "reduce", "concatenate", "completion", "whole"} <= cases
+    assert {"interleaved", "halo exchange", "reduce", "all-gather", "reduce-scatter", "send"} <= cases
 
 
 def test_channel_local_operators_follow(mobile_graph):
@@ -61,7 +61,7 @@ def test_channel_local_operators_follow(mobile_graph):
         plans = [batch.plan(graph, number) for number in range(len(batch))]
         costs = [cost for plan in plans for cost in evaluate(graph, cluster, plan).operators if graph[cost.name].groups > 1]
         assert {cost.placement.dim for cost in costs} == {None, "H", "OC"}
-        assert {("interleaved",), ("completion", "interleaved")} <= {cost.cases for cost in costs}
+        assert {("interleaved",), ("reduce-scatter", "interleaved")} <= {cost.cases for cost in costs}
 
 
 @pytest.mark.parametrize("seed", range(30))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from iopopt import SolverError, UnknownNameError, load_cluster, load_model, solve_dp, solve_milp
+from iopopt.cost.instance import Instance
 from iopopt.milp import process
 from iopopt.milp.backends import BACKENDS, Options, load_backend
 from iopopt.milp.formulation import Formulation
@@ -44,7 +45,7 @@ def hard() -> Program:
     """VGG19 on eight devices with half the memory: far beyond a second."""
     graph = load_model("vgg19")
     cluster = load_cluster("slow-link-x8-tight-0.2", graph)
-    return Formulation(graph, cluster, range(8), 10.0).program
+    return Formulation(Instance(graph, cluster), range(8), 10.0).program
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -12,6 +12,7 @@ from support.random_branches import random_branched_graph, random_branched_plan
 from support.random_instances import random_cluster, random_graph, random_plan
 
 from iopopt import Cluster, Graph, GraphBuilder, Placement, Plan, evaluate
+from iopopt.cost.instance import Instance
 from iopopt.methods.exhaustive import all_placements
 from iopopt.milp.formulation import Formulation
 from iopopt.milp.program import Program
@@ -53,7 +54,7 @@ def test_a_fixed_plan_costs_what_the_evaluator_says(seed, branched):
     """With a random plan's integers fixed, and memory just enough for it, the least objective is the plan's latency."""
     graph, cluster, team, plan = random_instance(seed, branched=branched)
     evaluation = evaluate(graph, cluster, plan)
-    formulation = Formulation(graph, with_memory(cluster, list(evaluation.memory_bytes)), team, evaluation.latency_s)
+    formulation = Formulation(Instance(graph, with_memory(cluster, list(evaluation.memory_bytes))), team, evaluation.latency_s)
     point = formulation.integer_point(plan)
     assert least_objective(formulation.program, point) == pytest.approx(1, rel=1e-7)
 
@@ -67,7 +68,7 @@ def test_a_byte_too_little_excludes_the_plan(seed, branched):
     limits = list(evaluation.memory_bytes)
     fullest = int(np.argmax(limits))
     limits[fullest] -= 1
-    formulation = Formulation(graph, with_memory(cluster, limits), team, evaluation.latency_s)
+    formulation = Formulation(Instance(graph, with_memory(cluster, limits)), team, evaluation.latency_s)
     assert least_objective(formulation.program, formulation.integer_point(plan)) == float("inf")
 
 
@@ -77,7 +78,7 @@ def test_plans_survive_the_way_through_a_point(seed, branched):
     """The plan read from a point of the program is the plan that the point was made from."""
     graph, cluster, team, plan = random_instance(seed, branched=branched)
     evaluation = evaluate(graph, cluster, plan)
-    formulation = Formulation(graph, cluster, team, evaluation.latency_s)
+    formulation = Formulation(Instance(graph, cluster), team, evaluation.latency_s)
     x = np.zeros(len(formulation.program.objective))
     for variable, value in formulation.integer_point(plan).items():
         x[variable] = value
@@ -93,14 +94,14 @@ def test_every_way_into_groups_is_priced(outputs, groups):
     """Every placement of an operator before every placement of a grouped one, memory just enough, costs what the evaluator says."""
     graph = GraphBuilder("groups", (2, 3, 4)).conv(4, 2, padding=1).conv(outputs, 2, groups=groups).conv(2, 1).build()
     cluster, team, cases = random_cluster(random.Random(groups), devices=3), (0, 2), set()
-    before, after = (list(all_placements(operator, cluster, team)) for operator in graph.operators[:2])
+    before, after = (list(all_placements(operator.unit, cluster, team)) for operator in graph.operators[:2])
     for p, q in itertools.product(before, (placement for placement in after if placement.dim == "OC")):
         plan = Plan.of(graph, [p, q, Placement.split("IC", team, (1, outputs - 1))])
         evaluation = evaluate(graph, cluster, plan)
-        formulation = Formulation(graph, with_memory(cluster, list(evaluation.memory_bytes)), team, evaluation.latency_s)
+        formulation = Formulation(Instance(graph, with_memory(cluster, list(evaluation.memory_bytes))), team, evaluation.latency_s)
         cases.add(evaluation.operators[1].cases)
         assert least_objective(formulation.program, formulation.integer_point(plan)) == pytest.approx(1, rel=1e-7)
-    assert {("whole",), ("interleaved",), ("reduce",), ("concatenate",), ("completion", "interleaved"), ("completion", "concatenate")} == cases
+    assert {("send",), ("interleaved",), ("reduce",), ("all-gather",), ("reduce-scatter", "interleaved"), ("reduce-scatter", "all-gather")} == cases
 
 
 def test_the_cutoff_excludes_slower_plans():
@@ -108,5 +109,5 @@ def test_the_cutoff_excludes_slower_plans():
     graph, cluster, team, plan = random_instance(3)
     evaluation = evaluate(graph, cluster, plan)
     for factor, expected in ((1.001, pytest.approx(1, rel=1e-7)), (0.999, float("inf"))):
-        formulation = Formulation(graph, cluster, team, evaluation.latency_s, cutoff_s=factor * evaluation.latency_s)
+        formulation = Formulation(Instance(graph, cluster), team, evaluation.latency_s, cutoff_s=factor * evaluation.latency_s)
         assert least_objective(formulation.program, formulation.integer_point(plan)) == expected

@@ -8,6 +8,7 @@ from support.random_branches import random_branched_graph
 from support.random_instances import random_cluster, random_graph
 
 from iopopt import GraphBuilder, PlanBatch, Pricer, load_cluster, load_model, solve_dp
+from iopopt.cost.instance import Instance
 from iopopt.methods.exhaustive import all_placements
 from iopopt.milp.arcs import node_of
 from iopopt.milp.pruning import bound_nodes
@@ -15,7 +16,7 @@ from iopopt.milp.pruning import bound_nodes
 
 def least_latencies(graph, cluster, team):
     """For each node of each operator the latency of the fastest plan that takes it, memory aside, by enumeration of all plans."""
-    ways = [list(all_placements(operator, cluster, team)) for operator in graph.operators]
+    ways = [list(all_placements(operator.unit, cluster, team)) for operator in graph.operators]
     states = [PlanBatch.of([[way] for way in of], len(cluster)) for of in ways]
     numbers = np.unravel_index(np.arange(np.prod([len(of) for of in ways])), [len(of) for of in ways])
     latency = Pricer(graph, cluster).price(PlanBatch.join([state.take(number) for state, number in zip(states, numbers, strict=True)])).latency_s
@@ -35,7 +36,7 @@ def test_no_plan_is_faster_than_the_bounds_of_its_nodes(seed, branched):
     graph = random_branched_graph(rng, tiny=True) if branched else random_graph(rng, operators=rng.randint(2, 3), tiny=True)
     cluster = random_cluster(rng, devices=rng.choice([2, 3]))
     team = tuple(sorted(rng.sample(range(len(cluster)), rng.randint(1, len(cluster)))))
-    found, truth = bound_nodes(graph, cluster, team), least_latencies(graph, cluster, team)
+    found, truth = bound_nodes(Instance(graph, cluster), team), least_latencies(graph, cluster, team)
     for i, (nodes, bounds) in enumerate(zip(found.nodes, found.bounds_s, strict=True)):
         for node, bound in zip(nodes, bounds, strict=True):
             assert bound <= truth[i, node] * (1 + 1e-9) + 1e-15
@@ -48,7 +49,7 @@ def test_the_nodes_of_a_known_plan_are_kept():
         graph = load_model(name)
         cluster = load_cluster(instance, graph)
         solution = solve_dp(graph, cluster)
-        kept = bound_nodes(graph, cluster, range(len(cluster))).within(solution.latency_s)
+        kept = bound_nodes(Instance(graph, cluster), range(len(cluster))).within(solution.latency_s)
         assert all(node_of(placement) in nodes for placement, nodes in zip(solution.plan.values(), kept, strict=True))
 
 
@@ -57,7 +58,7 @@ def test_most_nodes_of_a_deep_network_are_ruled_out():
     graph = load_model("resnet50")
     cluster = load_cluster("edge-x4", graph)
     latency_s = solve_dp(graph, cluster).latency_s
-    found = bound_nodes(graph, cluster, range(4))
+    found = bound_nodes(Instance(graph, cluster), range(4))
     assert sum(map(len, found.within(latency_s))) < 0.5 * sum(map(len, found.nodes))
     assert 0.98 * latency_s < found.least_s <= latency_s
 
@@ -73,5 +74,5 @@ def test_dense_blocks_are_bounded_too(joined):
     graph = net.concat(*tensors).conv(4, 1).build()
     cluster = load_cluster("mcu-x4", graph)
     latency_s = solve_dp(graph, cluster).latency_s
-    found = bound_nodes(graph, cluster, range(4))
+    found = bound_nodes(Instance(graph, cluster), range(4))
     assert 0.5 * latency_s < found.least_s <= latency_s

@@ -11,13 +11,13 @@ import pytest
 from support.random_instances import random_graph
 
 from iopopt import GraphBuilder, Placement
-from iopopt.cost.workload import share_flops
+from iopopt.cost.shares import share_flops
 from iopopt.plan.shares import (
     even_shares,
     makespan_shares,
-    operator_even_shares,
-    operator_makespan_shares,
-    operator_proportional_shares,
+    unit_even_shares,
+    unit_makespan_shares,
+    unit_proportional_shares,
     proportional_shares,
 )
 
@@ -98,7 +98,7 @@ def test_makespan_shares_of_large_sizes() -> None:
 
 
 @pytest.mark.parametrize("limited", [False, True])
-def test_operator_makespan_shares_are_optimal(limited: bool) -> None:
+def test_unit_makespan_shares_are_optimal(limited: bool) -> None:
     """For each dimension of random operators, overlapping pools included, no valid shares compute faster by the evaluator's own FLOPs."""
     rng = random.Random(6 + limited)
     overlapping = 0
@@ -110,7 +110,7 @@ def test_operator_makespan_shares_are_optimal(limited: bool) -> None:
                 limits = [rng.randint(size // count, size) for _ in range(count)] if limited else None
 
                 def seconds(shares: Sequence[int], operator=operator, dim=dim, speeds=speeds) -> float:  # type: ignore[no-untyped-def]
-                    return max(flops / speeds[j] for j, flops in share_flops(operator, Placement.split(dim, range(len(speeds)), shares)))
+                    return max(flops / speeds[j] for j, flops in share_flops(operator.unit, Placement.split(dim, range(len(speeds)), shares)))
 
                 fitting = [
                     s
@@ -118,7 +118,7 @@ def test_operator_makespan_shares_are_optimal(limited: bool) -> None:
                     if (limits is None or all(share <= limit for share, limit in zip(s, limits, strict=True)))
                     and (dim != "OC" or operator.groups == 1 or all(share % (size // operator.groups) == 0 for share in s))
                 ]
-                shares = operator_makespan_shares(operator, dim, speeds, limits)
+                shares = unit_makespan_shares(operator.unit, dim, speeds, limits)
                 assert (shares is None) == (not fitting)
                 if shares is not None:
                     assert shares in fitting
@@ -136,10 +136,10 @@ def test_limits_that_cannot_hold_the_size() -> None:
 def test_output_channels_of_groups_go_in_whole_groups() -> None:
     """Five groups of three channels: even over two are 3 and 2 groups, over speeds 1 : 3 they are 1.25 and 3.75, so 1 and 4; rows go one by one."""
     operator = GraphBuilder("x", (10, 9, 9)).conv(15, 3, padding=1, groups=5).build().operators[0]
-    assert operator_even_shares(operator, "OC", 2) == (9, 6)
-    assert operator_proportional_shares(operator, "OC", (1, 3)) == (3, 12)
-    assert operator_makespan_shares(operator, "OC", (1, 3)) == (3, 12)
+    assert unit_even_shares(operator.unit, "OC", 2) == (9, 6)
+    assert unit_proportional_shares(operator.unit, "OC", (1, 3)) == (3, 12)
+    assert unit_makespan_shares(operator.unit, "OC", (1, 3)) == (3, 12)
     # A limit of seven channels holds two groups.
-    assert operator_makespan_shares(operator, "OC", (3, 1), limits=(7, 15)) == (6, 9)
-    assert operator_makespan_shares(operator, "OC", (3, 1), limits=(7, 8)) is None
-    assert operator_even_shares(operator, "H", 2) == (5, 4)
+    assert unit_makespan_shares(operator.unit, "OC", (3, 1), limits=(7, 15)) == (6, 9)
+    assert unit_makespan_shares(operator.unit, "OC", (3, 1), limits=(7, 8)) is None
+    assert unit_even_shares(operator.unit, "H", 2) == (5, 4)

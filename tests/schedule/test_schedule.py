@@ -6,7 +6,7 @@ import pytest
 
 from iopopt import Graph, GraphBuilder, Placement
 from iopopt.schedule.regions import Interval, Region
-from iopopt.schedule.schedule import Round, schedule
+from iopopt.schedule.region_transfers import RegionRound, operator_inputs
 
 Sent = dict[tuple[int, int], Region]
 ALL = (0, 1, 2)
@@ -29,21 +29,21 @@ def depthwise() -> Graph:
     return GraphBuilder("depthwise", (2, 4, 4)).conv(6, 1, name="a").conv(6, 3, padding=1, groups=6, name="b").build()
 
 
-def _rounds(graph: Graph, p: Placement, q: Placement) -> tuple[Round, ...]:
+def _rounds(graph: Graph, p: Placement, q: Placement) -> tuple[RegionRound, ...]:
     """The rounds of the edge a -> b."""
-    (edge,) = schedule(graph, [p, q], None, 0)[1].edges
+    (edge,) = operator_inputs(graph, [p, q], None, 0)[1].edges
     return edge.rounds
 
 
-def _sent(round_: Round) -> Sent:
-    return {(transfer.source, transfer.target): transfer.region for transfer in round_.transfers}
+def _sent(round_: RegionRound) -> Sent:
+    return {(transfer.sender, transfer.receiver): transfer.region for transfer in round_.transfers}
 
 
 def test_edges_of_a_chain(graph: Graph) -> None:
     """There is one edge an operator and one to the sink, after which its tensor is let go; what is not priced carries nothing."""
-    operator_inputs = schedule(graph, [Placement.whole(1)] * 2, 2, 1)
+    inputs = operator_inputs(graph, [Placement.whole(1)] * 2, 2, 1)
     assert [inputs_of.name for inputs_of in operator_inputs] == ["a", "b", "(sink)"]
-    assert [inputs_of.released for inputs_of in operator_inputs] == [(None,), (0,), (1,)]
+    assert [inputs_of.freed for inputs_of in operator_inputs] == [(None,), (0,), (1,)]
     edges = [edge for inputs_of in operator_inputs for edge in inputs_of.edges]
     assert [edge.producer for edge in edges] == [None, 0, 1]
     assert _sent(edges[0].rounds[0]) == {(2, 1): _region((0, 2), (0, 8))}
@@ -53,7 +53,7 @@ def test_edges_of_a_chain(graph: Graph) -> None:
 
 def test_input_that_everybody_has(graph: Graph) -> None:
     """Without a source nothing is sent, and each participant holds what it needs of the input."""
-    first, *_ = schedule(graph, [Placement.split("H", ALL, (2, 1, 1)), Placement.whole(0)], None, 0)
+    first, *_ = operator_inputs(graph, [Placement.split("H", ALL, (2, 1, 1)), Placement.whole(0)], None, 0)
     assert first.edges[0].rounds[0].transfers == ()
     assert first.edges[0].rounds[0].finished == {0: _region((0, 2), (0, 5)), 1: _region((0, 2), (3, 7)), 2: _region((0, 2), (5, 8))}
 
@@ -137,7 +137,7 @@ def test_two_phase_reduce_has_two_rounds(graph: Graph) -> None:
 def test_output_goes_to_the_sink(graph: Graph) -> None:
     """The sink gets every piece of the output that is not its own."""
     placements = [Placement.whole(0), Placement.split("H", ALL, (2, 2, 0))]
-    (last,) = schedule(graph, placements, 0, 1)[-1].edges
+    (last,) = operator_inputs(graph, placements, 0, 1)[-1].edges
     assert _sent(last.rounds[0]) == {(0, 1): _region((0, 3), (0, 2))}
     assert last.rounds[0].finished == {1: _region((0, 3), (0, 4))}
 
@@ -150,9 +150,9 @@ def fork() -> Graph:
     return net.add("b", "c", name="d").build()
 
 
-def _fork_rounds(fork: Graph, a: Placement) -> tuple[tuple[Round, ...], tuple[Round, ...]]:
+def _fork_rounds(fork: Graph, a: Placement) -> tuple[tuple[RegionRound, ...], tuple[RegionRound, ...]]:
     """The rounds a -> b, of which b is whole on device 1, and a -> c, of which c is split by input channels."""
-    operator_inputs = schedule(fork, [a, Placement.whole(1), Placement.split("IC", (0, 1), (2, 2)), Placement.whole(0)], None, 0)
+    inputs = operator_inputs(fork, [a, Placement.whole(1), Placement.split("IC", (0, 1), (2, 2)), Placement.whole(0)], None, 0)
     return operator_inputs[1].edges[0].rounds, operator_inputs[2].edges[0].rounds
 
 
@@ -161,8 +161,8 @@ def test_every_consumer_fetches_for_itself(fork: Graph) -> None:
     (to_b,), (to_c,) = _fork_rounds(fork, Placement.whole(0))
     assert _sent(to_b) == {(0, 1): _region((0, 4), (0, 8))}
     assert _sent(to_c) == {(0, 1): _region((2, 4), (0, 8))}
-    operator_inputs = schedule(fork, [Placement.whole(0)] * 4, 2, 0)
-    assert [inputs_of.released for inputs_of in operator_inputs] == [(None,), (), (0,), (1, 2), (3,)]
+    inputs = operator_inputs(fork, [Placement.whole(0)] * 4, 2, 0)
+    assert [inputs_of.freed for inputs_of in operator_inputs] == [(None,), (), (0,), (1, 2), (3,)]
     assert [[edge.producer for edge in inputs_of.edges] for inputs_of in operator_inputs] == [[None], [0], [0], [1, 2], [3]]
 
 
@@ -184,7 +184,7 @@ def test_partial_sums_are_reduced_for_every_consumer(fork: Graph) -> None:
 def test_a_tensor_read_twice_crosses_twice() -> None:
     """Each input of an addition is an edge of its own, also where both are one tensor."""
     graph = GraphBuilder("twice", (2, 8, 4)).conv(4, 1, name="a").add("a", "a", name="b").build()
-    inputs_of = schedule(graph, [Placement.whole(0), Placement.whole(1)], None, 1)[1]
+    inputs_of = operator_inputs(graph, [Placement.whole(0), Placement.whole(1)], None, 1)[1]
     assert [_sent(round_) for edge in inputs_of.edges for round_ in edge.rounds] == [{(0, 1): _region((0, 4), (0, 8))}] * 2
 
 
@@ -234,6 +234,6 @@ def test_a_gate_goes_to_every_row() -> None:
     net = GraphBuilder("gated", (4, 8, 4)).operator("conv", 4, name="a").global_average_pool()
     graph = net.mul("a", net.tip, name="c").build()
     rows = Placement.split("H", ALL, (4, 2, 2))
-    a, gate = schedule(graph, [rows, Placement.whole(0), rows], None, 0)[2].edges
+    a, gate = operator_inputs(graph, [rows, Placement.whole(0), rows], None, 0)[2].edges
     assert _sent(a.rounds[0]) == {}
     assert _sent(gate.rounds[0]) == {(0, 1): _region((0, 4), (0, 1)), (0, 2): _region((0, 4), (0, 1))}
