@@ -98,10 +98,10 @@ def fixed(digits: int, scale: float = 1.0) -> Callable[[float], str]:
 
 
 def small_percent(value: float) -> str:
-    """A proven gap: what rounds to nothing is said to be small, not nought."""
+    """A proven gap: what would round to zero is shown as small, not as zero."""
     return f"{value:.2f}" if value >= 0.01 else "<0.01"
 
 
 def method_columns(methods: Iterable[str], key: str, group: str, show: Callable[[Any], str]) -> tuple[Column, ...]:
-    """One column for each method, whose key in the CSV file begins with the method's name."""
+    """One column for each method, whose key in the CSV file starts with the method's name."""
     return tuple(Column(f"{method}_{key}", group, label(method), show) for method in methods)

@@ -74,7 +74,7 @@ def compare(instance: Instance, time_limit_s: float, progress: Progress, connect
 
 
 def order_note(comparisons: Iterable[Comparison]) -> str:
-    """Where our setting has the paper's order of latencies and where it has not, the IOP greedy standing for IOP."""
+    """Whether our setting has the paper's order of latencies, network by network, with IOP greedy as IOP."""
     orders = [(item.instance.label, item.order()) for item in comparisons]
     verdicts = [f"{name}: {order}" + ("" if order == PAPER_ORDER else " (not the paper's order)") for name, order in orders]
     return f"Latency, the paper's order {PAPER_ORDER}; here, with the greedy for IOP: {'; '.join(verdicts)}."

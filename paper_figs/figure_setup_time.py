@@ -1,7 +1,7 @@
 """Latency reduction of the IOP variants as a connection takes 1 to 8 ms to set up, on VGG11, 13, 16 and 19.
 
 The IOP paper publishes a range for each network and does not name the baseline: reductions against OC and against CoEdge are both drawn, and
-the published range is a band of its own. About half a minute; writes figure_setup_time.csv (one row for each model, set-up time and
+the published range is a separate band. About half a minute; writes figure_setup_time.csv (one row for each model, set-up time and
 method), .md and .png. The setting is that of paper_figs/setting.py.
 """
 
@@ -97,7 +97,7 @@ def _paper_cells(instance: Instance) -> dict[str, float]:
 
 
 def trend_note(sweep: Sweep) -> str:
-    """Whether the greedy's reduction grows from the shortest to the longest set-up time, as IOP's fewer connections lead one to expect."""
+    """Whether the greedy's reduction is larger at the longest set-up time than at the shortest; fewer connections would suggest so."""
     return "; ".join(f"{instance.label}: {', '.join(_trend(by_time, baseline) for baseline in BASELINES)}" for instance, by_time in sweep.items())
 
 
@@ -107,7 +107,7 @@ def _trend(by_time: Mapping[float, Comparison], baseline: str) -> str:
 
 
 def draw(sweep: Sweep, remarks: tuple[str, ...], title: str) -> Figure:
-    """A panel for each model, all on the same axes, with the legend and the remarks beneath."""
+    """A panel for each model, all on the same axes, with the legend and the remarks below."""
     from matplotlib.figure import Figure
 
     columns = min(2, len(sweep))

@@ -1,4 +1,4 @@
-"""The numbers that the IOP paper publishes, from ``data/papers.json``. They are shown beside ours, never among them."""
+"""The numbers that the IOP paper publishes, from ``data/papers.json``. They are shown beside ours and never mixed with them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from iopopt.records import check_keys, check_schema
 
 
 class Reductions(NamedTuple):
-    """By how many percent IOP lies below a baseline."""
+    """By how many percent IOP is below a baseline."""
 
     latency_vs_oc: float
     latency_vs_coedge: float
@@ -69,7 +69,7 @@ def _row(kind: Any, record: Any, where: str) -> Any:
 
 
 def caveat() -> str:
-    """What has to stand below everything that shows published numbers."""
+    """The note below everything that shows published numbers."""
     paper = iop_paper()
     return (
         f"Columns and bands named 'paper' repeat what is published in {paper.source}. They hold for the paper's own setting and are not reproduced "

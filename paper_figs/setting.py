@@ -1,12 +1,12 @@
 """The one setting in which every table and figure of this package is computed.
 
 Three unequal devices of 5, 10 and 20 GFLOP/s on links of 125 MB/s (the reference instance ``fast-x3``), with memory for twice the whole
-model each, and 2 ms to set up a connection; the figure sweeps these 1 to 8 ms. Every device has the input, the first wants the output.
+model each, and 2 ms to set up a connection; the figure sweeps these 1 to 8 ms. Every device has the input, the first needs the output.
 
-This is not the setting of the IOP paper, which is not known. Of the reference instances it is one in which the paper's order of methods
-(IOP, then CoEdge, then OC) and its trend (the gain over CoEdge grows with the set-up time) hold; on ``edge-x3``, whose devices are slower against
-their links, the order holds for VGG11 only and the gain does not grow. No figure was chosen to meet published percentages: to look for a
-setting that explains them is a separate piece of work.
+This is not the setting of the IOP paper, which is not known. It is one of the reference instances in which the paper's order of methods (IOP,
+then CoEdge, then OC) holds; on ``edge-x3``, whose devices are slower relative to their links, it holds for VGG11 only. In the sweep the gain of
+IOP greedy over CoEdge is flat or falls slightly up to 3 to 5 ms and grows from there to 8 ms. No figure was chosen to match published
+percentages: finding a setting that explains them is a separate task.
 """
 
 from __future__ import annotations

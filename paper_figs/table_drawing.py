@@ -26,7 +26,7 @@ CHARACTER = 0.092
 
 @dataclass(frozen=True)
 class _Span:
-    """Where a column stands, inches from the left."""
+    """The position of a column, inches from the left."""
 
     column: Column
     left: float
@@ -34,7 +34,7 @@ class _Span:
 
 
 def draw_tables(report: Report) -> Figure:
-    """All tables of the report below each other, and its remarks beneath."""
+    """All tables of the report, one below the other, then its remarks."""
     from matplotlib.figure import Figure
 
     layouts = [_spans(table) for table in report.tables]

@@ -1,4 +1,4 @@
-"""Latency of OC, CoEdge and the IOP variants on LeNet, AlexNet and VGG11, with the IOP paper's percentages in columns of their own.
+"""Latency of OC, CoEdge and the IOP variants on LeNet, AlexNet and VGG11, with the IOP paper's percentages in separate columns.
 
 Seconds per model; writes table_latency.csv, .md and .png. The setting is that of paper_figs/setting.py.
 """

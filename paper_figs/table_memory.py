@@ -1,4 +1,4 @@
-"""Peak memory of OC, CoEdge and the IOP variants on LeNet, AlexNet and VGG11, with the IOP paper's percentages in a column of their own.
+"""Peak memory of OC, CoEdge and the IOP variants on LeNet, AlexNet and VGG11, with the IOP paper's percentages in a separate column.
 
 Seconds per model; writes table_memory.csv (largest peak), table_memory_devices.csv (each device), table_memory.md and .png.
 The setting is that of paper_figs/setting.py.

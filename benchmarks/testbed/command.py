@@ -33,14 +33,14 @@ DEFAULT_NODES = ("0.2:40", "0.3:60", "0.45:80")
 
 _EPILOG = """\
 what happens
-  1. Devices become network namespaces behind one bridge (in a namespace of its own: the host's network is not touched), their links are
+  1. Devices become network namespaces behind one bridge (in a separate namespace: the host's network is not touched), their links are
      limited by tbf in both directions, their processes by a quota of processor time in periods of 10 ms.
-  2. Some plans of --calibrate-on are run, and iopopt.executor.calibration fits speeds, bandwidths and set-up time to them; no more is tuned.
-  3. Unlike plans of --model, another network, are priced with the fitted cluster and run; the table compares.
+  2. Some plans of --calibrate-on are run, and iopopt.executor.calibration fits speeds, bandwidths and set-up time to them; nothing else is tuned.
+  3. Very different plans of --model, another network, are priced with the fitted cluster and run; the table compares.
   Each plan runs once to warm up and then --repeat times; plans take turns; the median counts.
 
 what the model leaves out, and the table shows
-  Barriers before each operator; operators that memory limits and not arithmetic (fully connected ones, and the first convolution, whose
+  Barriers before each operator; operators limited by memory bandwidth instead of arithmetic (fully connected ones, and the first convolution, whose
   input has three channels) take several times what their FLOPs say at the one speed of their device. Devices run plain SSE code of MKL, and
   oneDNN is off: with wider vectors the gap would be twenty-fold, unlike on small boards. --output gives both times of every operator.
 
@@ -158,5 +158,5 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--timeout", type=float, default=900.0, metavar="SECONDS", help="for one message or one round of runs (default: 900)")
     parser.add_argument("--output", type=Path, metavar="FILE", help="write every run as CSV, and FILE-operators with the medians of each operator")
     parser.add_argument("--skip-code", type=int, default=OK, metavar="N", help="the exit code where the machine does not allow it (default: 0)")
-    parser.add_argument("--clean", action="store_true", help="remove what killed testbeds left (also one that is still running), and do nothing else")
+    parser.add_argument("--clean", action="store_true", help="remove what killed testbeds left (and one that is still running), then exit")
     return parser

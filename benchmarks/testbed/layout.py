@@ -9,7 +9,7 @@ from iopopt.cluster.cluster import Cluster, Device
 from iopopt.errors import FileFormatError
 
 PREFIX = "iopopt-tb-"
-"""Namespaces and control groups begin with it, so that leftovers can be told from what belongs to others."""
+"""The prefix of all namespaces and control groups, by which leftovers are recognised."""
 
 _NOMINAL_CORE_FLOPS_PER_S = 18e9  # only a start: calibration replaces it, and plans are chosen after that
 _MEMORY_BYTES = 8e9  # never a limit here: the testbed is about time
@@ -69,12 +69,12 @@ class Names:
 
     @staticmethod
     def address(device: int) -> str:
-        """A device's IPv4 address; the testbed reaches nothing else, so that any private network will do."""
+        """A device's IPv4 address; the testbed reaches nothing else, so any private network will do."""
         return f"10.77.0.{device + 1}"
 
 
 def leftovers(listed: list[str]) -> list[str]:
-    """Those of the listed namespaces or control groups that are a testbed's."""
+    """The listed namespaces or control groups that belong to a testbed."""
     return [name for name in listed if name.startswith(PREFIX)]
 
 
@@ -91,7 +91,7 @@ def shape_command(namespace: str, interface: str, rate_bits_per_s: float) -> lis
 
 
 def network_commands(names: Names, nodes: tuple[Node, ...]) -> list[list[str]]:
-    """All that it takes to join the devices to one bridge; veth ends are born in their namespaces, so that the host never has them."""
+    """All that it takes to join the devices to one bridge; veth ends are created in their namespaces, so the host never sees them."""
     commands = [
         ["ip", "netns", "add", names.hub],
         ["ip", "-n", names.hub, "link", "add", "name", "bridge0", "type", "bridge"],

@@ -38,7 +38,7 @@ class Network:
 
 
 def main() -> None:
-    """Take orders until there are no more."""
+    """Take orders until the input ends."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--timeout", type=float, default=120.0, help="for one message, seconds")
     timeout_s = parser.parse_args().timeout
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def _listen(orders: queue.SimpleQueue[str]) -> None:
-    """Hand on the lines of the standard input; it ends with the starting process, and so does this one, whatever it waits for."""
+    """Pass on the lines of the standard input; it ends with the starting process, and then this one ends too, even while it waits."""
     for line in sys.stdin:
         orders.put(line)
     os._exit(0)

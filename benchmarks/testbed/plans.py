@@ -1,4 +1,4 @@
-"""Unlike plans of one network: what is run."""
+"""Different plans of one network, for the testbed to run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from iopopt.plan.plan import Plan
 from iopopt.plan.shares import operator_proportional_shares
 
 MILP_S = 20.0
-"""How long the exact method may look; what it has by then is run."""
+"""Time limit of the exact method; its incumbent is run."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def random_plan(graph: Graph, devices: int, seed: int) -> Plan:
 
 
 def spread(found: list[Candidate], count: int) -> list[Candidate]:
-    """``count`` candidates whose prices differ: of the two nearest (by ratio) the later one goes, until so many are left."""
+    """``count`` candidates whose prices differ: of the two nearest (by ratio) the later one is dropped, until that many are left."""
     left = list(found)
     while len(left) > count:
         one, other = min(combinations(range(len(left)), 2), key=lambda pair: _distance(left[pair[0]], left[pair[1]]))

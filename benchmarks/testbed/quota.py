@@ -45,13 +45,13 @@ class Group:
         return self.path / "cgroup.procs"
 
     def create(self) -> None:
-        """Make it, ahead of everything else on the machine: the quota alone shall say what it gets."""
+        """Create it, with priority over everything else on the machine: only the quota limits what it gets."""
         self.path.mkdir()
         file, most = ("cpu.weight", 10_000) if self.version == 2 else ("cpu.shares", 262_144)
         (self.path / file).write_text(str(most))
 
     def limit(self, cpu_share: float | None) -> None:
-        """Let it have a share of one core; all it wants for None."""
+        """Limit it to a share of one core; no limit for None."""
         quota_us = None if cpu_share is None else round(cpu_share * PERIOD_US)
         if self.version == 2:
             (self.path / "cpu.max").write_text(f"{'max' if quota_us is None else quota_us} {PERIOD_US}")
@@ -64,7 +64,7 @@ class Group:
         until = time.monotonic() + _GONE_S
         while self.path.exists() and time.monotonic() < until:
             with suppress(OSError):
-                self.limit(None)  # the dying need processor time too
+                self.limit(None)  # ending processes need processor time too
                 for process in self.processes.read_text().split():
                     with suppress(ProcessLookupError):
                         os.kill(int(process), signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Predicted beside measured latency: table, rank correlation, CSV."""
+"""Predicted and measured latency: table, rank correlation, CSV."""
 
 from __future__ import annotations
 

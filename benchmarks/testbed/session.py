@@ -1,4 +1,4 @@
-"""A testbed that stands as long as a ``with`` block, and the processes in it; it leaves nothing behind."""
+"""A testbed that lives as long as a ``with`` block, and its processes; it leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from benchmarks.testbed.requirements import cpu_hierarchy
 from iopopt.errors import ExecutionError
 
 ROOT = Path(__file__).parents[2]
-"""Where ``benchmarks`` lies: the processes import it from there."""
+"""The directory from which the processes import ``benchmarks``."""
 
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -92,7 +92,7 @@ class Testbed:
 
     def take_down(self) -> None:
         """End the processes, then remove groups and namespaces; links and queues go with their namespaces."""
-        for process in self._processes:  # all at once, so that none complains of another
+        for process in self._processes:  # all at once, so that none reports the end of another
             process.kill()
         for group in self._groups:
             group.remove()
@@ -120,7 +120,7 @@ class Testbed:
 
 
 class Crew:
-    """One node process a device, in one process group for as long as the testbed stands; they take orders, a line of JSON each."""
+    """One node process a device, in one process group as long as the testbed lives; they take orders, a line of JSON each."""
 
     def __init__(self, testbed: Testbed, timeout_s: float) -> None:
         self._testbed, self._timeout_s = testbed, timeout_s
@@ -132,7 +132,7 @@ class Crew:
         self._await_all()
 
     def order(self, record: dict[str, Any], *, limited: bool) -> None:
-        """Give all nodes the same order, and wait until all have done it; ``limited`` puts the processor quotas on meanwhile.
+        """Give all nodes the same order, and wait until all have done it; ``limited`` switches the processor quotas on until then.
 
         Raises:
             ExecutionError: if one of them ends, or does not answer in time.
@@ -163,7 +163,7 @@ class Crew:
 
 
 def clean() -> list[str]:
-    """Remove what testbeds left that were killed, those that still stand included; returns the names."""
+    """Remove what killed testbeds left, and testbeds that still run; returns the names."""
     directories = list(Path(tempfile.gettempdir()).glob(f"{PREFIX}*"))
     for directory in directories:
         shutil.rmtree(directory, ignore_errors=True)

@@ -45,7 +45,7 @@ examples
 
 reading the table
   gap to best   how much slower than the best plan of the table that fits the memory
-  proven gap    how much faster than this any plan of the method's space could be, at most
+  proven gap    the most by which any plan of the method's space could be faster
   times CoEdge, times single   how many times faster than CoEdge, and than the best single device
 
 exit codes
@@ -82,7 +82,7 @@ class _Bench:
         self._runs: list[Run] = []
 
     def run(self) -> int:
-        """Run everything, and show what is finished whatever ends it."""
+        """Run everything; show the finished runs even after an error or Ctrl-C."""
         interrupted = False
         try:
             for instance in self._instances:
@@ -94,7 +94,7 @@ class _Bench:
         return INTERRUPTED if interrupted else self._exit_code()
 
     def _run_instance(self, instance: Instance) -> bool:
-        """Every method on one instance; False where the user ended one early."""
+        """Every method on one instance; False if the user interrupted one."""
         for method in self._methods:
             for seed in seeds_of(method, self._seeds):
                 with self._announced(instance, method, seed) as finish:
@@ -172,7 +172,7 @@ def _shown_warnings(console: Console) -> Iterator[None]:
 
 
 def _words(values: Sequence[str] | None) -> list[str]:
-    """Names given apart, with commas, or by repeating the option; each once."""
+    """Names separated by spaces or commas, or given by repeating the option; duplicates removed."""
     return list(dict.fromkeys(word for value in values or () for word in value.split(",") if word))
 
 
@@ -203,10 +203,10 @@ def _parser(program: str) -> argparse.ArgumentParser:
     add_input_shape(parser)
     several("--cluster", help="clusters, by name or file (default: the reference instance of three devices for the model)")
     several("--methods", help="methods to compare (default: all but exhaustive)")
-    parser.add_argument("--seeds", type=_positive(int), default=3, metavar="N", help="runs of each method that draws random numbers (default: 3)")
+    parser.add_argument("--seeds", type=_positive(int), default=3, metavar="N", help="runs of each random method (default: 3)")
     parser.add_argument("--time-limit", type=_positive(float), default=60.0, metavar="SECONDS", help="for each run of a method (default: 60)")
     parser.add_argument("--gap", type=_gap, default=1e-4, metavar="FRACTION", help="relative gap at which the MILP stops (default: 1e-4)")
-    parser.add_argument("--backend", default="highs", metavar="NAME", help="who solves the MILP (default: highs)")
+    parser.add_argument("--backend", default="highs", metavar="NAME", help="solver of the MILP (default: highs)")
     parser.add_argument("--output", type=Path, metavar="DIR", help="write results.csv, and each plan and solution as JSON, into DIR")
     parser.add_argument("--explain", action="store_true", help="say in words what the best plan does and what bounds it")
     parser.add_argument("--quiet", action="store_true", help="no progress lines, only the tables")

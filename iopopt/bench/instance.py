@@ -33,7 +33,7 @@ def load_instance(model: str, cluster_name: str | None, input_shape: Sequence[in
     """An instance by names, the model for an ``input_shape`` if one is given; without a cluster, the reference instance for the model.
 
     Raises:
-        IopoptError: if a name is unknown or a file is not what it should be.
+        IopoptError: if a name is unknown or a file is not valid.
     """
     graph = load_model(model, input_shape=input_shape)
     name = cluster_name or default_reference(graph)

@@ -1,4 +1,4 @@
-"""What a benchmark leaves behind: a tidy CSV, and every plan and solution as JSON, written as soon as they are there."""
+"""The files of a benchmark: a tidy CSV, and every plan and solution as JSON, written as soon as they exist."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class OutputDirectory:
             for folder in ("plans", "solutions"):
                 (path / folder).mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise FileFormatError(f"--output {path}: cannot be made a directory ({error.strerror})") from None
+            raise FileFormatError(f"--output {path}: cannot be created as a directory ({error.strerror})") from None
         if (path / RESULTS).exists():
             raise FileFormatError(f"--output {path}: holds the {RESULTS} of another run; name another directory, or move that one away")
 
@@ -33,7 +33,7 @@ class OutputDirectory:
         """Write the newest run's plan and solution, and the table of all runs so far.
 
         Raises:
-            FileFormatError: if the disk refuses; the message names the file.
+            FileFormatError: if a file cannot be written; the message names it.
         """
         newest = runs[-1]
         try:
@@ -45,7 +45,7 @@ class OutputDirectory:
             raise FileFormatError(f"{error.filename or self._path}: cannot be written ({error.strerror})") from None
 
     def _write_table(self, runs: Sequence[Run]) -> None:
-        """The whole table anew, for the gap to the best depends on all methods; through a second file, so that none is lost."""
+        """Rewrite the whole table, because the gap to the best depends on all methods; through a second file, so that nothing is lost."""
         import pandas as pd
 
         by_instance: dict[int, list[Run]] = {}

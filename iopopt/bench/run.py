@@ -17,7 +17,7 @@ from iopopt.version import __version__
 
 @dataclass(frozen=True)
 class Settings:
-    """What every method is asked for, as far as it takes it."""
+    """The common options, passed to every method that takes them."""
 
     time_limit_s: float
     gap: float
@@ -35,7 +35,7 @@ class Run:
 
     @property
     def name(self) -> str:
-        """A file name for what the run gave."""
+        """The stem of the run's files."""
         seed = "" if self.seed is None else f"-seed{self.seed}"
         cluster = "".join(character if character.isalnum() or character in "-+@._" else "_" for character in self.instance.cluster_name)
         return f"{self.instance.model}-{cluster}-{self.method}{seed}"
@@ -78,7 +78,7 @@ def best_latency_s(runs: Sequence[Run]) -> float:
 
 
 def row(run: Run, best_s: float) -> dict[str, Any]:
-    """One row of the tidy table; every figure is the evaluator's for the plan that came back. Empty where there is none."""
+    """One row of the tidy table; every figure is the evaluator's for the returned plan; empty without one."""
     instance, solution = run.instance, run.solution
     latency = solution.latency_s if solution.plan else None
     fits = solution.status in ("optimal", "feasible")

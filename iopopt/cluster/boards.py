@@ -1,6 +1,6 @@
-"""Clusters of real boards by name; every figure and its source stands in ``boards.yaml`` beside this file.
+"""Clusters of real boards by name; ``boards.yaml`` beside this file has every figure and its source.
 
-A name is boards joined by ``+``, each with an optional count, and an optional link behind ``@``: ``pi4-x3``, ``pi3-x2+pi4+nano``,
+A name is boards joined by ``+``, each with an optional count, and an optional link after ``@``: ``pi4-x3``, ``pi3-x2+pi4+nano``,
 ``esp32-x4@wifi``, ``pi4-x3+server@ethernet-1000``.
 """
 
@@ -28,12 +28,12 @@ def _profiles() -> Any:
 
 
 def board_names() -> tuple[str, ...]:
-    """The boards that a preset's name may join."""
+    """The boards that may occur in a preset's name."""
     return tuple(_SHORT_NAMES)
 
 
 def link_names() -> tuple[str, ...]:
-    """The links that may stand behind ``@``."""
+    """The links that may follow ``@``."""
     return tuple(_profiles()["links"])
 
 
@@ -44,7 +44,7 @@ def is_board_name(name: str) -> bool:
 
 
 def board_cluster(name: str) -> Cluster:
-    """The cluster of boards of that name; all share one kind of link, which microcontrollers have as Wi-Fi.
+    """The cluster of boards of that name; all share one kind of link, Wi-Fi by default if there are microcontrollers.
 
     Raises:
         UnknownNameError: if a board or the link does not exist.

@@ -28,7 +28,7 @@ class Device:
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
-            raise ClusterError(f"device: name is {short_repr(self.name)}; it must be a text that is not empty")
+            raise ClusterError(f"device: name is {short_repr(self.name)}; it must be a non-empty string")
         for key in ("flops_per_s", "memory_bytes", "bandwidth_bytes_per_s"):
             value = getattr(self, key)
             if not is_number(value) or not value > 0:
@@ -39,7 +39,7 @@ class Device:
 
 @dataclass(frozen=True)
 class Cluster:
-    """The devices in their fixed order, and how they talk.
+    """The devices in their fixed order, and how they communicate.
 
     Attributes:
         connection_setup_s: t_est of equation (8), seconds per connection.
@@ -64,7 +64,7 @@ class Cluster:
         object.__setattr__(self, "devices", tuple(self.devices))
         self._require(bool(self.devices), "has no device; it needs at least one")
         invalid = [device for device in self.devices if not isinstance(device, Device)]
-        self._require(not invalid, f"holds {short_repr(invalid[:1])}, which is no Device")
+        self._require(not invalid, f"holds {short_repr(invalid[:1])}, which is not a Device")
         names = [device.name for device in self.devices]
         repeated = sorted({name for name in names if names.count(name) > 1})
         self._require(not repeated, f"device names repeat: {', '.join(repeated)}")
@@ -92,7 +92,7 @@ class Cluster:
 
     @property
     def fastest(self) -> int:
-        """The index of the device of the greatest computing capability, the first of equals."""
+        """The index of the device with the greatest computing capability; the first of equal ones."""
         return max(range(len(self)), key=lambda j: (self.devices[j].flops_per_s, -j))
 
     def to_dict(self) -> dict[str, Any]:
@@ -146,6 +146,6 @@ def _device_from(record: Any, where: str) -> Device:
 def _index_of(value: Any, key: str, names: list[str]) -> Any:
     if isinstance(value, str):
         if value not in names:
-            raise ClusterError(f"{key} is {value!r}; there is no such device. Devices: {', '.join(names)}.")
+            raise ClusterError(f"{key} is {value!r}, which is not a device. Devices: {', '.join(names)}.")
         return names.index(value)
     return value

@@ -14,7 +14,7 @@ from iopopt.network.graph import Graph
 from iopopt.records import read_json
 
 _LINK_RATES_BIT_PER_S = (10e6, 11e6, 54e6, 100e6, 150e6, 300e6, 433e6, 867e6, 1e9, 2.5e9, 10e9)
-"""Nominal rates of Ethernet and Wi-Fi; as bytes per second they are almost surely a slip."""
+"""Nominal rates of Ethernet and Wi-Fi; given as bytes per second they are almost certainly a mistake."""
 
 
 class UnitWarning(UserWarning):
@@ -29,7 +29,7 @@ def load_cluster(name: str | Path, graph: Graph | None = None) -> Cluster:
         graph: the network, which a reference instance needs: the memory of its devices follows from the model's size.
 
     Raises:
-        UnknownNameError: if there is no such preset or instance; the message says what exists.
+        UnknownNameError: if no preset or instance has that name; the message lists those that exist.
         ClusterError: if a reference instance is asked for without ``graph``.
         FileFormatError: if the file cannot be read as a cluster; the message names the file, the key, the value and what is allowed.
     """

@@ -50,7 +50,7 @@ def reference_cluster(name: str, graph: Graph) -> Cluster:
     """
     match = _NAME.fullmatch(name)
     if match is None or int(match["count"]) < 1:
-        raise ClusterError(f"{name!r} is no reference instance; the form is <tier>-x<count>[-loose|-tight-<x>] with a tier of {', '.join(TIERS)}")
+        raise ClusterError(f"{name!r} is not a reference instance; the form is <tier>-x<count>[-loose|-tight-<x>] with a tier of {', '.join(TIERS)}")
     tier = TIERS[match["tier"]]
     weights, activations = graph.whole_memory_bytes()
     memory = float(match["factor"]) * weights + activations if match["factor"] else 2 * (weights + activations)

@@ -36,17 +36,17 @@ def parse_yaml(text: str, where: str) -> Any:
     """The content of a YAML document.
 
     Raises:
-        FileFormatError: if it is no YAML; the message begins with ``where`` and gives the line.
+        FileFormatError: if it is not YAML; the message begins with ``where`` and gives the line.
     """
     try:
         return yaml.load(text, _Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise FileFormatError(f"{where}: {place}{error.problem or 'is no YAML'}") from None
+        raise FileFormatError(f"{where}: {place}{error.problem or 'is not YAML'}") from None
     except yaml.YAMLError as error:
-        raise FileFormatError(f"{where}: is no YAML ({error})") from None
-    except (ValueError, LookupError, AttributeError, RecursionError) as error:  # PyYAML lets these out, on the date 2001-99-99 for one
+        raise FileFormatError(f"{where}: is not YAML ({error})") from None
+    except (ValueError, LookupError, AttributeError, RecursionError) as error:  # PyYAML lets these escape, for example on the date 2001-99-99
         raise FileFormatError(f"{where}: holds a value that cannot be read ({error})") from None
 
 
@@ -54,6 +54,6 @@ def read_yaml(path: str | Path) -> Any:
     """The content of a YAML file.
 
     Raises:
-        FileFormatError: if the file cannot be read or is no YAML; the message names the file and the line.
+        FileFormatError: if the file cannot be read or is not YAML; the message names the file and the line.
     """
     return parse_yaml(read_text(path), str(path))

@@ -10,7 +10,7 @@ from iopopt.errors import IopoptError
 
 
 def command_parser(program: str, description: str, epilog: str) -> argparse.ArgumentParser:
-    """A parser whose options are written out and whose epilogue stands as it is."""
+    """A parser without abbreviated options, whose epilog is printed as it is."""
     return argparse.ArgumentParser(
         prog=program, description=description, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
@@ -34,5 +34,5 @@ def add_input_shape(parser: argparse.ArgumentParser) -> None:
 def _shape(text: str) -> tuple[int, int, int]:
     sizes = text.lower().replace(",", "x").split("x")
     if len(sizes) != 3 or not all(size.isascii() and size.isdigit() and len(size) < 10 and int(size) for size in sizes):
-        raise argparse.ArgumentTypeError(f"{text!r} is no input shape; channels x height x width are expected, without the batch, such as 3x224x224")
+        raise argparse.ArgumentTypeError(f"{text!r} is not an input shape; expected channels x height x width without the batch, such as 3x224x224")
     return int(sizes[0]), int(sizes[1]), int(sizes[2])

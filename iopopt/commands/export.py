@@ -23,7 +23,7 @@ def _to_json(graph: Graph) -> str:
 
 
 WRITERS: Mapping[str, Callable[[Graph], str]] = {".dot": to_dot, ".gv": to_dot, ".json": _to_json}
-"""The text of a network by the suffix of the file that takes it."""
+"""The writer of a network for each file suffix."""
 
 _EPILOG = f"""\
 models   {", ".join(ZOO)}, a .json file written by Graph.to_dict, or an .onnx file

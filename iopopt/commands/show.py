@@ -26,7 +26,7 @@ columns
   splits     the dimensions that shares may be cut in, with their sizes: rows H, output channels OC, input channels IC
   MACs       multiply-accumulates of the kernel
   weights    parameters: kernel, bias, and those of the epilogue
-  epilogue   what runs behind the operator on the same device
+  epilogue   what runs after the operator on the same device
 """
 
 
@@ -69,7 +69,7 @@ def totals(graph: Graph) -> str:
 
 
 def _console_for(table: Table) -> Console:
-    """Standard output: a terminal as it is, anything else as wide as the table, so that each operator stays one line."""
+    """Standard output: a terminal keeps its width, anything else is as wide as the table, so that each operator stays on one line."""
     console = Console()
     if console.is_terminal:
         return console

@@ -51,7 +51,7 @@ _ALIASES = {
 def load_model(name: str | Path, *, input_size: InputSize | None = None, input_shape: Sequence[int] | None = None) -> Graph:
     """A network of the zoo by name, from a ``.json`` file that :meth:`Graph.to_dict` describes, or from an ``.onnx`` file.
 
-    An ONNX file is read for one image, whatever batch it was exported for; a kernel that two of its nodes share is counted for each.
+    An ONNX file is read for a batch of one image, even if it was exported for another; a kernel that two nodes share counts twice.
 
     Args:
         name: a name of the zoo, in any case, or a path.

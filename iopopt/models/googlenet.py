@@ -1,7 +1,7 @@
 """GoogLeNet (Inception v1): Szegedy et al., "Going deeper with convolutions", CVPR 2015.
 
 The form is that of the paper and of Caffe's ``bvlc_googlenet``: biases, local response normalisation, 5x5 convolutions. torchvision's has
-batch normalisation and 3x3 convolutions in their place. The auxiliary classifiers, which serve training alone, are left out.
+batch normalisation and 3x3 convolutions instead. The auxiliary classifiers, which are for training only, are left out.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _STAGES = (
 
 
 def googlenet(input_size: InputSize = 224) -> Graph:
-    """GoogLeNet without auxiliary classifiers; its pools count a last window that hangs over the edge."""
+    """GoogLeNet without auxiliary classifiers; its pools count a last window that extends past the edge."""
     return build_at_size("googlenet", 3, input_size, _layers)
 
 
@@ -58,7 +58,7 @@ def _layers(net: GraphBuilder) -> GraphBuilder:
 
 
 def _inception(net: GraphBuilder, module: Inception) -> None:
-    """Four branches side by side: 1x1, 3x3 and 5x5 convolutions, the larger ones behind a 1x1, and a pool before a 1x1."""
+    """Four branches side by side: 1x1, 3x3 and 5x5 convolutions, the larger ones after a 1x1, and a pool before a 1x1."""
     entry = net.tip
     branches = [
         net.conv(module.n1x1, 1).relu().tip,

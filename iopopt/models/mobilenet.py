@@ -34,7 +34,7 @@ def mobilenet_v1(input_size: InputSize = 224, width: float = 1.0) -> Graph:
             part of the graph's name: ``mobilenet_v1-0.75``.
 
     Raises:
-        GraphError: if ``width`` is no positive number, or the input is too small.
+        GraphError: if ``width`` is not a positive number, or the input is too small.
     """
     if not is_number(width) or width <= 0:
         raise GraphError(f"mobilenet_v1: width is {short_repr(width)}; it must be a positive number")
@@ -63,7 +63,7 @@ def _v2_layers(net: GraphBuilder) -> GraphBuilder:
 
 
 def _inverted_residual(net: GraphBuilder, expansion: int, channels: int, stride: int) -> None:
-    """Widen, filter each channel, and project without activation; what entered is added where the shape stays."""
+    """Widen, filter each channel, and project without activation; the input is added where the shape does not change."""
     entry, entry_channels = net.tip, net.shape.channels
     if expansion > 1:
         _conv(net, expansion * entry_channels, 1).step(RELU6)

@@ -66,7 +66,7 @@ def _bottleneck_block(net: GraphBuilder, channels: int, stride: int) -> None:
 
 
 def _add_shortcut(net: GraphBuilder, entry: str, stride: int) -> None:
-    """Add what entered the block to what it made; a 1x1 convolution projects it where their shapes differ."""
+    """Add the block's input to its output, through a 1x1 convolution where their shapes differ."""
     path, shape = net.tip, net.shape
     if net.at(entry).shape != shape:
         _conv(net, shape.channels, 1, stride)

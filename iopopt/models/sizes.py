@@ -17,7 +17,7 @@ def build_at_size(name: str, channels: int, input_size: InputSize, layers: Calla
     """The network that ``layers`` writes down, for one input size.
 
     Raises:
-        GraphError: if the input is too small (the message names the smallest side that every layer fits) or no size at all.
+        GraphError: if the input is too small (the message names the smallest side that every layer fits) or is not a size.
     """
     height, width = _sides(name, input_size)
     try:

@@ -11,7 +11,7 @@ _FIRES = (((16, 64), (16, 64)), ((32, 128), (32, 128)), ((48, 192), (48, 192), (
 
 
 def squeezenet1_1(input_size: InputSize = 224) -> Graph:
-    """SqueezeNet 1.1; its pools count a last window that hangs over the edge."""
+    """SqueezeNet 1.1; its pools count a last window that extends past the edge."""
     return build_at_size("squeezenet1_1", 3, input_size, _layers)
 
 

@@ -26,7 +26,7 @@ def yolov2(input_size: InputSize = 608) -> Graph:
     ``space_to_depth`` defines; they come first in the concatenation.
 
     Raises:
-        GraphError: if height or width is no multiple of 32: the two maps would not meet.
+        GraphError: if height or width is not a multiple of 32: the two maps would not match.
     """
     return build_at_size("yolov2", 3, input_size, _layers)
 
@@ -50,7 +50,7 @@ def _require_whole_cells(net: GraphBuilder) -> None:
 
 
 def _alternate(net: GraphBuilder, channels: Sequence[int]) -> GraphBuilder:
-    """3x3 convolutions and 1x1 ones in turn."""
+    """Alternating 3x3 and 1x1 convolutions."""
     for number, count in enumerate(channels):
         _conv(net, count, 1 if number % 2 else 3)
     return net

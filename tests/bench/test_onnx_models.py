@@ -44,7 +44,7 @@ def test_a_model_from_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 def test_errors_of_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Open sizes without --input-shape, and files that are no models, end with code 2 and one line."""
     (tmp_path / "text.onnx").write_text("no model")
-    for path, message in ((chain(tmp_path / "open.onnx", "H"), "--input-shape CxHxW"), (tmp_path / "text.onnx", "is no ONNX model")):
+    for path, message in ((chain(tmp_path / "open.onnx", "H"), "--input-shape CxHxW"), (tmp_path / "text.onnx", "is not an ONNX model")):
         assert main(["--model", str(path), "--quiet"]) == 2
         said = capsys.readouterr().err
         assert message in said

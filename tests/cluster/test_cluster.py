@@ -31,7 +31,7 @@ def test_wrong_device_figures_are_refused(key: str, value: Any) -> None:
 
 @pytest.mark.parametrize("name", ["", None, 3, ["a"]])
 def test_wrong_device_names_are_refused(name: Any) -> None:
-    """A name is a text that is not empty."""
+    """A name is a non-empty string."""
     with pytest.raises(ClusterError, match="name"):
         Device(name, 1, 1, 1)
 
@@ -59,7 +59,7 @@ def test_defaults() -> None:
     [
         ({"devices": ()}, "no device"),
         ({"devices": (TWO[0], TWO[0])}, "repeat: a"),
-        ({"devices": (TWO[0], "b")}, "no Device"),
+        ({"devices": (TWO[0], "b")}, "not a Device"),
         ({"connection_setup_s": -1e-3}, "connection_setup_s is -0.001"),
         ({"connection_setup_s": math.nan}, "connection_setup_s is nan"),
         ({"connection_setup_s": "1"}, "connection_setup_s is '1'"),
@@ -109,7 +109,7 @@ def test_ends_by_name() -> None:
     """A record may name source and sink; a name that does not exist is refused with those that do."""
     record = Cluster(TWO).to_dict()
     assert Cluster.from_dict(record | {"source": "b", "sink": "b"}) == Cluster(TWO, source=1, sink=1)
-    with pytest.raises(FileFormatError, match=r"sink is 'c'; there is no such device. Devices: a, b"):
+    with pytest.raises(FileFormatError, match=r"sink is 'c', which is not a device. Devices: a, b"):
         Cluster.from_dict(record | {"sink": "c"})
 
 

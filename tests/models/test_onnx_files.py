@@ -44,7 +44,7 @@ def test_what_is_no_model(tmp_path: Path) -> None:
     path.write_bytes(b"")
     assert "the file is empty" in refused(path)
     path.write_text("This is no model.\n" * 100)
-    assert "is no ONNX model: it is a text that begins with 'This is no model." in refused(path)
+    assert "is not an ONNX model: it is a text that begins with 'This is no model." in refused(path)
     path.write_text("version https://git-lfs.github.com/spec/v1\n")
     assert "git lfs pull" in refused(path)
     path.write_bytes(b"PK\3\4" + bytes(1000))

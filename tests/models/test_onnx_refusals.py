@@ -43,7 +43,7 @@ BATCH = {"g": floats(4), "h": floats(4), "m": floats(4), "v": np.ones(4, np.floa
 
 UNSUPPORTED = {
     "unknown type": (single("Gelu", opset=20), "the operator Gelu is not supported; replace it"),
-    "only of constants": (single("Exp"), "Exp is supported of constants only"),
+    "only of constants": (single("Exp"), "Exp is supported on constants only"),
     "transposed": (single("ConvTranspose", "x w", constants={"w": floats(4, 4, 3, 3)}), "ConvTranspose"),
     "quantised": (single("DynamicQuantizeLinear", outputs="y s z"), "quantised model; import the float model"),
     "1-D": (single("Conv", "x w", (1, 4, 9), constants={"w": floats(4, 4, 3)}), "has 3 dimensions.*1-D and 3-D convolutions"),
@@ -200,7 +200,7 @@ DAMAGED = {
     "wrong gemm": (model([node("Flatten", "x", "f"), node("Gemm", "f c", "y")], per_channel(100, 5)), "weights for 100 inputs.*3x8x8, 192"),
     "wrong parts": (single("Split", "x s", constants=numbers(s=[1, 1]), outputs="y z", axis=1), r"\[1, 1\] are not 2 parts of 4"),
     "wrong axis": (single("Flatten", axis=9), "axis 9 lies outside"),
-    "wrong perm": (single("Transpose", perm=[0, 1, 1, 3]), "no order of the 4 axes"),
+    "wrong perm": (single("Transpose", perm=[0, 1, 1, 3]), "not a permutation of the 4 axes"),
     "short initializer": (with_initializer([6, 3, 3, 3], b"\0" * 100), "initializer 'w': its data do not fill the dimensions 6x3x3x3"),
     "empty initializer": (with_initializer([6, 3, 3, 3], b""), "initializer 'w': its data do not fill"),
     "huge initializer": (with_initializer([10**6, 10**6], b""), "initializer 'w': dimensions '1000000x1000000' are negative, or too many"),

@@ -79,7 +79,7 @@ def _bound(node: Node, name: str, slot: int, default: float) -> float:
 
 
 def cast(node: Node, network: Network) -> Tensor:
-    """From one width of floating-point numbers to another: nothing, for a plan's cluster says how wide numbers are."""
+    """From one width of floating-point numbers to another: ignored, because the cluster states the width."""
     if node.integer("to", 0) not in _FLOATS:
         node.refuse(f"it casts a tensor to data type {node.integer('to', 0)}; supported: {', '.join(map(onnx.TensorProto.DataType.Name, _FLOATS))}")
     return node.tensor()

@@ -86,7 +86,7 @@ def _with_constant(node: Node, network: Network, tensor: Tensor, constant: npt.N
 
 
 def _joined(node: Node, network: Network, kind: Kind, tensors: Sequence[Tensor]) -> Tensor:
-    """An operator of several tensors: those of the full map first, gates of one element a channel behind them."""
+    """An operator of several tensors: those of the full map first, then gates of one element a channel."""
     tensors = sorted(tensors, key=lambda tensor: network.shape(tensor).elements, reverse=True)
     full, dims = network.shape(tensors[0]), tensors[0].dims
     for tensor in tensors[1:]:

@@ -19,7 +19,7 @@ def reshaped(node: Node, dims: Dims, batch: int = 1) -> Dims:
         target = [size or dims[axis] for axis, size in enumerate(target)]
     known, elements = math.prod(size for size in target if size != -1), math.prod(dims)
     if min(target, default=1) < -1 or target.count(-1) > 1 or len(target) > 16:
-        node.reject(f"the dimensions {target[:20]} are no shape; one -1 at most stands for what remains")
+        node.reject(f"the dimensions {target[:20]} are not a shape; at most one may be -1, for what remains")
     if -1 in target:
         fits = known > 0 and elements % known == 0
         target = [(elements // known if fits else 0) if size == -1 else size for size in target]

@@ -1,4 +1,4 @@
-"""Reading an ONNX file: is it one, and does its graph hold together?"""
+"""Reads an ONNX file and checks that it is one, with one usable graph."""
 
 from __future__ import annotations
 
@@ -87,15 +87,15 @@ class OnnxFile:
 
 
 def read_file(path: str) -> OnnxFile:
-    """Parse a file and look at what concerns it as a whole.
+    """Parse a file and check what concerns it as a whole.
 
     Raises:
-        FileFormatError: if it cannot be read or is no ONNX model.
+        FileFormatError: if it cannot be read or is not an ONNX model.
         UnsupportedError: if its version or its outputs are beyond what is supported.
     """
     file = OnnxFile(path, _parsed(path))
     if not file.model.HasField("graph"):
-        raise FileFormatError(f"{path}: is no ONNX model, or it has been cut off: there is no graph in it")
+        raise FileFormatError(f"{path}: is not an ONNX model, or is truncated: it has no graph")
     if not file.graph.node:
         raise FileFormatError(f"{path}: its graph has no node")
     _check_texts(file)
@@ -113,7 +113,7 @@ def _check_texts(file: OnnxFile) -> None:
     except UnicodeDecodeError:
         texts = [b""]
     if not all(isinstance(text, str) for text in texts):
-        raise FileFormatError(f"{file.path}: a name in it is no UTF-8 text; the file is damaged")
+        raise FileFormatError(f"{file.path}: a name in it is not UTF-8; the file is damaged")
 
 
 def _parsed(path: str) -> onnx.ModelProto:
@@ -135,12 +135,12 @@ def _parsed(path: str) -> onnx.ModelProto:
     try:
         model: onnx.ModelProto = onnx.ModelProto.FromString(content)
     except DecodeError:
-        raise FileFormatError(f"{path}: is no ONNX model{_what_it_is(content)}") from None
+        raise FileFormatError(f"{path}: is not an ONNX model{_what_it_is(content)}") from None
     return model
 
 
 def _what_it_is(content: bytes) -> str:
-    """How the message goes on about content that is no model, and what would help."""
+    """The rest of the message about content that is not a model, and what would help."""
     start = content[:_BEGINNING]
     if start.startswith(b"version https://git-lfs"):
         return ": it is a pointer of Git LFS; fetch the file itself with git lfs pull"
@@ -148,4 +148,4 @@ def _what_it_is(content: bytes) -> str:
         return ": it is a zip archive, as PyTorch saves models; export the model to ONNX, or unpack the archive"
     if start.isascii() and start.decode("ascii").replace("\n", "").replace("\r", "").replace("\t", "").isprintable():
         return f": it is a text that begins with {short_repr(start.decode('ascii').strip())}"
-    return f", or it has been cut off: its {len(content)} bytes do not parse; copy the file or export the model again"
+    return f", or it is truncated: its {len(content)} bytes do not parse; copy the file or export the model again"

@@ -1,4 +1,4 @@
-"""Nodes whose inputs are all constants are computed at the import: the arithmetic on shapes that exporters leave behind, above all."""
+"""Nodes whose inputs are all constants are computed at import: mostly arithmetic on shapes that exporters leave in the file."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _constant(node: Node, _: Sequence[Constant]) -> Constant:
 
 
 def _constant_of_shape(node: Node, inputs: Sequence[Constant]) -> Constant:
-    """A view of one element: it takes no memory, whatever its dimensions."""
+    """A view of one element: it takes no memory for any dimensions."""
     dims = tuple(node.whole_numbers(0)) if inputs[0].size else ()
     if any(size < 0 for size in dims) or too_large(dims) or len(dims) > 16:
         node.reject(f"dimensions {written(dims)[:80]} are negative, or too many elements for any tensor")

@@ -81,7 +81,7 @@ def _full_dims(value: onnx.ValueInfoProto) -> Dims | None:
 
 
 class _Skeleton:
-    """A small model with the dimensions of the file's: nothing large is copied, and nothing that the file says of dimensions.
+    """A small model with the dimensions of the file's: no large constant is copied, and no dimension that the file states.
 
     Left out, so that what they make enters as an input: nodes that make large constants, and pools that versions of onnx disagree about.
     """
@@ -100,7 +100,7 @@ class _Skeleton:
         return sum(map(self._listed, self._kept)) > _MOST_LISTED
 
     def model(self) -> onnx.ModelProto:
-        """The skeleton as a model of its own."""
+        """The skeleton as a separate model."""
         nodes = [self._copied(node) for node in self._kept]
         inputs = list(self._inputs(nodes))
         constants = [numpy_helper.from_array(array, name) for name, array in self._constants.items()]

@@ -31,9 +31,9 @@ def input_map(file: OnnxFile, nodes: Sequence[onnx.NodeProto], input_shape: Sequ
     """The input that ``nodes`` read, with ``input_shape`` where it is given.
 
     Raises:
-        UnsupportedError: if there is not exactly one, or it is no float map.
-        FileFormatError: if sizes are open and not given, or no sizes.
-        GraphError: if ``input_shape`` is none, or of other channels.
+        UnsupportedError: if there is not exactly one, or it is not a float map.
+        FileFormatError: if sizes are open and not given, or not valid.
+        GraphError: if ``input_shape`` is not a shape, or has other channels.
     """
     value = _only_input(file, nodes)
     kind = value.type.tensor_type

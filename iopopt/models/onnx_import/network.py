@@ -23,7 +23,7 @@ from iopopt.network.weights import OperatorWeights
 Parameters = npt.NDArray[np.float32]
 
 _LONGEST_EPILOGUE = 64
-"""Steps beyond these begin an operator of their own: no network has so many, and each is checked against all."""
+"""Further steps start a new operator: no network has so many, and each is checked against all."""
 
 
 class Network:
@@ -75,7 +75,7 @@ class Network:
         return self.shape(tensor).channels
 
     def freeze(self, tensor: Tensor) -> None:
-        """The tensor has several readers: steps behind it become operators of their own."""
+        """The tensor has several readers: later steps become separate operators."""
         _ = self._net.at(tensor.operator).tip
 
     # Growth.
@@ -127,7 +127,7 @@ class Network:
         return Tensor(operator.name, (1, *shape))
 
     def _free_name(self, node: Node) -> str:
-        """The node's name if no other has it, else its output's."""
+        """The node's name if it is unique, else its output's."""
         return next(name for name in self._candidates(node) if name not in self._names)
 
     def _candidates(self, node: Node) -> Iterator[str]:
@@ -161,7 +161,7 @@ class Network:
         return OperatorWeights(kernel, bias, self._steps.get(name, {}))
 
     def dangling(self) -> bool:
-        """Whether some operator leads nowhere: it was made for the sake of its dimensions."""
+        """Whether nothing reads some operator: only its dimensions were needed."""
         try:
             self._net.build()
         except GraphError:

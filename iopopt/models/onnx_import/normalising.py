@@ -12,7 +12,7 @@ from iopopt.models.onnx_import.values import Tensor, written
 from iopopt.network.operators import Mixing, Normalisation
 
 _PER_POSITION = 13
-"""From this operator set on, a softmax takes one axis; before, all axes from the named one on together."""
+"""From this operator set on, a softmax takes one axis; before it, all axes from the named one on."""
 
 
 def batch_normalisation(node: Node, network: Network) -> Tensor:

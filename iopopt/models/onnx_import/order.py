@@ -45,7 +45,7 @@ class Order:
         return producers
 
     def _needed(self, known_dims: Mapping[str, Dims]) -> set[int]:
-        """The nodes behind the output."""
+        """The nodes that the output depends on."""
         output = self._file.output
         if output not in self._producers:
             raise FileFormatError(f"{self._file.path}: no node makes its output {short_repr(output)}")
@@ -85,6 +85,6 @@ class Order:
         if len(order) < len(live):
             node = self._nodes[min(live - set(order))]
             raise FileFormatError(
-                f"{where(self._file.path, node)}: it is part of a cycle or behind one; a graph must have none. Export the model again"
+                f"{where(self._file.path, node)}: it is part of a cycle or depends on one; a graph must have none. Export the model again"
             )
         return order

@@ -22,7 +22,7 @@ def max_pool(node: Node, network: Network) -> Tensor:
 
 
 def average_pool(node: Node, network: Network) -> Tensor:
-    """The average under the window; one over the whole map is an operator of its own, as a global one is."""
+    """The average under the window; one over the whole map is a separate operator, like a global one."""
     tensor = network.map(node)
     shape = network.shape(tensor)
     plain = _pool_windows(node, network, tensor)
@@ -92,7 +92,7 @@ def _are_rows_and_columns(axes: set[int], dims: Dims, channels: int) -> bool:
 
 
 def whole_map(node: Node, network: Network, tensor: Tensor, function: PoolFunction) -> Tensor:
-    """A pool whose window is the map: an operator of its own, for in an epilogue it would leave its convolution one row to split."""
+    """A pool whose window is the map: a separate operator, because in an epilogue it would leave its convolution one row to split."""
     shape = network.shape(tensor)
     if (shape.height, shape.width) == (1, 1):
         return tensor

@@ -37,7 +37,7 @@ class Product(NamedTuple):
 
 
 def products(file: OnnxFile, nodes: Sequence[onnx.NodeProto], readers: Counter[str]) -> list[Product]:
-    """All of them; nothing else reads what lies between."""
+    """All of them; nothing else reads the values in between."""
     search = _Search(file, nodes, readers)
     found = (search.product(node) for node in nodes if node.op_type == "Mul")
     return [product for product in found if product is not None]

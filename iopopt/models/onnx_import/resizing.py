@@ -52,7 +52,7 @@ def resize(node: Node, network: Network) -> Tensor:
 
 
 def _coordinates(node: Node) -> str:
-    """Before there was a choice, outputs began where their inputs did."""
+    """Before the attribute existed, outputs started where their inputs did."""
     new = node.type == "Resize" and node.opset >= _FIRST_WITH_MODES
     return node.text("coordinate_transformation_mode", "half_pixel") if new else "asymmetric"
 

@@ -35,7 +35,7 @@ def transpose(node: Node, network: Network) -> Tensor:
     dims = tensor.dims
     order = node.integers("perm", range(len(dims))[::-1])
     if sorted(order) != list(range(len(dims))):
-        node.reject(f"perm {order[:20]} is no order of the {len(dims)} axes")
+        node.reject(f"perm {order[:20]} is not a permutation of the {len(dims)} axes")
     result = tuple(dims[axis] for axis in order)
     real = [axis for axis in order if dims[axis] > 1]
     if real == sorted(real):
@@ -51,7 +51,7 @@ def transpose(node: Node, network: Network) -> Tensor:
 
 
 def pad(node: Node, network: Network) -> Tensor:
-    """Zeros around a map, which the convolution behind it takes over."""
+    """Zeros around a map, which become padding of the next convolution."""
     tensor = network.map(node)
     node.one_of("mode", node.text("mode", "constant"), ("constant",))
     value = float(node.parameters(2).reshape(-1)[0]) if node.has(2) else node.number("value", 0.0)
@@ -62,7 +62,7 @@ def pad(node: Node, network: Network) -> Tensor:
     around = {node.axis(axis, 4): (pads[number], pads[number + len(axes)]) for number, axis in enumerate(axes)}
     (top, bottom), (left, right) = around.get(2, (0, 0)), around.get(3, (0, 0))
     if any(map(any, (around.get(0, ()), around.get(1, ())))) or min(top, bottom, left, right) < 0 or max(pads) > MOST_ELEMENTS:
-        node.refuse(f"pads is {pads}; only rows and columns can be padded, and not be cut")
+        node.refuse(f"pads is {pads}; only rows and columns can be padded, and none can be cut")
     batch, channels, height, width = tensor.dims
     return Tensor(tensor.operator, (batch, channels, height + top + bottom, width + left + right), (top, left, bottom, right))
 

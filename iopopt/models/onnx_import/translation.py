@@ -87,7 +87,7 @@ class Translation:
         node = Node(proto, self._file.path, self._file.opset, inputs, wanted)
         try:
             onnx.checker.check_node(proto, self._context)
-        except (onnx.checker.ValidationError, UnicodeDecodeError) as error:  # the latter where it quotes what is no text
+        except (onnx.checker.ValidationError, UnicodeDecodeError) as error:  # the latter where it quotes bytes that are not text
             node.reject(" ".join(str(error).split("\n\n")[0].split())[:300])
         self._define(node, self._outputs(node))
 
@@ -152,7 +152,7 @@ def _advice(kind: str) -> str:
         return f"{kind} belongs to a quantised model; import the float model (bytes_per_element of the cluster says how wide numbers are)"
     mend = "replace it by other operators, simplify the model (onnxsim), or cut out the part before it with onnx.utils.extract_model"
     if kind in FOLDERS:
-        return f"{kind} is supported of constants only, and this one reads what the network computes; {mend}"
+        return f"{kind} is supported on constants only, and this node reads a computed tensor; {mend}"
     return f"the operator {kind} is not supported; {mend}"
 
 
