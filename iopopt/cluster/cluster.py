@@ -90,11 +90,6 @@ class Cluster:
     def __len__(self) -> int:
         return len(self.devices)
 
-    @property
-    def fastest(self) -> int:
-        """The index of the device with the greatest computing capability; the first of equal ones."""
-        return max(range(len(self)), key=lambda j: (self.devices[j].flops_per_s, -j))
-
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready record; :meth:`from_dict` reads it back."""
         return {"schema_version": 1, **asdict(self), "devices": [asdict(device) for device in self.devices]}

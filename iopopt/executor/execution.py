@@ -39,7 +39,7 @@ class ModelDemand:
     device: int
     weights_bytes: float = 0.0
     activations_bytes: float = 0.0
-    kept_bytes: float = 0.0
+    live_bytes: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Execution:
     def memory_frame(self) -> pd.DataFrame:
         """A row for each operator and device: what equation (1) counts beside what was held, bytes.
 
-        ``weights`` stands beside ``model_weights``, ``inputs + outputs`` beside ``model_activations`` and ``kept`` beside ``model_kept``; the
+        ``weights`` stands beside ``model_weights``, ``inputs + outputs`` beside ``model_activations`` and ``live`` beside ``model_live``; the
         other columns are what the model leaves out.
         """
         import pandas as pd
@@ -84,7 +84,7 @@ class Execution:
         rows = []
         for row in self.ledger:
             demand = model.get((row.operator, row.device), none)
-            modelled = {"model_weights": demand.weights_bytes, "model_activations": demand.activations_bytes, "model_kept": demand.kept_bytes}
+            modelled = {"model_weights": demand.weights_bytes, "model_activations": demand.activations_bytes, "model_live": demand.live_bytes}
             rows.append(vars(row) | modelled)
         return pd.DataFrame(rows)
 

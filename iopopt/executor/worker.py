@@ -25,8 +25,8 @@ from iopopt.schedule.regions import Interval, Region, computed_region, needed_re
 class LedgerRow:
     """What a worker held for one operator, bytes of real buffers.
 
-    ``weights``, ``inputs``, ``outputs`` (before the pool) and ``kept`` are what equation (1) counts, but that the parameters of an epilogue
-    are among the weights, and that biases lie with those who finish the sum of an IC operator. ``kept`` are tensors and partial sums
+    ``weights``, ``inputs``, ``outputs`` (before the pool) and ``live`` are what equation (1) counts, but that the parameters of an epilogue
+    are among the weights, and that biases lie with those who finish the sum of an IC operator. ``live`` are tensors and partial sums
     that wait for a later consumer; one that this operator reads, too, is among its inputs as well, as in equation (1). ``pooled`` outputs
     (all that the epilogue makes), ``receive_buffers`` and ``partial_sums`` (received ones, and the sum) it leaves out. The row of the sink
     holds the network's output as its input.
@@ -37,7 +37,7 @@ class LedgerRow:
     weights: int = 0
     inputs: int = 0
     outputs: int = 0
-    kept: int = 0
+    live: int = 0
     pooled: int = 0
     receive_buffers: int = 0
     partial_sums: int = 0
@@ -329,14 +329,14 @@ class Worker:
         self, name: str, fetched: Fetched, shard: WeightShard | None = None, before_pool: Tensor | None = None, after_pool: Tensor | None = None
     ) -> None:
         """A row of the ledger; without an epilogue nothing new is held behind it."""
-        kept = sum(piece.tensor.nbytes for piece in self._owned.values()) + sum(tensor.nbytes for tensor in self._partial.values())
+        live = sum(piece.tensor.nbytes for piece in self._owned.values()) + sum(tensor.nbytes for tensor in self._partial.values())
         row = LedgerRow(
             name,
             self._device,
             weights=0 if shard is None else shard.nbytes,
             inputs=fetched.nbytes,
             outputs=0 if before_pool is None else before_pool.nbytes,
-            kept=kept,
+            live=live,
             pooled=0 if after_pool is None or after_pool is before_pool else after_pool.nbytes,
             receive_buffers=fetched.receive_buffers,
             partial_sums=fetched.partial_sums,

@@ -81,12 +81,6 @@ def test_wrong_clusters_are_refused(changes: dict[str, Any], message: str) -> No
         Cluster(**({"devices": TWO} | changes))
 
 
-def test_fastest() -> None:
-    """The fastest device is the first of those of the greatest capability."""
-    speeds = (1.0, 3.0, 2.0, 3.0)
-    assert Cluster(tuple(Device(f"d{j}", speed, 1, 1) for j, speed in enumerate(speeds))).fastest == 1
-
-
 def test_as_cluster() -> None:
     """A cluster stays itself, any sequence of devices gets the defaults, and everything else is refused."""
     cluster = Cluster(TWO, sink=1)

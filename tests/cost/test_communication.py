@@ -6,10 +6,10 @@ import random
 from dataclasses import replace
 
 import pytest
+from iopopt.cost.communication import Phase, TensorEdge, edge_phases, needed_rows
 from support.random_instances import random_cluster, random_graph, random_plan
 
 from iopopt import Cluster, Device, GraphBuilder, Placement
-from iopopt.cost.communication import Phase, TensorEdge, edge_phases, needed_rows
 
 
 def test_what_is_sent_is_received() -> None:

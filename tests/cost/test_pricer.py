@@ -6,13 +6,13 @@ import random
 
 import numpy as np
 import pytest
-from iopopt.cost.shares import share_memory
 from support.random_branches import random_branched_graph, random_branched_plan
 from support.random_instances import random_cluster, random_graph, random_plan
 from support.worked_cases import WorkedCase, worked_cases
 
 from iopopt import Cluster, Graph, Placement, Plan, PlanBatch, Pricer, evaluate
-from iopopt.plan.batch import strategy_of
+from iopopt.cost.instance import Instance
+from iopopt.cost.shares import share_memory
 from iopopt.plan.placement import Strategy
 
 CASES = worked_cases()
@@ -99,7 +99,8 @@ def _parts(graph: Graph, cluster: Cluster, plan: Plan) -> list[float]:
     """The price of each operator by itself, and of the edges into each."""
     pricer, single = Pricer(graph, cluster), [PlanBatch.of([[placement]], len(cluster)) for placement in plan.values()]
     parts = [float(pricer.operator_s(i, placement)[0]) for i, placement in enumerate(single)]
-    edges = [float(pricer.edges_s(links, dict(enumerate(single))).item()) for links in graph.links_into]
+    into = Instance(graph, cluster).edges_into[: graph.sink]
+    edges = [float(pricer.edges_s(edges, dict(enumerate(single))).item()) for edges in into if edges]
     return [*parts, *edges]
 
 
@@ -157,4 +158,4 @@ def test_kinds() -> None:
         Strategy.IC: Placement.split("IC", (0, 1), (1, 1)),
         Strategy.IC_TWO_PHASE: Placement.split("IC", (0, 1), (1, 1), "two_phase"),
     }
-    assert {kind: strategy_of(placement) for kind, placement in codes.items()} == {kind: kind for kind in codes}
+    assert {kind: placement.strategy for kind, placement in codes.items()} == {kind: kind for kind in codes}

@@ -84,8 +84,8 @@ def test_a_graph_with_branches_runs_on_processes(tmp_path: Path) -> None:
     assert f"Payload: {price.transferred_bytes:,.0f} bytes" in printed
     assert float(printed.split("largest error ")[1].split(" of")[0]) < 1e-4
     memory = pd.read_csv(tmp_path / "out" / "memory.csv")
-    assert memory["kept"].tolist() == memory["model_kept"].tolist()
-    assert memory["kept"].sum() > 0
+    assert memory["live"].tolist() == memory["model_live"].tolist()
+    assert memory["live"].sum() > 0
     assert rank_processes() == []
 
 

@@ -160,8 +160,8 @@ def _fork() -> Graph:
 def _kept(graph: Graph, cluster: Cluster, *placements: Placement) -> dict[str, list[int]]:
     """What each device keeps while each operator runs; the model must say the same."""
     frame = _run(graph, cluster, Plan.of(graph, placements)).memory_frame()
-    assert list(frame["kept"]) == list(frame["model_kept"])
-    return {name: list(rows.sort_values("device")["kept"]) for name, rows in frame.groupby("operator", sort=False)}
+    assert list(frame["live"]) == list(frame["model_live"])
+    return {name: list(rows.sort_values("device")["live"]) for name, rows in frame.groupby("operator", sort=False)}
 
 
 def test_kept_tensors_by_hand() -> None:
@@ -193,8 +193,8 @@ def test_partial_sums_that_wait_for_their_first_consumer_are_held_whole() -> Non
     graph = net.add("b", "a", name="c").build()
     plan = Plan.of(graph, [Placement.split("IC", (0, 1), (1, 1), "two_phase"), Placement.whole(2), Placement.whole(2)])
     frame = _run(graph, CLUSTER, plan).memory_frame().set_index(["operator", "device"])
-    assert list(frame.loc["b"]["kept"]) == [512, 512, 0]
-    assert list(frame.loc["b"]["model_kept"]) == [256, 256, 0]
+    assert list(frame.loc["b"]["live"]) == [512, 512, 0]
+    assert list(frame.loc["b"]["model_live"]) == [256, 256, 0]
 
 
 def test_memory_frame() -> None:

@@ -17,8 +17,8 @@ from iopopt.executor.threads import execute
 from iopopt.executor.worker import Worker
 from iopopt.network.operators import Pool
 from iopopt.network.weights import random_input, random_weights
-from iopopt.schedule.regions import Interval, Region
 from iopopt.schedule.region_transfers import OperatorInputs, RegionTransfer
+from iopopt.schedule.regions import Interval, Region
 
 CLUSTER = Cluster(tuple(Device(f"d{j}", 1e6, 1e9, 1e6) for j in range(3)))
 EVERYBODY = (0, 1, 2)

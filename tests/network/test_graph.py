@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from support.damage import attempt, damaged, without_each_key
+from support.random_branches import is_chain
 from support.random_instances import random_graph
 
 from iopopt import FileFormatError, Graph, GraphBuilder, GraphError, IopoptError, Operator, load_model
@@ -156,7 +157,7 @@ def test_disagreeing_shapes_are_refused() -> None:
 def test_chain_by_default(trio_graph: Graph) -> None:
     """Without edges the operators form a chain from the input; the last is the output."""
     assert trio_graph.edges == (("input", "a"), ("a", "b"), ("b", "c"))
-    assert trio_graph.is_chain
+    assert is_chain(trio_graph)
     assert trio_graph.output.name == "c"
     assert len(trio_graph) == 3
 

@@ -15,10 +15,10 @@ from iopopt.cost.shares import share_flops
 from iopopt.plan.shares import (
     even_shares,
     makespan_shares,
+    proportional_shares,
     unit_even_shares,
     unit_makespan_shares,
     unit_proportional_shares,
-    proportional_shares,
 )
 
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from iopopt import Cluster, Graph, Operator, Placement, Plan, Shard
-from iopopt.cost.evaluation import SINK, priced_edges
+from iopopt.cost.evaluation import schedule_of_plan
+from iopopt.network.unit import SINK
 
 if TYPE_CHECKING:
     from iopopt.executor.execution import Execution
@@ -35,7 +36,7 @@ class EdgePayload(NamedTuple):
 def edge_payloads(graph: Graph, cluster: Cluster, plan: Plan, execution: Execution) -> list[EdgePayload]:
     """A row for each operator, and the sink, and device."""
     exact = _exact_edges(graph, cluster, plan)
-    phases = dict(priced_edges(graph, cluster, plan))
+    phases = {step.name: step.rounds for step in schedule_of_plan(graph, cluster, plan).steps}
     rows = []
     for row in execution.traffic:
         received = sum(phase.received.get(row.device, 0) for phase in phases[row.edge])
@@ -71,12 +72,12 @@ def _exact_edges(graph: Graph, cluster: Cluster, plan: Plan) -> dict[str, tuple[
     """For each operator's edges together, whether received and whether sent bytes must equal the model's."""
     result = {SINK: (True, True)}
     source = Placement.whole(0 if cluster.source is None else cluster.source)
-    for consumer, links in zip(graph.operators, graph.links_into, strict=True):
+    for consumer, edges in zip(graph.operators, graph.edges_into, strict=False):
         exact = []
-        for link in links:
-            producer = None if link.producer is None else graph.operators[link.producer]
+        for edge in edges:
+            producer = None if edge.producer == graph.source else graph.operators[edge.producer]
             p = source if producer is None else plan[producer.name]
-            exact.append(_exact(producer, p, consumer, plan[consumer.name], link.slot))
+            exact.append(_exact(producer, p, consumer, plan[consumer.name], edge.slot))
         result[consumer.name] = all(received for received, _ in exact), all(sent for _, sent in exact)
     return result
 

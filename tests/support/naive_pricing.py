@@ -219,7 +219,7 @@ def _needed_rows(edge: Edge, j: int) -> tuple[int | Fraction, int | Fraction]:
     assert q.operator is not None
     (a, b), (K, S, P) = q.intervals[j], _field(q.operator)
     lo, hi = a * S - P, (b - 1) * S - P + K
-    return (max(lo, 0) if j == min(q.devices) else lo), (min(hi, edge.tensor.height) if j == max(q.devices) else hi)
+    return (max(lo, 0) if j == q.devices[0] else lo), (min(hi, edge.tensor.height) if j == q.devices[-1] else hi)
 
 
 # Equation (7).
@@ -388,6 +388,6 @@ def _partial_sums(e: int, edge: Edge, producer: Operator, j: int) -> Fraction:
     if _needs_rows(edge):
         lo, hi = (int(row) for row in _needed_rows(edge, j))
         top, bottom = lo * pool.stride - pool.before, (hi - 1) * pool.stride - pool.before + _extent(pool)
-        top = max(top, 0) if j == min(edge.q.devices) else top
-        bottom = min(bottom, conv.height) if j == max(edge.q.devices) else bottom
+        top = max(top, 0) if j == edge.q.devices[0] else top
+        bottom = min(bottom, conv.height) if j == edge.q.devices[-1] else bottom
     return Fraction(e * len(_needed_channels(edge, j)) * conv.width * _rows(top, bottom))

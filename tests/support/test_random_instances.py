@@ -55,7 +55,15 @@ def test_grouped_operators_meet_every_case() -> None:
                 into.add((operator.groups < operator.in_shape.channels, costs[number].cases))
                 if number + 1 < len(costs):
                     out_of |= {(operator.groups < operator.out_channels, case) for case in costs[number + 1].cases}
-    arriving = {("free",), ("send",), ("interleaved",), ("reduce",), ("all-gather",), ("reduce-scatter", "interleaved"), ("reduce-scatter", "all-gather")}
+    arriving = {
+        ("free",),
+        ("send",),
+        ("interleaved",),
+        ("reduce",),
+        ("all-gather",),
+        ("reduce-scatter", "interleaved"),
+        ("reduce-scatter", "all-gather"),
+    }
     rare = {(True, ("reduce-scatter", "interleaved"))}  # the even slices are seldom whole groups
     assert into | rare == {(wide, cases) for wide in (False, True) for cases in arriving}
     assert out_of == {(wide, case) for wide in (False, True) for case in ("interleaved", "all-gather")}

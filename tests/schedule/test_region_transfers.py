@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from iopopt import Graph, GraphBuilder, Placement
-from iopopt.schedule.regions import Interval, Region
 from iopopt.schedule.region_transfers import RegionRound, operator_inputs
+from iopopt.schedule.regions import Interval, Region
 
 Sent = dict[tuple[int, int], Region]
 ALL = (0, 1, 2)
@@ -42,10 +42,10 @@ def _sent(round_: RegionRound) -> Sent:
 def test_edges_of_a_chain(graph: Graph) -> None:
     """There is one edge an operator and one to the sink, after which its tensor is let go; what is not priced carries nothing."""
     inputs = operator_inputs(graph, [Placement.whole(1)] * 2, 2, 1)
-    assert [inputs_of.name for inputs_of in operator_inputs] == ["a", "b", "(sink)"]
-    assert [inputs_of.freed for inputs_of in operator_inputs] == [(None,), (0,), (1,)]
-    edges = [edge for inputs_of in operator_inputs for edge in inputs_of.edges]
-    assert [edge.producer for edge in edges] == [None, 0, 1]
+    assert [inputs_of.name for inputs_of in inputs] == ["a", "b", "(sink)"]
+    assert [inputs_of.freed for inputs_of in inputs] == [(3,), (0,), (1,)]
+    edges = [edge for inputs_of in inputs for edge in inputs_of.edges]
+    assert [edge.producer for edge in edges] == [3, 0, 1]
     assert _sent(edges[0].rounds[0]) == {(2, 1): _region((0, 2), (0, 8))}
     assert not edges[1].rounds[0].transfers
     assert not edges[2].rounds[0].transfers
@@ -162,8 +162,8 @@ def test_every_consumer_fetches_for_itself(fork: Graph) -> None:
     assert _sent(to_b) == {(0, 1): _region((0, 4), (0, 8))}
     assert _sent(to_c) == {(0, 1): _region((2, 4), (0, 8))}
     inputs = operator_inputs(fork, [Placement.whole(0)] * 4, 2, 0)
-    assert [inputs_of.freed for inputs_of in operator_inputs] == [(None,), (), (0,), (1, 2), (3,)]
-    assert [[edge.producer for edge in inputs_of.edges] for inputs_of in operator_inputs] == [[None], [0], [0], [1, 2], [3]]
+    assert [inputs_of.freed for inputs_of in inputs] == [(5,), (), (0,), (1, 2), (3,)]
+    assert [[edge.producer for edge in inputs_of.edges] for inputs_of in inputs] == [[5], [0], [0], [1, 2], [3]]
 
 
 def test_partial_sums_are_completed_once(fork: Graph) -> None:
