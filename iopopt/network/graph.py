@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from iopopt.errors import FileFormatError, GraphError
 from iopopt.network.operator_records import operator_from, operator_record, shape_from
-from iopopt.network.operators import INPUT, Operator, Shape
+from iopopt.network.operators.operator import INPUT, Operator
+from iopopt.network.shapes import Shape
 from iopopt.records import check_keys, check_schema, short_repr, typed
 
 if TYPE_CHECKING:

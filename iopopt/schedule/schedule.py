@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from iopopt.cost.evaluation import SINK
 from iopopt.network.graph import Graph, Link
-from iopopt.network.operators import Operator
+from iopopt.network.operators.operator import Operator
 from iopopt.plan.plan import Placement
 from iopopt.plan.shares import even_shares
 from iopopt.schedule.regions import Region, Regions, conv_rows, everything, needed_regions, owned_regions

@@ -15,7 +15,8 @@ from support.worked_cases import WorkedCase, worked_cases
 
 from iopopt import Cluster, ClusterError, Device, Evaluation, FileFormatError, Graph, GraphBuilder, IopoptError, Placement, Plan, PlanError, evaluate
 from iopopt.cost.workload import share_memory
-from iopopt.network.operators import KINDS, Mixing
+from iopopt.network.epilogue import Mixing
+from iopopt.network.operators import KINDS
 
 CASES = worked_cases()
 EXACT = {"rel": 1e-12, "abs": 0.0}

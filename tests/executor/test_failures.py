@@ -21,7 +21,6 @@ from iopopt import (
     GraphBuilder,
     GraphError,
     IopoptError,
-    Operator,
     Placement,
     Plan,
     PlanError,
@@ -30,7 +29,9 @@ from iopopt import (
 from iopopt.executor.threads import execute
 from iopopt.executor.transport import ThreadTransport
 from iopopt.executor.worker import Worker
-from iopopt.network.operators import Activation, EpilogueStep, Mixing, Normalisation, Shape
+from iopopt.network.epilogue import Activation, EpilogueStep, Mixing, Normalisation
+from iopopt.network.operators.conv import Conv
+from iopopt.network.shapes import Shape
 from iopopt.network.weights import OperatorWeights, random_input, random_weights
 
 CLUSTER = Cluster(tuple(Device(f"d{j}", 1e6, 1e9, 1e6) for j in range(3)))
@@ -210,7 +211,7 @@ def test_unknown_activation(plan: Plan) -> None:
 def test_unknown_steps(step: EpilogueStep, message: str) -> None:
     """A step without arithmetic, or with parameters that do not fit, is refused before anything starts."""
     shape = Shape(2, 6, 6)
-    graph = Graph("unknown", shape, (Operator("a", "conv", shape, 4, epilogue=(step,)),))
+    graph = Graph("unknown", shape, (Conv("a", shape, 4, epilogue=(step,)),))
     weights = {"a": OperatorWeights(np.ones((4, 2, 1, 1), np.float32), FOUR)}
     with pytest.raises(UnsupportedError, match=re.escape(message)):
         execute(graph, CLUSTER, Plan.of(graph, [Placement.whole(0)]), weights, random_input(graph))

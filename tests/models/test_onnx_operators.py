@@ -15,7 +15,8 @@ from support.to_onnx import to_onnx
 
 from iopopt import Graph, GraphBuilder, load_model
 from iopopt.models import load_weights
-from iopopt.network.operators import Activation, Mixing, Normalisation, Pool, Shape, Window
+from iopopt.network.epilogue import Activation, Mixing, Normalisation, Pool
+from iopopt.network.shapes import Shape, Window
 from iopopt.network.weights import random_weights
 
 CONV = {"w": floats(6, 3, 3, 3), "b": floats(6, seed=1)}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from iopopt import ZOO, FileFormatError, Graph, GraphError, UnknownNameError, load_model
-from iopopt.network.operators import Shape
+from iopopt.network.shapes import Shape
 
 # Parameters: LeCun et al. 1998 with full connections between maps (LeNet-5), and the counts torchvision publishes for its weights.
 # MACs: the sum over layers of kernel elements times output places.

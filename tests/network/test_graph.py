@@ -12,8 +12,9 @@ from support.damage import attempt, damaged, without_each_key
 from support.random_instances import random_graph
 
 from iopopt import FileFormatError, Graph, GraphBuilder, GraphError, IopoptError, Operator, load_model
+from iopopt.network.epilogue import Activation, Mixing, Normalisation, Pool
 from iopopt.network.graph import Edge
-from iopopt.network.operators import Activation, Mixing, Normalisation, Pool, Shape, Window
+from iopopt.network.shapes import Shape, Window
 from iopopt.records import write_json
 
 

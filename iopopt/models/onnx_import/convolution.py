@@ -8,7 +8,7 @@ from iopopt.models.onnx_import.network import Network
 from iopopt.models.onnx_import.node import Node
 from iopopt.models.onnx_import.values import Tensor, written
 from iopopt.models.onnx_import.windows import windows
-from iopopt.network.operators import Window
+from iopopt.network.shapes import Window
 
 
 def conv(node: Node, network: Network) -> Tensor:

@@ -11,7 +11,7 @@ import numpy as np
 from iopopt.models.onnx_import.network import Network
 from iopopt.models.onnx_import.node import Node
 from iopopt.models.onnx_import.values import Tensor, written
-from iopopt.network.operators import Window
+from iopopt.network.shapes import Window
 
 _HALF = Fraction(1, 2)
 _FIRST_WITH_MODES = 11

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from iopopt.models.onnx_import.node import Node
 from iopopt.models.onnx_import.values import MOST_ELEMENTS
 from iopopt.network.builder import ceiled
-from iopopt.network.operators import Window
+from iopopt.network.shapes import Window
 
 
 def windows(node: Node, kernel: Sequence[int], sizes: Sequence[int]) -> tuple[Window, Window]:
