@@ -225,7 +225,7 @@ def _operator(kind: str, name: str, in_shape: Shape, figures: Mapping[str, Any])
         raise GraphError(f"operator {name!r}: kind is {short_repr(kind)}; allowed are {', '.join(KINDS)}")
     fields = {item.name: item for item in dataclasses.fields(KINDS[kind]) if item.name not in ("name", "in_shape")}
     taken = {key: value for key, value in figures.items() if key in fields}
-    takes = f"a {kind} takes {', '.join(fields)}"
+    takes = f"this {kind} takes {', '.join(fields)}"
     for figure in sorted(figures.keys() - fields.keys() - {"out_channels"}):
         raise GraphError(f"operator {name!r}: unknown figure {figure!r}; {takes}")
     for figure, item in fields.items():
@@ -233,7 +233,7 @@ def _operator(kind: str, name: str, in_shape: Shape, figures: Mapping[str, Any])
             raise GraphError(f"operator {name!r}: {figure!r} is missing; {takes}")
     operator, channels = KINDS[kind](name, in_shape, **taken), figures.get("out_channels")
     if channels is not None and operator.out_channels != channels:
-        raise GraphError(f"operator {name!r}: a {kind} of this input has {operator.out_channels} output channels, not {short_repr(channels)}")
+        raise GraphError(f"operator {name!r}: this {kind} has {operator.out_channels} output channels, not {short_repr(channels)}")
     return operator
 
 

@@ -50,9 +50,7 @@ def operator_from(record: Any, where: str) -> Operator:
     for key in sorted(former):
         found, expected = _figure(record[key], _FORMER[key], where, key), getattr(operator, key, _FORMER_DEFAULTS.get(key))
         if found != expected and key != "bias":  # it was said of every kind, and meant nothing to those without a kernel
-            raise FileFormatError(
-                f"{where}: {key!r} is {short_repr(record[key])}; it is {short_repr(_json(expected))} for a {kind.kind} of this input"
-            )
+            raise FileFormatError(f"{where}: {key!r} is {short_repr(record[key])}; this {kind.kind} has {short_repr(_json(expected))}")
     return operator
 
 

@@ -23,7 +23,7 @@ class Concat(Operator):
     more_inputs: tuple[Shape, ...] = field()
 
     def _check(self) -> None:
-        self._require(bool(self.more_inputs), "a concat has several inputs, found one")
+        self._require(bool(self.more_inputs), "this concat has one input; it joins several")
         for shape in self.more_inputs:
             self._require(shape[1:] == self.in_shape[1:], f"a concat joins maps of one height and width; found {self.in_shape} and {shape}")
 

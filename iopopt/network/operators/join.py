@@ -18,12 +18,10 @@ class Join(Operator):
     more_inputs: tuple[Shape, ...] = field()
 
     def _check(self) -> None:
-        self._require(bool(self.more_inputs), f"a {self.kind} has several inputs, found one")
+        self._require(bool(self.more_inputs), f"this {self.kind} has one input; it joins several")
         gate = Shape(self.in_shape.channels, 1, 1)
         for shape in self.more_inputs:
-            self._require(
-                shape in (self.in_shape, gate), f"a {self.kind} of {self.in_shape} and {shape}; the second must be {self.in_shape} or {gate}"
-            )
+            self._require(shape in (self.in_shape, gate), f"{self.kind} of {self.in_shape} and {shape}; the second must be {self.in_shape} or {gate}")
 
     def is_gate(self, slot: int) -> bool:
         return self.in_shapes[slot] != self.in_shape

@@ -55,7 +55,7 @@ class Operator(ABC):
         self._require(named, f"the name {short_repr(self.name)} is no text, empty or reserved")
         for figure, hint in _figures(type(self)).items():
             value = getattr(self, figure)
-            self._require(_fits(value, hint), f"{figure} of a {self.kind} is {short_repr(value)}; {_described(hint)}")
+            self._require(_fits(value, hint), f"{figure} of this {self.kind} is {short_repr(value)}; {_described(hint)}")
         for shape in self.in_shapes:
             self._require(all(is_integer(size) and size > 0 for size in shape), f"the sizes of input {shape} must be positive integers")
         self._check()
@@ -66,7 +66,7 @@ class Operator(ABC):
 
     def _check(self) -> None:
         """Refuse what the kind cannot be (its figures have the right types, its inputs positive sizes): here, windows that upsample."""
-        self._require(self.rows.upsampling == self.columns.upsampling == 1, f"a {self.kind} does not upsample")
+        self._require(self.rows.upsampling == self.columns.upsampling == 1, f"this {self.kind} does not upsample")
 
     def _require(self, holds: bool, message: str) -> None:
         if not holds:
