@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -25,7 +26,7 @@ class KernelOperator(Operator):
         divide = C % groups == 0 and OC % groups == 0
         self._require(divide, f"{groups} groups divide neither or only one of {C} input and {OC} output channels")
 
-    @property
+    @cached_property
     def kernel_shape(self) -> tuple[int, ...]:
         """(OC, C_in / groups, kernel rows, kernel columns)."""
         return self.out_channels, self.in_shape.channels // self.groups, self.rows.kernel, self.columns.kernel

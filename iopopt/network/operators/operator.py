@@ -185,7 +185,7 @@ class Operator(ABC):
 
     # Work and parameters.
 
-    @property
+    @cached_property
     def kernel_shape(self) -> tuple[int, ...] | None:
         """The axes of the kernel, output channels first; None without a kernel."""
         return None
