@@ -14,7 +14,7 @@ from iopopt.commands.command_line import add_input_shape, command_parser, print_
 from iopopt.errors import IopoptError
 from iopopt.models import ZOO, load_model
 from iopopt.network.graph import Graph
-from iopopt.network.operator_texts import epilogue_text, inputs_text, kind_text, short_count, splits_text
+from iopopt.network.operator_texts import epilogue_text, inputs_text, short_count, splits_text
 
 OK, BAD_INPUT = 0, 2
 _WIDEST = 2000
@@ -54,7 +54,7 @@ def network_table(graph: Graph) -> Table:
     for operator in graph.operators:
         shapes = inputs_text(operator), str(operator.out_shape)
         work = short_count(operator.macs), short_count(operator.parameters)
-        cells = operator.name, kind_text(operator), *shapes, splits_text(operator), *work, epilogue_text(operator)
+        cells = operator.name, operator.text, *shapes, splits_text(operator), *work, epilogue_text(operator)
         table.add_row(*map(Text, cells))
     return table
 

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from iopopt.models.sizes import InputSize, build_at_size
 from iopopt.network.builder import GraphBuilder
+from iopopt.network.epilogue import Mixing
 from iopopt.network.graph import Graph
-from iopopt.network.operators import Mixing
 
 LRN = Mixing("lrn", (5.0, 1e-4, 0.75, 1.0))
 

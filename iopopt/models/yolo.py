@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from iopopt.errors import GraphError
 from iopopt.models.sizes import InputSize, build_at_size
 from iopopt.network.builder import GraphBuilder
+from iopopt.network.epilogue import Activation
 from iopopt.network.graph import Graph
-from iopopt.network.operators import Activation
 
 LEAKY = Activation("leaky_relu", (0.1,))
 

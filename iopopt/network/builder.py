@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from iopopt.errors import GraphError
+from iopopt.network.epilogue import Activation, EpilogueStep, Mixing, Normalisation, Pool, PoolFunction
 from iopopt.network.graph import Edge, Graph
-from iopopt.network.operators import INPUT, Activation, EpilogueStep, Mixing, Normalisation, Operator, Pool, PoolFunction
+from iopopt.network.operators import KINDS
+from iopopt.network.operators.operator import INPUT, Operator
 from iopopt.network.shapes import Shape, Window
 from iopopt.records import is_integer, short_repr
 
@@ -87,16 +89,15 @@ class GraphBuilder:
 
     def fc(self, out_features: int, *, bias: bool = True, name: str | None = None) -> GraphBuilder:
         """A fully connected operator over the flattened feature map."""
-        shape = self.shape
-        return self.operator("fc", out_features, name=name, rows=Window(shape.height), columns=Window(shape.width), bias=bias)
+        return self.operator("fc", out_features, name=name, bias=bias)
 
     def add(self, *tensors: str, name: str | None = None) -> GraphBuilder:
         """The sum of tensors of one shape; one may be a gate of one element a channel."""
-        return self._join("add", tensors, name)
+        return self._join("add", self._gates_last(tensors), name)
 
     def mul(self, *tensors: str, name: str | None = None) -> GraphBuilder:
         """The product of tensors of one shape; one may be a gate of one element a channel (squeeze and excitation)."""
-        return self._join("mul", tensors, name)
+        return self._join("mul", self._gates_last(tensors), name)
 
     def concat(self, *tensors: str, name: str | None = None) -> GraphBuilder:
         """The channels of several tensors, one after another."""
@@ -117,8 +118,12 @@ class GraphBuilder:
         return self.operator("space_to_depth", self.shape.channels * block**2, name=name, rows=Window(block, block), columns=Window(block, block))
 
     def operator(self, kind: str, out_channels: int, *, name: str | None = None, **figures: Any) -> GraphBuilder:
-        """Any operator of one input, from the fields of :class:`iopopt.network.operators.Operator`."""
-        return self._append(Operator(name or self._free_name(kind), kind, self.shape, out_channels, **figures), (self._at,))
+        """Any operator of one input: its kind (one of :data:`iopopt.network.operators.KINDS`) and the fields of its class.
+
+        Raises:
+            GraphError: if the kind is unknown, or a figure is, is missing or does not fit.
+        """
+        return self._append(kind, (self._at,), name, out_channels=out_channels, **figures)
 
     # Steps.
 
@@ -126,7 +131,7 @@ class GraphBuilder:
         return self.activation("relu")
 
     def activation(self, function: str, *parameters: float) -> GraphBuilder:
-        """An elementwise function of :class:`iopopt.network.operators.Activation`, such as ``"sigmoid"``, or ``"clip"`` with 0 and 6."""
+        """An elementwise function of :class:`iopopt.network.epilogue.Activation`, such as ``"sigmoid"``, or ``"clip"`` with 0 and 6."""
         return self.step(Activation(function, parameters))
 
     def batch_norm(self) -> GraphBuilder:
@@ -183,18 +188,17 @@ class GraphBuilder:
             windows = tuple(ceiled(window, size) for window, size in zip(windows, self.shape[1:], strict=True))  # type: ignore[assignment]
         return self.step(Pool(function, *windows))
 
+    def _gates_last(self, tensors: Sequence[str]) -> Sequence[str]:
+        """A gate follows the map that it is for."""
+        return sorted(tensors, key=lambda tensor: -self._shape_of(tensor).elements)
+
     def _join(self, kind: str, tensors: Sequence[str], name: str | None) -> GraphBuilder:
-        shapes = [self._shape_of(tensor) for tensor in tensors]
-        if kind != "concat":  # a gate follows the map that it is for
-            tensors = sorted(tensors, key=lambda tensor: -self._shape_of(tensor).elements)
-            shapes.sort(key=lambda shape: -shape.elements)
         if len(tensors) < 2:
             raise GraphError(f"graph {self._name!r}: {kind} joins two tensors or more, found {short_repr(tensors)}")
-        channels = sum(shape.channels for shape in shapes) if kind == "concat" else shapes[0].channels
-        operator = Operator(name or self._free_name(kind), kind, shapes[0], channels, more_inputs=tuple(shapes[1:]))
-        return self._append(operator, tensors)
+        return self._append(kind, tensors, name, more_inputs=tuple(self._shape_of(tensor) for tensor in tensors[1:]))
 
-    def _append(self, operator: Operator, tensors: Sequence[str]) -> GraphBuilder:
+    def _append(self, kind: str, tensors: Sequence[str], name: str | None, **figures: Any) -> GraphBuilder:
+        operator = _operator(kind, name or self._free_name(kind), self._shape_of(tensors[0]), figures)
         if operator.name in self._operators:
             raise GraphError(f"graph {self._name!r}: operator names repeat: {operator.name}")
         self._operators[operator.name] = operator
@@ -213,6 +217,24 @@ class GraphBuilder:
         if not isinstance(tensor, str) or tensor not in self._operators:
             raise GraphError(f"graph {self._name!r}: there is no tensor {short_repr(tensor)}; a tensor has the name of its operator, or 'input'")
         return self._operators[tensor].out_shape
+
+
+def _operator(kind: str, name: str, in_shape: Shape, figures: Mapping[str, Any]) -> Operator:
+    """An operator from the name of its kind and the fields of its class; ``out_channels`` may be given for every kind."""
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise GraphError(f"operator {name!r}: kind is {short_repr(kind)}; allowed are {', '.join(KINDS)}")
+    fields = {item.name: item for item in dataclasses.fields(KINDS[kind]) if item.name not in ("name", "in_shape")}
+    taken = {key: value for key, value in figures.items() if key in fields}
+    takes = f"this {kind} takes {', '.join(fields)}"
+    for figure in sorted(figures.keys() - fields.keys() - {"out_channels"}):
+        raise GraphError(f"operator {name!r}: unknown figure {figure!r}; {takes}")
+    for figure, item in fields.items():
+        if figure not in taken and item.default is dataclasses.MISSING:
+            raise GraphError(f"operator {name!r}: {figure!r} is missing; {takes}")
+    operator, channels = KINDS[kind](name, in_shape, **taken), figures.get("out_channels")
+    if channels is not None and operator.out_channels != channels:
+        raise GraphError(f"operator {name!r}: this {kind} has {operator.out_channels} output channels, not {short_repr(channels)}")
+    return operator
 
 
 def ceiled(window: Window, size: int) -> Window:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from iopopt.network.graph import Graph
-from iopopt.network.operator_texts import epilogue_text, kind_text
-from iopopt.network.operators import INPUT, Operator
+from iopopt.network.operator_texts import epilogue_text
+from iopopt.network.operators.operator import INPUT, Operator
 
 
 def to_dot(graph: Graph) -> str:
@@ -27,7 +27,7 @@ def _lines(graph: Graph) -> Iterator[str]:
 
 
 def _operator_label(operator: Operator) -> str:
-    lines = [operator.name, kind_text(operator), epilogue_text(operator), str(operator.out_shape)]
+    lines = [operator.name, operator.text, epilogue_text(operator), str(operator.out_shape)]
     return _label(*filter(None, lines))
 
 

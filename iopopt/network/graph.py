@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from iopopt.errors import FileFormatError, GraphError
 from iopopt.network.operator_records import operator_from, operator_record, shape_from
-from iopopt.network.operators import INPUT, Operator
+from iopopt.network.operators.operator import INPUT, Operator
 from iopopt.network.shapes import Shape
 from iopopt.network.tensor_edge import LiveTensor, TensorEdge
 from iopopt.network.unit import Unit, sink_unit, source_unit

@@ -1,78 +1,96 @@
-"""Operators as JSON has them."""
+"""Operators as JSON has them: the fields of their kind."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, get_args, get_origin, get_type_hints
 
 from iopopt.errors import FileFormatError
-from iopopt.network.operators import Activation, EpilogueStep, Mixing, Normalisation, Operator, Pool
+from iopopt.network.epilogue import Activation, EpilogueStep, Mixing, Normalisation, Pool
+from iopopt.network.operators import KINDS, Operator
 from iopopt.network.shapes import Shape, Window
-from iopopt.records import check_keys, short_repr, typed, typed_fields
+from iopopt.records import check_keys, short_repr, typed
+
+_BY_NAME = {name: kind for kind in KINDS.values() for name in (kind.kind, *kind.former_kinds)}
+
+_FORMER: Mapping[str, Any] = {
+    "out_channels": int,
+    "rows": Window,
+    "columns": Window,
+    "groups": int,
+    "bias": bool,
+    "function": str,
+    "more_inputs": tuple[Shape, ...],
+    "first_channel": int,
+}
+"""What records of every kind once held, by type; where a kind has no such field, it must say what follows from the others."""
+
+_FORMER_DEFAULTS = {"function": "", "first_channel": 0}
 
 
 def operator_record(operator: Operator) -> dict[str, Any]:
     """One operator as JSON holds it."""
-    record = {item.name: getattr(operator, item.name) for item in dataclasses.fields(operator)}
-    record["in_shape"], record["more_inputs"] = list(operator.in_shape), [list(shape) for shape in operator.more_inputs]
-    record["rows"], record["columns"] = dataclasses.asdict(operator.rows), dataclasses.asdict(operator.columns)
-    record["epilogue"] = [_step_record(step) for step in operator.epilogue]
-    return record
+    fields: dict[str, Any] = _json(operator)
+    return {"name": fields.pop("name"), "kind": operator.kind, **fields}
 
 
-def _step_record(step: EpilogueStep) -> dict[str, Any]:
-    fields = {key: list(value) if isinstance(value, tuple) else value for key, value in dataclasses.asdict(step).items()}
-    return {"step": type(step).__name__.lower(), **fields}
+def _json(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        step = {"step": type(value).__name__.lower()} if isinstance(value, EpilogueStep) else {}
+        return step | {item.name: _json(getattr(value, item.name)) for item in dataclasses.fields(value)}
+    return [_json(item) for item in value] if isinstance(value, tuple) else value
 
 
 def operator_from(record: Any, where: str) -> Operator:
     """Read a record of :func:`operator_record`; FileFormatError begins with ``where``."""
-    required, optional = _field_names(Operator)
-    check_keys(record, where, required, optional)
-    nested = {"in_shape", "more_inputs", "rows", "columns", "epilogue"}
-    values = typed_fields({key: value for key, value in record.items() if key not in nested}, Operator, where)
-    values["in_shape"] = shape_from(record["in_shape"], f"{where}: 'in_shape'")
-    values["more_inputs"] = tuple(shape_from(shape, f"{where}: 'more_inputs'[{number}]") for number, shape in _listed(record, "more_inputs", where))
-    for axis in {"rows", "columns"} & record.keys():
-        values[axis] = _window_from(record[axis], f"{where}.{axis}")
-    values["epilogue"] = tuple(_step_from(step, f"{where}.epilogue[{number}]") for number, step in _listed(record, "epilogue", where))
-    values["kind"] = "elementwise" if values["kind"] == "local" else values["kind"]  # as older files call it
-    return Operator(**values)
+    kind = _kind_of(record, where)
+    former = record.keys() & _FORMER.keys() - {item.name for item in dataclasses.fields(kind)}
+    operator: Operator = _read({key: value for key, value in record.items() if key not in former}, kind, where, "kind")
+    for key in sorted(former):
+        found, expected = _figure(record[key], _FORMER[key], where, key), getattr(operator, key, _FORMER_DEFAULTS.get(key))
+        if found != expected and key != "bias":  # it was said of every kind, and meant nothing to those without a kernel
+            raise FileFormatError(f"{where}: {key!r} is {short_repr(record[key])}; this {kind.kind} has {short_repr(_json(expected))}")
+    return operator
 
 
-def _listed(record: Mapping[str, Any], key: str, where: str) -> Iterator[tuple[int, Any]]:
-    """The items of an optional list, numbered."""
-    items = record.get(key, [])
-    if not isinstance(items, list):
-        raise FileFormatError(f"{where}: {key!r} is {short_repr(items)}; it must be a list")
-    return enumerate(items)
+def _kind_of(record: Any, where: str) -> type[Operator]:
+    if not isinstance(record, Mapping) or "kind" not in record:
+        check_keys(record, where, {"name", "kind", "in_shape"}, set(_FORMER) | {"epilogue"})
+    name = typed(record["kind"], str, f"{where}: 'kind'")
+    if name not in _BY_NAME:
+        raise FileFormatError(f"{where}: 'kind' is {short_repr(name)}; allowed are {', '.join(KINDS)}")
+    return _BY_NAME[name]
+
+
+def _read(record: Any, cls: type[Any], where: str, *marks: str) -> Any:
+    """An object of a dataclass, from a record of its fields and of ``marks`` that name the class."""
+    missing, fields = dataclasses.MISSING, dataclasses.fields(cls)
+    required = {item.name for item in fields if item.default is missing and item.default_factory is missing}
+    hints = get_type_hints(cls)
+    check_keys(record, where, {*required, *marks}, {item.name for item in fields} - required)
+    return cls(**{key: _figure(value, hints[key], where, key) for key, value in record.items() if key not in marks})
+
+
+def _figure(value: Any, hint: Any, where: str, key: str) -> Any:
+    """The value of a key as the type of its field has it."""
+    if get_origin(hint) is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise FileFormatError(f"{where}: {key!r} is {short_repr(value)}; it must be a list")
+        return tuple(_figure(item, get_args(hint)[0], where, f"{key}[{number}]") for number, item in enumerate(value))
+    if hint is Shape:
+        return shape_from(value, f"{where}: {key!r}")
+    if hint is Window:
+        return _read(value, Window, f"{where}.{key}")
+    return _step_from(value, f"{where}.{key}") if hint == EpilogueStep else typed(value, hint, f"{where}: {key!r}")
 
 
 def _step_from(record: Any, where: str) -> EpilogueStep:
     steps: dict[str, type[EpilogueStep]] = {step.__name__.lower(): step for step in (Activation, Normalisation, Pool, Mixing)}
     if not isinstance(record, Mapping) or not isinstance(record.get("step"), str) or record["step"] not in steps:
         raise FileFormatError(f"{where}: {short_repr(record)} is no epilogue step; it needs 'step', one of {', '.join(sorted(steps))}")
-    step = steps[record["step"]]
-    fields = {key: value for key, value in record.items() if key != "step"}
-    check_keys(fields, where, *_field_names(step))
-    axes = {"rows", "columns"} & fields.keys()
-    values = typed_fields({key: value for key, value in fields.items() if key not in axes}, step, where)
-    for axis in axes:
-        values[axis] = _window_from(fields[axis], f"{where}.{axis}")
-    return step(**values)
-
-
-def _window_from(record: Any, where: str) -> Window:
-    check_keys(record, where, *_field_names(Window))
-    return Window(**typed_fields(record, Window, where))
-
-
-def _field_names(cls: type[Any]) -> tuple[set[str], set[str]]:
-    """Required and optional keys of a dataclass."""
-    missing = dataclasses.MISSING
-    required = {item.name for item in dataclasses.fields(cls) if item.default is missing and item.default_factory is missing}
-    return required, {item.name for item in dataclasses.fields(cls)} - required
+    step: EpilogueStep = _read(record, steps[record["step"]], where, "step")
+    return step
 
 
 def shape_from(value: Any, where: str) -> Shape:

@@ -1,4 +1,4 @@
-"""Shapes of feature maps, sliding windows, and the dimensions by which an operator can be split."""
+"""Feature maps, the windows that slide over them, and the dimensions in which work on them is split."""
 
 from __future__ import annotations
 
@@ -55,3 +55,18 @@ class Window:
     def output_size(self, size: int) -> int:
         """How many outputs the window gives over ``size`` rows; 0 or less where it does not fit."""
         return ((size + self.before + self.after - self.extent) // self.stride + 1) * self.upsampling
+
+
+NO_WINDOW = Window()
+"""Each output lies over the one input at its place."""
+
+
+def window_text(rows: Window, columns: Window) -> str:
+    """The kernel, and stride and dilation where they are not 1: ``3x3/2``, ``1x7``, ``3x3 dilated 2``."""
+    stride = f"/{_both(rows.stride, columns.stride)}" if (rows.stride, columns.stride) != (1, 1) else ""
+    dilation = f" dilated {_both(rows.dilation, columns.dilation)}" if (rows.dilation, columns.dilation) != (1, 1) else ""
+    return f"{rows.kernel}x{columns.kernel}{stride}{dilation}"
+
+
+def _both(rows: int, columns: int) -> str:
+    return str(rows) if rows == columns else f"{rows}x{columns}"

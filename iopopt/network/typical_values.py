@@ -11,12 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from iopopt.network.operators import Activation, EpilogueStep, Mixing, Normalisation, Operator
+from iopopt.network.epilogue import Activation, EpilogueStep, Mixing, Normalisation
 from iopopt.network.shapes import Window
 
 Values = npt.NDArray[np.float64]
 
-_COUNT = 1024
+COUNT = 1024
+"""Elements of a sample."""
 
 _FUNCTIONS: Mapping[str, Callable[..., Values]] = {
     "relu": lambda x: np.maximum(x, 0),
@@ -35,42 +36,26 @@ _FUNCTIONS: Mapping[str, Callable[..., Values]] = {
 
 def typical_input(rng: np.random.Generator) -> Values:
     """Elements of the network's input: standard normal."""
-    return rng.standard_normal(_COUNT)
+    return rng.standard_normal(COUNT)
 
 
-def typical_output(operator: Operator, inputs: Sequence[Values], rng: np.random.Generator) -> Values:
-    """Elements of the operator's output, epilogue included, where kernels are scaled to give elements of variance 1."""
-    values = _before_epilogue(operator, inputs, rng)
-    for step in operator.epilogue:
-        values = _after_step(step, values, operator.out_channels, rng)
+def after_epilogue(epilogue: Sequence[EpilogueStep], values: Values, channels: int, rng: np.random.Generator) -> Values:
+    """What the steps make of ``values``, elements of a map of so many channels."""
+    for step in epilogue:
+        values = _after_step(step, values, channels, rng)
     return values
-
-
-def _before_epilogue(operator: Operator, inputs: Sequence[Values], rng: np.random.Generator) -> Values:
-    if operator.has_kernel:
-        bias = rng.uniform(-0.5, 0.5, _COUNT) if operator.bias else 0.0
-        return rng.standard_normal(_COUNT) + bias
-    if operator.kind in ("add", "mul"):
-        joined: Values = (np.add if operator.kind == "add" else np.multiply).reduce(np.stack(inputs))
-        return joined
-    if operator.kind == "concat":
-        channels = np.array([shape.channels for shape in operator.in_shapes])
-        return np.stack(inputs)[rng.choice(len(inputs), _COUNT, p=channels / channels.sum()), np.arange(_COUNT)]
-    if operator.kind == "pool":
-        return _pooled(inputs[0], operator.function, operator.rows, operator.columns, rng)
-    return inputs[0]
 
 
 def _after_step(step: EpilogueStep, values: Values, channels: int, rng: np.random.Generator) -> Values:
     if isinstance(step, Activation):
         return _FUNCTIONS[step.function](values, *step.parameters) if step.function in _FUNCTIONS else values
     if isinstance(step, Normalisation):
-        scale = 1.0 if step.function == "shift" else rng.uniform(0.5, 1.5, _COUNT)
-        shift = 0.0 if step.function == "scale" else rng.uniform(-0.5, 0.5, _COUNT)
+        scale = 1.0 if step.function == "shift" else rng.uniform(0.5, 1.5, COUNT)
+        shift = 0.0 if step.function == "scale" else rng.uniform(-0.5, 0.5, COUNT)
         return values * scale + shift
     if isinstance(step, Mixing):
         return _mixed(step, values, channels)
-    return _pooled(values, step.function, step.rows, step.columns, rng)
+    return pooled(values, step.function, step.rows, step.columns, rng)
 
 
 def _mixed(step: Mixing, values: Values, channels: int) -> Values:
@@ -84,7 +69,7 @@ def _mixed(step: Mixing, values: Values, channels: int) -> Values:
     return values
 
 
-def _pooled(values: Values, function: str, rows: Window, columns: Window, rng: np.random.Generator) -> Values:
+def pooled(values: Values, function: str, rows: Window, columns: Window, rng: np.random.Generator) -> Values:
     """The largest of, or the mean over, as many elements as the window has (a hundred are as good as more)."""
     under = np.stack([values, *(rng.permutation(values) for _ in range(min(100, rows.kernel * columns.kernel) - 1))])
     pooled: Values = under.max(0) if function == "max" else under.mean(0)

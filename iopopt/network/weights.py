@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from iopopt.errors import GraphError
+from iopopt.network.epilogue import Activation, EpilogueStep, Normalisation
 from iopopt.network.graph import Graph
-from iopopt.network.operators import Activation, EpilogueStep, Normalisation, Operator
-from iopopt.network.typical_values import typical_input, typical_output
+from iopopt.network.operators.operator import Operator
+from iopopt.network.typical_values import Values, after_epilogue, typical_input
 
 Array = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 
@@ -39,18 +40,6 @@ Weights = Mapping[str, OperatorWeights]
 NO_WEIGHTS = OperatorWeights()
 
 
-def kernel_shape(operator: Operator) -> tuple[int, int, int, int] | None:
-    """(OC, C_in / groups, kernel rows, kernel columns), or None without a kernel."""
-    if not operator.has_kernel:
-        return None
-    return operator.out_channels, operator.in_shape.channels // operator.groups, operator.rows.kernel, operator.columns.kernel
-
-
-def has_bias(operator: Operator) -> bool:
-    """Whether the operator adds a bias; only kernels do."""
-    return operator.bias_elements > 0
-
-
 def random_weights(graph: Graph, seed: int = 0) -> dict[str, OperatorWeights]:
     """Parameters that differ per element and keep activations near 1, so that no error hides in saturation.
 
@@ -62,16 +51,16 @@ def random_weights(graph: Graph, seed: int = 0) -> dict[str, OperatorWeights]:
     for i, operator in enumerate(graph.operators):
         inputs = [values[edge.producer] for edge in graph.edges_into[i]]
         weights[operator.name] = _random_operator(operator, inputs[0], rng)
-        values[i] = typical_output(operator, inputs, rng)
+        values[i] = after_epilogue(operator.epilogue, operator.typical(inputs, rng), operator.out_channels, rng)
     return weights
 
 
-def _random_operator(operator: Operator, values: npt.NDArray[np.float64], rng: np.random.Generator) -> OperatorWeights:
-    shape, channels, kernel, bias = kernel_shape(operator), operator.out_channels, None, None
+def _random_operator(operator: Operator, values: Values, rng: np.random.Generator) -> OperatorWeights:
+    shape, channels, kernel, bias = operator.kernel_shape, operator.out_channels, None, None
     if shape is not None:
         size = max(1e-3, float(np.sqrt(np.mean(values**2))))
         kernel = (rng.standard_normal(shape) / (np.sqrt(np.prod(shape[1:])) * size)).astype(np.float32)
-    if has_bias(operator):
+    if operator.bias_elements:
         bias = rng.uniform(-0.5, 0.5, channels).astype(np.float32)
     steps = {
         number: tuple(rng.uniform(low, high, channels).astype(np.float32) for low, high in _ranges(step))
@@ -112,8 +101,8 @@ def check_weights(graph: Graph, weights: Weights) -> None:
 def _parts(operator: Operator, mine: OperatorWeights) -> Iterator[tuple[str, Array | None, tuple[int, ...] | None]]:
     """Each parameter by name, as it is and the shape that it should have."""
     channels = (operator.out_channels,)
-    yield "kernel", mine.kernel, kernel_shape(operator)
-    yield "bias", mine.bias, channels if has_bias(operator) else None
+    yield "kernel", mine.kernel, operator.kernel_shape
+    yield "bias", mine.bias, channels if operator.bias_elements else None
     for number in sorted({*range(len(operator.epilogue)), *mine.steps}):
         step = operator.epilogue[number] if 0 <= number < len(operator.epilogue) else None
         found, expected = mine.steps.get(number, ()), 0 if step is None else step.arrays

@@ -100,11 +100,9 @@ def _validate_placement(operator: Operator, placement: Placement, device_count: 
         )
     if placement.dim is None:
         return
-    if placement.dim not in operator.splittable_dims:
-        allowed = ", ".join(operator.splittable_dims)
-        groups = f"{operator.groups} groups" if operator.has_kernel else "no kernel"
-        found = f"{operator.size(placement.dim)} rows" if placement.dim == "H" else groups
-        raise PlanError(f"operator {operator.name!r}: cannot be split by {placement.dim}, it has {found}; allowed are {allowed} (equation 2)")
+    refusal = operator.refusal(placement.dim)
+    if refusal is not None:
+        raise PlanError(f"operator {operator.name!r}: {refusal} (equation 2)")
     size, total = operator.size(placement.dim), sum(placement.shares)
     if total != size:
         equation = EQUATIONS[placement.dim]

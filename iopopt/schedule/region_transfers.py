@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from iopopt.network.graph import Graph
-from iopopt.network.operators import Operator
+from iopopt.network.operators.operator import Operator
 from iopopt.network.tensor_edge import TensorEdge
 from iopopt.plan.placement import Placement
 from iopopt.plan.shares import even_shares

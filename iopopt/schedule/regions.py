@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from iopopt.network.operators import Operator
+from iopopt.network.operators.operator import Operator
 from iopopt.network.shapes import Shape
 from iopopt.plan.placement import Placement
 
@@ -86,11 +86,9 @@ def owned_regions(operator: Operator, placement: Placement) -> dict[int, Region]
 
 
 def read_region(operator: Operator, slot: int) -> Region:
-    """All that the operator reads of input ``slot``: of a slice, its own channels."""
-    full = everything(operator.in_shapes[slot])
-    if operator.kind == "slice":
-        return Region(Interval(operator.first_channel, operator.first_channel + operator.out_channels), full.rows)
-    return full
+    """All that the operator reads of input ``slot``."""
+    channels = operator.read_channels(slot)
+    return Region(Interval(channels.start, channels.stop), everything(operator.in_shapes[slot]).rows)
 
 
 def needed_regions(operator: Operator, placement: Placement, slot: int = 0, *, by_channels: bool = True) -> dict[int, Region]:

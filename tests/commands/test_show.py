@@ -12,8 +12,8 @@ import pytest
 
 from iopopt import Graph, GraphBuilder, load_model
 from iopopt.commands.show import main
-from iopopt.network.operator_texts import epilogue_text, inputs_text, kind_text, short_count, splits_text, step_text
-from iopopt.network.operators import Activation, Mixing, Normalisation, Pool
+from iopopt.network.epilogue import Activation, Mixing, Normalisation, Pool
+from iopopt.network.operator_texts import epilogue_text, inputs_text, short_count, splits_text
 from iopopt.network.shapes import Window
 
 
@@ -109,10 +109,10 @@ def test_short_counts(count: int, text: str) -> None:
 def test_operators_in_words() -> None:
     """Kinds, inputs and steps as tables show them."""
     graph = load_model("alexnet")
-    assert kind_text(graph.operators[0]) == "conv 11x11/4"
+    assert graph.operators[0].text == "conv 11x11/4"
     assert inputs_text(graph.operators[0]) == "3x224x224"
     assert epilogue_text(graph.operators[0]) == "relu, max 3x3/2"
-    assert step_text(Activation("clip", (0.0, 6.0))) == "clip(0, 6)"
-    assert step_text(Normalisation("scale")) == "scale"
-    assert step_text(Mixing("lrn", (5.0, 1e-4, 0.75, 1.0))) == "lrn"
-    assert step_text(Pool("average_inside", Window(3, 2, dilation=2), Window(1, 1))) == "average 3x1/2x1 dilated 2x1"
+    assert Activation("clip", (0.0, 6.0)).text == "clip(0, 6)"
+    assert Normalisation("scale").text == "scale"
+    assert Mixing("lrn", (5.0, 1e-4, 0.75, 1.0)).text == "lrn"
+    assert Pool("average_inside", Window(3, 2, dilation=2), Window(1, 1)).text == "average 3x1/2x1 dilated 2x1"

@@ -7,6 +7,7 @@ import random
 from dataclasses import replace
 
 import pytest
+from iopopt.cost.workload import share_memory
 from support.damage import attempt, damaged, without_each_key
 from support.naive_pricing import naive_price
 from support.random_branches import random_branched_graph, random_branched_plan
@@ -15,7 +16,8 @@ from support.worked_cases import WorkedCase, worked_cases
 
 from iopopt import Cluster, ClusterError, Device, Evaluation, FileFormatError, Graph, GraphBuilder, IopoptError, Placement, Plan, PlanError, evaluate
 from iopopt.cost.shares import share_memory
-from iopopt.network.operators import KINDS, Mixing
+from iopopt.network.epilogue import Mixing
+from iopopt.network.operators import KINDS
 
 CASES = worked_cases()
 EXACT = {"rel": 1e-12, "abs": 0.0}

@@ -22,7 +22,7 @@ from support.whole_run import Array, relative_error
 from iopopt import METHODS, ZOO, Cluster, Graph, Plan, execute, load_cluster, load_model, solve
 from iopopt.methods.pso import SwarmSettings
 from iopopt.models import load_weights
-from iopopt.network.operators import Mixing
+from iopopt.network.epilogue import Mixing
 from iopopt.network.weights import Weights, random_input, random_weights
 
 WITHIN = 1e-4

@@ -9,7 +9,15 @@ from support.whole_run import torch
 
 from iopopt import Operator
 from iopopt.executor.arithmetic import EpilogueParameters, TensorSlice, finish, mix, without_kernel
-from iopopt.network.operators import Activation, EpilogueStep, Mixing, Normalisation, Pool
+from iopopt.network.epilogue import Activation, EpilogueStep, Mixing, Normalisation, Pool
+from iopopt.network.operators.add import Add
+from iopopt.network.operators.concat import Concat
+from iopopt.network.operators.elementwise import Elementwise
+from iopopt.network.operators.mul import Mul
+from iopopt.network.operators.pool import Pooling
+from iopopt.network.operators.slice import Slice
+from iopopt.network.operators.space_to_depth import SpaceToDepth
+from iopopt.network.operators.upsample import Upsample
 from iopopt.network.shapes import Shape, Window
 from iopopt.schedule.regions import Interval, Region, everything
 
@@ -34,7 +42,7 @@ def _run(operator: Operator, *tensors: torch.Tensor, rows: tuple[int, int] | Non
 def _step(step: EpilogueStep, tensor: torch.Tensor, *arrays: list[float]) -> list[float]:
     """One step behind an operator of this tensor's shape."""
     shape = Shape(*tensor.shape)
-    operator = Operator("a", "elementwise", shape, shape.channels, epilogue=(step,))
+    operator = Elementwise("a", shape, epilogue=(step,))
     parameters = EpilogueParameters(None, {0: tuple(torch.tensor(array, dtype=torch.float64) for array in arrays)})
     rows = Interval(0, operator.out_shape.height)
     tensor = finish(operator, parameters, tensor, Interval(0, shape.height), rows)
@@ -96,7 +104,7 @@ def test_averages_at_the_edge() -> None:
 
 def test_averages_of_slices() -> None:
     """What lies inside the map is counted on the map, not on the slice of it that a device holds."""
-    operator = Operator("a", "pool", Shape(1, 6, 1), 1, Window(3, 1, 1, 1), Window(), function="average_inside")
+    operator = Pooling("a", Shape(1, 6, 1), "average_inside", Window(3, 1, 1, 1))
     held = TensorSlice(Region(Interval(0, 1), Interval(1, 6)), _column(2, 3, 4, 5, 6))
     result = without_kernel(operator, [held], Region(Interval(0, 1), Interval(2, 6)))
     assert result.flatten().tolist() == pytest.approx([3, 4, 5, 5.5])
@@ -107,7 +115,7 @@ def test_dilated_pools() -> None:
     window = Window(2, 1, 1, 1, 2)
     expected = {"max": [2, 3, 4, 3], "average": [1, 2, 3, 1.5], "average_inside": [2, 2, 3, 3]}
     for function, values in expected.items():
-        operator = Operator("a", "pool", Shape(1, 4, 1), 1, window, Window(), function=function)
+        operator = Pooling("a", Shape(1, 4, 1), function, window)
         assert _run(operator, _column(1, 2, 3, 4)) == pytest.approx(values)
 
 
@@ -115,15 +123,15 @@ def test_joins() -> None:
     """Sums and products of two and three maps, and of a map and one element a channel."""
     a, b, gate = _tensor([[1.0, 2.0]], [[3.0, 4.0]]), _tensor([[5.0, 6.0]], [[7.0, 8.0]]), _tensor([[2.0]], [[10.0]])
     shape, one = Shape(2, 1, 2), Shape(2, 1, 1)
-    assert _run(Operator("a", "add", shape, 2, more_inputs=(shape,)), a, b) == [6, 8, 10, 12]
-    assert _run(Operator("a", "mul", shape, 2, more_inputs=(shape, shape)), a, b, a) == [5, 24, 63, 128]
-    assert _run(Operator("a", "mul", shape, 2, more_inputs=(one,)), a, gate) == [2, 4, 30, 40]
-    assert _run(Operator("a", "add", shape, 2, more_inputs=(one,)), a, gate) == [3, 4, 13, 14]
+    assert _run(Add("a", shape, (shape,)), a, b) == [6, 8, 10, 12]
+    assert _run(Mul("a", shape, (shape, shape)), a, b, a) == [5, 24, 63, 128]
+    assert _run(Mul("a", shape, (one,)), a, gate) == [2, 4, 30, 40]
+    assert _run(Add("a", shape, (one,)), a, gate) == [3, 4, 13, 14]
 
 
 def test_concatenation_of_a_share_of_channels() -> None:
     """A share of the channels takes what it has of each input."""
-    operator = Operator("a", "concat", Shape(2, 1, 1), 5, more_inputs=(Shape(1, 1, 1), Shape(2, 1, 1)))
+    operator = Concat("a", Shape(2, 1, 1), more_inputs=(Shape(1, 1, 1), Shape(2, 1, 1)))
     tensors = [torch.tensor(values).reshape(-1, 1, 1) for values in ([0, 1], [2], [3, 4])]
     inputs = [TensorSlice(everything(Shape(*tensor.shape)), tensor) for tensor in tensors]
     for start, stop in ((0, 5), (1, 4), (2, 3), (3, 5), (0, 2)):
@@ -133,7 +141,7 @@ def test_concatenation_of_a_share_of_channels() -> None:
 
 def test_slice_is_a_copy() -> None:
     """A slice holds its own channels only, not the memory of the tensor that it is cut from."""
-    operator = Operator("a", "slice", Shape(4, 1, 1), 2, first_channel=1)
+    operator = Slice("a", Shape(4, 1, 1), 2, first_channel=1)
     tensor = torch.arange(4.0).reshape(4, 1, 1)
     result = without_kernel(operator, [TensorSlice(everything(Shape(4, 1, 1)), tensor)], everything(operator.pre_pool_shape))
     assert result.flatten().tolist() == [1, 2]
@@ -142,21 +150,21 @@ def test_slice_is_a_copy() -> None:
 
 def test_nearest_upsampling() -> None:
     """Rows three times, columns twice."""
-    operator = Operator("a", "upsample", Shape(1, 2, 2), 1, Window(upsampling=3), Window(upsampling=2), function="nearest")
+    operator = Upsample("a", Shape(1, 2, 2), "nearest", Window(upsampling=3), Window(upsampling=2))
     assert _run(operator, _tensor([[1.0, 2.0], [3.0, 4.0]])) == [1, 1, 2, 2] * 3 + [3, 3, 4, 4] * 3
     assert _run(operator, _tensor([[1.0, 2.0], [3.0, 4.0]]), rows=(3, 6)) == [3, 3, 4, 4] * 3
 
 
 def test_linear_upsampling() -> None:
     """Twice as many rows of 0, 4, 8 lie at -1/4, 1/4, 3/4 and so on; three times as many at -1/3, 0, 1/3 and so on."""
-    twice = Operator("a", "upsample", Shape(1, 3, 1), 1, Window(3, 1, 1, 1, 1, 2), Window(3, 1, 1, 1), function="linear")
+    twice = Upsample("a", Shape(1, 3, 1), "linear", Window(3, 1, 1, 1, 1, 2), Window(3, 1, 1, 1))
     assert _run(twice, _column(0, 4, 8)) == pytest.approx([0, 1, 3, 5, 7, 8])
     assert _run(twice, _column(0, 4, 8), rows=(2, 4)) == pytest.approx([3, 5])
-    thrice = Operator("a", "upsample", Shape(1, 2, 1), 1, Window(3, 1, 1, 1, 1, 3), Window(3, 1, 1, 1), function="linear")
+    thrice = Upsample("a", Shape(1, 2, 1), "linear", Window(3, 1, 1, 1, 1, 3), Window(3, 1, 1, 1))
     assert _run(thrice, _column(0, 3)) == pytest.approx([0, 0, 1, 2, 3, 3])
 
 
 def test_space_to_depth() -> None:
     """Pixel (y, x) of channel c becomes channel (2 y + x) 2 + c."""
-    operator = Operator("a", "space_to_depth", Shape(2, 2, 2), 8, Window(2, 2), Window(2, 2))
+    operator = SpaceToDepth("a", Shape(2, 2, 2), Window(2, 2), Window(2, 2))
     assert _run(operator, _tensor([[1.0, 2.0], [3.0, 4.0]], [[5.0, 6.0], [7.0, 8.0]])) == [1, 5, 2, 6, 3, 7, 4, 8]

@@ -20,7 +20,7 @@ from support.to_onnx import to_onnx
 from iopopt import GraphBuilder, Placement, Plan, evaluate, load_cluster, load_model, solve
 from iopopt.executor import command
 from iopopt.executor.command import main
-from iopopt.network.operators import Activation
+from iopopt.network.epilogue import Activation
 from iopopt.network.weights import random_weights
 from iopopt.records import write_json
 

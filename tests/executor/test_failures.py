@@ -7,7 +7,8 @@ import re
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -21,16 +22,19 @@ from iopopt import (
     GraphBuilder,
     GraphError,
     IopoptError,
-    Operator,
     Placement,
     Plan,
     PlanError,
     UnsupportedError,
 )
+from iopopt.executor.arithmetic import check_runnable
 from iopopt.executor.threads import execute
 from iopopt.executor.transport import ThreadTransport
 from iopopt.executor.worker import Worker
-from iopopt.network.operators import Activation, EpilogueStep, Mixing, Normalisation
+from iopopt.network.epilogue import Activation, EpilogueStep, Mixing, Normalisation
+from iopopt.network.operators import KINDS
+from iopopt.network.operators.conv import Conv
+from iopopt.network.operators.elementwise import Elementwise
 from iopopt.network.shapes import Shape
 from iopopt.network.weights import OperatorWeights, random_input, random_weights
 
@@ -211,10 +215,35 @@ def test_unknown_activation(plan: Plan) -> None:
 def test_unknown_steps(step: EpilogueStep, message: str) -> None:
     """A step without arithmetic, or with parameters that do not fit, is refused before anything starts."""
     shape = Shape(2, 6, 6)
-    graph = Graph("unknown", shape, (Operator("a", "conv", shape, 4, epilogue=(step,)),))
+    graph = Graph("unknown", shape, (Conv("a", shape, 4, epilogue=(step,)),))
     weights = {"a": OperatorWeights(np.ones((4, 2, 1, 1), np.float32), FOUR)}
     with pytest.raises(UnsupportedError, match=re.escape(message)):
         execute(graph, CLUSTER, Plan.of(graph, [Placement.whole(0)]), weights, random_input(graph))
+
+
+@dataclass(frozen=True)
+class Warp(Elementwise):
+    """A kind without arithmetic."""
+
+    kind: ClassVar[str] = "warp"
+
+
+def test_a_kind_without_arithmetic() -> None:
+    """A network with a kind that can be priced but not run is refused before anything starts."""
+    graph = Graph("unknown", Shape(2, 6, 6), (Warp("a", Shape(2, 6, 6)),))
+    with pytest.raises(UnsupportedError, match="operator 'a': kind 'warp' cannot be run; known are pool, elementwise, add"):
+        execute(graph, CLUSTER, Plan.of(graph, [Placement.whole(0)]), {}, random_input(graph))
+
+
+def test_every_kind_has_arithmetic() -> None:
+    """The kinds of the package can all be run."""
+    operators = GraphBuilder("kinds", (4, 8, 8)).conv(4, 1)
+    entry = operators.tip
+    operators.add(entry, entry).mul(operators.tip, entry).concat(operators.tip, entry).slice(0, 4).space_to_depth(2).upsample(2).max_pool(2)
+    graph = operators.at(operators.tip).relu().fc(2).build()
+    assert {operator.kind for operator in graph.operators} == set(KINDS)
+    for operator in graph.operators:
+        check_runnable(operator)
 
 
 def test_refusals_share_one_base() -> None:

@@ -12,8 +12,8 @@ from support.whole_run import WITHIN, relative_error, whole_run
 
 from iopopt import Cluster, Device, Graph, GraphBuilder, Operator, Placement, Plan
 from iopopt.executor.threads import execute
+from iopopt.network.epilogue import EpilogueStep, Mixing, Normalisation, Pool
 from iopopt.network.graph import Edge
-from iopopt.network.operators import EpilogueStep, Mixing, Normalisation, Pool
 from iopopt.network.shapes import Shape, Window
 from iopopt.network.weights import random_input, random_weights
 

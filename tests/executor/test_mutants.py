@@ -15,7 +15,7 @@ from iopopt.executor.arithmetic import EpilogueParameters, convolve, finish
 from iopopt.executor.execution import Execution
 from iopopt.executor.threads import execute
 from iopopt.executor.worker import Worker
-from iopopt.network.operators import Pool
+from iopopt.network.epilogue import Pool
 from iopopt.network.weights import random_input, random_weights
 from iopopt.schedule.region_transfers import OperatorInputs, RegionTransfer
 from iopopt.schedule.regions import Interval, Region

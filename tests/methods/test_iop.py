@@ -11,7 +11,7 @@ from iopopt import GraphBuilder, evaluate, load_cluster, load_model, solve_coedg
 from iopopt.methods import cost_tables, iop_segments
 from iopopt.methods.coedge import coedge_placements
 from iopopt.methods.greedy import iop_pair, paired_successor
-from iopopt.network.operators import Mixing
+from iopopt.network.epilogue import Mixing
 from iopopt.plan.plan import Plan
 
 

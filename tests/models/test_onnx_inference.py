@@ -21,7 +21,7 @@ from iopopt.models.onnx_import.node import Node
 from iopopt.models.onnx_import.order import Order
 from iopopt.models.onnx_import.translation import Translation
 from iopopt.models.onnx_import.values import Tensor
-from iopopt.network.operators import Activation
+from iopopt.network.epilogue import Activation
 
 CONV = {"w": floats(6, 3, 3, 3), "b": floats(6, seed=1)}
 

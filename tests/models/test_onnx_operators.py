@@ -15,7 +15,7 @@ from support.to_onnx import to_onnx
 
 from iopopt import Graph, GraphBuilder, load_model
 from iopopt.models import load_weights
-from iopopt.network.operators import Activation, Mixing, Normalisation, Pool
+from iopopt.network.epilogue import Activation, Mixing, Normalisation, Pool
 from iopopt.network.shapes import Shape, Window
 from iopopt.network.weights import random_weights
 

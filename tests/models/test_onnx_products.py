@@ -11,7 +11,7 @@ import pytest
 from support.imported import assert_same
 from support.onnx_files import floats, model, node
 
-from iopopt.network.operators import Activation
+from iopopt.network.epilogue import Activation
 
 CONSTANTS: dict[str, Any] = {"w": floats(4, 3, 3, 3), "b": floats(4)} | {
     name: np.float32(value) for name, value in {"zero": 0.0, "three": 3.0, "four": 4.0, "six": 6.0, "sixth": 1 / 6}.items()

@@ -14,7 +14,7 @@ from iopopt.models.mobilenet import RELU6, mobilenet_v1, mobilenet_v2
 from iopopt.models.resnet import resnet18, resnet34, resnet50
 from iopopt.models.squeezenet import squeezenet1_1
 from iopopt.models.yolo import LEAKY, yolov2
-from iopopt.network.operators import Activation, Normalisation, Pool
+from iopopt.network.epilogue import Activation, Normalisation, Pool
 from iopopt.network.shapes import Shape
 
 Builder = Callable[..., Graph]

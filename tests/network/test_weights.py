@@ -10,7 +10,7 @@ import pytest
 from support.whole_run import whole_tensors
 
 from iopopt import Graph, GraphBuilder, GraphError
-from iopopt.network.operators import Activation, Mixing, Normalisation
+from iopopt.network.epilogue import Activation, Mixing, Normalisation
 from iopopt.network.weights import OperatorWeights, check_weights, random_input, random_weights
 
 

@@ -153,7 +153,7 @@ def fork() -> Graph:
 def _fork_rounds(fork: Graph, a: Placement) -> tuple[tuple[RegionRound, ...], tuple[RegionRound, ...]]:
     """The rounds a -> b, of which b is whole on device 1, and a -> c, of which c is split by input channels."""
     inputs = operator_inputs(fork, [a, Placement.whole(1), Placement.split("IC", (0, 1), (2, 2)), Placement.whole(0)], None, 0)
-    return operator_inputs[1].edges[0].rounds, operator_inputs[2].edges[0].rounds
+    return inputs[1].edges[0].rounds, inputs[2].edges[0].rounds
 
 
 def test_every_consumer_fetches_for_itself(fork: Graph) -> None:

@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from iopopt import Operator, Placement
-from iopopt.network.operators import Pool
+from iopopt.network.epilogue import Pool
+from iopopt.network.operators.concat import Concat
+from iopopt.network.operators.conv import Conv
+from iopopt.network.operators.mul import Mul
+from iopopt.network.operators.slice import Slice
+from iopopt.network.operators.space_to_depth import SpaceToDepth
+from iopopt.network.operators.upsample import Upsample
 from iopopt.network.shapes import Shape, Window
 from iopopt.schedule.regions import Interval, Region, computed_region, conv_rows, everything, field_rows, needed_regions, nothing, owned_regions
 
@@ -18,13 +24,13 @@ def _region(channels: tuple[int, int], rows: tuple[int, int]) -> Region:
 def pooled() -> Operator:
     """4x12x5, kernel 3, padding 1 -> 6x12x5, max pool 3 of stride 2 and padding 1 -> 6x6x5: K = 5, S = 2, P = 2."""
     pool = Pool("max", Window(3, 2, 1, 1), Window())
-    return Operator("pooled", "conv", Shape(4, 12, 5), 6, Window(3, 1, 1, 1), Window(3, 1, 1, 1), epilogue=(pool,))
+    return Conv("pooled", Shape(4, 12, 5), 6, Window(3, 1, 1, 1), Window(3, 1, 1, 1), epilogue=(pool,))
 
 
 @pytest.fixture
 def grouped() -> Operator:
     """6x4x4 -> 9x4x4 in three groups: two input and three output channels each."""
-    return Operator("grouped", "conv", Shape(6, 4, 4), 9, groups=3)
+    return Conv("grouped", Shape(6, 4, 4), 9, groups=3)
 
 
 def test_interval() -> None:
@@ -76,7 +82,7 @@ def test_rows_of_the_composite_field(pooled: Operator) -> None:
 
 def test_rows_wholly_in_the_padding_are_none() -> None:
     """An output row whose field lies in the padding needs no input row."""
-    padded = Operator("padded", "conv", Shape(1, 3, 3), 1, Window(1, 1, 2, 2))
+    padded = Conv("padded", Shape(1, 3, 3), 1, Window(1, 1, 2, 2))
     assert not field_rows(padded, Interval(0, 1))
     assert not field_rows(padded, Interval(6, 7))
     assert field_rows(padded, Interval(1, 4)) == Interval(0, 2)
@@ -116,7 +122,7 @@ def test_needed_regions_of_groups(grouped: Operator) -> None:
 
 def test_needed_regions_of_a_gate() -> None:
     """Every row of a product needs all of its gate, and a share of channels those channels of both inputs."""
-    gated = Operator("gated", "mul", Shape(4, 6, 2), 4, more_inputs=(Shape(4, 1, 1),))
+    gated = Mul("gated", Shape(4, 6, 2), (Shape(4, 1, 1),))
     rows, channels = Placement.split("H", (0, 1), (2, 4)), Placement.split("OC", (0, 1), (3, 1))
     assert needed_regions(gated, rows, 0) == {0: _region((0, 4), (0, 2)), 1: _region((0, 4), (2, 6))}
     assert needed_regions(gated, rows, 1) == dict.fromkeys((0, 1), _region((0, 4), (0, 1)))
@@ -127,7 +133,7 @@ def test_needed_regions_of_a_gate() -> None:
 
 def test_needed_regions_of_a_slice() -> None:
     """A slice reads its own channels, all of them or their rows, whichever of them a share of channels computes."""
-    piece = Operator("piece", "slice", Shape(5, 6, 2), 2, first_channel=2)
+    piece = Slice("piece", Shape(5, 6, 2), 2, first_channel=2)
     assert needed_regions(piece, Placement.whole(1)) == {1: _region((2, 4), (0, 6))}
     assert needed_regions(piece, Placement.split("H", (0, 1), (2, 4))) == {0: _region((2, 4), (0, 2)), 1: _region((2, 4), (2, 6))}
     assert needed_regions(piece, Placement.split("OC", (0, 1), (1, 1))) == dict.fromkeys((0, 1), _region((2, 4), (0, 6)))
@@ -135,16 +141,16 @@ def test_needed_regions_of_a_slice() -> None:
 
 def test_needed_regions_of_a_concatenation() -> None:
     """A share of channels of a concatenation needs all of every input; a share of rows those rows of each."""
-    joined = Operator("joined", "concat", Shape(2, 4, 3), 5, more_inputs=(Shape(3, 4, 3),))
+    joined = Concat("joined", Shape(2, 4, 3), (Shape(3, 4, 3),))
     assert needed_regions(joined, Placement.split("OC", (0, 1), (1, 4)), 1) == dict.fromkeys((0, 1), _region((0, 3), (0, 4)))
     assert needed_regions(joined, Placement.split("H", (0, 1), (1, 3)), 1) == {0: _region((0, 3), (0, 1)), 1: _region((0, 3), (1, 4))}
 
 
 def test_needed_rows_of_an_upsampling() -> None:
     """Repeated rows need those that they repeat; interpolated ones the row before and the one after as well."""
-    nearest = Operator("nearest", "upsample", Shape(2, 4, 3), 2, Window(upsampling=3), Window(), function="nearest")
+    nearest = Upsample("nearest", Shape(2, 4, 3), "nearest", Window(upsampling=3))
     window = Window(3, 1, 1, 1, 1, 3)
-    linear = Operator("linear", "upsample", Shape(2, 4, 3), 2, window, Window(3, 1, 1, 1), function="linear")
+    linear = Upsample("linear", Shape(2, 4, 3), "linear", window, Window(3, 1, 1, 1))
     split = Placement.split("H", (0, 1, 2), (3, 3, 6))
     rows = {0: (0, 1), 1: (1, 2), 2: (2, 4)}
     assert needed_regions(nearest, split) == {j: _region((0, 2), rows[j]) for j in rows}
@@ -154,6 +160,6 @@ def test_needed_rows_of_an_upsampling() -> None:
 
 def test_needed_rows_of_blocks() -> None:
     """A row of blocks needs as many rows as a block has."""
-    blocks = Operator("blocks", "space_to_depth", Shape(2, 6, 4), 8, Window(2, 2), Window(2, 2))
+    blocks = SpaceToDepth("blocks", Shape(2, 6, 4), Window(2, 2), Window(2, 2))
     assert needed_regions(blocks, Placement.split("H", (0, 1), (1, 2))) == {0: _region((0, 2), (0, 2)), 1: _region((0, 2), (2, 6))}
     assert needed_regions(blocks, Placement.split("OC", (0, 1), (3, 5))) == dict.fromkeys((0, 1), _region((0, 2), (0, 6)))

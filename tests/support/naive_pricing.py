@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from iopopt import Cluster, Graph, Operator, Placement, Plan
-from iopopt.network.operators import INPUT, Mixing
+from iopopt.network.epilogue import Mixing
+from iopopt.network.operators.operator import INPUT
 from iopopt.network.shapes import Shape, Window
 
 Transfers = tuple[dict[int, Fraction], dict[int, Fraction], dict[int, int]]

@@ -14,7 +14,8 @@ from support.random_instances import MOST_PLANS, count_plans
 
 from iopopt import Graph, GraphBuilder, Operator, Placement, Plan
 from iopopt.errors import GraphError
-from iopopt.network.operators import INPUT, Activation, EpilogueStep, Mixing, Normalisation, Pool
+from iopopt.network.epilogue import Activation, EpilogueStep, Mixing, Normalisation, Pool
+from iopopt.network.operators.operator import INPUT
 from iopopt.network.shapes import Dim, Window
 from iopopt.plan.shares import even_shares
 

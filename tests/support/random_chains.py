@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from iopopt import Cluster, Device, Graph, Operator, Placement, Plan
-from iopopt.network.operators import Activation, EpilogueStep, Normalisation, Pool
+from iopopt.network.epilogue import Activation, EpilogueStep, Normalisation, Pool
+from iopopt.network.operators.conv import Conv
+from iopopt.network.operators.fc import FullyConnected
 from iopopt.network.shapes import Shape, Window
 from iopopt.plan.shares import even_shares
 
@@ -54,15 +56,15 @@ def operators(draw: DrawFn, name: str, shape: Shape) -> Operator:
     activation = Activation(draw(st.sampled_from(["relu", "tanh", "sigmoid"])))
     if shape.height == 1 or draw(st.integers(0, 7)) == 0:
         steps = (activation,) if draw(st.booleans()) else ()
-        return Operator(name, "fc", shape, channels, Window(shape.height), Window(shape.width), 1, bias, steps)
+        return FullyConnected(name, shape, channels, bias=bias, epilogue=steps)
     groups = draw(st.sampled_from([1, 1, *(count for count in range(1, shape.channels + 1) if shape.channels % count == 0)]))
     channels = groups * max(1, channels // groups)
     rows, columns = draw(windows(shape.height)), draw(windows(shape.width))
-    plain = Operator(name, "conv", shape, channels, rows, columns, groups, bias)
+    plain = Conv(name, shape, channels, rows, columns, groups, bias=bias)
     steps = draw(st.lists(st.sampled_from([Normalisation(), activation]), unique=True, max_size=2))
     if draw(st.booleans()):
         steps.insert(draw(st.integers(0, len(steps))), draw(pools(plain.pre_pool_shape)))
-    return Operator(name, "conv", shape, channels, rows, columns, groups, bias, tuple(steps))
+    return Conv(name, shape, channels, rows, columns, groups, bias=bias, epilogue=tuple(steps))
 
 
 @st.composite

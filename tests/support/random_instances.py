@@ -12,7 +12,9 @@ from collections.abc import Sequence
 
 from iopopt import Cluster, Device, Graph, Operator, Placement, Plan
 from iopopt.errors import GraphError
-from iopopt.network.operators import Activation, EpilogueStep, Normalisation, Pool
+from iopopt.network.epilogue import Activation, EpilogueStep, Normalisation, Pool
+from iopopt.network.operators.conv import Conv
+from iopopt.network.operators.fc import FullyConnected
 from iopopt.network.shapes import Dim, Shape, Window
 from iopopt.plan.shares import even_shares
 
@@ -97,13 +99,13 @@ def _chain(rng: random.Random, count: int, tiny: bool) -> Graph:
 def _operator(rng: random.Random, name: str, shape: Shape, widest: int, tiny: bool) -> Operator:
     channels, bias = rng.randint(1, widest), rng.random() < 0.7
     if rng.random() < 0.12 or shape.height == 1:
-        return Operator(name, "fc", shape, channels, Window(shape.height), Window(shape.width), bias=bias)
+        return FullyConnected(name, shape, channels, bias=bias)
     steps: list[EpilogueStep] = [step for step in (Normalisation(), Activation()) if rng.random() < 0.4]
     if rng.random() < 0.5:
         steps.append(Pool(rng.choice(["max", "average"]), _pool_window(rng), _pool_window(rng)))
     groups = _groups(rng, shape.channels)
     channels = channels if groups == 1 else groups * rng.randint(1, max(1, widest // groups))
-    return Operator(name, "conv", shape, channels, _window(rng, tiny), _window(rng, tiny), groups, bias, tuple(steps))
+    return Conv(name, shape, channels, _window(rng, tiny), _window(rng, tiny), groups, bias=bias, epilogue=tuple(steps))
 
 
 def _groups(rng: random.Random, channels: int) -> int:

@@ -15,7 +15,8 @@ import onnx
 from onnx import helper, numpy_helper
 
 from iopopt import Graph, Operator
-from iopopt.network.operators import INPUT, Activation, EpilogueStep, Mixing, Normalisation
+from iopopt.network.epilogue import Activation, EpilogueStep, Mixing, Normalisation
+from iopopt.network.operators.operator import INPUT
 from iopopt.network.shapes import Shape, Window
 from iopopt.network.weights import OperatorWeights, Weights
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pytest
 
 from iopopt import Graph, Operator
-from iopopt.network.operators import Activation, EpilogueStep, Mixing, Normalisation
+from iopopt.network.epilogue import Activation, EpilogueStep, Mixing, Normalisation
 from iopopt.network.shapes import Window
 from iopopt.network.weights import NO_WEIGHTS, OperatorWeights, Weights
 

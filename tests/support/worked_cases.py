@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from iopopt import Cluster, Device, Graph, Operator, Placement, Plan
-from iopopt.network.operators import EpilogueStep, Pool
+from iopopt.network.epilogue import EpilogueStep, Pool
+from iopopt.network.operators.conv import Conv
+from iopopt.network.operators.fc import FullyConnected
 from iopopt.network.shapes import Shape, Window
 
 
@@ -40,13 +42,13 @@ def _operator(name: str, record: dict[str, Any], shape: Shape | None) -> Operato
     if record["kind"] == "fc":
         assert shape is not None
         assert (shape.channels, shape.height * shape.width) == (record["in_channels"], record["columns_per_channel"])
-        return Operator(name, "fc", shape, record["out_channels"], Window(shape.height), Window(shape.width))
+        return FullyConnected(name, shape, record["out_channels"])
     epilogue: tuple[EpilogueStep, ...] = ()
     if "pool" in record:
         window = _window(record["pool"])
         epilogue = (Pool("max", window, window),)
     in_shape = Shape(record["in_channels"], record["in_height"], record["in_width"])
-    return Operator(name, "conv", in_shape, record["out_channels"], _window(record), _window(record), epilogue=epilogue)
+    return Conv(name, in_shape, record["out_channels"], _window(record), _window(record), epilogue=epilogue)
 
 
 def _window(record: dict[str, Any]) -> Window:

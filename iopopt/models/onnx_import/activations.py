@@ -8,7 +8,7 @@ import onnx
 from iopopt.models.onnx_import.network import Network
 from iopopt.models.onnx_import.node import Node
 from iopopt.models.onnx_import.values import Tensor, written
-from iopopt.network.operators import Activation
+from iopopt.network.epilogue import Activation
 
 _LARGEST = float(np.finfo(np.float32).max)
 _FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE, onnx.TensorProto.BFLOAT16)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from iopopt.models.onnx_import.network import Network
 from iopopt.models.onnx_import.node import Node
 from iopopt.models.onnx_import.values import Tensor, written
-from iopopt.network.operators import Activation, Normalisation
+from iopopt.network.epilogue import Activation, Normalisation
 
 Kind = Literal["add", "mul"]
 

@@ -10,7 +10,6 @@ import numpy.typing as npt
 from iopopt.models.onnx_import.network import Network
 from iopopt.models.onnx_import.node import Node
 from iopopt.models.onnx_import.values import Dims, Tensor, written
-from iopopt.network.shapes import Window
 
 
 def gemm(node: Node, network: Network) -> Tensor:
@@ -62,5 +61,5 @@ def _fully_connected(
     if not len(matrix):
         node.reject("it has no outputs")
     kernel, outputs = matrix.reshape(len(matrix), *shape), (*dims[:-1], len(matrix))
-    made = network.multiplied(node, tensor, "fc", kernel, bias, rows=Window(shape.height), columns=Window(shape.width))
+    made = network.multiplied(node, tensor, "fc", kernel, bias)
     return Tensor(made.operator, outputs)

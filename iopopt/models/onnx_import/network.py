@@ -15,8 +15,10 @@ from iopopt.errors import GraphError, UnsupportedError
 from iopopt.models.onnx_import.node import Node
 from iopopt.models.onnx_import.values import MOST_ELEMENTS, Tensor, too_large, written
 from iopopt.network.builder import GraphBuilder
+from iopopt.network.epilogue import Activation, EpilogueStep, Mixing, Normalisation, Pool
 from iopopt.network.graph import Graph
-from iopopt.network.operators import INPUT, Activation, EpilogueStep, Mixing, Normalisation, Operator, Pool
+from iopopt.network.operators.kernel import KernelOperator
+from iopopt.network.operators.operator import INPUT, Operator
 from iopopt.network.shapes import Shape
 from iopopt.network.weights import OperatorWeights
 
@@ -143,14 +145,14 @@ class Network:
         """The network and its parameters. A shift right behind a kernel without a bias is its bias."""
         graph, operators = self._net.build(), []
         for operator in graph.operators:
-            if operator.has_kernel and not operator.bias and operator.epilogue[:1] == (Normalisation("shift"),):
+            if isinstance(operator, KernelOperator) and not operator.bias and operator.epilogue[:1] == (Normalisation("shift"),):
                 operators.append(self._with_bias(operator))
             else:
                 operators.append(operator)
         graph = dataclasses.replace(graph, operators=tuple(operators))
         return graph, {operator.name: self._weights(operator.name) for operator in operators}
 
-    def _with_bias(self, operator: Operator) -> Operator:
+    def _with_bias(self, operator: KernelOperator) -> Operator:
         steps, name = self._steps[operator.name], operator.name
         self._kernels[name] = self._kernels[name][0], steps[0][0]
         self._steps[name] = {number - 1: arrays for number, arrays in steps.items() if number}

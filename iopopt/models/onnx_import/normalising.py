@@ -9,7 +9,7 @@ import numpy as np
 from iopopt.models.onnx_import.network import Network
 from iopopt.models.onnx_import.node import Node
 from iopopt.models.onnx_import.values import Tensor, written
-from iopopt.network.operators import Mixing, Normalisation
+from iopopt.network.epilogue import Mixing, Normalisation
 
 _PER_POSITION = 13
 """From this operator set on, a softmax takes one axis; before it, all axes from the named one on."""

@@ -8,7 +8,7 @@ from iopopt.models.onnx_import.network import Network
 from iopopt.models.onnx_import.node import Node
 from iopopt.models.onnx_import.values import Dims, Tensor, written
 from iopopt.models.onnx_import.windows import ceiled_windows, windows
-from iopopt.network.operators import Pool, PoolFunction
+from iopopt.network.epilogue import Pool, PoolFunction
 from iopopt.network.shapes import Window
 
 

@@ -15,7 +15,7 @@ from iopopt.models.onnx_import.folding import folded
 from iopopt.models.onnx_import.node import Node
 from iopopt.models.onnx_import.order import SHAPE_READERS
 from iopopt.models.onnx_import.values import Tensor
-from iopopt.network.operators import Activation
+from iopopt.network.epilogue import Activation
 
 _SIXTH = Activation("multiply", (1 / 6,))
 _RELU6 = Activation("add", (3.0,)), Activation("clip", (0.0, 6.0))

@@ -8,7 +8,7 @@ from iopopt.models.onnx_import.dimensions import flattened, reshaped, squeezed, 
 from iopopt.models.onnx_import.network import Network
 from iopopt.models.onnx_import.node import Node
 from iopopt.models.onnx_import.values import MOST_ELEMENTS, Constant, Tensor, written
-from iopopt.network.operators import Mixing
+from iopopt.network.epilogue import Mixing
 from iopopt.network.shapes import Window
 
 

@@ -21,7 +21,7 @@ from iopopt.models.onnx_import.products import passed_on, products
 from iopopt.models.onnx_import.registry import PARSERS
 from iopopt.models.onnx_import.values import Dims, Tensor, Value
 from iopopt.network.graph import Graph
-from iopopt.network.operators import INPUT
+from iopopt.network.operators.operator import INPUT
 from iopopt.network.weights import OperatorWeights
 from iopopt.records import short_repr
 

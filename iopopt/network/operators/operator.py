@@ -1,0 +1,298 @@
+"""What all operators have in common.
+
+The symbols of the cost model (``iopopt/cost_model.md``) are properties: ``K``, ``S`` and ``P`` of the composite field, ``H_c`` before and
+``H_o`` after the pool, MACs and weights.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import types
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cache, cached_property
+from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
+
+import numpy as np
+
+from iopopt.errors import GraphError
+from iopopt.network.epilogue import NO_POOL, EpilogueStep, Mixing, Pool, epilogue_fault
+from iopopt.network.shapes import NO_WINDOW, Dim, Shape, Window
+from iopopt.network.typical_values import Values
+from iopopt.network.unit import Unit, operator_unit
+from iopopt.records import is_integer, short_repr
+
+INPUT = "input"
+"""The reserved name under which edges refer to the graph's input tensor."""
+
+
+@dataclass(frozen=True)
+class Operator(ABC):
+    """What one step of a network computes, with the epilogue that runs behind it on the same device.
+
+    A kind of operator is a subclass with a ``kind`` in a file of its own in this package, where it is found. Its fields are its record; what
+    is said here holds for it unless it says otherwise. Every operator reads ``in_shape`` (the first of several inputs), keeps the channels,
+    and has no window, kernel, groups or parameters but those of its epilogue.
+
+    Raises:
+        GraphError: if a figure is out of range or a window does not fit.
+    """
+
+    kind: ClassVar[str]
+    former_kinds: ClassVar[tuple[str, ...]] = ()
+    """Names of the kind in older records."""
+    channel_by_channel: ClassVar[bool] = False
+    """Whether an output channel is made of the input channels of its number."""
+
+    name: str
+    in_shape: Shape
+    epilogue: tuple[EpilogueStep, ...] = field(default=(), kw_only=True)
+
+    def __post_init__(self) -> None:
+        named = isinstance(self.name, str) and self.name not in ("", INPUT)
+        self._require(named, f"the name {short_repr(self.name)} is no text, empty or reserved")
+        for figure, hint in _figures(type(self)).items():
+            value = getattr(self, figure)
+            self._require(_fits(value, hint), f"{figure} of this {self.kind} is {short_repr(value)}; {_described(hint)}")
+        for shape in self.in_shapes:
+            self._require(all(is_integer(size) and size > 0 for size in shape), f"the sizes of input {shape} must be positive integers")
+        self._check()
+        fault = epilogue_fault(self.epilogue, self.out_channels)
+        self._require(fault is None, str(fault))
+        for what, shape in (("its window", self.pre_pool_shape), ("its pool", self.out_shape)):
+            self._require(min(shape) > 0, f"input {self.in_shape} is too small for {what}: the result would be {shape}")
+
+    def _check(self) -> None:
+        """Refuse what the kind cannot be (its figures have the right types, its inputs positive sizes): here, windows that upsample."""
+        self._require(self.rows.upsampling == self.columns.upsampling == 1, f"this {self.kind} does not upsample")
+
+    def _require(self, holds: bool, message: str) -> None:
+        if not holds:
+            raise GraphError(f"operator {self.name!r}: {message}")
+
+    @cached_property
+    def unit(self) -> Unit:
+        """The operator as the cost model knows it."""
+        return operator_unit(self)
+
+    @cached_property
+    def structural_key(self) -> Operator:
+        """The same operator under a name that says nothing: equal for all that differ in their names alone."""
+        return dataclasses.replace(self, name="operator")
+
+    @property
+    def text(self) -> str:
+        """The kind with what sets it apart from others of its kind: ``conv 3x3/2``, ``pool average 7x7/7``, ``slice from 58``."""
+        return self.kind
+
+    @abstractmethod
+    def typical(self, inputs: Sequence[Values], rng: np.random.Generator) -> Values:
+        """A sample of elements before the epilogue, where ``inputs`` are such samples and kernels give elements of variance 1."""
+
+    # Figures that some kinds have as fields (a cached_property gives way to a field, a property does not).
+
+    @cached_property
+    def out_channels(self) -> int:
+        return self.in_shape.channels
+
+    @cached_property
+    def rows(self) -> Window:
+        return NO_WINDOW
+
+    @cached_property
+    def columns(self) -> Window:
+        return NO_WINDOW
+
+    @cached_property
+    def groups(self) -> int:
+        return 1
+
+    @cached_property
+    def bias(self) -> bool:
+        return False
+
+    @cached_property
+    def more_inputs(self) -> tuple[Shape, ...]:
+        """The inputs behind the first."""
+        return ()
+
+    # Shapes.
+
+    @cached_property
+    def pool(self) -> Pool:
+        """The pool of the epilogue, or one of kernel and stride 1 where there is none."""
+        return next((step for step in self.epilogue if isinstance(step, Pool)), NO_POOL)
+
+    @cached_property
+    def pre_pool_shape(self) -> Shape:
+        """(OC, H_c, W_c): the output before the pool."""
+        height, width = self.in_shape.height, self.in_shape.width
+        return Shape(self.out_channels, self.rows.output_size(height), self.columns.output_size(width))
+
+    @cached_property
+    def out_shape(self) -> Shape:
+        """(OC, H_o, W_o): the output after the pool."""
+        conv = self.pre_pool_shape
+        return Shape(self.out_channels, self.pool.rows.output_size(conv.height), self.pool.columns.output_size(conv.width))
+
+    # Inputs.
+
+    @property
+    def in_shapes(self) -> tuple[Shape, ...]:
+        """The shapes of all inputs, in the order of the operator's edges."""
+        return (self.in_shape, *self.more_inputs)
+
+    def is_gate(self, slot: int) -> bool:
+        """Whether input ``slot`` holds one element a channel for a larger map: every row needs all of it."""
+        return False
+
+    def read_channels(self, slot: int = 0) -> range:
+        """The channels of input ``slot`` that the operator reads."""
+        return range(self.in_shapes[slot].channels)
+
+    def read_shape(self, slot: int = 0) -> Shape:
+        """What the operator reads of input ``slot``."""
+        return self.in_shapes[slot]._replace(channels=len(self.read_channels(slot)))
+
+    @cached_property
+    def in_elements(self) -> int:
+        """What the operator reads of all inputs, elements."""
+        return sum(self.read_shape(slot).elements for slot in range(len(self.in_shapes)))
+
+    @cached_property
+    def gate_elements(self) -> int:
+        """The elements of those inputs that every row needs whole."""
+        return sum(shape.elements for slot, shape in enumerate(self.in_shapes) if self.is_gate(slot))
+
+    @cached_property
+    def in_row_elements(self) -> int:
+        """One row of every input but the gates, elements."""
+        return (self.in_elements - self.gate_elements) // self.in_shape.height
+
+    # The composite receptive field of convolution and pool, in rows.
+
+    @cached_property
+    def K(self) -> int | Fraction:
+        """Rows of input under one output row: k + (k_p - 1) s."""
+        return self.rows.extent + (self.pool.rows.extent - 1) * self.rows.stride
+
+    @cached_property
+    def S(self) -> int | Fraction:
+        """Input rows between two output rows: s s_p."""
+        return self.rows.stride * self.pool.rows.stride
+
+    @cached_property
+    def P(self) -> int:
+        """Padding rows above: p + p_p s."""
+        return self.rows.before + self.pool.rows.before * self.rows.stride
+
+    # Work and parameters.
+
+    @cached_property
+    def kernel_shape(self) -> tuple[int, ...] | None:
+        """The axes of the kernel, output channels first; None without a kernel."""
+        return None
+
+    @property
+    def has_kernel(self) -> bool:
+        """Whether the operator multiplies by a kernel; those that do not have no FLOPs and no weights."""
+        return self.kernel_shape is not None
+
+    @cached_property
+    def kernel_elements(self) -> int:
+        return 0 if self.kernel_shape is None else math.prod(self.kernel_shape)
+
+    @cached_property
+    def bias_elements(self) -> int:
+        return self.out_channels if self.bias else 0
+
+    @cached_property
+    def parameters(self) -> int:
+        """Kernel and bias, and the parameters of the epilogue."""
+        return self.kernel_elements + self.bias_elements + self.out_channels * sum(step.arrays for step in self.epilogue)
+
+    @cached_property
+    def macs(self) -> int:
+        """Multiply-accumulates of the kernel; bias and epilogue are not counted."""
+        return self.kernel_elements * self.pre_pool_shape.height * self.pre_pool_shape.width
+
+    @property
+    def flops(self) -> int:
+        """F_i = 2 x MACs."""
+        return 2 * self.macs
+
+    # Splitting.
+
+    def size(self, dim: Dim) -> int:
+        """The extent that the shares of ``dim`` sum to (equations 3 to 5): H_o, OC or C_in."""
+        return {"H": self.out_shape.height, "OC": self.out_channels, "IC": self.in_shape.channels}[dim]
+
+    @cached_property
+    def splittable_dims(self) -> tuple[Dim, ...]:
+        """The dimensions in which the operator may be split over several devices: rows need at least two of them, IC one ungrouped kernel."""
+        rows: tuple[Dim, ...] = ("H",) if self.out_shape.height >= 2 else ()
+        return (*rows, "OC", "IC") if self.has_kernel and self.groups == 1 else (*rows, "OC")
+
+    def refusal(self, dim: Dim) -> str | None:
+        """Why the operator cannot be split by ``dim``; None if it can."""
+        if dim in self.splittable_dims:
+            return None
+        groups = f"{self.groups} groups" if self.has_kernel else "no kernel"
+        found = f"{self.size(dim)} rows" if dim == "H" else groups
+        return f"cannot be split by {dim}, it has {found}; allowed are {', '.join(self.splittable_dims)}"
+
+    @property
+    def is_channel_local(self) -> bool:
+        """Whether the output channels fall into groups that read some of the input channels each."""
+        return self.groups > 1 or self.channel_by_channel
+
+    @property
+    def mixes_channels(self) -> bool:
+        """Whether the epilogue ends with a step that mixes channels: what follows sees the whole tensor or rows of it."""
+        return bool(self.epilogue) and isinstance(self.epilogue[-1], Mixing)
+
+    @cached_property
+    def channel_unit(self) -> int:
+        """What an OC share is a multiple of: the output channels of one group, OC / g, of a grouped convolution."""
+        return self.out_channels // self.groups if self.groups > 1 else 1
+
+    def granularity(self, dim: Dim) -> int:
+        """What every share of ``dim`` is a multiple of: whole groups of channels, all rows that come of one row upsampled."""
+        return {"H": self.rows.upsampling, "OC": self.channel_unit, "IC": 1}[dim]
+
+    def reads_part(self, dim: Dim | None) -> bool:
+        """Whether a share of ``dim`` needs but some of the input channels: one of IC does, and one of OC if the operator is channel-local."""
+        return dim == "IC" or (dim == "OC" and self.is_channel_local)
+
+    def input_channels(self, dim: Dim | None, share: int, slot: int = 0) -> int:
+        """How many channels of input ``slot`` a share of ``dim``, or the whole operator (None), needs."""
+        channels = self.read_shape(slot).channels
+        return share * channels // self.size(dim) if dim and self.reads_part(dim) else channels
+
+
+@cache
+def _figures(kind: type[Operator]) -> dict[str, Any]:
+    """The type of each field but the name."""
+    hints = get_type_hints(kind)
+    return {item.name: hints[item.name] for item in dataclasses.fields(kind) if item.name != "name"}
+
+
+def _fits(value: object, hint: Any) -> bool:
+    if get_origin(hint) is tuple:
+        return isinstance(value, tuple) and all(_fits(item, get_args(hint)[0]) for item in value)
+    if get_origin(hint) is Literal:
+        return isinstance(value, str) and value in get_args(hint)
+    return is_integer(value) if hint is int else isinstance(value, hint)
+
+
+def _described(hint: Any) -> str:
+    """What a figure of this type may be."""
+    if get_origin(hint) is Literal:
+        return f"allowed are {', '.join(map(repr, get_args(hint)))}"
+    if get_origin(hint) is tuple:
+        return f"a tuple is expected, of each item: {_described(get_args(hint)[0])}"
+    names = [part.__name__ for part in get_args(hint)] if isinstance(hint, types.UnionType) else [hint.__name__]
+    return f"{' or '.join(names)} is expected"
