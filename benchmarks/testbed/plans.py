@@ -13,7 +13,7 @@ from iopopt.methods import solve
 from iopopt.network.graph import Graph
 from iopopt.plan.placement import Placement
 from iopopt.plan.plan import Plan
-from iopopt.plan.shares import operator_proportional_shares
+from iopopt.plan.shares import unit_proportional_shares
 
 MILP_S = 20.0
 """Time limit of the exact method; its incumbent is run."""
@@ -67,7 +67,7 @@ def random_plan(graph: Graph, devices: int, seed: int) -> Plan:
     rng, placements = random.Random(seed), []
     for operator in graph.operators:
         dim = rng.choice(operator.splittable_dims)
-        shares = operator_proportional_shares(operator, dim, [rng.uniform(0.2, 1.0) for _ in range(devices)])
+        shares = unit_proportional_shares(operator.unit, dim, [rng.uniform(0.2, 1.0) for _ in range(devices)])
         placements.append(Placement.split(dim, tuple(range(devices)), shares, rng.choice(["direct", "two_phase"])))
     return Plan.of(graph, placements)
 

@@ -7,7 +7,6 @@ import random
 from dataclasses import replace
 
 import pytest
-from iopopt.cost.workload import share_memory
 from support.damage import attempt, damaged, without_each_key
 from support.naive_pricing import naive_price
 from support.random_branches import random_branched_graph, random_branched_plan
@@ -314,7 +313,7 @@ def test_grouped_operator_by_hand(
     assert cost.cases == cases
     assert cost.communication_s == pytest.approx(seconds, **EXACT)
     assert (cost.transferred_bytes, cost.connections) == (transferred, connections)
-    assert dict(share_memory(graph.operators[1], placement, 1)) == {0: (76, 96), 1: (76, 96)}
+    assert dict(share_memory(graph.placed_units[1], placement, 1)) == {0: (76, 96, 0), 1: (76, 96, 0)}
 
 
 def test_empty_row_share_under_overlapping_pool(trio_cluster: Cluster) -> None:

@@ -80,7 +80,7 @@ def test_a_dropped_halo_row_is_noticed(graph: Graph, rows_plan: Plan, monkeypatc
         rows = transfer.region.rows
         return dataclasses.replace(transfer, region=Region(transfer.region.channels, Interval(rows.start, rows.stop - 1)))
 
-    _change_intake(monkeypatch, "b", shorter)
+    _change_transfers(monkeypatch, "b", shorter)
     execution, error = _run(graph, rows_plan)
     assert error > WIDE
     assert execution.transferred_bytes == execution.evaluation.transferred_bytes - 4 * 6 * 6 * 4  # four messages: a row of 6 channels x 6 columns
@@ -88,9 +88,9 @@ def test_a_dropped_halo_row_is_noticed(graph: Graph, rows_plan: Plan, monkeypatc
         assert_payload(graph, CLUSTER, rows_plan, execution)
 
 
-def _change_intake(monkeypatch: Patch, name: str, change: Callable[[RegionTransfer], RegionTransfer]) -> None:
+def _change_transfers(monkeypatch: Patch, name: str, change: Callable[[RegionTransfer], RegionTransfer]) -> None:
     """Schedules in which every transfer into one operator is changed."""
-    original = threads.schedule
+    original = threads.operator_inputs
 
     def changed(*arguments: object) -> list[OperatorInputs]:
         result = []
@@ -102,7 +102,7 @@ def _change_intake(monkeypatch: Patch, name: str, change: Callable[[RegionTransf
             result.append(dataclasses.replace(inputs_of, edges=tuple(edges)) if inputs_of.name == name else inputs_of)
         return result
 
-    monkeypatch.setattr(threads, "schedule", changed)
+    monkeypatch.setattr(threads, "operator_inputs", changed)
 
 
 @pytest.mark.parametrize("dim", ["H", "IC", "OC"])
@@ -206,24 +206,24 @@ def test_channels_that_are_mixed_in_part_are_noticed(branched: Graph, branched_p
 
 def test_exchanged_inputs_are_noticed(branched: Graph, branched_plan: Plan, monkeypatch: Patch) -> None:
     """A concatenation that gets its inputs in another order gives another output."""
-    original = threads.schedule
+    original = threads.operator_inputs
 
     def exchanged(*arguments: object) -> list[OperatorInputs]:
         return [
             dataclasses.replace(inputs_of, edges=inputs_of.edges[::-1]) if inputs_of.name == "c" else inputs_of for inputs_of in original(*arguments)
         ]
 
-    monkeypatch.setattr(threads, "schedule", exchanged)
+    monkeypatch.setattr(threads, "operator_inputs", exchanged)
     assert _run(branched, branched_plan)[1] > WIDE
 
 
 def test_a_tensor_that_is_let_go_too_early_is_noticed(branched: Graph, branched_plan: Plan, monkeypatch: Patch) -> None:
     """A tensor that is released before its last consumer ends the run with an error."""
-    original = threads.schedule
+    original = threads.operator_inputs
 
     def early(*arguments: object) -> list[OperatorInputs]:
-        return [dataclasses.replace(inputs_of, released=(0,) if inputs_of.name == "c" else ()) for inputs_of in original(*arguments)]
+        return [dataclasses.replace(inputs_of, freed=(0,) if inputs_of.name == "c" else ()) for inputs_of in original(*arguments)]
 
-    monkeypatch.setattr(threads, "schedule", early)
+    monkeypatch.setattr(threads, "operator_inputs", early)
     with pytest.raises(ExecutionError, match="failed: KeyError"):
         _run(branched, branched_plan)

@@ -30,7 +30,7 @@ def test_groups_are_counted_whole():
     """Two groups of three channels on two devices: 2 whole + C(4,1) rows + C(3,1) ways for two groups = 9, no IC."""
     grouped = GraphBuilder("grouped", (2, 4, 3)).conv(6, 2, groups=2).build()
     cluster = random_cluster(random.Random(0), devices=2)
-    placements = list(all_placements(grouped.operators[0], cluster, (0, 1)))
+    placements = list(all_placements(grouped.placed_units[0], cluster, (0, 1)))
     assert plan_count(grouped, cluster) == len(placements) == 9
     assert {placement.shares for placement in placements if placement.dim == "OC"} == {(0, 6), (3, 3), (6, 0)}
 

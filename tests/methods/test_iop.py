@@ -32,7 +32,7 @@ def plan_of(graph, cluster, segments, reduce):
     placements, position = coedge_placements(graph, cluster, team, "fastest"), 0
     for length in segments:
         if length == 2:
-            placements[position : position + 2] = iop_pair(graph.operators[position], cluster, team, reduce)
+            placements[position : position + 2] = iop_pair(graph.placed_units[position], cluster, team, reduce)
         position += length
     return Plan.of(graph, placements)
 
@@ -114,7 +114,7 @@ def paired_plan(graph, cluster, team, pairs, reduce):
     """CoEdge with these pairs."""
     placements = coedge_placements(graph, cluster, team, "fastest")
     for first, second in pairs:
-        placements[first], placements[second] = iop_pair(graph.operators[first], cluster, team, reduce)
+        placements[first], placements[second] = iop_pair(graph.placed_units[first], cluster, team, reduce)
     return Plan.of(graph, placements)
 
 

@@ -10,10 +10,11 @@ import pytest
 from iopopt import SolverError, UnknownNameError, load_cluster, load_model, solve_dp, solve_milp
 from iopopt.cost.instance import Instance
 from iopopt.milp import process
+from iopopt.milp.affine import constant, times, total
 from iopopt.milp.backends import BACKENDS, Options, load_backend
 from iopopt.milp.formulation import Formulation
 from iopopt.milp.process import run_backend
-from iopopt.milp.program import Program, ProgramBuilder, constant, times
+from iopopt.milp.program import Program, ProgramBuilder
 from iopopt.milp.solver_files import read_incumbents
 
 
@@ -27,9 +28,9 @@ def knapsack(capacity: float = 7.5) -> Program:
     builder = ProgramBuilder()
     items = [builder.variable(name, upper=2, integer=True) for name in "abc"]
     missing = builder.variable("missing", cost=1)
-    worth = [term for variable, value in zip(items, (5, 4, 3), strict=True) for term in times(value, variable)[0]]
-    builder.at_least("worth", (([*worth, *times(1, missing)[0]]), 0.0), constant(30))
-    builder.at_most("weight", ([*times(2, items[0])[0], *times(3, items[1])[0], *times(1, items[2])[0]], 0.0), constant(capacity))
+    worth, weight = (total(times(value, item) for value, item in zip(values, items, strict=True)) for values in ((5, 4, 3), (2, 3, 1)))
+    builder.at_least("worth", worth + times(1, missing), constant(30))
+    builder.at_most("weight", weight, constant(capacity))
     return builder.build()
 
 

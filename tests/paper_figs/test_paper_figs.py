@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from paper_figs import figure_setup_time, table_latency, table_memory
 from paper_figs.appearance import LOOKS
 from paper_figs.columns import MARK, MARK_NOTE, MISSING, Column, Table, fixed, small_percent
 from paper_figs.comparison import reduction_percent
+from paper_figs.published import PAPERS
 from paper_figs.report import Report, write
 from paper_figs.setting import BASELINES, LENET, METHODS_COMPARED, SWEEP_INSTANCES, TABLE_INSTANCES, VARIANTS, Instance, load
 
@@ -34,7 +34,7 @@ def silent(line: str) -> None:
 @pytest.fixture(scope="module")
 def published() -> dict[str, Any]:
     """The IOP paper's record as the package ships it."""
-    record: dict[str, Any] = json.loads(resources.files("iopopt.data").joinpath("papers.json").read_text(encoding="utf-8"))["papers"]["iop"]
+    record: dict[str, Any] = json.loads(PAPERS.read_text(encoding="utf-8"))["papers"]["iop"]
     return record
 
 

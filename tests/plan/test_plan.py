@@ -53,7 +53,7 @@ def test_fractions_of_rows_are_refused(shares: Any) -> None:
     ("dim", "shards", "reduce", "message"),
     [
         ("H", (), None, "participants"),
-        ("H", ((1, 0, 1), (0, 1, 2)), None, "ascending"),
+        ("H", ((1, 0, 1), (1, 1, 2)), None, "distinct"),
         ("H", ((0, 0, 1), (0, 1, 2)), None, "distinct"),
         ("H", ((-1, 0, 1), (0, 1, 2)), None, "participants"),
         ("H", ((0, 0, 1), (1, 2, 3)), None, "not consecutive"),

@@ -13,7 +13,7 @@ from iopopt.network.operators.slice import Slice
 from iopopt.network.operators.space_to_depth import SpaceToDepth
 from iopopt.network.operators.upsample import Upsample
 from iopopt.network.shapes import Shape, Window
-from iopopt.schedule.regions import Interval, Region, computed_region, conv_rows, everything, field_rows, needed_regions, nothing, owned_regions
+from iopopt.schedule.regions import Interval, Region, computed_region, everything, field_rows, needed_regions, nothing, owned_regions, pre_pool_rows
 
 
 def _region(channels: tuple[int, int], rows: tuple[int, int]) -> Region:
@@ -65,10 +65,10 @@ def test_everything() -> None:
 
 def test_rows_under_a_pool(pooled: Operator) -> None:
     """Rows before the pool are cut at the map's edges; no output row needs none."""
-    assert conv_rows(pooled, Interval(0, 2)) == Interval(0, 4)  # -1 to 4
-    assert conv_rows(pooled, Interval(2, 4)) == Interval(3, 8)
-    assert conv_rows(pooled, Interval(5, 6)) == Interval(9, 12)
-    assert conv_rows(pooled, Interval(3, 3)) == Interval(0, 0)
+    assert pre_pool_rows(pooled, Interval(0, 2)) == Interval(0, 4)  # -1 to 4
+    assert pre_pool_rows(pooled, Interval(2, 4)) == Interval(3, 8)
+    assert pre_pool_rows(pooled, Interval(5, 6)) == Interval(9, 12)
+    assert pre_pool_rows(pooled, Interval(3, 3)) == Interval(0, 0)
 
 
 def test_rows_of_the_composite_field(pooled: Operator) -> None:
