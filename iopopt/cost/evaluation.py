@@ -209,31 +209,29 @@ def _operator_cost(step: Step, placement: Placement, cluster: Cluster) -> Operat
         name=step.name,
         placement=placement,
         compute_s=max(compute),
-        communication_s=sum(round_time_s(round_, cluster) for round_ in step.rounds),
+        communication_s=sum([round_time_s(round_, cluster) for round_ in step.rounds]),
         device_compute_s=tuple(compute),
-        transferred_bytes=sum(round_.total_bytes for round_ in step.rounds),
-        connections=sum(sum(counted_connections(round_, cluster).values()) for round_ in step.rounds),
-        cases=tuple(map(str, step.rounds)) or ("free",),
+        transferred_bytes=sum([sum(round_.loads.received.values()) for round_ in step.rounds]),
+        connections=sum([sum(counted_connections(round_, cluster).values()) for round_ in step.rounds]),
+        cases=tuple([str(round_) for round_ in step.rounds]) or ("free",),
     )
 
 
 def counted_connections(round_: Round, cluster: Cluster) -> Mapping[int, int]:
     """N_j as the cluster counts them: each peer, or one for the round."""
-    if cluster.connections == "peer":
-        return round_.connections
-    return {device: min(1, count) for device, count in round_.connections.items()}
+    opened = round_.loads.connections
+    return opened if cluster.connections == "peer" else dict.fromkeys(opened, 1)
 
 
 def round_time_s(round_: Round, cluster: Cluster) -> float:
     """The largest t_com = max(R_j, S_j) / b_j + N_j t_est of a device."""
-    received, sent, connections = round_.received, round_.sent, counted_connections(round_, cluster)
-    return max(
-        (
-            max(received.get(j, 0), sent.get(j, 0)) / cluster.devices[j].bandwidth_bytes_per_s + connections.get(j, 0) * cluster.connection_setup_s
-            for j in received.keys() | sent.keys()
-        ),
-        default=0.0,
-    )
+    (received, sent, _), opened = round_.loads, counted_connections(round_, cluster)
+    devices, setup_s, slowest = cluster.devices, cluster.connection_setup_s, 0.0
+    for j in {**received, **sent}:
+        seconds = max(received.get(j, 0.0), sent.get(j, 0.0)) / devices[j].bandwidth_bytes_per_s + opened.get(j, 0) * setup_s
+        if seconds > slowest:
+            slowest = seconds
+    return slowest
 
 
 def _memory_bytes(instance: Instance, placements: Sequence[Placement]) -> tuple[float, ...]:

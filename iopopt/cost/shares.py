@@ -30,7 +30,7 @@ def share_memory(unit: Unit, placement: Placement, bytes_per_element: int) -> It
     """w_ij and a_ij: the memory of each participant, bytes; an empty share keeps what the formulas leave it."""
     weights, activations = unit.weights[placement.dim], unit.activations[placement.dim]
     for device, n in zip(placement.devices, placement.shares, strict=True):
-        largest = max(amount(terms, n) for terms in activations)
+        largest = max([amount(terms, n) for terms in activations])
         yield device, DeviceDemand(bytes_per_element * amount(weights, n), bytes_per_element * largest)
 
 

@@ -1,16 +1,16 @@
 """Equation (8): the table of ``cost_model.md``, as pairwise transfers.
 
 :func:`kinds_between` says which rows of the table may apply between two placements, :class:`Volumes` how many bytes each participant owns,
-needs or misses, and :func:`pairs` who sends them to whom. All three serve the evaluator and the program, which differ in what they compute
+needs or misses, and :func:`transfers` who sends them to whom. All three serve the evaluator and the program, which differ in what they compute
 with; the vectorised form (:mod:`iopopt.cost.edge_arrays`) shares the first, and the arithmetic of rows.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Generic
+from typing import Any, Generic, NamedTuple
 
 from iopopt.cost.rows import NUMBERS, Arithmetic, Place, Rows, V, count, missing_rows, needed_rows, pre_pool_rows
 from iopopt.network.shapes import Dim
@@ -21,6 +21,7 @@ from iopopt.plan.shares import even_shares
 from iopopt.schedule.rounds import Round, Transfer, TransferKind
 
 _DIMS: tuple[Dim | None, ...] = (None, "H", "OC", "IC", "IC")
+_NOTHING = (TransferKind.INTERLEAVED, TransferKind.ROW_ALIGNED)
 
 
 def kinds_between(edge: TensorEdge, p: Strategy, q: Strategy, *, same_participants: bool) -> tuple[TransferKind, ...]:
@@ -36,8 +37,7 @@ def kinds_between(edge: TensorEdge, p: Strategy, q: Strategy, *, same_participan
     return (TransferKind.ALL_GATHER,)
 
 
-@dataclass(frozen=True)
-class Side(Generic[V]):
+class Side(NamedTuple, Generic[V]):
     """One end of an edge: a dimension (None: whole), the participants in their order, and their shares in granules."""
 
     dim: Dim | None
@@ -115,67 +115,64 @@ class Volumes(Generic[V]):
         return self._of.constant(pre * self.slices[rank] / self._edge.p.sizes["OC"])
 
 
-def pairs(kind: TransferKind, p: Sequence[int], q: Sequence[int], volumes: Volumes[V]) -> Iterator[tuple[int, int, V]]:
-    """(from, to, bytes) of every transfer of an edge between the participants ``p`` and ``q``."""
-    if kind in (TransferKind.INTERLEAVED, TransferKind.ROW_ALIGNED):
-        return
+def transfers(kind: TransferKind, p: Sequence[int], q: Sequence[int], volumes: Volumes[V]) -> list[Transfer[V]]:
+    """Every transfer of an edge between the participants ``p`` and ``q``."""
+    if kind in _NOTHING:
+        return []
     if kind is TransferKind.HALO_EXCHANGE:
-        # Rows are handed on from neighbour to neighbour, also where a field reaches past one.
-        for rank, j in enumerate(q):
-            above, below = volumes.missing(rank)
-            if rank > 0:
-                yield q[rank - 1], j, above
-            if rank < len(q) - 1:
-                yield q[rank + 1], j, below
-    elif kind is TransferKind.ALL_GATHER:
-        yield from ((k, j, volumes.owned(rank)) for rank, k in enumerate(p) for j in q if j != k)
-    else:
-        receivers, received = (p, volumes.slice_sums) if kind is TransferKind.REDUCE_SCATTER else (q, volumes.needed)
-        yield from ((k, j, received(rank)) for rank, j in enumerate(receivers) for k in p if k != j)
+        return list(_handed_on(q, volumes))
+    if kind is TransferKind.ALL_GATHER:
+        owned = [volumes.owned(rank) for rank in range(len(p))]
+        return [(k, j, part) for k, part in zip(p, owned, strict=True) for j in q if j != k]
+    receivers, received = (p, volumes.slice_sums) if kind is TransferKind.REDUCE_SCATTER else (q, volumes.needed)
+    return [(k, j, part) for j, part in zip(receivers, map(received, range(len(receivers))), strict=True) for k in p if k != j]
+
+
+def _handed_on(devices: Sequence[int], volumes: Volumes[V]) -> Iterator[Transfer[V]]:
+    """Rows are handed on from neighbour to neighbour, also where a field reaches past one."""
+    for rank, j in enumerate(devices):
+        above, below = volumes.missing(rank)
+        if rank > 0:
+            yield devices[rank - 1], j, above
+        if rank < len(devices) - 1:
+            yield devices[rank + 1], j, below
 
 
 def edge_rounds(edge: TensorEdge, p: Placement, q: Placement, e: int) -> tuple[Round, ...]:
     """The rounds of an edge: one, or two where p adds up its partial sums in two phases, of which the first belongs to its first edge alone."""
+    owned, needed = placement_side(p, edge.p), placement_side(q, edge.q)
     if p.strategy != Strategy.IC_TWO_PHASE:
-        return (_round(edge, p, q, e),)
-    owned = Placement.split("OC", p.devices, even_shares(edge.p.sizes["OC"], len(p.devices)))
-    last = _round(edge, owned, q, e)
-    return (scatter_round(edge, p, e), last) if edge.first else (last,)
+        return (_round(edge, p.strategy, owned, q.strategy, needed, e),)
+    slices: Sequence[float] = even_shares(edge.p.sizes["OC"], len(p.devices))
+    completed = Side("OC", p.devices, slices, [0, *itertools.accumulate(slices[:-1])])
+    last = _round(edge, Strategy.OC, completed, q.strategy, needed, e)
+    return (_made(TransferKind.REDUCE_SCATTER, edge, owned, owned, e), last) if edge.first else (last,)
 
 
-def scatter_round(edge: TensorEdge, p: Placement, e: int) -> Round:
-    """The reduce-scatter of the producer: each of its participants completes an even slice of its output channels."""
-    return _made(TransferKind.REDUCE_SCATTER, edge, p, p, e)
+def _round(edge: TensorEdge, p_strategy: Strategy, p: Side[float], q_strategy: Strategy, q: Side[float], e: int) -> Round:
+    *if_fitting, kind = kinds_between(edge, p_strategy, q_strategy, same_participants=p.devices == q.devices)
+    return _made(if_fitting[0] if if_fitting and _fits(if_fitting[0], edge, p, q) else kind, edge, p, q, e)
 
 
-def _round(edge: TensorEdge, p: Placement, q: Placement, e: int) -> Round:
-    kinds = kinds_between(edge, p.strategy, q.strategy, same_participants=p.devices == q.devices)
-    return _made(next(kind for kind in kinds if kind == kinds[-1] or _fits(kind, edge, p, q, e)), edge, p, q, e)
+def _made(kind: TransferKind, edge: TensorEdge, p: Side[float], q: Side[float], e: int) -> Round:
+    volumes = Volumes(edge, e, p, q, NUMBERS, partial=kind is TransferKind.REDUCE)
+    return Round((kind,), tuple(transfers(kind, p.devices, q.devices, volumes)))
 
 
-def _made(kind: TransferKind, edge: TensorEdge, p: Placement, q: Placement, e: int) -> Round:
-    transfers = pairs(kind, p.devices, q.devices, _volumes(kind, edge, p, q, e))
-    return Round((kind,), tuple(Transfer(*transfer) for transfer in transfers))
-
-
-def _fits(kind: TransferKind, edge: TensorEdge, p: Placement, q: Placement, e: int) -> bool:
+def _fits(kind: TransferKind, edge: TensorEdge, p: Side[float], q: Side[float]) -> bool:
     """Whether every participant owns what it needs."""
     if kind is TransferKind.ROW_ALIGNED:
-        volumes = _volumes(kind, edge, p, q, e)
+        volumes = Volumes(edge, 1, p, q, NUMBERS, partial=False)
         return not any(any(volumes.missing(rank)) for rank in range(len(q.devices)))
     assert q.dim is not None  # a whole consumer reads everything
     needs = edge.channels_per_granule(q.dim)
-    return all(own == need * needs for own, need in zip(p.shares, placement_side(q, edge.q).shares, strict=True))
-
-
-def _volumes(kind: TransferKind, edge: TensorEdge, p: Placement, q: Placement, e: int) -> Volumes[float]:
-    return Volumes(edge, e, placement_side(p, edge.p), placement_side(q, edge.q), NUMBERS, partial=kind is TransferKind.REDUCE)
+    return all([own == need * needs for own, need in zip(p.shares, q.shares, strict=True)])
 
 
 def placement_side(placement: Placement, unit: Unit) -> Side[float]:
     """A placement of a unit as one end of an edge."""
-    granularity = 1 if placement.dim is None else unit.granularities[placement.dim]
+    dim = placement.dim
+    granularity = 1 if dim is None else unit.granularities[dim]
     if granularity == 1:
-        return Side(placement.dim, placement.devices, placement.shares, [shard.start for shard in placement.shards])
-    shares, starts = [share // granularity for share in placement.shares], [shard.start // granularity for shard in placement.shards]
-    return Side(placement.dim, placement.devices, shares, starts)
+        return Side(dim, placement.devices, placement.shares, placement.starts)
+    return Side(dim, placement.devices, [share // granularity for share in placement.shares], [start // granularity for start in placement.starts])

@@ -85,9 +85,9 @@ def _fit_links(graph: Graph, cluster: Cluster, runs: Sequence[tuple[Plan, Execut
     for plan, execution in runs:
         measured = {(timing.operator, timing.device): timing.communication_s for timing in execution.timings}
         for step in schedule_of_plan(graph, cluster, plan).steps:
-            for device in {j for round_ in step.rounds for j in (*round_.received, *round_.sent)}:
-                row = np.zeros(len(cluster) + 1)
-                row[device] = sum(max(round_.received.get(device, 0), round_.sent.get(device, 0)) for round_ in step.rounds)
+            for device in {j for round_ in step.rounds for j in (*round_.loads.received, *round_.loads.sent)}:
+                row, every = np.zeros(len(cluster) + 1), [round_.loads for round_ in step.rounds]
+                row[device] = sum(max(loads.received.get(device, 0), loads.sent.get(device, 0)) for loads in every)
                 row[-1] = sum(counted_connections(round_, cluster).get(device, 0) for round_ in step.rounds)
                 if row.any():
                     rows.append(row)

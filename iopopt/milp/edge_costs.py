@@ -8,14 +8,14 @@ from collections.abc import Collection, Iterable, Sequence
 
 from iopopt.cluster.cluster import Cluster
 from iopopt.cost.evaluation import round_time_s
-from iopopt.cost.transfers import Side, Volumes, pairs
+from iopopt.cost.transfers import Side, Volumes, transfers
 from iopopt.milp.affine import Affine, AffineRows, times, total
 from iopopt.milp.arc_bounds import constant_rounds, halo_floor_s, is_constant, setup_s
 from iopopt.milp.arcs import Arc, Node, shares_of_even_slices
 from iopopt.milp.edge_variables import EdgeVariables, Group, Load
 from iopopt.milp.operator_variables import Copies
 from iopopt.milp.program import ProgramBuilder
-from iopopt.schedule.rounds import Round, TransferKind
+from iopopt.schedule.rounds import Round, Transfer, TransferKind
 
 _FOLLOWS_P = (TransferKind.ALL_GATHER, TransferKind.HALO_EXCHANGE, TransferKind.ROW_ALIGNED, TransferKind.INTERLEAVED)
 """Kinds whose cost, or whose condition, depends on the producer's shares."""
@@ -80,8 +80,8 @@ class EdgeCosts:
         if not self._joint:
             self._builder.add_cost(flow, seconds)
         if seconds:
-            received, sent = ({j: times(volume, flow) for j, volume in volumes.items()} for volumes in (round_.received, round_.sent))
-            self._variables.loads.append(Load(arc.target, [flow], times(seconds, flow), received, sent, round_.connections))
+            received, sent = ({j: times(volume, flow) for j, volume in volumes.items()} for volumes in round_.loads[:2])
+            self._variables.loads.append(Load(arc.target, [flow], times(seconds, flow), received, sent, round_.loads.connections))
 
     # Arcs whose cost follows the shares of either end.
 
@@ -93,7 +93,7 @@ class EdgeCosts:
             return
         q = self._team if arc.target.dim is not None else [arc.target.device]
         p = self._team if arc.source.dim is not None else [arc.source.device]
-        time = self._charge(key, arc.target, flows, pairs(arc.kind, p, q, volumes))  # type: ignore[arg-type]
+        time = self._charge(key, arc.target, flows, transfers(arc.kind, p, q, volumes))  # type: ignore[arg-type]
         if arc.kind is TransferKind.HALO_EXCHANGE and "halo_floors" not in self._without:
             floor_s = halo_floor_s(self._edge, self._cluster, self._team)
             self._builder.at_least(f"floor[{self._label},{key}]", times(1, time), times(floor_s / self._scale_s, *flows))
@@ -152,12 +152,12 @@ class EdgeCosts:
         self._variables.incoming.setdefault(node, []).append(Group(flows, copies))
         return copies
 
-    def _charge(self, key: str, target: Node, flows: list[int], transfers: Iterable[tuple[int, int, Affine]]) -> int:
+    def _charge(self, key: str, target: Node, flows: list[int], exchanged: Iterable[Transfer[Affine]]) -> int:
         """Com_g >= max(R_j, S_j) / b_j + N_j t_est for every device; returns Com_g."""
         time = self._builder.variable(f"Com[{self._label},{key}]", cost=0 if self._joint else 1)
         into: dict[int, list[Affine]] = {}
         out_of: dict[int, list[Affine]] = {}
-        for k, j, volume in transfers:
+        for k, j, volume in exchanged:
             into.setdefault(j, []).append(volume)
             out_of.setdefault(k, []).append(volume)
         received, sent = ({j: total(parts) for j, parts in volumes.items()} for volumes in (into, out_of))

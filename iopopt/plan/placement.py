@@ -109,6 +109,11 @@ class Placement:
         """The sizes n_ij of the intervals, in the order of :attr:`devices`."""
         return tuple(shard.size for shard in self.shards)
 
+    @cached_property
+    def starts(self) -> tuple[int, ...]:
+        """Where the intervals begin, in the order of :attr:`devices`."""
+        return tuple(shard.start for shard in self.shards)
+
     @property
     def is_whole(self) -> bool:
         return self.dim is None

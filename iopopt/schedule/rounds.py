@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 
 class TransferKind(StrEnum):
@@ -22,12 +22,19 @@ class TransferKind(StrEnum):
     REDUCE_SCATTER = "reduce-scatter"
 
 
-class Transfer(NamedTuple):
-    """What one device sends to another on one edge, bytes. One of 0 bytes opens its connection all the same."""
+V = TypeVar("V")
 
-    sender: int
-    receiver: int
-    bytes: float
+
+Transfer = tuple[int, int, V]
+"""(sender, receiver, bytes): what one device sends to another on one edge. One of 0 bytes opens its connection all the same."""
+
+
+class Loads(NamedTuple):
+    """R_j and S_j, bytes, and N_j of equation (8), by device; who is missing has none."""
+
+    received: Mapping[int, float]
+    sent: Mapping[int, float]
+    connections: Mapping[int, int]
 
 
 @dataclass(frozen=True)
@@ -35,33 +42,17 @@ class Round:
     """Transfers that are under way at once, and of what kind each edge's are; R_j, S_j and N_j of equation (8) follow from them."""
 
     kinds: tuple[TransferKind, ...]
-    transfers: tuple[Transfer, ...]
+    transfers: tuple[Transfer[float], ...]
 
     @cached_property
-    def received(self) -> Mapping[int, float]:
-        """R_j, bytes."""
-        sums: dict[int, float] = {}
-        for _, receiver, size in self.transfers:
-            sums[receiver] = sums.get(receiver, 0.0) + size
-        return sums
-
-    @cached_property
-    def sent(self) -> Mapping[int, float]:
-        """S_j, bytes."""
-        sums: dict[int, float] = {}
-        for sender, _, size in self.transfers:
-            sums[sender] = sums.get(sender, 0.0) + size
-        return sums
-
-    @cached_property
-    def connections(self) -> Mapping[int, int]:
-        """N_j: how many transfers a device receives."""
-        return Counter(transfer.receiver for transfer in self.transfers)
-
-    @property
-    def total_bytes(self) -> float:
-        """The sum of all R_j."""
-        return sum(transfer.bytes for transfer in self.transfers)
+    def loads(self) -> Loads:
+        """What every device receives and sends, and how many transfers it receives."""
+        received, sent, connections = defaultdict[int, float](float), defaultdict[int, float](float), defaultdict[int, int](int)
+        for sender, receiver, size in self.transfers:
+            received[receiver] += size
+            sent[sender] += size
+            connections[receiver] += 1
+        return Loads(received, sent, connections)
 
     def __str__(self) -> str:
         return "+".join(self.kinds)

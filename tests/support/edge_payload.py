@@ -39,8 +39,8 @@ def edge_payloads(graph: Graph, cluster: Cluster, plan: Plan, execution: Executi
     phases = {step.name: step.rounds for step in schedule_of_plan(graph, cluster, plan).steps}
     rows = []
     for row in execution.traffic:
-        received = sum(phase.received.get(row.device, 0) for phase in phases[row.edge])
-        sent = sum(phase.sent.get(row.device, 0) for phase in phases[row.edge])
+        received = sum(phase.loads.received.get(row.device, 0) for phase in phases[row.edge])
+        sent = sum(phase.loads.sent.get(row.device, 0) for phase in phases[row.edge])
         exact_received, exact_sent = exact[row.edge]
         rows.append(EdgePayload(row.edge, row.device, row.received_bytes, received, exact_received, row.sent_bytes, sent, exact_sent))
     return rows
