@@ -165,8 +165,8 @@ def _fits(kind: TransferKind, edge: TensorEdge, p: Side[float], q: Side[float]) 
         volumes = Volumes(edge, 1, p, q, NUMBERS, partial=False)
         return not any(any(volumes.missing(rank)) for rank in range(len(q.devices)))
     assert q.dim is not None  # a whole consumer reads everything
-    needs = edge.channels_per_granule(q.dim)
-    return all([own == need * needs for own, need in zip(p.shares, q.shares, strict=True)])
+    owns, needs = edge.p.granularities["OC"], edge.channels_per_granule(q.dim)
+    return all(own * owns == need * needs for own, need in zip(p.shares, q.shares, strict=True))
 
 
 def placement_side(placement: Placement, unit: Unit) -> Side[float]:
