@@ -44,7 +44,8 @@ from iopopt.network.operators.operator import Operator
 from iopopt.plan.batch import PlanBatch
 from iopopt.plan.placement import Placement, Shard
 from iopopt.plan.plan import Plan
-from iopopt.version import __version__
+
+__version__ = "0.1.0"
 
 __all__ = [
     "METHODS",
@@ -80,6 +81,8 @@ __all__ = [
     "load_cluster",
     "load_model",
     "load_weights",
+    "random_input",
+    "random_weights",
     "solve",
     "solve_coedge",
     "solve_dp",

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from iopopt.records import check_keys, check_schema, read_json
+from iopopt.network.records import check_keys, check_schema, read_json
 
 PAPERS = Path(__file__).parents[1] / "data" / "papers.json"
 """Lies in a checkout; the package does not need it."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from iopopt.bench.run import Run, best_latency_s, row
 from iopopt.errors import FileFormatError
-from iopopt.records import write_json
+from iopopt.network.records import write_json
 
 RESULTS = "results.csv"
 

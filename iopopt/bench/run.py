@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
 from iopopt.bench.instance import Instance
@@ -12,7 +13,6 @@ from iopopt.cost.evaluation import Evaluation
 from iopopt.errors import IopoptError
 from iopopt.methods import METHODS, solve
 from iopopt.methods.solution import Solution
-from iopopt.version import __version__
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def row(run: Run, best_s: float) -> dict[str, Any]:
         "backend": solution.backend,
         "backend_version": solution.backend_version,
         "reason": solution.reason,
-        "iopopt_version": __version__,
+        "iopopt_version": version("iopopt"),
     }
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from iopopt.errors import ClusterError, FileFormatError
-from iopopt.records import check_keys, check_schema, is_integer, is_number, short_repr
+from iopopt.network.records import check_keys, check_schema, is_integer, is_number, short_repr
 
 Connections = Literal["peer", "round"]
 

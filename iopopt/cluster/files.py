@@ -11,7 +11,7 @@ from iopopt.cluster.reference import TIERS, is_reference_name, reference_cluster
 from iopopt.cluster.yaml_files import read_yaml
 from iopopt.errors import ClusterError, UnknownNameError
 from iopopt.network.graph import Graph
-from iopopt.records import read_json
+from iopopt.network.records import read_json
 
 _LINK_RATES_BIT_PER_S = (10e6, 11e6, 54e6, 100e6, 150e6, 300e6, 433e6, 867e6, 1e9, 2.5e9, 10e9)
 """Nominal rates of Ethernet and Wi-Fi; given as bytes per second they are almost certainly a mistake."""

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from iopopt.errors import FileFormatError
-from iopopt.records import read_text
+from iopopt.network.records import read_text
 
 
 class _Loader(yaml.SafeLoader):

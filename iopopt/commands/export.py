@@ -13,7 +13,7 @@ from iopopt.errors import FileFormatError, IopoptError
 from iopopt.models import ZOO, load_model
 from iopopt.network.dot import to_dot
 from iopopt.network.graph import Graph
-from iopopt.records import short_repr
+from iopopt.network.records import short_repr
 
 OK, BAD_INPUT = 0, 2
 

@@ -13,10 +13,10 @@ from iopopt.cost.schedule import schedule_of
 from iopopt.cost.shares import DeviceDemand, share_memory, share_output
 from iopopt.errors import FileFormatError
 from iopopt.network.graph import Graph
+from iopopt.network.records import check_keys, check_schema, short_repr, typed_fields
 from iopopt.network.unit import SINK
 from iopopt.plan.placement import Placement, placement_from, placement_record
 from iopopt.plan.plan import Plan, validate_plan
-from iopopt.records import check_keys, check_schema, short_repr, typed_fields
 from iopopt.schedule.rounds import Round, Schedule, Step
 
 if TYPE_CHECKING:

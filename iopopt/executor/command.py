@@ -27,8 +27,8 @@ from iopopt.executor.running import require_torch
 from iopopt.methods import METHODS, solve
 from iopopt.models import load_model
 from iopopt.network.graph import Graph
+from iopopt.network.records import read_json, write_json
 from iopopt.plan.plan import Plan, validate_plan
-from iopopt.records import read_json, write_json
 
 OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 

@@ -2,62 +2,62 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from iopopt.cluster.cluster import Cluster, Device
 from iopopt.errors import UnknownNameError, UnsupportedError
+from iopopt.methods.coedge import solve_coedge
+from iopopt.methods.dp import solve_dp
+from iopopt.methods.exhaustive import solve_exhaustive
+from iopopt.methods.greedy import solve_greedy
+from iopopt.methods.iop_segments import solve_iop_segments
+from iopopt.methods.milp import solve_milp
+from iopopt.methods.oc import solve_oc
+from iopopt.methods.pso import solve_pso
+from iopopt.methods.single import solve_single
 from iopopt.methods.solution import Solution
 from iopopt.network.graph import Graph
 
 
 @dataclass(frozen=True)
 class Method:
-    """What the toolkit knows of a method without importing it.
+    """What the toolkit knows of a method.
 
     Attributes:
-        function: ``module:name`` of its solve function.
+        solve: ``(graph, devices, *, ...) -> Solution``.
         label: how tables and figures call it.
         proves_bounds: whether its Solutions may carry ``bound_s``, ``optimal`` and ``infeasible``.
         takes: which of the common options it accepts: ``team, seed, warm_start, time_limit_s, gap, backend``.
         tiny_only: whether it refuses instances of real size.
     """
 
-    function: str
+    solve: Callable[..., Solution]
     label: str
     summary: str
     proves_bounds: bool = False
     takes: frozenset[str] = frozenset({"team"})
     tiny_only: bool = False
 
-    def load(self) -> Callable[..., Solution]:
-        module, name = self.function.split(":")
-        return cast(Callable[..., Solution], getattr(importlib.import_module(module), name))
-
 
 _EXACT = frozenset({"team", "warm_start", "time_limit_s", "gap", "backend", "seed"})
 
 METHODS: Mapping[str, Method] = {
-    "single": Method("iopopt.methods.single:solve_single", "best single device", "every operator whole on one device", takes=frozenset()),
-    "oc": Method("iopopt.methods.oc:solve_oc", "OC", "output channels everywhere, by capability"),
-    "coedge": Method("iopopt.methods.coedge:solve_coedge", "CoEdge", "rows by capability; what has none to split on the fastest device"),
-    "greedy": Method("iopopt.methods.greedy:solve_greedy", "IOP greedy", "Algorithm 1 of the IOP paper: OC-IC pairs wherever they pay"),
-    "iop_segments": Method(
-        "iopopt.methods.iop_segments:solve_iop_segments", "IOP segments", "the best choice of the same pairs, by dynamic programming"
-    ),
-    "dp": Method("iopopt.methods.dp:solve_dp", "DP", "every strategy at fixed shares, by dynamic programming"),
+    "single": Method(solve_single, "best single device", "every operator whole on one device", takes=frozenset()),
+    "oc": Method(solve_oc, "OC", "output channels everywhere, by capability"),
+    "coedge": Method(solve_coedge, "CoEdge", "rows by capability; what has none to split on the fastest device"),
+    "greedy": Method(solve_greedy, "IOP greedy", "Algorithm 1 of the IOP paper: OC-IC pairs wherever they pay"),
+    "iop_segments": Method(solve_iop_segments, "IOP segments", "the best choice of the same pairs, by dynamic programming"),
+    "dp": Method(solve_dp, "DP", "every strategy at fixed shares, by dynamic programming"),
     "pso": Method(
-        "iopopt.methods.pso:solve_pso",
+        solve_pso,
         "PSO",
         "particle swarm over dimensions and shares",
         takes=frozenset({"team", "seed", "time_limit_s"}),
     ),
-    "milp": Method("iopopt.methods.milp:solve_milp", "MILP", "equations (1) to (8) exactly, with a proven bound", proves_bounds=True, takes=_EXACT),
-    "exhaustive": Method(
-        "iopopt.methods.exhaustive:solve_exhaustive", "exhaustive", "every plan of a tiny instance", proves_bounds=True, tiny_only=True
-    ),
+    "milp": Method(solve_milp, "MILP", "equations (1) to (8) exactly, with a proven bound", proves_bounds=True, takes=_EXACT),
+    "exhaustive": Method(solve_exhaustive, "exhaustive", "every plan of a tiny instance", proves_bounds=True, tiny_only=True),
 }
 """Every method, in the order in which tables show them."""
 
@@ -86,4 +86,4 @@ def solve(graph: Graph, devices: Cluster | Sequence[Device], method: str = "milp
         raise UnsupportedError(
             f"method {method!r} does not take {', '.join(sorted(refused))}; it takes {', '.join(sorted(info.takes)) or 'none of them'}"
         )
-    return info.load()(graph, devices, **options)
+    return info.solve(graph, devices, **options)

@@ -1,38 +1,16 @@
-"""A Solution in words."""
+"""The price of a plan in words."""
 
 from __future__ import annotations
 
 from iopopt.cost.evaluation import Evaluation
-from iopopt.methods.solution import Solution
 
 _NEARLY_FULL = 0.95
 
 
-def explain(solution: Solution) -> str:
-    """Which operators are split how, what bounds the latency, which limit binds."""
-    lines = [_headline(solution)]
-    if solution.reason:
-        lines.append(f"Reason: {solution.reason}")
-    if solution.evaluation is not None:
-        lines += ["", solution.evaluation.to_frame().to_string(index=False, float_format=lambda value: f"{value:.6g}"), ""]
-        lines += [_latency_parts(solution.evaluation), _slowest(solution.evaluation), _memory(solution.evaluation)]
-    return "\n".join(lines)
-
-
-def _headline(solution: Solution) -> str:
-    how = solution.method + (f" ({solution.backend})" if solution.backend else "")
-    if solution.plan is None:
-        found = "no plan"
-    else:
-        split = len(solution.plan.split_operators)
-        found = f"{solution.latency_s * 1e3:.4g} ms, {split} of {len(solution.plan)} operators split"
-    proof = "nothing is proven about other plans"
-    if solution.status == "infeasible":
-        proof = f"proven: no plan of {solution.space} fits the memory"
-    elif solution.bound_s is not None:
-        gap = f" (gap {solution.gap:.2%})" if solution.gap is not None else ""
-        proof = f"no plan of {solution.space} is faster than {solution.bound_s * 1e3:.4g} ms{gap}"
-    return f"{how}: {solution.status}, stopped by {solution.termination}: {found}; {proof}."
+def explain(evaluation: Evaluation) -> list[str]:
+    """Which operators are split how, what bounds the latency, which limit binds, line by line."""
+    table = evaluation.to_frame().to_string(index=False, float_format=lambda value: f"{value:.6g}")
+    return ["", table, "", _latency_parts(evaluation), _slowest(evaluation), _memory(evaluation), "The words: iopopt glossary."]
 
 
 def _latency_parts(evaluation: Evaluation) -> str:

@@ -26,9 +26,9 @@ from iopopt.milp.memory_program import least_memory_plan
 from iopopt.milp.process import Run, run_backend
 from iopopt.milp.pruning import NodeBounds, bound_nodes
 from iopopt.network.graph import Graph
+from iopopt.network.records import short_repr
 from iopopt.plan.plan import Plan
 from iopopt.plan.team import Team, candidate_teams, check_in_space, space_name, team_of
-from iopopt.records import short_repr
 
 _REASON_TIME_S = 10.0
 _REASON_TEAMS = 4

@@ -9,9 +9,10 @@ from typing import Any, Literal, NamedTuple
 from iopopt.cluster.cluster import Cluster
 from iopopt.cost.evaluation import Evaluation, evaluate
 from iopopt.errors import FileFormatError
+from iopopt.methods.explanation import explain
 from iopopt.network.graph import Graph
+from iopopt.network.records import check_keys, check_schema, short_repr, typed, typed_fields
 from iopopt.plan.plan import Plan
-from iopopt.records import check_keys, check_schema, short_repr, typed, typed_fields
 
 Status = Literal["optimal", "feasible", "infeasible", "violates_memory", "unknown", "error"]
 """``optimal`` and ``infeasible`` are proven, for the Solution's space; ``violates_memory`` is a plan priced beyond a memory limit."""
@@ -83,9 +84,23 @@ class Solution:
 
     def explain(self) -> str:
         """Which operators are split how, what bounds the latency, which limit binds."""
-        from iopopt.methods.explanation import explain
+        lines = [self._headline(), *([f"Reason: {self.reason}"] if self.reason else [])]
+        return "\n".join([*lines, *(explain(self.evaluation) if self.evaluation else [])])
 
-        return explain(self)
+    def _headline(self) -> str:
+        how = self.method + (f" ({self.backend})" if self.backend else "")
+        if self.plan is None:
+            found = "no plan"
+        else:
+            split = len(self.plan.split_operators)
+            found = f"{self.latency_s * 1e3:.4g} ms, {split} of {len(self.plan)} operators split"
+        proof = "nothing is proven about other plans"
+        if self.status == "infeasible":
+            proof = f"proven: no plan of {self.space} fits the memory"
+        elif self.bound_s is not None:
+            gap = f" (gap {self.gap:.2%})" if self.gap is not None else ""
+            proof = f"no plan of {self.space} is faster than {self.bound_s * 1e3:.4g} ms{gap}"
+        return f"{how}: {self.status}, stopped by {self.termination}: {found}; {proof}."
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready record; :meth:`from_dict` reads it back. An infinite latency is written as null."""

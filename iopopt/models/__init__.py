@@ -12,7 +12,7 @@ from iopopt.errors import FileFormatError, GraphError, MissingExtraError, Unknow
 from iopopt.models import alexnet, googlenet, lenet, mobilenet, resnet, squeezenet, vgg, yolo
 from iopopt.models.sizes import InputSize
 from iopopt.network.graph import Graph
-from iopopt.records import is_integer, read_json, short_repr
+from iopopt.network.records import is_integer, read_json, short_repr
 
 if TYPE_CHECKING:
     from iopopt.network.weights import Weights

@@ -11,7 +11,7 @@ from iopopt.models.sizes import InputSize, build_at_size
 from iopopt.network.builder import GraphBuilder
 from iopopt.network.epilogue import Activation
 from iopopt.network.graph import Graph
-from iopopt.records import is_number, short_repr
+from iopopt.network.records import is_number, short_repr
 
 RELU6 = Activation("clip", (0.0, 6.0))
 

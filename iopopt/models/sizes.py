@@ -7,7 +7,7 @@ from collections.abc import Callable
 from iopopt.errors import GraphError
 from iopopt.network.builder import GraphBuilder
 from iopopt.network.graph import Graph
-from iopopt.records import is_integer, short_repr
+from iopopt.network.records import is_integer, short_repr
 
 InputSize = int | tuple[int, int]
 """Height and width of the input; one integer stands for both."""

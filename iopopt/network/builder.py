@@ -12,8 +12,8 @@ from iopopt.network.epilogue import Activation, EpilogueStep, Mixing, Normalisat
 from iopopt.network.graph import Edge, Graph
 from iopopt.network.operators import KINDS
 from iopopt.network.operators.operator import INPUT, Operator
+from iopopt.network.records import is_integer, short_repr
 from iopopt.network.shapes import Shape, Window
-from iopopt.records import is_integer, short_repr
 
 
 class GraphBuilder:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from iopopt.errors import GraphError
+from iopopt.network.records import short_repr
 from iopopt.network.shapes import NO_WINDOW, Window, window_text
-from iopopt.records import short_repr
 
 PoolFunction = Literal["max", "average", "average_inside"]
 """An average counts padding as zeros (``average``), or only what lies inside the map (``average_inside``)."""

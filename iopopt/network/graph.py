@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from iopopt.errors import FileFormatError, GraphError
 from iopopt.network.operator_records import operator_from, operator_record, shape_from
 from iopopt.network.operators.operator import INPUT, Operator
+from iopopt.network.records import check_keys, check_schema, short_repr, typed
 from iopopt.network.shapes import Shape
 from iopopt.network.tensor_edge import LiveTensor, TensorEdge
 from iopopt.network.unit import Unit, sink_unit, source_unit
-from iopopt.records import check_keys, check_schema, short_repr, typed
 
 if TYPE_CHECKING:
     import pandas as pd

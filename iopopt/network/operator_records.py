@@ -9,8 +9,8 @@ from typing import Any, get_args, get_origin, get_type_hints
 from iopopt.errors import FileFormatError
 from iopopt.network.epilogue import Activation, EpilogueStep, Mixing, Normalisation, Pool
 from iopopt.network.operators import KINDS, Operator
+from iopopt.network.records import check_keys, short_repr, typed
 from iopopt.network.shapes import Shape, Window
-from iopopt.records import check_keys, short_repr, typed
 
 _BY_NAME = {name: kind for kind in KINDS.values() for name in (kind.kind, *kind.former_kinds)}
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from iopopt.errors import GraphError
-from iopopt.records import is_integer, short_repr
+from iopopt.network.records import is_integer, short_repr
 
 Dim = Literal["H", "OC", "IC"]
 """The three dimensions of equation (2): rows, output channels, input channels."""

@@ -11,8 +11,8 @@ from functools import cached_property
 from typing import Any, Literal, NamedTuple, get_args
 
 from iopopt.errors import FileFormatError, PlanError
+from iopopt.network.records import check_keys, is_integer, short_repr
 from iopopt.network.shapes import Dim
-from iopopt.records import check_keys, is_integer, short_repr
 
 Reduce = Literal["direct", "two_phase"]
 """How the partial sums of an input-channel split are added up."""

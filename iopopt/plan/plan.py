@@ -11,9 +11,9 @@ from iopopt.cluster.cluster import Cluster
 from iopopt.errors import FileFormatError, PlanError
 from iopopt.network.graph import Graph
 from iopopt.network.operators import Operator
+from iopopt.network.records import check_keys, check_schema, short_repr
 from iopopt.network.shapes import Dim
 from iopopt.plan.placement import Placement, placement_from, placement_record
-from iopopt.records import check_keys, check_schema, short_repr
 
 EQUATIONS: Mapping[Dim, int] = {"H": 3, "IC": 4, "OC": 5}
 """The equation that says what the shares of a dimension sum to."""

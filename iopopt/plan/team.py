@@ -12,8 +12,8 @@ from typing import Literal
 
 from iopopt.cluster.cluster import Cluster
 from iopopt.errors import ClusterError, PlanError
+from iopopt.network.records import short_repr
 from iopopt.plan.plan import Plan
-from iopopt.records import short_repr
 
 Team = Literal["all", "best"] | Sequence[int]
 """``"all"`` devices (the paper's space), device indices in the order of their intervals, or ``"best"``: the best of all sets of devices.

@@ -204,7 +204,7 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path):
 
 def test_the_console_script_leads_to_the_bench():
     """``iopopt bench`` is the same command; other words are answered with those that exist."""
-    program = "from iopopt.commands.cli import main; import sys; sys.exit(main())"
+    program = "from iopopt.__main__ import main; import sys; sys.exit(main())"
     done = subprocess.run([sys.executable, "-c", program, "bench", "--help"], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0
     assert "reading the table" in done.stdout

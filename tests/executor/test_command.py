@@ -21,8 +21,8 @@ from iopopt import GraphBuilder, Placement, Plan, evaluate, load_cluster, load_m
 from iopopt.executor import command
 from iopopt.executor.command import main
 from iopopt.network.epilogue import Activation
+from iopopt.network.records import write_json
 from iopopt.network.weights import random_weights
-from iopopt.records import write_json
 
 pytest.importorskip("torch", reason="the extra 'run' is not installed")
 

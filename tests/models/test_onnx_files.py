@@ -142,7 +142,7 @@ def test_without_the_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
 
 def test_the_package_is_loaded_late() -> None:
     """Nothing of iopopt but the reader imports onnx."""
-    code = "import sys, iopopt, iopopt.commands.cli; iopopt.load_model('lenet5'); print('onnx' in sys.modules)"
+    code = "import sys, iopopt, iopopt.__main__; iopopt.load_model('lenet5'); print('onnx' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
 
 

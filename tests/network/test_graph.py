@@ -14,8 +14,8 @@ from support.random_instances import random_graph
 from iopopt import FileFormatError, Graph, GraphBuilder, GraphError, IopoptError, Operator, load_model
 from iopopt.network.graph import Edge
 from iopopt.network.operators.conv import Conv
+from iopopt.network.records import write_json
 from iopopt.network.shapes import Shape
-from iopopt.records import write_json
 
 
 def _pointwise(name: str, channels: int = 2) -> Operator:

@@ -11,7 +11,7 @@ import onnx
 
 from iopopt.errors import FileFormatError, UnsupportedError
 from iopopt.models.onnx_import.values import Constant, Dims, too_large, written
-from iopopt.records import short_repr
+from iopopt.network.records import short_repr
 
 
 class Initializers:

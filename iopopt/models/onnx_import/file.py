@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 
 from iopopt.errors import FileFormatError, UnsupportedError
 from iopopt.models.onnx_import.constants import Initializers
-from iopopt.records import short_repr
+from iopopt.network.records import short_repr
 
 OLDEST_OPSET = 7
 """Older operator sets broadcast by attributes and normalise in training mode; converters exist."""

@@ -16,7 +16,7 @@ from iopopt.models.onnx_import.node import Node, where
 from iopopt.models.onnx_import.values import Constant, Dims, Tensor, Value, written
 from iopopt.models.onnx_import.windows import windows
 from iopopt.network.builder import ceiled
-from iopopt.records import short_repr
+from iopopt.network.records import short_repr
 
 _MOST_KEPT = 1024
 """Constants of more elements are parameters, of which the dimensions alone count."""

@@ -10,8 +10,8 @@ import onnx
 from iopopt.errors import FileFormatError, GraphError, UnsupportedError
 from iopopt.models.onnx_import.file import OnnxFile
 from iopopt.models.onnx_import.values import Dims, too_large
+from iopopt.network.records import is_integer, short_repr
 from iopopt.network.shapes import Shape
-from iopopt.records import is_integer, short_repr
 
 _FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE, onnx.TensorProto.BFLOAT16)
 

@@ -13,7 +13,7 @@ import onnx
 
 from iopopt.errors import FileFormatError, UnsupportedError
 from iopopt.models.onnx_import.values import Constant, Tensor, Value, is_real, written
-from iopopt.records import short_repr
+from iopopt.network.records import short_repr
 
 SIMPLIFY = "fold it into a constant before the import, for example with onnxsim"
 

@@ -12,7 +12,7 @@ from iopopt.errors import FileFormatError
 from iopopt.models.onnx_import.file import OnnxFile
 from iopopt.models.onnx_import.node import where
 from iopopt.models.onnx_import.values import Dims
-from iopopt.records import short_repr
+from iopopt.network.records import short_repr
 
 SHAPE_READERS = ("Shape", "Size")
 """Operators that look at a tensor's dimensions alone."""

@@ -22,8 +22,8 @@ from iopopt.models.onnx_import.registry import PARSERS
 from iopopt.models.onnx_import.values import Dims, Tensor, Value
 from iopopt.network.graph import Graph
 from iopopt.network.operators.operator import INPUT
+from iopopt.network.records import short_repr
 from iopopt.network.weights import OperatorWeights
-from iopopt.records import short_repr
 
 _DEFAULT_DOMAINS = ("", "ai.onnx")
 _READ_PADDED = ("Conv", *SHAPE_READERS)

@@ -20,10 +20,10 @@ import numpy as np
 
 from iopopt.errors import GraphError
 from iopopt.network.epilogue import NO_POOL, EpilogueStep, Mixing, Pool, epilogue_fault
+from iopopt.network.records import is_integer, short_repr
 from iopopt.network.shapes import NO_WINDOW, Dim, Shape, Window
 from iopopt.network.typical_values import Values
 from iopopt.network.unit import Unit, operator_unit
-from iopopt.records import is_integer, short_repr
 
 INPUT = "input"
 """The reserved name under which edges refer to the graph's input tensor."""

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from iopopt import FileFormatError
-from iopopt.records import check_keys, is_integer, is_number, read_json, short_repr, typed, write_json
+from iopopt.network.records import check_keys, is_integer, is_number, read_json, short_repr, typed, write_json
 
 
 def test_numbers() -> None:

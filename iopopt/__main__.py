@@ -1,20 +1,22 @@
-"""The console script ``iopopt``: its first word names the command."""
+"""The console script ``iopopt``, and ``python -m iopopt``: the first word names the command."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 
 from iopopt.bench.command import main as bench
 from iopopt.commands.export import main as export
+from iopopt.commands.glossary import main as glossary
 from iopopt.commands.show import main as show
 from iopopt.errors import UnknownNameError
 from iopopt.executor.command import main as run
-from iopopt.version import __version__
 
 COMMANDS: dict[str, tuple[Callable[[Sequence[str], str], int], str]] = {
     "bench": (bench, "compare methods on models and clusters"),
     "show": (show, "show a network: operators, shapes, work, what each can be split by"),
+    "glossary": (glossary, "print what the words of the cost model mean"),
     "export": (export, "write a network as DOT or JSON"),
     "run": (run, "run a plan on real processes, and compare measured with predicted time"),
 }
@@ -27,12 +29,16 @@ def main() -> int:
     """Run the command that the first argument names; returns the exit code."""
     words = sys.argv[1:]
     if not words or words[0] in ("-h", "--help"):
-        print(f"{_USAGE}\n\n'iopopt COMMAND --help' says more.")
+        print(f"{_USAGE}\n\n'iopopt COMMAND --help' says more, and 'iopopt glossary' what the words mean.")
         return 0 if words else 2
     if words[0] == "--version":
-        print(__version__)
+        print(version("iopopt"))
         return 0
     if words[0] not in COMMANDS:
         print(f"error: {UnknownNameError('command', words[0], COMMANDS)}", file=sys.stderr)
         return 2
     return COMMANDS[words[0]][0](words[1:], f"iopopt {words[0]}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
