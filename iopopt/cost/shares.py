@@ -1,4 +1,4 @@
-"""What a unit costs each of its participants: computation (equation 7) and memory (equation 1) of ``cost_model.md``."""
+"""The cost of a unit for each of its participants: computation (equation 7) and memory (equation 1) of ``cost_model.md``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def share_flops(unit: Unit, placement: Placement) -> Iterator[tuple[int, float]]
 
 
 def share_memory(unit: Unit, placement: Placement, bytes_per_element: int) -> Iterator[tuple[int, DeviceDemand]]:
-    """w_ij and a_ij: the memory of each participant, bytes; an empty share keeps what the formulas leave it."""
+    """w_ij and a_ij: the memory of each participant, bytes; an empty share still has the constant terms."""
     weights, activations = unit.weights[placement.dim], unit.activations[placement.dim]
     for device, n in zip(placement.devices, placement.shares, strict=True):
         largest = max([amount(terms, n) for terms in activations])
@@ -37,7 +37,7 @@ def share_memory(unit: Unit, placement: Placement, bytes_per_element: int) -> It
 def share_output(unit: Unit, placement: Placement, bytes_per_element: int) -> Iterator[tuple[int, float]]:
     """What each participant holds of the unit's output while it is live, bytes.
 
-    Partial sums that are reduced for each consumer stay whole with everyone until the last has them.
+    Partial sums of a direct reduce stay whole on every participant until the last consumer has received them.
     """
     shares: Sequence[int] = placement.shares
     if placement.reduce == "two_phase":

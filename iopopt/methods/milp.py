@@ -33,7 +33,7 @@ from iopopt.plan.team import Team, candidate_teams, check_in_space, space_name, 
 _REASON_TIME_S = 10.0
 _REASON_TEAMS = 4
 _OPTIMAL_GAP = 1e-4
-"""A gap up to which a plan is called optimal."""
+"""The largest gap at which a plan is reported as optimal."""
 _MOST_THREADS = 256
 _MOST_SEED = 2**31 - 1
 _MEMORY_ROUNDS = 3
@@ -52,7 +52,7 @@ def solve_milp(
     threads: int = 1,
     without: Collection[str] = (),
 ) -> Solution:
-    """The best plan of the space of ``team``, with a proof of how good it is.
+    """The best plan of the space of ``team``, with a proven bound.
 
     Args:
         graph: the network, branches included.
@@ -64,7 +64,7 @@ def solve_milp(
         backend: a name of :data:`iopopt.milp.backends.BACKENDS`.
         seed: the back end's random seed.
         threads: how many threads the back end may use.
-        without: ideas of the program to leave out, by the names of :data:`iopopt.milp.ideas.IDEAS`; it changes the time, never the optimum.
+        without: ideas of the program to leave out, by the names of :data:`iopopt.milp.ideas.IDEAS`; this changes the time, never the optimum.
 
     Returns:
         A Solution whose ``latency_s`` is the evaluator's. ``infeasible`` is proven and carries a reason. Ctrl-C ends the search with
@@ -73,7 +73,7 @@ def solve_milp(
     Raises:
         PlanError: if ``warm_start`` is of another graph, outside the space, or breaks a memory limit.
         ClusterError: if ``team`` names a device that does not exist.
-        UnknownNameError: if there is no such back end, or no such idea.
+        UnknownNameError: if no back end or idea has a given name.
         SolverError: if the back end fails, or its objective does not agree with the evaluator.
     """
     cluster = as_cluster(devices)
@@ -96,7 +96,7 @@ def _check_settings(time_limit_s: float, gap: float) -> None:
 
 
 def _checked_integer(name: str, value: int, least: int, most: int) -> int:
-    """A setting that counts, as a plain integer."""
+    """An integer setting, checked."""
     if not isinstance(value, numbers.Integral) or isinstance(value, bool) or not least <= value <= most:
         raise SolverError(f"{name} is {short_repr(value)}; it must be an integer from {least} to {most}")
     return index(value)
@@ -146,7 +146,7 @@ class _Search:
         return self.time_limit_s - self.watch.elapsed_s
 
     def offer(self, plan: Plan) -> bool:
-        """Take ``plan`` as the incumbent if it fits the memory and is faster; says whether it fits."""
+        """Take ``plan`` as the incumbent if it fits the memory and is faster; returns whether it fits."""
         evaluation = evaluate(self.graph, self.cluster, plan)
         if evaluation.feasible and evaluation.latency_s < self.latency_s:
             self.plan, self.evaluation = plan, evaluation
@@ -154,7 +154,7 @@ class _Search:
         return evaluation.feasible
 
     def run(self, teams: Sequence[tuple[int, ...]]) -> None:
-        """Look for starts in every team, then solve team after team, the most promising first; Ctrl-C ends it with the incumbent."""
+        """Find starts for every team, then solve one team after another, the most promising first; Ctrl-C ends it with the incumbent."""
         self.bounds = dict.fromkeys(teams, 0.0)
         try:
             for team in self._promising(teams):
@@ -169,7 +169,7 @@ class _Search:
         return self.latency_s * (1 - self.gap)
 
     def _promising(self, teams: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
-        """The teams by the latency of the better of their greedy and dynamic program; also offers those plans."""
+        """The teams, sorted by the better latency of greedy and dynamic program; also offers these plans."""
         self.offer(single_plan(self.graph, self.cluster))
         promise = dict.fromkeys(teams, math.inf)
         for team in teams:
@@ -185,18 +185,18 @@ class _Search:
         return sorted(teams, key=lambda team: promise[team])
 
     def _solve_team(self, team: tuple[int, ...]) -> None:
-        """Solve one team; where rounding leaves the plan a few bytes too large, hold that much back and solve again.
+        """Solve one team; if rounding makes the plan exceed the memory by a few bytes, reserve them and solve again.
 
-        Only the first solve proves a bound: later ones have less memory than equation (1) grants.
+        Only the first solve proves a bound: later ones have less memory than equation (1) allows.
         """
         reserve = 0.0
         for round_ in range(_MEMORY_ROUNDS):
             building = Stopwatch()
             start_plan = self.plan if self.plan is not None and team_of(self.plan) in (None, team) else None
-            # Against a faster plan of another team there is nothing to start from, but much to cut off.
+            # With a faster plan of another team there is no start, but its latency is a cutoff.
             cutoff = self._good_enough_s if self.plan is not None and start_plan is None else None
-            # What is slower than the incumbent at best need not be looked at, and the incumbent bounds it from below.
-            nodes = self.nodes[team].within(self.latency_s if cutoff is None else cutoff) if team in self.nodes else None
+            # Nodes whose bound exceeds the incumbent or the cutoff are left out: every plan that takes one is slower.
+            nodes = self.nodes[team].nodes_within(self.latency_s if cutoff is None else cutoff) if team in self.nodes else None
             formulation = Formulation(self.instance, team, self._scale_s, reserve_bytes=reserve, cutoff_s=cutoff, nodes=nodes, without=self.without)
             start = formulation.integer_point(start_plan) if start_plan else {}
             self.build_s += building.elapsed_s
@@ -211,9 +211,9 @@ class _Search:
 
     @property
     def _scale_s(self) -> float:
-        """The unit of the objective: the incumbent's latency, or that of some plan."""
+        """The unit of the objective, seconds: the incumbent's latency, or that of any plan."""
         plan = self.plan or single_plan(self.graph, self.cluster)
-        return evaluate(self.graph, self.cluster, plan).latency_s or 1.0  # pools and joins alone may cost nothing
+        return evaluate(self.graph, self.cluster, plan).latency_s or 1.0  # a network of pools and joins may take no time
 
     def _options(self, start: dict[int, float]) -> Options:
         return Options(max(0.1, self.remaining_s), self.gap, self.seed, self.threads, start, directory="")
@@ -247,7 +247,7 @@ class _Search:
             self.bounds[team] = max(self.bounds[team], bound_s if cutoff is None else min(bound_s, cutoff))
 
     def _check_objective(self, claimed_s: float, plan: Plan) -> None:
-        """Nothing but the evaluator prices a plan: a program that claims less than it is an error."""
+        """Only the evaluator prices a plan: a program that claims a lower price is an error."""
         price_s = evaluate(self.graph, self.cluster, plan).latency_s
         if price_s > claimed_s * (1 + backend_info(self.backend).tolerance):
             raise SolverError(
@@ -256,21 +256,21 @@ class _Search:
             )
 
     def _excess(self, run: Run, formulation: Formulation) -> float:
-        """Twice the bytes by which the back end's plan breaks a limit, at least one; 0 where it holds them."""
+        """Twice the bytes by which the back end's plan breaks a limit, at least one; 0 if it fits."""
         if run.outcome.x is None:
             return 0.0
         violations = evaluate(self.graph, self.cluster, formulation.plan(run.outcome.x)).violations
         return max((2 * violation.excess_bytes + 1 for violation in violations), default=0.0)
 
     def solution(self, space: str, teams: Sequence[tuple[int, ...]]) -> Solution:
-        """What the search comes to."""
+        """The Solution of the search."""
         bound = min(self.bounds.get(team, 0.0) for team in teams)
         proven_infeasible = math.isinf(bound)
         if self.plan is not None:
             bound = self._checked_bound(bound)
         status, termination = self._verdict(bound, proven_infeasible)
         if self.crash and self.plan is None and status == "unknown":
-            raise SolverError(f"back end {self.backend!r} was killed by {self.crash} before there was a plan; another backend= or seed= may do")
+            raise SolverError(f"back end {self.backend!r} was killed by {self.crash} before it found a plan; try another backend= or seed=")
         return Solution(
             plan=self.plan,
             status=status,
@@ -290,7 +290,7 @@ class _Search:
         )
 
     def _checked_bound(self, bound: float) -> float:
-        """A bound may lie above the incumbent by the back end's tolerance; by more, something is wrong."""
+        """A bound may exceed the incumbent by the back end's tolerance; more than that is an error."""
         if bound > self.latency_s * (1 + backend_info(self.backend).tolerance):
             raise SolverError(f"back end {self.backend!r} claims that no plan is faster than {bound!r} s, but one takes {self.latency_s!r} s")
         return min(bound, self.latency_s)
@@ -299,20 +299,20 @@ class _Search:
         stopped: Termination = "interrupted" if self.interrupted else "failed" if self.crash else "time_limit"
         if self.plan is None:
             return ("infeasible", "exhausted") if proven_infeasible else ("unknown", stopped)
-        # A bound is lowered by the back end's tolerance, so a gap that it was asked to close may seem that much wider.
+        # A bound is lowered by the back end's tolerance, so a gap that it was asked to close may look that much wider.
         closed = self.latency_s - bound <= (self.gap + 2 * backend_info(self.backend).tolerance) * self.latency_s
         if not closed:
             return "feasible", stopped
-        # A wide gap may be what was asked for, but it is no proof of optimality.
+        # A wide gap may be what was asked for, but it does not prove optimality.
         proven = self.latency_s - bound <= (_OPTIMAL_GAP + 2 * backend_info(self.backend).tolerance) * self.latency_s
         return ("optimal" if proven else "feasible"), "gap"
 
     def _reason(self, status: Status, teams: Sequence[tuple[int, ...]]) -> str | None:
         if self.crash and status == "feasible":
-            return f"back end {self.backend!r} was killed by {self.crash}; the plan and the bound are those it had come to"
+            return f"back end {self.backend!r} was killed by {self.crash}; the plan and the bound are the last that it reported"
         if status == "unknown":
             spent = f"{self.watch.elapsed_s:.1f} s"
-            return f"no plan that fits the memory was found in {spent}, nor a proof that there is none; a longer time limit may tell"
+            return f"no plan that fits the memory was found in {spent}, and no proof that none exists; try a longer time limit"
         if status != "infeasible":
             return None
         share_s = _REASON_TIME_S / len(teams)

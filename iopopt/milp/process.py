@@ -21,10 +21,10 @@ from iopopt.milp.program import Program
 from iopopt.milp.solver_files import read_incumbents, read_outcome, write_request
 
 GRACE_S = 5.0
-"""How long after its own time limit a back end may take to stop before it is stopped from outside."""
+"""Grace period after the time limit before the child is killed, seconds."""
 
 _START_S = 10.0
-"""How long a child may take to import its libraries on a loaded machine."""
+"""How long a child may take to import its libraries on a loaded machine, seconds."""
 
 # HiGHS's progress rows: counts, explored share, then BestBound and BestSol, and the seconds at the end.
 _PROGRESS = re.compile(r"%\s+(?P<bound>-?[\d.e+-]+|-?inf)\s+(?P<incumbent>-?[\d.e+-]+|-?inf)\s.*\s(?P<seconds>[\d.]+)s\s*$")
@@ -34,7 +34,7 @@ _PRINTED_DIGITS = 1e-9
 
 @dataclass(frozen=True)
 class Progress:
-    """One point of a solver's trajectory; objective units, None where there is none yet."""
+    """One point of a solver's trajectory, in units of the objective; None if there is no value yet."""
 
     seconds: float
     incumbent: float | None
@@ -43,7 +43,7 @@ class Progress:
 
 @dataclass
 class Run:
-    """What came of one child: its outcome, trajectory, and how it ended; ``crash`` names the signal that killed it, if one did."""
+    """The result of one child: its outcome, trajectory, and how it ended; ``crash`` names the signal that killed it, if one did."""
 
     outcome: Outcome
     trajectory: list[Progress] = field(default_factory=list)
@@ -55,11 +55,11 @@ class Run:
 def run_backend(name: str, program: Program, options: Options) -> Run:
     """Solve ``program`` with the back end ``name`` in a child process.
 
-    Ctrl-C ends the child at once and returns the incumbents that it has saved; so does a child that overstays its time limit, or that a
-    signal kills (a fault in a solver's own code).
+    Ctrl-C ends the child at once; the result then has the last incumbent that it saved. The same happens if the child exceeds its time limit
+    or is killed by a signal (a fault in the solver's code).
 
     Raises:
-        UnknownNameError: if there is no such back end.
+        UnknownNameError: if no back end has that name.
         SolverError: if the child fails; the message ends with what it printed last.
     """
     backend_info(name)
@@ -72,7 +72,7 @@ def run_backend(name: str, program: Program, options: Options) -> Run:
 
 @contextmanager
 def _child(name: str, directory: Path) -> Iterator[subprocess.Popen[str]]:
-    """A worker in a session of its own, so that Ctrl-C reaches the parent alone; it never outlives the block."""
+    """A worker in its own session, so that Ctrl-C reaches only the parent; it never outlives the block."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     with open(directory / "errors.txt", "w", encoding="utf-8") as errors:
         child = subprocess.Popen(
@@ -91,7 +91,7 @@ def _child(name: str, directory: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def _kill(child: subprocess.Popen[str]) -> None:
-    """End the child and what it started (CBC is a process of its own)."""
+    """End the child and its own children (CBC is a separate process)."""
     with suppress(ProcessLookupError):  # it has ended, and all of its group with it
         os.killpg(child.pid, signal.SIGKILL)
     child.wait()
@@ -122,7 +122,7 @@ def _watch(name: str, child: subprocess.Popen[str], directory: Path, size: int, 
 
 
 def _salvaged(directory: Path, size: int, trajectory: list[Progress]) -> Outcome:
-    """The best incumbent on disk and the last bound printed, of a child that was ended from outside."""
+    """The best incumbent on disk and the last bound printed, for a child that was killed."""
     bounds = [point.bound for point in trajectory if point.bound is not None]
     incumbents = read_incumbents(directory, size)
     bound = max(bounds, default=None)
@@ -133,7 +133,7 @@ def _salvaged(directory: Path, size: int, trajectory: list[Progress]) -> Outcome
 
 
 def _read_log(child: subprocess.Popen[str], trajectory: list[Progress]) -> None:
-    """Turn the progress rows of HiGHS's log into points; other lines pass by."""
+    """Turn the progress rows of HiGHS's log into points; other lines are ignored."""
     assert child.stdout is not None
     started = time.perf_counter()
     for line in child.stdout:

@@ -1,4 +1,4 @@
-"""The files through which parent and child speak: the request, the outcome, and incumbents as they come."""
+"""The files with which parent and child communicate: the request, the outcome, and incumbents as they are found."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def write_request(directory: Path, program: Program, options: Options) -> None:
 
 
 def read_outcome(directory: Path) -> Outcome | None:
-    """What the child wrote, or None where it did not come to that."""
+    """The outcome that the child wrote, or None if it wrote none."""
     path = directory / "outcome.npz"
     if not path.exists():
         return None
@@ -39,12 +39,12 @@ def read_outcome(directory: Path) -> Outcome | None:
 
 
 def read_incumbents(directory: Path, size: int) -> list[tuple[float, np.ndarray[tuple[int], np.dtype[np.float64]]]]:
-    """The complete (objective, x) pairs that HiGHS has saved so far, the best last; a half-written one is left out."""
+    """The complete (objective, x) pairs that HiGHS has saved so far, best last; an incomplete one is skipped."""
     path = directory / "incumbents.sol"
     incumbents = []
     for block in path.read_text(encoding="utf-8").split("Objective ")[1:] if path.exists() else []:
         objective, _, *values = block.split("\n", size + 2)
-        if len(values) == size + 1:  # the last of them is what stands behind the last line end
+        if len(values) == size + 1:  # the last item is the text after the last newline
             incumbents.append((float(objective), np.array([float(value) for value in values[:size]])))
     return incumbents
 
@@ -59,7 +59,7 @@ def read_request(directory: Path) -> tuple[Program, Options]:
 
 
 def write_outcome(directory: Path, outcome: Outcome) -> None:
-    """Save an outcome, all of it or nothing."""
+    """Save an outcome atomically."""
     record = {name: getattr(outcome, name) for name in ("status", "objective", "bound", "message", "version")} | {"has_x": outcome.x is not None}
     partial = directory / "outcome.part.npz"
     np.savez(partial, record=np.array(json.dumps(record)), x=np.zeros(0) if outcome.x is None else outcome.x)

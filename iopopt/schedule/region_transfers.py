@@ -1,6 +1,6 @@
-"""Who sends what to whom on an edge p -> q: the logical transfers of the cost model as slices of real tensors.
+"""The transfers of an edge p -> q: those of the cost model as slices of real tensors.
 
-Every worker derives the same schedule from graph and plan, so that no message needs a header. What a transfer carries follows from what
+Every worker derives the same schedule from graph and plan, so that no message needs a header. The content of a transfer follows from what
 its receiver needs and its sender owns, not from the evaluator's formulas.
 """
 
@@ -19,7 +19,7 @@ from iopopt.schedule.regions import Region, Regions, everything, needed_regions,
 
 @dataclass(frozen=True)
 class RegionTransfer:
-    """``region`` of the producer's output goes from ``sender`` to ``receiver``; of its partial sums before the pool where ``partial``."""
+    """``region`` of the producer's output goes from ``sender`` to ``receiver``; of its pre-pool partial sums if ``partial``."""
 
     sender: int
     receiver: int
@@ -29,14 +29,14 @@ class RegionTransfer:
 
 @dataclass(frozen=True)
 class RegionRound:
-    """Transfers that may all be under way at once, and what their receivers hold afterwards.
+    """Transfers that may run concurrently, and what their receivers hold afterwards.
 
     Attributes:
-        finished: the region of the producer's finished output that each device then holds; where the transfers are partial sums, the
+        finished: the region of the producer's finished output that each device then holds; if the transfers are partial sums, the
             device adds them up and runs the producer's epilogue on the sum.
-        sums: where partial sums are sent, the region before the pool of which each device gets them.
-        completes: whether the partial sums end here: the finished regions are what the producer's devices own from now on.
-        mixes: whether the receivers run the step at the end of the producer's epilogue that needs all channels.
+        sums: if partial sums are sent, the pre-pool region that each device receives.
+        completes: whether the round is a reduce-scatter: from then on the producer's devices own the finished regions.
+        mixes: whether the receivers run the mixing step of the producer's epilogue.
     """
 
     transfers: tuple[RegionTransfer, ...]
@@ -61,7 +61,7 @@ class EdgeTransfers:
 
 @dataclass(frozen=True)
 class OperatorInputs:
-    """All that the operator ``name``, or the sink, gets before it runs: an edge for each input.
+    """Everything that the operator ``name``, or the sink, receives before it runs: an edge for each input.
 
     ``freed`` are the producers whose tensors nobody reads later.
     """
@@ -93,13 +93,13 @@ def _edge_rounds(graph: Graph, placements: Sequence[Placement], source: int | No
     producer, p = graph.operators[edge.producer], placements[edge.producer]
     needs = needed_regions(consumer, q, edge.slot, by_channels=not producer.mixes_channels)
     rounds = _operator_rounds(producer, p, consumer, q, needs, by_rows=q.dim == "H" and not consumer.is_gate(edge.slot))
-    return rounds if edge.first else rounds[-1:]  # partial sums are completed once
+    return rounds if edge.first else rounds[-1:]  # the reduce-scatter happens once
 
 
 def _operator_rounds(
     producer: Operator, p: Placement, consumer: Operator | None, q: Placement, needs: Regions, *, by_rows: bool = False
 ) -> tuple[RegionRound, ...]:
-    """The rounds of one edge, the first phase of a two-phase reduce included; the sink is no operator."""
+    """The rounds of one edge, including the reduce-scatter of a two-phase reduce; ``consumer`` is None for the sink."""
     if p.dim != "IC":
         return (_finished_round(producer, p, consumer, q, needs),)
     if p.reduce == "direct":
@@ -113,7 +113,7 @@ def _operator_rounds(
 
 
 def _before_pool(producer: Operator, finished: Region, *, by_rows: bool = False) -> Region:
-    """The partial sums under a finished region: the rows under its rows, or all, those that no pool window touches included."""
+    """The partial sums under a finished region: the rows under its rows, or all, including those that no pool window touches."""
     rows = pre_pool_rows(producer, finished.rows) if by_rows else everything(producer.pre_pool_shape).rows
     return Region(finished.channels, rows)
 
@@ -124,7 +124,7 @@ def _from_owner(owner: int, needs: Regions) -> RegionRound:
 
 
 def _finished_round(producer: Operator, p: Placement, consumer: Operator | None, q: Placement, needs: Regions) -> RegionRound:
-    """The transfers of finished pieces: as needed where that is the rule, else everything to everyone (all-gather)."""
+    """The transfers of finished slices: a send, what each device needs, or an all-gather."""
     if p.is_whole:
         return _from_owner(p.devices[0], needs)
     owned, same_team = owned_regions(producer, p), p.devices == q.devices
@@ -139,6 +139,6 @@ def _finished_round(producer: Operator, p: Placement, consumer: Operator | None,
 
 
 def _reduce(owners: tuple[int, ...], finished: Regions, sums: Regions) -> RegionRound:
-    """Every device gets the partial sums of the region that it is to finish, from every other owner."""
+    """Every device receives the partial sums of the region that it finishes, from every other owner."""
     transfers = tuple(RegionTransfer(k, j, region, partial=True) for j, region in sums.items() for k in owners if k != j and region)
     return RegionRound(transfers, finished, sums)

@@ -1,4 +1,4 @@
-"""Which part of a tensor a device owns, and which part it needs: intervals of channels and of rows, cut at the tensor's edges."""
+"""The part of a tensor that a device owns, and the part that it needs: intervals of channels and of rows, cut at the tensor's edges."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from iopopt.plan.placement import Placement
 
 @dataclass(frozen=True)
 class Interval:
-    """[start, stop); an interval that is empty has ``stop == start``."""
+    """[start, stop); an empty interval has ``stop == start``."""
 
     start: int
     stop: int
@@ -25,21 +25,21 @@ class Interval:
         return self.stop - self.start
 
     def meet(self, other: Interval) -> Interval:
-        """What both hold."""
+        """The intersection."""
         return Interval(max(self.start, other.start), min(self.stop, other.stop))
 
     def shifted(self, offset: int) -> Interval:
-        """The same interval, counted from elsewhere."""
+        """The same interval, shifted by an offset."""
         return Interval(self.start + offset, self.stop + offset)
 
     def within(self, outer: Interval) -> slice:
-        """This interval's place in an array that holds ``outer``."""
+        """The index of this interval in an array that holds ``outer``."""
         return slice(self.start - outer.start, self.stop - outer.start) if self else slice(0, 0)
 
 
 @dataclass(frozen=True)
 class Region:
-    """Channels and rows of a feature map; every column of them."""
+    """Channels and rows of a feature map, with all columns."""
 
     channels: Interval
     rows: Interval
@@ -48,15 +48,15 @@ class Region:
         return bool(self.channels) and bool(self.rows)
 
     def meet(self, other: Region) -> Region:
-        """What both hold."""
+        """The intersection."""
         return Region(self.channels.meet(other.channels), self.rows.meet(other.rows))
 
     def holds(self, other: Region) -> bool:
-        """Whether all of ``other`` lies in this region."""
+        """Whether this region contains all of ``other``."""
         return not other or self.meet(other) == other
 
     def within(self, outer: Region) -> tuple[slice, slice]:
-        """This region's place in an array (channels, rows, ...) that holds ``outer``."""
+        """The index of this region in an array (channels, rows, ...) that holds ``outer``."""
         return self.channels.within(outer.channels), self.rows.within(outer.rows)
 
 
@@ -86,7 +86,7 @@ def owned_regions(operator: Operator, placement: Placement) -> dict[int, Region]
 
 
 def read_region(operator: Operator, slot: int) -> Region:
-    """All that the operator reads of input ``slot``."""
+    """The region of input ``slot`` that the operator reads."""
     channels = operator.read_channels(slot)
     return Region(Interval(channels.start, channels.stop), everything(operator.in_shapes[slot]).rows)
 
@@ -94,9 +94,8 @@ def read_region(operator: Operator, slot: int) -> Region:
 def needed_regions(operator: Operator, placement: Placement, slot: int = 0, *, by_channels: bool = True) -> dict[int, Region]:
     """What each participant needs of input ``slot``.
 
-    The rows under its output rows, but all of a gate; its input channels; the input channels of its groups. Otherwise all that the
-    operator reads: if it is whole or computes output channels of all groups (whatever its share). Where the tensor cannot be had
-    ``by_channels`` all channels take the place of some.
+    For H the rows under its output rows, but all of a gate; for IC its input channels; for OC of a channel-local operator the input
+    channels of its groups. Otherwise everything that the operator reads. Without ``by_channels``, all channels are needed instead of some.
     """
     full = read_region(operator, slot) if by_channels else everything(operator.in_shapes[slot])
     needs = {}
@@ -122,7 +121,7 @@ def _input_channels(operator: Operator, placement: Placement, share: Interval) -
 def computed_region(operator: Operator, placement: Placement, device: int) -> Region:
     """What a participant computes before the pool.
 
-    All rows, also those that no pool window touches, unless the split is by rows; all channels in part where it is by input channels.
+    Unless the split is by rows, all rows, including those that no pool window touches; for IC, partial sums of all channels.
     """
     full = everything(operator.pre_pool_shape)
     if placement.dim in (None, "IC"):
@@ -132,7 +131,7 @@ def computed_region(operator: Operator, placement: Placement, device: int) -> Re
 
 
 def pre_pool_rows(operator: Operator, rows: Interval) -> Interval:
-    """Rows before the pool that lie under output rows behind it."""
+    """The pre-pool rows under output rows."""
     pool = operator.pool.rows
     if not rows:
         return Interval(0, 0)
@@ -147,4 +146,4 @@ def field_rows(operator: Operator, rows: Interval) -> Interval:
     if not rows:
         return Interval(0, 0)
     first, last = rows.start * operator.S - operator.P, (rows.stop - 1) * operator.S - operator.P + operator.K
-    return Interval(max(0, int(first)), min(operator.in_shape.height, int(last)))  # whole numbers, for shares are whole units
+    return Interval(max(0, int(first)), min(operator.in_shape.height, int(last)))  # whole numbers, because shares are whole granules

@@ -49,7 +49,7 @@ def test_the_nodes_of_a_known_plan_are_kept():
         graph = load_model(name)
         cluster = load_cluster(instance, graph)
         solution = solve_dp(graph, cluster)
-        kept = bound_nodes(Instance(graph, cluster), range(len(cluster))).within(solution.latency_s)
+        kept = bound_nodes(Instance(graph, cluster), range(len(cluster))).nodes_within(solution.latency_s)
         assert all(node_of(placement) in nodes for placement, nodes in zip(solution.plan.values(), kept, strict=True))
 
 
@@ -59,7 +59,7 @@ def test_most_nodes_of_a_deep_network_are_ruled_out():
     cluster = load_cluster("edge-x4", graph)
     latency_s = solve_dp(graph, cluster).latency_s
     found = bound_nodes(Instance(graph, cluster), range(4))
-    assert sum(map(len, found.within(latency_s))) < 0.5 * sum(map(len, found.nodes))
+    assert sum(map(len, found.nodes_within(latency_s))) < 0.5 * sum(map(len, found.nodes))
     assert 0.98 * latency_s < found.least_s <= latency_s
 
 

@@ -1,7 +1,7 @@
-"""The solvers behind one function: ``solve(program, options, emit) -> Outcome``. A new back end is one file here and one line below.
+"""The solvers, each as one function ``solve(program, options, emit) -> Outcome``. A new back end is one file here and one line below.
 
-Back ends run in a child process (:mod:`iopopt.milp.worker`), which is the way to threads, a trajectory, and cancelling at any time, and
-keeps solver libraries that cannot share a process apart.
+Back ends run in a child process (:mod:`iopopt.milp.worker`), which allows threads, a trajectory and cancellation at any time, and separates
+solver libraries that cannot share a process.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ OutcomeStatus = Literal["optimal", "feasible", "infeasible", "unknown", "error"]
 
 @dataclass(frozen=True)
 class Options:
-    """What a solve is asked for.
+    """The settings of a solve.
 
     Attributes:
         time_limit_s: seconds of wall clock.
@@ -40,7 +40,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a back end found: ``x`` and ``objective`` of the incumbent, and a proven lower ``bound``; None where there is none."""
+    """What a back end found: ``x`` and ``objective`` of the incumbent, and a proven lower ``bound``; None if it has none."""
 
     status: OutcomeStatus
     x: FloatArray | None
@@ -51,19 +51,19 @@ class Outcome:
 
 
 Emit = Callable[[str], None]
-"""Takes the lines of the solver's log as they come."""
+"""Receives the lines of the solver's log as they are printed."""
 
 Solve = Callable[[Program, Options, Emit], Outcome]
 
 
 @dataclass(frozen=True)
 class BackendInfo:
-    """How a back end is known: its module, what it stands for, and the accuracy of its objectives."""
+    """The registry entry of a back end: its module, a description, and the accuracy of its objectives."""
 
     module: str
     summary: str
     tolerance: float
-    """Relative: HiGHS is run at 1e-9, the others at what they reach."""
+    """Relative: HiGHS runs at 1e-9, the others at the accuracy that they reach."""
 
 
 BACKENDS: Mapping[str, BackendInfo] = {
@@ -77,7 +77,7 @@ def backend_info(name: str) -> BackendInfo:
     """The entry of a back end.
 
     Raises:
-        UnknownNameError: if there is none of that name.
+        UnknownNameError: if no back end has that name.
     """
     if name not in BACKENDS:
         raise UnknownNameError("back end", name, BACKENDS)
@@ -88,7 +88,7 @@ def load_backend(name: str) -> Solve:
     """The ``solve`` function of a back end.
 
     Raises:
-        UnknownNameError: if there is none of that name.
+        UnknownNameError: if no back end has that name.
         SolverError: if its library cannot be imported.
     """
     info = backend_info(name)

@@ -24,7 +24,7 @@ _STATUS: dict[mathopt.TerminationReason, OutcomeStatus] = {
 
 
 def solve(program: Program, options: Options, emit: Emit) -> Outcome:
-    """Solve with HiGHS; every better incumbent is written to ``incumbents.sol`` at once."""
+    """Solve with HiGHS; every better incumbent is written to ``incumbents.sol`` immediately."""
     model = mathopt.Model.from_model_proto(_proto(program))
     result = mathopt.solve(
         model,
@@ -50,7 +50,7 @@ def _emit_all(lines: Sequence[str], emit: Emit) -> None:
 
 
 def _parameters(options: Options) -> mathopt.SolveParameters:
-    """HiGHS's own options carry what SolveParameters refuses (threads) or lacks (saving incumbents)."""
+    """HiGHS's own options set what SolveParameters rejects (threads) or lacks (saving incumbents)."""
     parameters = mathopt.SolveParameters(
         time_limit=datetime.timedelta(seconds=options.time_limit_s),
         relative_gap_tolerance=options.gap,

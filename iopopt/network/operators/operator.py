@@ -1,4 +1,4 @@
-"""What all operators have in common.
+"""The base class of all operators.
 
 The symbols of the cost model (``iopopt/cost_model.md``) are properties: ``K``, ``S`` and ``P`` of the composite field, ``H_c`` before and
 ``H_o`` after the pool, MACs and weights.
@@ -31,11 +31,11 @@ INPUT = "input"
 
 @dataclass(frozen=True)
 class Operator(ABC):
-    """What one step of a network computes, with the epilogue that runs behind it on the same device.
+    """One operation of a network, with the epilogue that runs after it on the same device.
 
-    A kind of operator is a subclass with a ``kind`` in a file of its own in this package, where it is found. Its fields are its record; what
-    is said here holds for it unless it says otherwise. Every operator reads ``in_shape`` (the first of several inputs), keeps the channels,
-    and has no window, kernel, groups or parameters but those of its epilogue.
+    A kind of operator is a subclass with a ``kind``, in a separate file of this package, which registers it. Its fields are the keys of its
+    record. Unless a subclass overrides them, these defaults hold: the operator reads ``in_shape`` (the first of several inputs), keeps the
+    number of channels, and has no window, kernel, groups or parameters except those of its epilogue.
 
     Raises:
         GraphError: if a figure is out of range or a window does not fit.
@@ -45,7 +45,7 @@ class Operator(ABC):
     former_kinds: ClassVar[tuple[str, ...]] = ()
     """Names of the kind in older records."""
     channel_by_channel: ClassVar[bool] = False
-    """Whether an output channel is made of the input channels of its number."""
+    """Whether each output channel depends only on the input channels with the same index."""
 
     name: str
     in_shape: Shape
@@ -53,7 +53,7 @@ class Operator(ABC):
 
     def __post_init__(self) -> None:
         named = isinstance(self.name, str) and self.name not in ("", INPUT)
-        self._require(named, f"the name {short_repr(self.name)} is no text, empty or reserved")
+        self._require(named, f"the name {short_repr(self.name)} is not a string, is empty or is reserved")
         for figure, hint in _figures(type(self)).items():
             value = getattr(self, figure)
             self._require(_fits(value, hint), f"{figure} of this {self.kind} is {short_repr(value)}; {_described(hint)}")
@@ -66,7 +66,7 @@ class Operator(ABC):
             self._require(min(shape) > 0, f"input {self.in_shape} is too small for {what}: the result would be {shape}")
 
     def _check(self) -> None:
-        """Refuse what the kind cannot be (its figures have the right types, its inputs positive sizes): here, windows that upsample."""
+        """Checks of the kind, after types and input sizes have been checked; by default, windows must not upsample."""
         self._require(self.rows.upsampling == self.columns.upsampling == 1, f"this {self.kind} does not upsample")
 
     def _require(self, holds: bool, message: str) -> None:
@@ -75,24 +75,24 @@ class Operator(ABC):
 
     @cached_property
     def unit(self) -> Unit:
-        """The operator as the cost model knows it."""
+        """The operator as a unit of the cost model."""
         return operator_unit(self)
 
     @cached_property
     def structural_key(self) -> Operator:
-        """The same operator under a name that says nothing: equal for all that differ in their names alone."""
+        """The operator without its name: equal for operators that differ only in name."""
         return dataclasses.replace(self, name="operator")
 
     @property
     def text(self) -> str:
-        """The kind with what sets it apart from others of its kind: ``conv 3x3/2``, ``pool average 7x7/7``, ``slice from 58``."""
+        """The kind with its distinguishing figures: ``conv 3x3/2``, ``pool average 7x7/7``, ``slice from 58``."""
         return self.kind
 
     @abstractmethod
     def typical(self, inputs: Sequence[Values], rng: np.random.Generator) -> Values:
-        """A sample of elements before the epilogue, where ``inputs`` are such samples and kernels give elements of variance 1."""
+        """A sample of the output before the epilogue, from samples of the inputs; kernels give elements of variance 1."""
 
-    # Figures that some kinds have as fields (a cached_property gives way to a field, a property does not).
+    # Figures that some kinds have as fields (a field overrides a cached_property, but not a property).
 
     @cached_property
     def out_channels(self) -> int:
@@ -116,14 +116,14 @@ class Operator(ABC):
 
     @cached_property
     def more_inputs(self) -> tuple[Shape, ...]:
-        """The inputs behind the first."""
+        """The inputs after the first."""
         return ()
 
     # Shapes.
 
     @cached_property
     def pool(self) -> Pool:
-        """The pool of the epilogue, or one of kernel and stride 1 where there is none."""
+        """The pool of the epilogue, or one of kernel and stride 1 if there is none."""
         return next((step for step in self.epilogue if isinstance(step, Pool)), NO_POOL)
 
     @cached_property
@@ -146,7 +146,7 @@ class Operator(ABC):
         return (self.in_shape, *self.more_inputs)
 
     def is_gate(self, slot: int) -> bool:
-        """Whether input ``slot`` holds one element a channel for a larger map: every row needs all of it."""
+        """Whether input ``slot`` is a gate: one element for each channel of a larger map, all needed by every row."""
         return False
 
     def read_channels(self, slot: int = 0) -> range:
@@ -154,22 +154,22 @@ class Operator(ABC):
         return range(self.in_shapes[slot].channels)
 
     def read_shape(self, slot: int = 0) -> Shape:
-        """What the operator reads of input ``slot``."""
+        """The shape of what the operator reads of input ``slot``."""
         return self.in_shapes[slot]._replace(channels=len(self.read_channels(slot)))
 
     @cached_property
     def in_elements(self) -> int:
-        """What the operator reads of all inputs, elements."""
+        """The number of elements that the operator reads of all inputs."""
         return sum(self.read_shape(slot).elements for slot in range(len(self.in_shapes)))
 
     @cached_property
     def gate_elements(self) -> int:
-        """The elements of those inputs that every row needs whole."""
+        """The number of elements of the gates, which every row needs whole."""
         return sum(shape.elements for slot, shape in enumerate(self.in_shapes) if self.is_gate(slot))
 
     @cached_property
     def in_row_elements(self) -> int:
-        """One row of every input but the gates, elements."""
+        """The number of elements of one row of every input except gates."""
         return (self.in_elements - self.gate_elements) // self.in_shape.height
 
     # The composite receptive field of convolution and pool, in rows.
@@ -198,7 +198,7 @@ class Operator(ABC):
 
     @property
     def has_kernel(self) -> bool:
-        """Whether the operator multiplies by a kernel; those that do not have no FLOPs and no weights."""
+        """Whether the operator multiplies by a kernel; without one it has no FLOPs and no weights."""
         return self.kernel_shape is not None
 
     @cached_property
@@ -232,7 +232,7 @@ class Operator(ABC):
 
     @cached_property
     def splittable_dims(self) -> tuple[Dim, ...]:
-        """The dimensions in which the operator may be split over several devices: rows need at least two of them, IC one ungrouped kernel."""
+        """The dimensions in which the operator may be split over several devices: H needs at least two rows, IC an ungrouped kernel."""
         rows: tuple[Dim, ...] = ("H",) if self.out_shape.height >= 2 else ()
         return (*rows, "OC", "IC") if self.has_kernel and self.groups == 1 else (*rows, "OC")
 
@@ -246,25 +246,25 @@ class Operator(ABC):
 
     @property
     def is_channel_local(self) -> bool:
-        """Whether the output channels fall into groups that read some of the input channels each."""
+        """Whether the output channels form groups, each of which reads only some input channels."""
         return self.groups > 1 or self.channel_by_channel
 
     @property
     def mixes_channels(self) -> bool:
-        """Whether the epilogue ends with a step that mixes channels: what follows sees the whole tensor or rows of it."""
+        """Whether the epilogue ends with a mixing step, so that consumers need all channels of the tensor or of rows of it."""
         return bool(self.epilogue) and isinstance(self.epilogue[-1], Mixing)
 
     @cached_property
     def channel_unit(self) -> int:
-        """What an OC share is a multiple of: the output channels of one group, OC / g, of a grouped convolution."""
+        """The granularity of an OC share: the output channels of one group, OC / g, of a grouped convolution."""
         return self.out_channels // self.groups if self.groups > 1 else 1
 
     def granularity(self, dim: Dim) -> int:
-        """What every share of ``dim`` is a multiple of: whole groups of channels, all rows that come of one row upsampled."""
+        """What every share of ``dim`` is a multiple of: the channels of one group, the rows of one upsampled row."""
         return {"H": self.rows.upsampling, "OC": self.channel_unit, "IC": 1}[dim]
 
     def reads_part(self, dim: Dim | None) -> bool:
-        """Whether a share of ``dim`` needs but some of the input channels: one of IC does, and one of OC if the operator is channel-local."""
+        """Whether a share of ``dim`` needs only some of the input channels: an IC share does, and an OC share of a channel-local operator."""
         return dim == "IC" or (dim == "OC" and self.is_channel_local)
 
     def input_channels(self, dim: Dim | None, share: int, slot: int = 0) -> int:
@@ -275,7 +275,7 @@ class Operator(ABC):
 
 @cache
 def _figures(kind: type[Operator]) -> dict[str, Any]:
-    """The type of each field but the name."""
+    """The type of each field except the name."""
     hints = get_type_hints(kind)
     return {item.name: hints[item.name] for item in dataclasses.fields(kind) if item.name != "name"}
 
@@ -289,7 +289,7 @@ def _fits(value: object, hint: Any) -> bool:
 
 
 def _described(hint: Any) -> str:
-    """What a figure of this type may be."""
+    """The values that a figure of this type may have."""
     if get_origin(hint) is Literal:
         return f"allowed are {', '.join(map(repr, get_args(hint)))}"
     if get_origin(hint) is tuple:
