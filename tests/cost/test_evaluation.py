@@ -14,7 +14,7 @@ from support.random_instances import random_cluster, random_graph, random_plan
 from support.worked_cases import WorkedCase, worked_cases
 
 from iopopt import Cluster, ClusterError, Device, Evaluation, FileFormatError, Graph, GraphBuilder, IopoptError, Placement, Plan, PlanError, evaluate
-from iopopt.cost.shares import share_memory
+from iopopt.cost.memory import share_memory
 from iopopt.network.epilogue import Mixing
 from iopopt.network.operators import KINDS
 
