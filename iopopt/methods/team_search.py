@@ -143,9 +143,9 @@ class TeamSearch:
         self.interrupted |= run.interrupted
         self.crash = run.crash or self.crash
         self.version = outcome.version or self.version
-        for progress in run.trajectory:
-            values = [None if value is None else value * scale_s for value in (progress.incumbent, progress.bound)]
-            self.trajectory.append(Point(began + progress.seconds, *values))
+        for seconds, progress in run.trajectory:
+            values = [None if value is None else value * scale_s for value in progress]
+            self.trajectory.append(Point(began + seconds, *values))
         if outcome.status == "error":
             raise SolverError(f"back end {self.backend!r} failed on {self.instance.graph.name}: {outcome.message}")
         if outcome.x is not None and outcome.objective is not None:
