@@ -41,6 +41,7 @@ from iopopt.models import ZOO, load_model, load_weights
 from iopopt.network.builder import GraphBuilder
 from iopopt.network.graph import Graph
 from iopopt.network.operators.operator import Operator
+from iopopt.network.weights import random_input, random_weights
 from iopopt.plan.batch import PlanBatch
 from iopopt.plan.placement import Placement, Shard
 from iopopt.plan.plan import Plan

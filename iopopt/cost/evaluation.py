@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from iopopt.cluster.cluster import Cluster, Device
 from iopopt.cost.instance import Instance
+from iopopt.cost.memory import memory_demands, peak_bytes
 from iopopt.cost.schedule import schedule_of
-from iopopt.cost.shares import DeviceDemand, share_memory, share_output
 from iopopt.errors import FileFormatError
 from iopopt.network.graph import Graph
 from iopopt.network.records import check_keys, check_schema, short_repr, typed_fields
@@ -184,7 +184,7 @@ def bulk_synchronous(instance: Instance, placements: Sequence[Placement], schedu
     """Equation (6): all devices wait for each other before every round and every operator."""
     cluster = instance.cluster
     *costs, sink = (_operator_cost(step, placement, cluster) for step, placement in zip(schedule.steps, placements, strict=False))
-    memory = _memory_bytes(instance, placements)
+    memory = peak_bytes(memory_demands(instance, placements))
     return Evaluation(
         latency_s=sum(cost.compute_s + cost.communication_s for cost in costs) + sink.communication_s,
         operators=tuple(costs),
@@ -232,36 +232,3 @@ def round_time_s(round_: Round, cluster: Cluster) -> float:
         if seconds > slowest:
             slowest = seconds
     return slowest
-
-
-def _memory_bytes(instance: Instance, placements: Sequence[Placement]) -> tuple[float, ...]:
-    """Equation (1): all weights of a device, and the largest sum of an operator's activations and live tensors."""
-    by_device = zip(*_memory_demands(instance, placements), strict=True)
-    return tuple(sum(demand.weights for demand in of) + max(demand.activations + demand.live for demand in of) for of in by_device)
-
-
-def memory_demands(graph: Graph, cluster: Cluster, plan: Plan) -> list[list[DeviceDemand]]:
-    """w_ij, a_ij and live_ij of equation (1), as ``[i][j]``; zero where a device takes no part and holds nothing."""
-    instance = Instance(graph, cluster)
-    return _memory_demands(instance, instance.placements(plan))
-
-
-def _memory_demands(instance: Instance, placements: Sequence[Placement]) -> list[list[DeviceDemand]]:
-    e, nothing = instance.cluster.bytes_per_element, DeviceDemand()
-    demands = [[nothing] * len(instance.cluster) for _ in instance.operators]
-    for unit, placement, row in zip(instance.operators, placements, demands, strict=False):
-        for j, demand in share_memory(unit, placement, e):
-            row[j] = demand
-    for producer, during in instance.graph.live_tensors:
-        for j, live in live_bytes(instance, placements, producer):
-            for i in during:
-                demands[i][j] = demands[i][j]._replace(live=demands[i][j].live + live)
-    return demands
-
-
-def live_bytes(instance: Instance, placements: Sequence[Placement], producer: int) -> Iterator[tuple[int, float]]:
-    """What each device holds of a live tensor; the input is held by the source, or by every device if all have it."""
-    unit, e = instance.units[producer], instance.cluster.bytes_per_element
-    if producer == instance.graph.source:
-        return iter([(device, e * unit.out_shape.elements) for device in instance.input_holders])
-    return share_output(unit, placements[producer], e)

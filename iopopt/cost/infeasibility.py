@@ -6,7 +6,9 @@ import math
 from collections.abc import Sequence
 
 from iopopt.cluster.cluster import Cluster
-from iopopt.cost.evaluation import evaluate, memory_demands
+from iopopt.cost.evaluation import evaluate
+from iopopt.cost.instance import Instance
+from iopopt.cost.memory import memory_demands
 from iopopt.network.graph import Graph
 from iopopt.plan.plan import Plan
 
@@ -36,6 +38,7 @@ def nearest_miss(graph: Graph, cluster: Cluster, plans: Sequence[Plan]) -> str:
 
 def _largest_operator(graph: Graph, cluster: Cluster, plan: Plan, device: int) -> tuple[str, float]:
     """The operator that needs most memory on the device, including live tensors, and that memory."""
-    demands = [sum(of[device]) for of in memory_demands(graph, cluster, plan)]
+    instance = Instance(graph, cluster)
+    demands = [sum(of[device]) for of in memory_demands(instance, instance.placements(plan))]
     largest = max(range(len(graph)), key=lambda i: demands[i])
     return graph.operators[largest].name, demands[largest]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from iopopt.cost.instance import Instance
-from iopopt.cost.shares import share_flops
 from iopopt.cost.transfers import edge_rounds
+from iopopt.cost.work import share_flops
 from iopopt.plan.placement import Placement
 from iopopt.schedule.rounds import Round, Schedule, Step, TransferKind, together
 

@@ -10,11 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from iopopt.cluster.cluster import Cluster
-from iopopt.cost.evaluation import Evaluation, counted_connections, evaluate, memory_demands, schedule_of_plan
+from iopopt.cost.evaluation import Evaluation, bulk_synchronous, counted_connections
+from iopopt.cost.instance import Instance
+from iopopt.cost.memory import memory_demands
+from iopopt.cost.schedule import schedule_of
 from iopopt.executor.worker import LedgerRow, Report, Timing
 from iopopt.network.graph import Graph
 from iopopt.network.unit import SINK
 from iopopt.plan.plan import Plan
+from iopopt.schedule.rounds import Schedule
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -107,7 +111,10 @@ def gather(graph: Graph, cluster: Cluster, plan: Plan, reports: Sequence[Report]
     reports = sorted(reports, key=lambda report: report.device)
     output = reports[cluster.sink].output
     assert output is not None  # the sink ends with the whole output
-    evaluation, logical = evaluate(graph, cluster, plan), _logical_connections(graph, cluster, plan)
+    instance = Instance(graph, cluster)
+    placements = instance.placements(plan)
+    schedule, demands = schedule_of(instance, placements), memory_demands(instance, placements)
+    logical = _logical_connections(cluster, schedule)
     traffic = tuple(
         EdgeTraffic(row.edge, row.device, row.received_bytes, row.sent_bytes, logical.get((row.edge, row.device), 0))
         for report in reports
@@ -123,19 +130,19 @@ def gather(graph: Graph, cluster: Cluster, plan: Plan, reports: Sequence[Report]
         ledger=tuple(row for report in reports for row in report.ledger),
         timings=tuple(row for report in reports for row in report.timings),
         elapsed_s=max(report.elapsed_s for report in reports),
-        evaluation=evaluation,
+        evaluation=bulk_synchronous(instance, placements, schedule),
         demands=tuple(
             ModelDemand(operator.name, device, *demand)
-            for operator, demands in zip(graph.operators, memory_demands(graph, cluster, plan), strict=True)
-            for device, demand in enumerate(demands)
+            for operator, of in zip(graph.operators, demands, strict=True)
+            for device, demand in enumerate(of)
         ),
     )
 
 
-def _logical_connections(graph: Graph, cluster: Cluster, plan: Plan) -> dict[tuple[str, int], int]:
+def _logical_connections(cluster: Cluster, schedule: Schedule) -> dict[tuple[str, int], int]:
     """N_j of equation (8), by edge and device."""
     counts: dict[tuple[str, int], int] = {}
-    for step in schedule_of_plan(graph, cluster, plan).steps:
+    for step in schedule.steps:
         for round_ in step.rounds:
             for device, count in counted_connections(round_, cluster).items():
                 counts[step.name, device] = counts.get((step.name, device), 0) + count

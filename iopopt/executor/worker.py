@@ -17,8 +17,16 @@ from iopopt.network.graph import Graph
 from iopopt.network.unit import SINK
 from iopopt.network.weights import NO_WEIGHTS, Weights
 from iopopt.plan.placement import Placement
-from iopopt.schedule.region_transfers import EdgeTransfers, OperatorInputs, RegionRound, RegionTransfer
-from iopopt.schedule.regions import Interval, Region, computed_region, needed_regions, owned_regions
+from iopopt.schedule.region_transfers import (
+    EdgeTransfers,
+    OperatorInputs,
+    RegionRound,
+    RegionTransfer,
+    computed_region,
+    needed_regions,
+    owned_regions,
+)
+from iopopt.schedule.regions import Interval, Region
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from iopopt.cluster.cluster import Cluster
-from iopopt.cost.shares import share_flops
+from iopopt.cost.work import share_flops
 from iopopt.network.shapes import Dim
 from iopopt.network.unit import Unit
 from iopopt.plan.placement import Placement

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -14,11 +14,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from iopopt.errors import SolverError
-from iopopt.milp.backends import Options, Outcome, backend_info
+from iopopt.milp.backends import Options, Outcome, Progress, backend_info, saved_incumbents
 from iopopt.milp.program import Program
-from iopopt.milp.solver_files import read_incumbents, read_outcome, write_request
+from iopopt.milp.solver_files import read_outcome, write_request
 
 GRACE_S = 5.0
 """Grace period after the time limit before the child is killed, seconds."""
@@ -26,19 +27,12 @@ GRACE_S = 5.0
 _START_S = 10.0
 """How long a child may take to import its libraries on a loaded machine, seconds."""
 
-# HiGHS's progress rows: counts, explored share, then BestBound and BestSol, and the seconds at the end.
-_PROGRESS = re.compile(r"%\s+(?P<bound>-?[\d.e+-]+|-?inf)\s+(?P<incumbent>-?[\d.e+-]+|-?inf)\s.*\s(?P<seconds>[\d.]+)s\s*$")
-_PRINTED_DIGITS = 1e-9
-"""HiGHS prints ten digits of a bound; the last is not trusted."""
 
-
-@dataclass(frozen=True)
-class Progress:
-    """One point of a solver's trajectory, in units of the objective; None if there is no value yet."""
+class TimedProgress(NamedTuple):
+    """A point of a trajectory, seconds after the child was started."""
 
     seconds: float
-    incumbent: float | None
-    bound: float | None
+    progress: Progress
 
 
 @dataclass
@@ -46,7 +40,7 @@ class Run:
     """The result of one child: its outcome, trajectory, and how it ended; ``crash`` names the signal that killed it, if one did."""
 
     outcome: Outcome
-    trajectory: list[Progress] = field(default_factory=list)
+    trajectory: list[TimedProgress] = field(default_factory=list)
     interrupted: bool = False
     timed_out: bool = False
     crash: str | None = None
@@ -101,8 +95,8 @@ def _kill(child: subprocess.Popen[str]) -> None:
 
 
 def _watch(name: str, child: subprocess.Popen[str], directory: Path, size: int, time_limit_s: float) -> Run:
-    trajectory: list[Progress] = []
-    reader = threading.Thread(target=_read_log, args=(child, trajectory), daemon=True)
+    trajectory: list[TimedProgress] = []
+    reader = threading.Thread(target=_read_trajectory, args=(child, trajectory), daemon=True)
     reader.start()
     interrupted = timed_out = False
     try:
@@ -118,13 +112,13 @@ def _watch(name: str, child: subprocess.Popen[str], directory: Path, size: int, 
     if outcome is None and not (interrupted or timed_out or crash):
         said = (directory / "errors.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()
         raise SolverError(f"back end {name!r} ended with code {child.returncode}: {' | '.join(said[-3:]) or 'it printed nothing'}")
-    return Run(outcome or _salvaged(directory, size, trajectory), trajectory, interrupted, timed_out, None if outcome else crash)
+    return Run(outcome or _salvaged(name, directory, size, trajectory), trajectory, interrupted, timed_out, None if outcome else crash)
 
 
-def _salvaged(directory: Path, size: int, trajectory: list[Progress]) -> Outcome:
+def _salvaged(name: str, directory: Path, size: int, trajectory: list[TimedProgress]) -> Outcome:
     """The best incumbent on disk and the last bound printed, for a child that was killed."""
-    bounds = [point.bound for point in trajectory if point.bound is not None]
-    incumbents = read_incumbents(directory, size)
+    bounds = [point.progress.bound for point in trajectory if point.progress.bound is not None]
+    incumbents = saved_incumbents(name, directory, size)
     bound = max(bounds, default=None)
     if not incumbents:
         return Outcome("unknown", None, None, bound, "ended from outside without an incumbent", "")
@@ -132,16 +126,10 @@ def _salvaged(directory: Path, size: int, trajectory: list[Progress]) -> Outcome
     return Outcome("feasible", x, objective, bound, "ended from outside", "")
 
 
-def _read_log(child: subprocess.Popen[str], trajectory: list[Progress]) -> None:
-    """Turn the progress rows of HiGHS's log into points; other lines are ignored."""
+def _read_trajectory(child: subprocess.Popen[str], trajectory: list[TimedProgress]) -> None:
+    """The points that the child prints, with the time at which they arrive."""
     assert child.stdout is not None
     started = time.perf_counter()
     for line in child.stdout:
-        if match := _PROGRESS.search(line):
-            bound, incumbent = (_finite(match[key]) for key in ("bound", "incumbent"))
-            safe = None if bound is None else bound - _PRINTED_DIGITS * max(1.0, abs(bound))
-            trajectory.append(Progress(time.perf_counter() - started, incumbent, safe))
-
-
-def _finite(text: str) -> float | None:
-    return None if text.endswith("inf") else float(text)
+        with suppress(json.JSONDecodeError):  # what a solver's library prints by itself
+            trajectory.append(TimedProgress(time.perf_counter() - started, Progress(*json.loads(line))))

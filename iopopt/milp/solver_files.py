@@ -1,4 +1,4 @@
-"""The files with which parent and child communicate: the request, the outcome, and incumbents as they are found."""
+"""The files with which parent and child communicate: the request and the outcome."""
 
 from __future__ import annotations
 
@@ -36,17 +36,6 @@ def read_outcome(directory: Path) -> Outcome | None:
         record = json.loads(str(data["record"]))
         x = data["x"] if record.pop("has_x") else None
         return Outcome(x=x, **record)
-
-
-def read_incumbents(directory: Path, size: int) -> list[tuple[float, np.ndarray[tuple[int], np.dtype[np.float64]]]]:
-    """The complete (objective, x) pairs that HiGHS has saved so far, best last; an incomplete one is skipped."""
-    path = directory / "incumbents.sol"
-    incumbents = []
-    for block in path.read_text(encoding="utf-8").split("Objective ")[1:] if path.exists() else []:
-        objective, _, *values = block.split("\n", size + 2)
-        if len(values) == size + 1:  # the last item is the text after the last newline
-            incumbents.append((float(objective), np.array([float(value) for value in values[:size]])))
-    return incumbents
 
 
 def read_request(directory: Path) -> tuple[Program, Options]:

@@ -1,11 +1,12 @@
 """The child process that runs a back end: ``python -m iopopt.milp.worker BACKEND DIRECTORY``.
 
-It reads ``request.npz`` from the directory, prints the solver's log line by line, and writes ``outcome.npz``. The parent may kill it at
-any time; incumbents saved by then are in ``incumbents.sol``.
+It reads ``request.npz`` from the directory, prints the points of its trajectory, a line of JSON each, and writes ``outcome.npz``. The parent
+may kill it at any time.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -19,7 +20,7 @@ from iopopt.milp.solver_files import read_request, write_outcome
 def main(backend: str, directory: Path) -> None:
     """Run one request."""
     program, options = read_request(directory)
-    write_outcome(directory, load_backend(backend)(program, options, lambda line: print(line, flush=True)))
+    write_outcome(directory, load_backend(backend)(program, options, lambda progress: print(json.dumps(progress), flush=True)))
 
 
 def _end_with_parent() -> None:

@@ -6,15 +6,17 @@ its receiver needs and its sender owns, not from the evaluator's formulas.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from iopopt.network.graph import Graph
 from iopopt.network.operators.operator import Operator
+from iopopt.network.shapes import Dim
 from iopopt.network.tensor_edge import TensorEdge
 from iopopt.plan.placement import Placement
 from iopopt.plan.shares import even_shares
-from iopopt.schedule.regions import Region, Regions, everything, needed_regions, owned_regions, pre_pool_rows
+from iopopt.schedule.regions import Interval, Region, Regions, everything
 
 
 @dataclass(frozen=True)
@@ -100,16 +102,24 @@ def _operator_rounds(
     producer: Operator, p: Placement, consumer: Operator | None, q: Placement, needs: Regions, *, by_rows: bool = False
 ) -> tuple[RegionRound, ...]:
     """The rounds of one edge, including the reduce-scatter of a two-phase reduce; ``consumer`` is None for the sink."""
+    if p.dim is None:
+        return (_from_owner(p.devices[0], needs),)
     if p.dim != "IC":
-        return (_finished_round(producer, p, consumer, q, needs),)
+        return (_finished_round(producer, p.dim, owned_regions(producer, p), consumer, q, needs),)
     if p.reduce == "direct":
         sums = {j: _before_pool(producer, need, by_rows=by_rows) for j, need in needs.items()}
         return (replace(_reduce(p.devices, needs, sums), mixes=producer.mixes_channels),)
-    completed = Placement.split("OC", p.devices, even_shares(producer.out_channels, len(p.devices)))
-    slices = owned_regions(producer, completed)
+    slices = _even_slices(producer, p.devices)
     sums = {j: _before_pool(producer, region) for j, region in slices.items()}
     first = replace(_reduce(p.devices, slices, sums), completes=True)
-    return first, _finished_round(producer, completed, consumer, q, needs)
+    return first, _finished_round(producer, "OC", slices, consumer, q, needs)
+
+
+def _even_slices(producer: Operator, devices: Sequence[int]) -> dict[int, Region]:
+    """The even slices of the output channels that the participants complete, in their order."""
+    rows = everything(producer.out_shape).rows
+    stops = list(itertools.accumulate(even_shares(producer.out_channels, len(devices))))
+    return {j: Region(Interval(start, stop), rows) for j, start, stop in zip(devices, [0, *stops], stops, strict=False)}
 
 
 def _before_pool(producer: Operator, finished: Region, *, by_rows: bool = False) -> Region:
@@ -123,22 +133,98 @@ def _from_owner(owner: int, needs: Regions) -> RegionRound:
     return RegionRound(transfers, needs)
 
 
-def _finished_round(producer: Operator, p: Placement, consumer: Operator | None, q: Placement, needs: Regions) -> RegionRound:
-    """The transfers of finished slices: a send, what each device needs, or an all-gather."""
-    if p.is_whole:
-        return _from_owner(p.devices[0], needs)
-    owned, same_team = owned_regions(producer, p), p.devices == q.devices
+def _finished_round(producer: Operator, dim: Dim, owned: Regions, consumer: Operator | None, q: Placement, needs: Regions) -> RegionRound:
+    """The transfers of finished slices of rows or channels: what each device needs, or an all-gather."""
+    same_team = tuple(owned) == q.devices
     part_read = consumer is not None and consumer.reads_part(q.dim) and not producer.mixes_channels
-    if same_team and p.dim == "OC" and part_read and all(owned[j].holds(needs[j]) for j in q.devices):
+    if same_team and dim == "OC" and part_read and all(owned[j].holds(needs[j]) for j in q.devices):
         return RegionRound((), needs)
-    if same_team and p.dim == q.dim == "H":
-        pieces = [(k, j, needs[j].meet(owned[k])) for j in q.devices for k in p.devices if k != j]
+    if same_team and dim == q.dim == "H":
+        pieces = [(k, j, needs[j].meet(owned[k])) for j in q.devices for k in owned if k != j]
         return RegionRound(tuple(RegionTransfer(k, j, piece, partial=False) for k, j, piece in pieces if piece), needs)
     transfers = tuple(RegionTransfer(k, j, piece, partial=False) for j in q.devices for k, piece in owned.items() if k != j and piece)
-    return RegionRound(transfers, dict.fromkeys(q.devices, everything(producer.out_shape)), mixes=p.dim == "OC" and producer.mixes_channels)
+    return RegionRound(transfers, dict.fromkeys(q.devices, everything(producer.out_shape)), mixes=dim == "OC" and producer.mixes_channels)
 
 
 def _reduce(owners: tuple[int, ...], finished: Regions, sums: Regions) -> RegionRound:
     """Every device receives the partial sums of the region that it finishes, from every other owner."""
     transfers = tuple(RegionTransfer(k, j, region, partial=True) for j, region in sums.items() for k in owners if k != j and region)
     return RegionRound(transfers, finished, sums)
+
+
+# What a participant owns, needs and computes.
+
+
+def owned_regions(operator: Operator, placement: Placement) -> dict[int, Region]:
+    """What each participant owns of the finished output of an operator that is whole or split by H or OC."""
+    full = everything(operator.out_shape)
+    if placement.dim is None:
+        return {placement.devices[0]: full}
+    cut = {shard.device: Interval(shard.start, shard.stop) for shard in placement.shards}
+    if placement.dim == "H":
+        return {device: Region(full.channels, rows) for device, rows in cut.items()}
+    return {device: Region(channels, full.rows) for device, channels in cut.items()}
+
+
+def read_region(operator: Operator, slot: int) -> Region:
+    """The region of input ``slot`` that the operator reads."""
+    channels = operator.read_channels(slot)
+    return Region(Interval(channels.start, channels.stop), everything(operator.in_shapes[slot]).rows)
+
+
+def needed_regions(operator: Operator, placement: Placement, slot: int = 0, *, by_channels: bool = True) -> dict[int, Region]:
+    """What each participant needs of input ``slot``.
+
+    For H the rows under its output rows, but all of a gate; for IC its input channels; for OC of a channel-local operator the input
+    channels of its groups. Otherwise everything that the operator reads. Without ``by_channels``, all channels are needed instead of some.
+    """
+    full = read_region(operator, slot) if by_channels else everything(operator.in_shapes[slot])
+    needs = {}
+    for shard in placement.shards:
+        share = Interval(shard.start, shard.stop)
+        if placement.dim == "H" and not operator.is_gate(slot):
+            needs[shard.device] = Region(full.channels, field_rows(operator, share))
+        elif by_channels and operator.reads_part(placement.dim):
+            needs[shard.device] = Region(_input_channels(operator, placement, share), full.rows)
+        else:
+            needs[shard.device] = full
+    return needs
+
+
+def _input_channels(operator: Operator, placement: Placement, share: Interval) -> Interval:
+    """A share of input channels, or the input channels that the groups of a share of output channels read."""
+    if placement.dim == "IC":
+        return share
+    C, OC = operator.in_shape.channels, operator.out_channels
+    return Interval(share.start * C // OC, share.stop * C // OC)
+
+
+def computed_region(operator: Operator, placement: Placement, device: int) -> Region:
+    """What a participant computes before the pool.
+
+    Unless the split is by rows, all rows, including those that no pool window touches; for IC, partial sums of all channels.
+    """
+    full = everything(operator.pre_pool_shape)
+    if placement.dim in (None, "IC"):
+        return full
+    mine = owned_regions(operator, placement)[device]
+    return Region(mine.channels, pre_pool_rows(operator, mine.rows) if placement.dim == "H" else full.rows)
+
+
+def pre_pool_rows(operator: Operator, rows: Interval) -> Interval:
+    """The pre-pool rows under output rows."""
+    pool = operator.pool.rows
+    if not rows:
+        return Interval(0, 0)
+    return Interval(
+        max(0, rows.start * pool.stride - pool.before),
+        min(operator.pre_pool_shape.height, (rows.stop - 1) * pool.stride - pool.before + pool.extent),
+    )
+
+
+def field_rows(operator: Operator, rows: Interval) -> Interval:
+    """Input rows under output rows: the composite field of pool and kernel, cut at the tensor's edges."""
+    if not rows:
+        return Interval(0, 0)
+    first, last = rows.start * operator.S - operator.P, (rows.stop - 1) * operator.S - operator.P + operator.K
+    return Interval(max(0, int(first)), min(operator.in_shape.height, int(last)))  # whole numbers, because shares are whole granules

@@ -14,7 +14,7 @@ from support.random_instances import random_cluster, random_graph, random_plan
 from support.worked_cases import WorkedCase, worked_cases
 
 from iopopt import Cluster, ClusterError, Device, Evaluation, FileFormatError, Graph, GraphBuilder, IopoptError, Placement, Plan, PlanError, evaluate
-from iopopt.cost.shares import share_memory
+from iopopt.cost.memory import share_memory
 from iopopt.network.epilogue import Mixing
 from iopopt.network.operators import KINDS
 
@@ -418,7 +418,7 @@ def test_foreign_plans_are_refused(trio_graph: Graph, trio_cluster: Cluster) -> 
         with pytest.raises(PlanError, match=message):
             evaluate(trio_graph, trio_cluster, Plan(placements))
     for wrong in (None, dict.fromkeys("abc", whole), [whole] * 3):
-        with pytest.raises(PlanError, match="is no Plan"):
+        with pytest.raises(PlanError, match="is not a Plan;"):
             evaluate(trio_graph, trio_cluster, wrong)  # type: ignore[arg-type]
 
 

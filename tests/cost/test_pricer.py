@@ -12,7 +12,7 @@ from support.worked_cases import WorkedCase, worked_cases
 
 from iopopt import Cluster, Graph, Placement, Plan, PlanBatch, Pricer, evaluate
 from iopopt.cost.instance import Instance
-from iopopt.cost.shares import share_memory
+from iopopt.cost.memory import share_memory
 from iopopt.plan.placement import Strategy
 
 CASES = worked_cases()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from iopopt import Graph, GraphBuilder, Placement
-from iopopt.cost.shares import Demand, conv_rows, field_rows, share_flops, share_memory
+from iopopt.cost.memory import Demand, conv_rows, field_rows, share_memory
+from iopopt.cost.work import share_flops
 
 
 @pytest.mark.parametrize(

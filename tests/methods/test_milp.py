@@ -226,16 +226,16 @@ def test_running_out_of_time_proves_nothing():
 
 def test_a_wrong_objective_is_an_error(lenet, monkeypatch):
     """A back end that claims less than the evaluator prices is not believed."""
-    from iopopt.methods import milp
+    from iopopt.methods import team_search
 
-    honest = milp.run_backend
+    honest = team_search.run_backend
 
     def flattering(*arguments):
         run = honest(*arguments)
         run.outcome = replace(run.outcome, objective=run.outcome.objective * 0.99)
         return run
 
-    monkeypatch.setattr(milp, "run_backend", flattering)
+    monkeypatch.setattr(team_search, "run_backend", flattering)
     with pytest.raises(SolverError, match=r"prices its plan.*the evaluator at"):
         solve_milp(*lenet)
 

@@ -12,10 +12,10 @@ from iopopt.cost.instance import Instance
 from iopopt.milp import process
 from iopopt.milp.affine import constant, times, total
 from iopopt.milp.backends import BACKENDS, Options, load_backend
+from iopopt.milp.backends.highs import saved_incumbents
 from iopopt.milp.formulation import Formulation
 from iopopt.milp.process import run_backend
 from iopopt.milp.program import Program, ProgramBuilder
-from iopopt.milp.solver_files import read_incumbents
 
 
 def options(**changes) -> Options:
@@ -137,11 +137,11 @@ def test_a_child_that_overstays_is_ended(monkeypatch):
 def test_half_written_incumbents_are_left_out(tmp_path):
     """Of two saved incumbents of which the second is cut off, only the first is read."""
     (tmp_path / "incumbents.sol").write_text("Objective 3.5\n# Columns 3\n 1\n 0\n 2\nObjective 2.5\n# Columns 3\n 1\n 0\n 1")
-    ((objective, x),) = read_incumbents(tmp_path, 3)
+    ((objective, x),) = saved_incumbents(tmp_path, 3)
     assert objective == 3.5
     assert x.tolist() == [1, 0, 2]
 
 
 def test_no_incumbents_are_read_from_nothing(tmp_path):
     """A directory without the file holds no incumbent."""
-    assert read_incumbents(tmp_path, 3) == []
+    assert saved_incumbents(tmp_path, 3) == []

@@ -11,7 +11,7 @@ import pytest
 from support.random_instances import random_graph
 
 from iopopt import GraphBuilder, Placement
-from iopopt.cost.shares import share_flops
+from iopopt.cost.work import share_flops
 from iopopt.plan.shares import (
     even_shares,
     makespan_shares,

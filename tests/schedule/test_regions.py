@@ -13,7 +13,8 @@ from iopopt.network.operators.slice import Slice
 from iopopt.network.operators.space_to_depth import SpaceToDepth
 from iopopt.network.operators.upsample import Upsample
 from iopopt.network.shapes import Shape, Window
-from iopopt.schedule.regions import Interval, Region, computed_region, everything, field_rows, needed_regions, nothing, owned_regions, pre_pool_rows
+from iopopt.schedule.region_transfers import computed_region, field_rows, needed_regions, owned_regions, pre_pool_rows
+from iopopt.schedule.regions import Interval, Region, everything, nothing
 
 
 def _region(channels: tuple[int, int], rows: tuple[int, int]) -> Region:

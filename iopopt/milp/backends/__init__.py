@@ -1,4 +1,4 @@
-"""The solvers, each as one function ``solve(program, options, emit) -> Outcome``. A new back end is one file here and one line below.
+"""The solvers, each as one function ``solve(program, options, report) -> Outcome``. A new back end is one file here and one line below.
 
 Back ends run in a child process (:mod:`iopopt.milp.worker`), which allows threads, a trajectory and cancellation at any time, and separates
 solver libraries that cannot share a process.
@@ -9,7 +9,8 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, cast
+from pathlib import Path
+from typing import Literal, NamedTuple, cast
 
 from iopopt.errors import SolverError, UnknownNameError
 from iopopt.milp.program import FloatArray, Program
@@ -27,7 +28,7 @@ class Options:
         seed: the solver's random seed.
         threads: how many threads the solver may use.
         start: values of integral variables to start from, by index; may be empty.
-        directory: where the back end may write files; incumbents go to ``incumbents.sol`` if it can save them.
+        directory: where the back end may write files.
     """
 
     time_limit_s: float
@@ -50,10 +51,24 @@ class Outcome:
     version: str
 
 
-Emit = Callable[[str], None]
-"""Receives the lines of the solver's log as they are printed."""
+class Progress(NamedTuple):
+    """One point of a solver's trajectory, in units of the objective; None if there is no value yet."""
 
-Solve = Callable[[Program, Options, Emit], Outcome]
+    incumbent: float | None
+    bound: float | None
+
+
+Report = Callable[[Progress], None]
+"""Receives the points of the trajectory as they are found."""
+
+Incumbent = tuple[float, FloatArray]
+"""An objective and its point."""
+
+
+Solve = Callable[[Program, Options, Report], Outcome]
+
+SavedIncumbents = Callable[[Path, int], list[Incumbent]]
+"""Reads the incumbents that a solver has written to its directory so far, given their number of variables; complete ones only."""
 
 
 @dataclass(frozen=True)
@@ -96,3 +111,9 @@ def load_backend(name: str) -> Solve:
         return cast(Solve, importlib.import_module(info.module).solve)
     except ImportError as error:
         raise SolverError(f"back end {name!r} ({info.summary}) cannot be loaded: {error}") from error
+
+
+def saved_incumbents(name: str, directory: Path, size: int) -> list[Incumbent]:
+    """The incumbents in the directory of a back end that was killed; none if its module cannot read any."""
+    read: SavedIncumbents | None = getattr(importlib.import_module(backend_info(name).module), "saved_incumbents", None)
+    return [] if read is None else read(directory, size)

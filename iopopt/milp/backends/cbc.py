@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pulp
 
-from iopopt.milp.backends import Emit, Options, Outcome, OutcomeStatus
+from iopopt.milp.backends import Options, Outcome, OutcomeStatus, Report
 from iopopt.milp.program import Program
 
 # "Infeasible or unbounded" is infeasible here: costs and variables are at least 0.
@@ -18,7 +18,7 @@ _PRINTED_DIGITS = 1e-7
 """CBC prints bounds with eight digits; the last is not trusted."""
 
 
-def solve(program: Program, options: Options, emit: Emit) -> Outcome:
+def solve(program: Program, options: Options, report: Report) -> Outcome:
     """Solve with the CBC bundled with PuLP.
 
     PuLP reports a time-limited solve as optimal and gives no bound, so status and bound are read from CBC's log.
@@ -39,8 +39,6 @@ def solve(program: Program, options: Options, emit: Emit) -> Outcome:
     solver.tmpDir = options.directory  # so that its files are removed with the directory
     problem.solve(solver)
     text = Path(log).read_text(encoding="utf-8", errors="replace")
-    for line in text.splitlines():
-        emit(line)
     return _outcome(text, problem, variables, program, options.gap)
 
 

@@ -3,37 +3,44 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import ortools
-from ortools.math_opt import model_pb2
-from ortools.math_opt.python import mathopt
 
-from iopopt.milp.backends import Emit, Options, Outcome, OutcomeStatus
+from iopopt.milp.backends import Incumbent, Options, Outcome, OutcomeStatus, Progress, Report
 from iopopt.milp.program import Program
 
+if TYPE_CHECKING:
+    from ortools.math_opt import model_pb2
+    from ortools.math_opt.python import mathopt
+
 _TOLERANCE = 1e-9
-_STATUS: dict[mathopt.TerminationReason, OutcomeStatus] = {
-    mathopt.TerminationReason.OPTIMAL: "optimal",
-    mathopt.TerminationReason.FEASIBLE: "feasible",
-    mathopt.TerminationReason.INFEASIBLE: "infeasible",
-    mathopt.TerminationReason.NO_SOLUTION_FOUND: "unknown",
-}
+_STATUS: dict[str, OutcomeStatus] = {"OPTIMAL": "optimal", "FEASIBLE": "feasible", "INFEASIBLE": "infeasible", "NO_SOLUTION_FOUND": "unknown"}
+_INCUMBENTS = "incumbents.sol"
+
+# HiGHS's progress rows: counts, explored share, then BestBound and BestSol, and the seconds at the end.
+_PROGRESS = re.compile(r"%\s+(?P<bound>-?[\d.e+-]+|-?inf)\s+(?P<incumbent>-?[\d.e+-]+|-?inf)\s.*\s[\d.]+s\s*$")
+_PRINTED_DIGITS = 1e-9
+"""HiGHS prints ten digits of a bound; the last is not trusted."""
 
 
-def solve(program: Program, options: Options, emit: Emit) -> Outcome:
-    """Solve with HiGHS; every better incumbent is written to ``incumbents.sol`` immediately."""
+def solve(program: Program, options: Options, report: Report) -> Outcome:
+    """Solve with HiGHS; it saves every better incumbent immediately."""
+    import ortools
+    from ortools.math_opt.python import mathopt
+
     model = mathopt.Model.from_model_proto(_proto(program))
     result = mathopt.solve(
         model,
         mathopt.SolverType.HIGHS,
         params=_parameters(options),
         model_params=mathopt.ModelSolveParameters(solution_hints=_hints(model, options)),
-        msg_cb=lambda lines: _emit_all(lines, emit),
+        msg_cb=lambda lines: _report_rows(lines, report),
     )
-    status = _STATUS.get(result.termination.reason, "error")
+    status = _STATUS.get(result.termination.reason.name, "error")
     x, objective, bound = None, None, None
     if result.has_primal_feasible_solution():
         x = np.array(result.variable_values(list(model.variables())))
@@ -44,13 +51,33 @@ def solve(program: Program, options: Options, emit: Emit) -> Outcome:
     return Outcome(status, x, objective, bound if bound is not None and np.isfinite(bound) else None, detail, f"ortools {ortools.__version__}")
 
 
-def _emit_all(lines: Sequence[str], emit: Emit) -> None:
+def saved_incumbents(directory: Path, size: int) -> list[Incumbent]:
+    """The complete (objective, x) pairs that HiGHS has saved so far, best last; an incomplete one is skipped."""
+    path = directory / _INCUMBENTS
+    incumbents = []
+    for block in path.read_text(encoding="utf-8").split("Objective ")[1:] if path.exists() else []:
+        objective, _, *values = block.split("\n", size + 2)
+        if len(values) == size + 1:  # the last item is the text after the last newline
+            incumbents.append((float(objective), np.array([float(value) for value in values[:size]])))
+    return incumbents
+
+
+def _report_rows(lines: Sequence[str], report: Report) -> None:
+    """The progress rows of the log as points; other lines are ignored."""
     for line in lines:
-        emit(line)
+        if match := _PROGRESS.search(line):
+            bound, incumbent = (_finite(match[key]) for key in ("bound", "incumbent"))
+            report(Progress(incumbent, None if bound is None else bound - _PRINTED_DIGITS * max(1.0, abs(bound))))
+
+
+def _finite(text: str) -> float | None:
+    return None if text.endswith("inf") else float(text)
 
 
 def _parameters(options: Options) -> mathopt.SolveParameters:
     """HiGHS's own options set what SolveParameters rejects (threads) or lacks (saving incumbents)."""
+    from ortools.math_opt.python import mathopt
+
     parameters = mathopt.SolveParameters(
         time_limit=datetime.timedelta(seconds=options.time_limit_s),
         relative_gap_tolerance=options.gap,
@@ -62,11 +89,13 @@ def _parameters(options: Options) -> mathopt.SolveParameters:
     own.double_options["primal_feasibility_tolerance"] = _TOLERANCE
     own.double_options["mip_feasibility_tolerance"] = _TOLERANCE
     own.bool_options["mip_improving_solution_save"] = True
-    own.string_options["mip_improving_solution_file"] = str(Path(options.directory) / "incumbents.sol")
+    own.string_options["mip_improving_solution_file"] = str(Path(options.directory) / _INCUMBENTS)
     return parameters
 
 
 def _hints(model: mathopt.Model, options: Options) -> list[mathopt.SolutionHint]:
+    from ortools.math_opt.python import mathopt
+
     if not options.start:
         return []
     variables = list(model.variables())
@@ -75,6 +104,8 @@ def _hints(model: mathopt.Model, options: Options) -> list[mathopt.SolutionHint]
 
 def _proto(program: Program) -> model_pb2.ModelProto:
     """The program as MathOpt's model message, filled array by array."""
+    from ortools.math_opt import model_pb2
+
     proto = model_pb2.ModelProto()
     variables, constraints, matrix = proto.variables, proto.linear_constraints, proto.linear_constraint_matrix
     variables.ids.extend(range(len(program.objective)))

@@ -7,13 +7,12 @@ import scipy
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_matrix
 
-from iopopt.milp.backends import Emit, Options, Outcome, OutcomeStatus
+from iopopt.milp.backends import Options, Outcome, OutcomeStatus, Report
 from iopopt.milp.program import Program
 
 
-def solve(program: Program, options: Options, emit: Emit) -> Outcome:
+def solve(program: Program, options: Options, report: Report) -> Outcome:
     """Solve with scipy's HiGHS; it takes neither a start nor a seed, and prints no log."""
-    emit("scipy.optimize.milp")
     shape = (len(program.row_lower), len(program.objective))
     matrix = csr_matrix((program.values, (program.rows, program.columns)), shape=shape)
     result = milp(
