@@ -140,7 +140,7 @@ class _Benchmark:
             if run.solution.reason:
                 yield f"{METHODS[run.method].label}: {run.solution.reason}"
         if "exhaustive" not in self._methods:
-            yield f"Exhaustive search is omitted: {written_count(plan_count(instance.graph, instance.cluster))} plans."
+            yield f"Exhaustive search is left out: {written_count(plan_count(instance.graph, instance.cluster))} plans."
         fitting = [run for run in runs if run.solution.status in ("optimal", "feasible")]
         if self._explain and fitting:
             yield "\n" + min(fitting, key=lambda run: (run.solution.latency_s, run.solution.bound_s is None)).solution.explain()

@@ -66,7 +66,7 @@ _SWEEPS = 4
 _MOST_ADDED_UP = 3_000_000
 """The largest table of the elimination, entries."""
 
-_MOST_ADDED_UP_PARTIAL = 100_000
+_MOST_HELD = 100_000
 """The largest table of the elimination when some operators are fixed, entries."""
 
 
@@ -197,7 +197,7 @@ class _DynamicProgram:
         try:
             return tuple(minimise(domains, tables, start, most_entries=_MOST_ADDED_UP))
         except InstanceTooLargeError:
-            return tuple(improve(domains, tables, start, most_entries=_MOST_ADDED_UP_PARTIAL, rounds=rounds))
+            return tuple(improve(domains, tables, start, most_entries=_MOST_HELD, rounds=rounds))
 
     # Memory.
 
