@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections import Counter
 
@@ -31,7 +32,7 @@ def test_orders_are_varied() -> None:
     for _ in range(300):
         graph = random_graph(rng)
         placements = list(reordered(rng, random_plan(rng, graph, 4), 4).values())
-        for p, q in zip(placements, placements[1:], strict=False):
+        for p, q in itertools.pairwise(placements):
             if not p.is_whole and sorted(p.devices) == sorted(q.devices):
                 ascending = list(p.devices) == sorted(p.devices)
                 found["two orders" if p.devices != q.devices else "ascending" if ascending else "one order"] += 1
