@@ -8,9 +8,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 import pytest
-from scipy.optimize import Bounds, LinearConstraint
-from scipy.optimize import milp as scipy_milp
-from scipy.sparse import csr_matrix
+from support.program import least_objective
 from support.random_branches import random_branched_graph
 from support.random_instances import random_cluster, random_graph
 
@@ -42,13 +40,7 @@ def _least(graph: Graph, cluster: Cluster, team: tuple[int, ...], without: Colle
     """The optimum of the program, seconds; infinite where no plan fits. Nodes of plans beyond ``within_s`` are pruned."""
     instance = Instance(graph, cluster)
     nodes = None if "pruning" in without else bound_nodes(instance, team).within(within_s)
-    program = Formulation(instance, team, 1.0, nodes=nodes, without=without).program
-    matrix = csr_matrix((program.values, (program.rows, program.columns)), shape=(len(program.row_lower), len(program.lower)))
-    rows = LinearConstraint(matrix, program.row_lower, program.row_upper)
-    bounds, options = Bounds(program.lower, program.upper), {"mip_rel_gap": GAP}
-    result = scipy_milp(program.objective, integrality=program.integer, bounds=bounds, constraints=rows, options=options)
-    assert result.status in (0, 2)
-    return float(result.fun) if result.status == 0 else math.inf
+    return least_objective(Formulation(instance, team, 1.0, nodes=nodes, without=without).program, gap=GAP)
 
 
 @pytest.fixture(scope="module")
@@ -154,4 +146,5 @@ def test_ideas_are_named_once() -> None:
     assert checked_ideas("pruning") == checked_ideas(["pruning", "pruning"]) == {"pruning"}
     assert checked_ideas(()) == frozenset()
     assert checked_ideas(IDEAS) == set(IDEAS)
+    assert set(IDEAS) == {*ROWS, "gather_cuts", "pruning"}  # all are looked at above
     assert all(len(description.split()) > 4 for description in IDEAS.values())
