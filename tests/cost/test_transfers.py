@@ -62,7 +62,8 @@ def test_the_rows_of_the_table() -> None:
     }
     for p, q in itertools.product(Strategy, Strategy):
         assert kinds_between(edge, p, q, same_participants=True) == table[p][q], (p, q)
-        assert kinds_between(edge, p, q, same_participants=False) == table[p][q][-1:] if p != H or q != H else gather
+        others = gather if p == q == H else table[p][q][-1:]
+        assert kinds_between(edge, p, q, same_participants=False) == others, (p, q)
 
 
 def test_rows_that_overlap_are_never_aligned() -> None:

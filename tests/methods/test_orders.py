@@ -156,7 +156,7 @@ def test_a_warm_start_has_the_order_of_the_team() -> None:
     assert solve_milp(graph, cluster, team=(1, 0, 2), warm_start=start).latency_s <= evaluate(graph, cluster, start).latency_s
     for team in ("all", (0, 1, 2), "best"):
         with pytest.raises(PlanError, match=r"splits over \[1, 0, 2\].*ask for team=\(1, 0, 2\)"):
-            solve_milp(graph, cluster, team=team, warm_start=start)  # type: ignore[arg-type]
+            solve_milp(graph, cluster, team=team, warm_start=start)
 
 
 def test_particles_decode_to_the_order_of_the_team() -> None:

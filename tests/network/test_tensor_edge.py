@@ -74,10 +74,10 @@ def test_who_reads_a_part() -> None:
     """A share of input channels does, and one of a depthwise operator's output channels; none behind a step that mixes them."""
     graph = GraphBuilder("x", (2, 4, 4)).conv(4, 1, name="a").conv(4, 1, groups=4, name="b").softmax().conv(8, 1, groups=4, name="c").build()
     ((b,), (c,)) = (_into(graph, name) for name in "bc")
-    assert [b.reads_part(dim) for dim in (None, "H", "OC")] == [False, False, True]  # type: ignore[list-item]
+    assert [b.reads_part(dim) for dim in (None, "H", "OC")] == [False, False, True]
     assert not c.reads_part("OC")
     ungrouped = _into(GraphBuilder("x", (2, 4, 4)).conv(4, 1).conv(3, 1, name="b").build(), "b")[0]
-    assert [ungrouped.reads_part(dim) for dim in ("OC", "IC")] == [False, True]  # type: ignore[arg-type]
+    assert [ungrouped.reads_part(dim) for dim in ("OC", "IC")] == [False, True]
 
 
 def test_channels_per_granule() -> None:

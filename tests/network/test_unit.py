@@ -91,7 +91,7 @@ def test_sizes_and_dimensions(pooled: Unit) -> None:
     """Shares sum to H_o = 4, OC = 6 and C_in = 4, in granules of one; all three dimensions can be split, and IC alone reads a part."""
     assert (pooled.sizes, pooled.dims) == ({"H": 4, "OC": 6, "IC": 4}, ("H", "OC", "IC"))
     assert [pooled.granules(dim) for dim in pooled.dims] == [4, 6, 4]
-    assert [pooled.reads_part(dim) for dim in (None, "H", "OC", "IC")] == [False, False, False, True]  # type: ignore[list-item]
+    assert [pooled.reads_part(dim) for dim in (None, "H", "OC", "IC")] == [False, False, False, True]
     assert pooled.reads == (Read(Shape(4, 9, 5), Shape(4, 9, 5), True),)
     assert (pooled.out_shape, pooled.pre_pool_shape, pooled.mixes_channels) == (Shape(6, 4, 2), Shape(6, 9, 5), False)
 

@@ -57,7 +57,7 @@ def test_teams_in_two_orders_are_two(trio_graph: Graph) -> None:
 def test_plans_in_a_space(trio_graph: Graph, trio_cluster: Cluster, trio_plan: Plan) -> None:
     """A plan is in the space of its own team and of the best; a plan without splits is in every space."""
     for team in ("all", (0, 1, 2), "best"):
-        check_in_space(trio_plan, team, trio_cluster)  # type: ignore[arg-type]
+        check_in_space(trio_plan, team, trio_cluster)
     with pytest.raises(PlanError, match=r"over \[0, 1, 2\], the space is that of team \[0, 1\]"):
         check_in_space(trio_plan, (0, 1), trio_cluster)
     for team in ("all", (0, 1), "best"):
