@@ -65,12 +65,12 @@ def _assert_priced(graph: Graph, cluster: Cluster, batch: PlanBatch, plans: list
 def test_mixed_batches_are_priced(branched: bool) -> None:
     """The vectorised form prices a batch of plans in the cluster's order and in others, teams with gaps among them, like the evaluator."""
     rng, gaps = random.Random(43 + branched), 0
-    for _ in range(60):
+    for _ in range(40):
         graph, cluster, ascending = _instance(rng, branched)
         plans = [ascending() if number % 3 == 0 else reordered(rng, ascending(), len(cluster)) for number in range(8)]
         _assert_priced(graph, cluster, PlanBatch.from_plans(graph, plans, len(cluster)), plans)
         gaps += sum(1 < len(placement.devices) < max(placement.devices) + 1 for plan in plans for placement in plan.values())
-    assert gaps > 200
+    assert gaps > 120
 
 
 @BRANCHED
@@ -102,7 +102,7 @@ def test_six_devices(branched: bool) -> None:
 def test_numbers_of_devices_mean_nothing(branched: bool) -> None:
     """Where the devices of cluster and plan are renumbered together, time, bytes, connections and each device's memory stay as they were."""
     rng, moved = random.Random(49 + branched), 0
-    for _ in range(120):
+    for _ in range(70):
         graph, cluster, ascending = _instance(rng, branched)
         plan = reordered(rng, ascending(), len(cluster))
         numbers = random_order(rng, len(cluster))
@@ -114,7 +114,7 @@ def test_numbers_of_devices_mean_nothing(branched: bool) -> None:
         assert [cost.cases for cost in other.operators] == [cost.cases for cost in one.operators]
         _assert_priced(graph, other_cluster, PlanBatch.from_plans(graph, [other_plan], len(cluster)), [other_plan])
         moved += other_plan != plan
-    assert moved > 60
+    assert moved > 35
 
 
 def test_host_in_the_middle_by_its_shares_in_ascending_order() -> None:

@@ -124,7 +124,7 @@ def _agrees(seed: int) -> Solution:
     return truth
 
 
-@pytest.mark.parametrize("seeds", [range(12), pytest.param(range(12, 150), marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seeds", [range(8), pytest.param(range(8, 150), marks=pytest.mark.slow)])
 def test_the_program_agrees_with_exhaustive_search(seeds: range) -> None:
     """For teams in other orders than the cluster's the program finds the optimum of all plans, and what is infeasible is so for both."""
     solutions = [_agrees(seed) for seed in seeds]
@@ -133,8 +133,8 @@ def test_the_program_agrees_with_exhaustive_search(seeds: range) -> None:
 
 
 def test_the_program_does_not_care_what_devices_are_called() -> None:
-    """Cluster and team renumbered together have the same optimum."""
-    for seed in range(4):
+    """Cluster and team renumbered together have the same optimum, by the program and by exhaustive search."""
+    for seed in range(3):
         rng = random.Random(2000 + seed)
         graph, cluster = _instance(seed, devices=3, tiny=True)
         team, numbers = random_order(rng, 3), random_order(rng, 3)
@@ -142,6 +142,8 @@ def test_the_program_does_not_care_what_devices_are_called() -> None:
         other = solve_milp(graph, renumbered_cluster(cluster, numbers), team=tuple(numbers[j] for j in team), gap=0.0)
         assert (one.status, other.status) == ("optimal", "optimal")
         assert other.latency_s == pytest.approx(one.latency_s, rel=ROUNDING), seed
+        truth = solve_exhaustive(graph, renumbered_cluster(cluster, numbers), team=tuple(numbers[j] for j in team))
+        assert truth.latency_s == pytest.approx(one.latency_s, rel=ROUNDING), seed
         assert one.plan is not None
         assert other.plan is not None
         moved = evaluate(graph, renumbered_cluster(cluster, numbers), renumbered_plan(one.plan, numbers))

@@ -41,7 +41,7 @@ def _with_memory(cluster: Cluster, limits: list[float]) -> Cluster:
 @BRANCHED
 def test_a_plan_costs_what_the_evaluator_says(branched: bool) -> None:
     """With a plan's integers fixed and memory just enough for it, the least objective is its latency, and the point gives the plan back."""
-    for seed in range(40):
+    for seed in range(30):
         graph, cluster, team, plan = _instance(seed, branched)
         evaluation = evaluate(graph, cluster, plan)
         formulation = Formulation(Instance(graph, _with_memory(cluster, list(evaluation.memory_bytes))), team, evaluation.latency_s)
@@ -56,7 +56,7 @@ def test_a_plan_costs_what_the_evaluator_says(branched: bool) -> None:
 def test_a_byte_too_little_on_any_device_excludes_the_plan(branched: bool) -> None:
     """One byte less than the plan needs, on each device in turn that it needs memory of, leaves no point."""
     excluded = 0
-    for seed in range(100, 120):
+    for seed in range(100, 114):
         graph, cluster, team, plan = _instance(seed, branched)
         evaluation = evaluate(graph, cluster, plan)
         for j, demand in enumerate(evaluation.memory_bytes):
@@ -67,7 +67,7 @@ def test_a_byte_too_little_on_any_device_excludes_the_plan(branched: bool) -> No
             formulation = Formulation(Instance(graph, _with_memory(cluster, limits)), team, evaluation.latency_s)
             assert least_objective(formulation.program, formulation.integer_point(plan)) == math.inf, (seed, j)
             excluded += 1
-    assert excluded > 30
+    assert excluded > 20
 
 
 def test_slices_that_are_held_follow_the_order() -> None:
