@@ -48,11 +48,11 @@ def main() -> None:
     # oneDNN takes twenty times as long as a plain product for a fully connected operator of 7x7 maps, which the executor runs as a convolution.
     torch.backends.mkldnn.enabled = False  # type: ignore[assignment]
     networks: dict[str, Network] = {}
-    join(_strangers(int(os.environ["WORLD_SIZE"])), timeout_s)
+    join(_placeholder_cluster(int(os.environ["WORLD_SIZE"])), timeout_s)
     try:
         while True:
             print("done", flush=True)
-            _obey(json.loads(orders.get()), networks, timeout_s)
+            _execute(json.loads(orders.get()), networks, timeout_s)
     finally:
         leave()
 
@@ -64,14 +64,14 @@ def _listen(orders: queue.SimpleQueue[str]) -> None:
     os._exit(0)
 
 
-def _strangers(devices: int) -> Cluster:
+def _placeholder_cluster(devices: int) -> Cluster:
     """A cluster for joining, of which only the size matters."""
     from benchmarks.testbed.layout import Node, nominal_cluster
 
     return nominal_cluster((Node(1.0, 1e6),) * devices)
 
 
-def _obey(order: dict[str, Any], networks: dict[str, Network], timeout_s: float) -> None:
+def _execute(order: dict[str, Any], networks: dict[str, Network], timeout_s: float) -> None:
     if "load" in order:
         graph = load_model(order["load"], input_size=order["input_size"])
         networks.clear()  # one at a time in memory

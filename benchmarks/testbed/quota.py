@@ -14,7 +14,7 @@ from benchmarks.testbed.layout import leftovers
 PERIOD_US = 10_000
 """The period of a quota: short compared with an operator's time, so that a device is slow instead of stopped from time to time."""
 
-_GONE_S = 5.0
+_KILL_TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Group:
 
     def remove(self) -> None:
         """Kill the processes in it, and remove it; nothing happens if it no longer exists."""
-        until = time.monotonic() + _GONE_S
+        until = time.monotonic() + _KILL_TIMEOUT_S
         while self.path.exists() and time.monotonic() < until:
             with suppress(OSError):
                 self.limit(None)  # ending processes need processor time too

@@ -146,15 +146,15 @@ def edge_rounds(edge: TensorEdge, p: Placement, q: Placement, e: int) -> tuple[R
     slices: Sequence[float] = even_shares(edge.p.sizes["OC"], len(p.devices))
     completed = Side("OC", p.devices, slices, [0, *itertools.accumulate(slices[:-1])])
     last = _round(edge, Strategy.OC, completed, q.strategy, needed, e)
-    return (_made(TransferKind.REDUCE_SCATTER, edge, owned, owned, e), last) if edge.first else (last,)
+    return (_round_of(TransferKind.REDUCE_SCATTER, edge, owned, owned, e), last) if edge.first else (last,)
 
 
 def _round(edge: TensorEdge, p_strategy: Strategy, p: Side[float], q_strategy: Strategy, q: Side[float], e: int) -> Round:
     *if_fitting, kind = kinds_between(edge, p_strategy, q_strategy, same_participants=p.devices == q.devices)
-    return _made(if_fitting[0] if if_fitting and _fits(if_fitting[0], edge, p, q) else kind, edge, p, q, e)
+    return _round_of(if_fitting[0] if if_fitting and _fits(if_fitting[0], edge, p, q) else kind, edge, p, q, e)
 
 
-def _made(kind: TransferKind, edge: TensorEdge, p: Side[float], q: Side[float], e: int) -> Round:
+def _round_of(kind: TransferKind, edge: TensorEdge, p: Side[float], q: Side[float], e: int) -> Round:
     volumes = Volumes(edge, e, p, q, NUMBERS, partial=kind is TransferKind.REDUCE)
     return Round((kind,), tuple(transfers(kind, p.devices, q.devices, volumes)))
 

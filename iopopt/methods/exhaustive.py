@@ -85,7 +85,7 @@ def solve_exhaustive(graph: Graph, devices: Cluster | Sequence[Device], *, team:
     best, nearest = _Best(), _Best()
     for members in candidate_teams(team, cluster):
         for batch in _all_plans(graph, cluster, members):
-            _look_through(graph, cluster, batch, best, nearest)
+            _keep_best(graph, cluster, batch, best, nearest)
     return _outcome(graph, cluster, space_name(team, cluster), best.plan, nearest.plan, watch.elapsed_s)
 
 
@@ -107,7 +107,7 @@ def _all_plans(graph: Graph, cluster: Cluster, team: Sequence[int]) -> Iterator[
         yield PlanBatch.join([state.take(number) for state, number in zip(states, numbers, strict=True)])
 
 
-def _look_through(graph: Graph, cluster: Cluster, batch: PlanBatch, best: _Best, nearest: _Best) -> None:
+def _keep_best(graph: Graph, cluster: Cluster, batch: PlanBatch, best: _Best, nearest: _Best) -> None:
     """Keep the fastest plan that fits, and the one closest to fitting."""
     price = Pricer(graph, cluster).price(batch)
     limits = np.array([[device.memory_bytes] for device in cluster.devices])

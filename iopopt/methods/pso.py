@@ -178,7 +178,7 @@ def solve_pso(
     termination: Termination = "iteration_limit"
     try:
         with _quiet_pyswarms(), _seeded(seed):
-            _fly(search, settings)
+            _optimise(search, settings)
     except _TimeUpError:
         termination = "time_limit"
     except KeyboardInterrupt:
@@ -232,7 +232,7 @@ class _Search:
         return np.asarray(cost)
 
 
-def _fly(search: _Search, settings: SwarmSettings) -> None:
+def _optimise(search: _Search, settings: SwarmSettings) -> None:
     """Every swarm, from random particles."""
     from pyswarms.single import GlobalBestPSO
 

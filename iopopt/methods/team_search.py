@@ -75,7 +75,7 @@ class TeamSearch:
         """Find starts for every team, then solve one team after another, the most promising first; Ctrl-C ends it with the incumbent."""
         self.bounds = dict.fromkeys(teams, 0.0)
         try:
-            for team in self._promising(teams):
+            for team in self._sorted_teams(teams):
                 if self.remaining_s > 0 and not self.interrupted and self.bounds[team] < self._good_enough_s:
                     self._solve_team(team)
         except KeyboardInterrupt:
@@ -86,7 +86,7 @@ class TeamSearch:
         """A bound that closes the gap to the incumbent."""
         return self.latency_s * (1 - self.gap)
 
-    def _promising(self, teams: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    def _sorted_teams(self, teams: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
         """The teams, sorted by the better latency of greedy and dynamic program; also offers these plans."""
         self.offer(single_plan(self.instance.graph, self.instance.cluster))
         promise = dict.fromkeys(teams, math.inf)

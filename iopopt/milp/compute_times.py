@@ -20,7 +20,7 @@ from iopopt.network.terms import Line, lines
 from iopopt.network.unit import Unit
 from iopopt.schedule.rounds import TransferKind
 
-_KEEPING = (TransferKind.ROW_ALIGNED, TransferKind.INTERLEAVED, TransferKind.HALO_EXCHANGE)
+_SHARES_FOLLOW = (TransferKind.ROW_ALIGNED, TransferKind.INTERLEAVED, TransferKind.HALO_EXCHANGE)
 """Kinds under which the consumer's shares follow the producer's, exactly or up to exchanged rows."""
 
 
@@ -122,7 +122,7 @@ class ComputeTimes:
         The limit is the producer's time on arcs by which the consumer's shares follow the producer's, plus what :meth:`_slowest` adds for
         each arc into the node. For arcs with unrelated shares this is a constant above any time, so that the limit does not bind.
         """
-        kept = [flow for arc, flow in edge.flow.items() if arc.source == arc.target == node and arc.kind in _KEEPING and not arc.two_phase]
+        kept = [flow for arc, flow in edge.flow.items() if arc.source == arc.target == node and arc.kind in _SHARES_FOLLOW and not arc.two_phase]
         producer = _times_of(self._times[edge.p.variables.unit.name, node], kept)
         work = _scaled_work(producer.work, edge.q.variables, node)
         return work, total([times(1, *producer.times), *(self._slowest(work, edge, arc) for arc in edge.flow if arc.target == node)])
@@ -135,7 +135,7 @@ class ComputeTimes:
         """
         flow, count = edge.flow[arc], len(self._team) - 1
         moved = total(load.time for load in edge.loads if list(load.flows) == [flow])
-        if arc.kind in _KEEPING and not arc.two_phase:
+        if arc.kind in _SHARES_FOLLOW and not arc.two_phase:
             return moved * self._per_transfer(work, edge)
         taking_part = max(0.0, self._alone_s(work, self._team, slope=0.0))
         if arc.kind is TransferKind.SEND and arc.target.dim == "H":

@@ -112,10 +112,10 @@ def _watch(name: str, child: subprocess.Popen[str], directory: Path, size: int, 
     if outcome is None and not (interrupted or timed_out or crash):
         said = (directory / "errors.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()
         raise SolverError(f"back end {name!r} ended with code {child.returncode}: {' | '.join(said[-3:]) or 'it printed nothing'}")
-    return Run(outcome or _salvaged(name, directory, size, trajectory), trajectory, interrupted, timed_out, None if outcome else crash)
+    return Run(outcome or _last_incumbent(name, directory, size, trajectory), trajectory, interrupted, timed_out, None if outcome else crash)
 
 
-def _salvaged(name: str, directory: Path, size: int, trajectory: list[TimedProgress]) -> Outcome:
+def _last_incumbent(name: str, directory: Path, size: int, trajectory: list[TimedProgress]) -> Outcome:
     """The best incumbent on disk and the last bound printed, for a child that was killed."""
     bounds = [point.progress.bound for point in trajectory if point.progress.bound is not None]
     incumbents = saved_incumbents(name, directory, size)

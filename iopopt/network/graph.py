@@ -139,8 +139,8 @@ class Graph:
     def live_tensors(self) -> tuple[LiveTensor, ...]:
         """The live tensors: their owners hold them while the operators before their last consumer run (equation 1)."""
         last = {edge.producer: edge.consumer for edges in self.edges_into[: self.sink] for edge in edges}
-        waits = [LiveTensor(producer, range(0 if producer == self.source else producer + 1, consumer)) for producer, consumer in last.items()]
-        return tuple(live for live in waits if live.during)
+        spans = [LiveTensor(producer, range(0 if producer == self.source else producer + 1, consumer)) for producer, consumer in last.items()]
+        return tuple(live for live in spans if live.during)
 
     @property
     def output(self) -> Operator:

@@ -71,7 +71,7 @@ def test_spaces_of_other_orders(trio_graph: Graph, trio_cluster: Cluster) -> Non
     for team, name in (((0, 1), r"\[0, 1\]"), ({0, 1}, r"\[0, 1\]"), ("all", r"\[0, 1, 2\]")):
         with pytest.raises(PlanError, match=rf"over \[1, 0\], but the space is that of team {name}; use team=\(1, 0\)"):
             check_in_space(plan, team, trio_cluster)  # type: ignore[arg-type]
-    with pytest.raises(PlanError, match=r"over \[1, 0\], the space holds teams in the order of the cluster; use team=\(1, 0\)"):
+    with pytest.raises(PlanError, match=r"over \[1, 0\], but the space has only teams in the order of the cluster; use team=\(1, 0\)"):
         check_in_space(plan, "best", trio_cluster)
 
 

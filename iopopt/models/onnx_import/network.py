@@ -85,7 +85,7 @@ class Network:
     def operator(self, node: Node, tensor: Tensor, kind: str, out_channels: int, **figures: Any) -> Tensor:
         """An operator with one input."""
         self._net.at(tensor.operator).operator(kind, out_channels, name=self._free_name(node), **figures)
-        return self._made(node)
+        return self._current_tensor(node)
 
     def multiplied(self, node: Node, tensor: Tensor, kind: str, kernel: Parameters, bias: Parameters | None, **figures: Any) -> Tensor:
         """A ``conv`` or ``fc`` with its parameters; kernel: (OC, C / groups, rows, columns)."""
@@ -96,7 +96,7 @@ class Network:
     def joined(self, node: Node, kind: str, tensors: Sequence[Tensor]) -> Tensor:
         """An ``add``, ``mul`` or ``concat``."""
         getattr(self._net, kind)(*(tensor.operator for tensor in tensors), name=self._free_name(node))
-        return self._made(node)
+        return self._current_tensor(node)
 
     def step(self, node: Node, tensor: Tensor, step: EpilogueStep, *arrays: Parameters) -> Tensor:
         """A step in the epilogue of the tensor's operator, or as a separate operator; ``arrays`` have one number for each channel."""
@@ -106,19 +106,19 @@ class Network:
         if before is not None and len(before.epilogue) >= _LONGEST_EPILOGUE:
             self.freeze(tensor)
         self._net.at(tensor.operator).step(step, name=self._free_name(node))
-        made = self._made(node)
+        made = self._current_tensor(node)
         if arrays:
-            self._steps.setdefault(made.operator, {})[len(self._hand.epilogue) - 1] = arrays
+            self._steps.setdefault(made.operator, {})[len(self._current.epilogue) - 1] = arrays
         return made if isinstance(step, Pool) else Tensor(made.operator, tensor.dims)
 
     @property
-    def _hand(self) -> Operator:
+    def _current(self) -> Operator:
         operator = self._net.at_hand
         assert operator is not None  # an operator has just been added
         return operator
 
-    def _made(self, node: Node) -> Tensor:
-        operator = self._hand
+    def _current_tensor(self, node: Node) -> Tensor:
+        operator = self._current
         self._names.add(operator.name)
         shape = operator.out_shape
         if too_large(shape):

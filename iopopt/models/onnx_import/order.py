@@ -73,14 +73,14 @@ class Order:
         for number, before in sources.items():
             for other in before:
                 followers[other].append(number)
-        ready, waits = [number for number in live if not sources[number]], {number: len(before) for number, before in sources.items()}
+        ready, remaining = [number for number in live if not sources[number]], {number: len(before) for number, before in sources.items()}
         heapq.heapify(ready)
         order = []
         while ready:
             order.append(heapq.heappop(ready))
             for number in followers[order[-1]]:
-                waits[number] -= 1
-                if not waits[number]:
+                remaining[number] -= 1
+                if not remaining[number]:
                     heapq.heappush(ready, number)
         if len(order) < len(live):
             node = self._nodes[min(live - set(order))]
