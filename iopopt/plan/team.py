@@ -86,11 +86,11 @@ def check_in_space(plan: Plan, team: Team, cluster: Cluster) -> None:
         return
     if _is_best(team):
         if found != tuple(sorted(found)):
-            raise PlanError(f"the plan splits over {list(found)}, but the space has only teams in the order of the cluster; use team={found}")
+            raise PlanError(f"the plan splits over {list(found)}, but the space has only teams in the order of the cluster; ask for team={found}")
         return
     wanted = resolve_team(team, cluster)
     if found != wanted:
-        raise PlanError(f"the plan splits over {list(found)}, but the space is that of team {list(wanted)}; use team={found} or team='best'")
+        raise PlanError(f"the plan splits over {list(found)}, but the space is that of team {list(wanted)}; ask for team={found} or team='best'")
 
 
 def space_name(team: Team, cluster: Cluster) -> str:

@@ -69,9 +69,9 @@ def test_spaces_of_other_orders(trio_graph: Graph, trio_cluster: Cluster) -> Non
     plan = Plan.of(trio_graph, [Placement.split("H", (1, 0), (2, 2)), Placement.whole(2), Placement.split("OC", (1, 0), (3, 2))])
     check_in_space(plan, (1, 0), trio_cluster)
     for team, name in (((0, 1), r"\[0, 1\]"), ({0, 1}, r"\[0, 1\]"), ("all", r"\[0, 1, 2\]")):
-        with pytest.raises(PlanError, match=rf"over \[1, 0\], but the space is that of team {name}; use team=\(1, 0\)"):
+        with pytest.raises(PlanError, match=rf"over \[1, 0\], but the space is that of team {name}; ask for team=\(1, 0\)"):
             check_in_space(plan, team, trio_cluster)  # type: ignore[arg-type]
-    with pytest.raises(PlanError, match=r"over \[1, 0\], but the space has only teams in the order of the cluster; use team=\(1, 0\)"):
+    with pytest.raises(PlanError, match=r"over \[1, 0\], but the space has only teams in the order of the cluster; ask for team=\(1, 0\)"):
         check_in_space(plan, "best", trio_cluster)
 
 
