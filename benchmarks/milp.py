@@ -8,6 +8,7 @@ import pandas as pd
 from rich.console import Console
 
 import iopopt
+from iopopt.cost.instance import Instance
 from iopopt.milp.formulation import Formulation
 
 _MODELS = ("lenet5", "alexnet", "vgg11", "vgg13", "vgg16", "vgg19")
@@ -43,7 +44,7 @@ def main() -> None:
         graph = iopopt.load_model(model)
         for name in [cluster for devices in options.devices for cluster in clusters_of(model, devices, options.memory)]:
             cluster = iopopt.load_cluster(name, graph)
-            size = Formulation(graph, cluster, range(len(cluster)), 1.0).program.size
+            size = Formulation(Instance(graph, cluster), range(len(cluster)), 1.0).program.size
             for backend in options.backend:
                 with console.status(f"{model} {name} {backend}"):
                     found = iopopt.solve_milp(graph, cluster, backend=backend, time_limit_s=options.time_limit, gap=options.gap)
