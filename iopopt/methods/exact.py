@@ -1,4 +1,4 @@
-"""What :func:`iopopt.solve_milp` does: checks its settings, searches, and says what was proven."""
+"""The implementation of :func:`iopopt.solve_milp`: checks the settings, searches, and reports what was proven."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def solve_milp(
         UnknownNameError: if no back end or idea has a given name.
         SolverError: if the back end fails, or its objective does not agree with the evaluator.
     """
-    # The program and its back ends are loaded when one is solved, so that ``import iopopt`` stays quick.
+    # The program and its back ends are loaded when the method is called, so that ``import iopopt`` stays fast.
     from iopopt.methods.exact import solve_exactly
 
     return solve_exactly(
