@@ -7,14 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from iopopt.network.shapes import Dim, Shape
-from iopopt.network.terms import Term, Terms, fixed, proportional
-
-if TYPE_CHECKING:
-    from iopopt.network.operators import Operator
-
+from iopopt.network.terms import Terms, fixed
 
 SOURCE, SINK = "(source)", "(sink)"
 """The names in reports of the units that represent the graph's input and output."""
@@ -104,79 +100,6 @@ class Unit:
     def reads_part(self, dim: Dim | None) -> bool:
         """Whether a share of the dimension reads only some of the input channels."""
         return dim in self.part_dims
-
-
-def operator_unit(operator: Operator) -> Unit:
-    """An operator as a unit: equations (7) and (1) of ``cost_model.md``, by dimension."""
-    pool = operator.pool.rows
-    granularities: dict[Dim, int] = {dim: operator.granularity(dim) for dim in ("H", "OC", "IC")}
-    slots = range(len(operator.in_shapes))
-    overlap = int(operator.K - operator.S)
-    end = int((operator.out_shape.height - 1) * operator.S - operator.P + operator.K)
-    return Unit(
-        name=operator.name,
-        key=operator.structural_key,
-        reads=tuple(Read(operator.in_shapes[slot], operator.read_shape(slot), not operator.is_gate(slot)) for slot in slots),
-        out_shape=operator.out_shape,
-        pre_pool_shape=operator.pre_pool_shape,
-        field=Field(int(operator.S * granularities["H"]), overlap, operator.P, min(operator.in_shape.height, end)),
-        pool=PoolRows(pool.extent, pool.stride, pool.before),
-        sizes={dim: operator.size(dim) for dim in granularities},
-        dims=operator.splittable_dims,
-        granularities=granularities,
-        part_dims=frozenset(dim for dim in granularities if operator.reads_part(dim)),
-        mixes_channels=operator.mixes_channels,
-        flops=operator.flops,
-        work=_work(operator),
-        weights=_weights(operator),
-        activations=_activations(operator),
-        output=_output(operator),
-    )
-
-
-def _work(operator: Operator) -> dict[Dim | None, Terms]:
-    """C_ij of equation (7); rows under overlapping pool windows are computed twice."""
-    F, pool = operator.flops, operator.pool.rows
-    return {
-        None: (fixed(F),),
-        "H": (Term(F / operator.pre_pool_shape.height, pool.stride, pool.extent - pool.stride),),
-        "OC": (proportional(F, operator.out_channels),),
-        "IC": (proportional(F, operator.in_shape.channels),),
-    }
-
-
-def _weights(operator: Operator) -> dict[Dim | None, Terms]:
-    """w_ij of equation (1)."""
-    W, B = operator.kernel_elements, operator.bias_elements
-    return {
-        None: (fixed(W + B),),
-        "H": (fixed(W + B),),
-        "OC": (proportional(W + B, operator.out_channels),),
-        "IC": (proportional(W, operator.in_shape.channels), fixed(B)),
-    }
-
-
-def _activations(operator: Operator) -> dict[Dim | None, tuple[Terms, ...]]:
-    """a_ij of equation (1): the input and the pre-pool output."""
-    C, OC, pool = operator.in_shape.channels, operator.out_channels, operator.pool.rows
-    whole_in, pre = operator.in_elements, operator.pre_pool_shape.elements
-    S, overlap = float(operator.S), float(operator.K - operator.S)
-    input_rows = Term(operator.in_row_elements, S, overlap)
-    pre_pool_rows = Term(OC * operator.pre_pool_shape.width, pool.stride, pool.extent - pool.stride)
-    inputs = proportional(whole_in, OC) if operator.is_channel_local else fixed(whole_in)
-    return {
-        None: ((fixed(whole_in), fixed(pre)),),
-        "H": ((input_rows, pre_pool_rows, fixed(operator.gate_elements)),),
-        "OC": ((inputs, proportional(pre, OC)),),
-        "IC": ((proportional(whole_in, C), fixed(pre)),),
-    }
-
-
-def _output(operator: Operator) -> dict[Dim | None, Terms]:
-    """What a participant owns of the output."""
-    post = operator.out_shape.elements
-    by_channels = (proportional(post, operator.out_channels),)
-    return {None: (fixed(post),), "H": (proportional(post, operator.out_shape.height),), "OC": by_channels, "IC": by_channels}
 
 
 def source_unit(shape: Shape) -> Unit:

@@ -8,22 +8,23 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import types
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import cache, cached_property
-from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
+from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
 from iopopt.errors import GraphError
 from iopopt.network.epilogue import NO_POOL, EpilogueStep, Mixing, Pool, epilogue_fault
+from iopopt.network.operators.figures import unfit_figures
 from iopopt.network.records import is_integer, short_repr
 from iopopt.network.shapes import NO_WINDOW, Dim, Shape, Window
+from iopopt.network.terms import Term, Terms, fixed, proportional
 from iopopt.network.typical_values import Values
-from iopopt.network.unit import Unit, operator_unit
+from iopopt.network.unit import Field, PoolRows, Read, Unit
 
 INPUT = "input"
 """The reserved name under which edges refer to the graph's input tensor."""
@@ -54,9 +55,8 @@ class Operator(ABC):
     def __post_init__(self) -> None:
         named = isinstance(self.name, str) and self.name not in ("", INPUT)
         self._require(named, f"the name {short_repr(self.name)} is not a string, is empty or is reserved")
-        for figure, hint in _figures(type(self)).items():
-            value = getattr(self, figure)
-            self._require(_fits(value, hint), f"{figure} of this {self.kind} is {short_repr(value)}; {_described(hint)}")
+        unfit = next(unfit_figures(self), None)
+        self._require(unfit is None, str(unfit))
         for shape in self.in_shapes:
             self._require(all(is_integer(size) and size > 0 for size in shape), f"the sizes of input {shape} must be positive integers")
         self._check()
@@ -72,11 +72,6 @@ class Operator(ABC):
     def _require(self, holds: bool, message: str) -> None:
         if not holds:
             raise GraphError(f"operator {self.name!r}: {message}")
-
-    @cached_property
-    def unit(self) -> Unit:
-        """The operator as a unit of the cost model."""
-        return operator_unit(self)
 
     @cached_property
     def structural_key(self) -> Operator:
@@ -272,27 +267,77 @@ class Operator(ABC):
         channels = self.read_shape(slot).channels
         return share * channels // self.size(dim) if dim and self.reads_part(dim) else channels
 
+    # For the cost model.
 
-@cache
-def _figures(kind: type[Operator]) -> dict[str, Any]:
-    """The type of each field except the name."""
-    hints = get_type_hints(kind)
-    return {item.name: hints[item.name] for item in dataclasses.fields(kind) if item.name != "name"}
+    @cached_property
+    def unit(self) -> Unit:
+        """The operator as the cost model knows it: equations (7) and (1) of ``cost_model.md``, by dimension."""
+        pool = self.pool.rows
+        granularities: dict[Dim, int] = {dim: self.granularity(dim) for dim in ("H", "OC", "IC")}
+        slots = range(len(self.in_shapes))
+        overlap = int(self.K - self.S)
+        end = int((self.out_shape.height - 1) * self.S - self.P + self.K)
+        return Unit(
+            name=self.name,
+            key=self.structural_key,
+            reads=tuple(Read(self.in_shapes[slot], self.read_shape(slot), not self.is_gate(slot)) for slot in slots),
+            out_shape=self.out_shape,
+            pre_pool_shape=self.pre_pool_shape,
+            field=Field(int(self.S * granularities["H"]), overlap, self.P, min(self.in_shape.height, end)),
+            pool=PoolRows(pool.extent, pool.stride, pool.before),
+            sizes={dim: self.size(dim) for dim in granularities},
+            dims=self.splittable_dims,
+            granularities=granularities,
+            part_dims=frozenset(dim for dim in granularities if self.reads_part(dim)),
+            mixes_channels=self.mixes_channels,
+            flops=self.flops,
+            work=self._work,
+            weights=self._weights,
+            activations=self._activations,
+            output=self._output,
+        )
 
+    @property
+    def _work(self) -> dict[Dim | None, Terms]:
+        """C_ij of equation (7); rows under overlapping pool windows are computed twice."""
+        F, pool = self.flops, self.pool.rows
+        return {
+            None: (fixed(F),),
+            "H": (Term(F / self.pre_pool_shape.height, pool.stride, pool.extent - pool.stride),),
+            "OC": (proportional(F, self.out_channels),),
+            "IC": (proportional(F, self.in_shape.channels),),
+        }
 
-def _fits(value: object, hint: Any) -> bool:
-    if get_origin(hint) is tuple:
-        return isinstance(value, tuple) and all(_fits(item, get_args(hint)[0]) for item in value)
-    if get_origin(hint) is Literal:
-        return isinstance(value, str) and value in get_args(hint)
-    return is_integer(value) if hint is int else isinstance(value, hint)
+    @property
+    def _weights(self) -> dict[Dim | None, Terms]:
+        """w_ij of equation (1)."""
+        W, B = self.kernel_elements, self.bias_elements
+        return {
+            None: (fixed(W + B),),
+            "H": (fixed(W + B),),
+            "OC": (proportional(W + B, self.out_channels),),
+            "IC": (proportional(W, self.in_shape.channels), fixed(B)),
+        }
 
+    @property
+    def _activations(self) -> dict[Dim | None, tuple[Terms, ...]]:
+        """a_ij of equation (1): the input and the pre-pool output."""
+        C, OC, pool = self.in_shape.channels, self.out_channels, self.pool.rows
+        whole_in, pre = self.in_elements, self.pre_pool_shape.elements
+        S, overlap = float(self.S), float(self.K - self.S)
+        input_rows = Term(self.in_row_elements, S, overlap)
+        pre_pool_rows = Term(OC * self.pre_pool_shape.width, pool.stride, pool.extent - pool.stride)
+        inputs = proportional(whole_in, OC) if self.is_channel_local else fixed(whole_in)
+        return {
+            None: ((fixed(whole_in), fixed(pre)),),
+            "H": ((input_rows, pre_pool_rows, fixed(self.gate_elements)),),
+            "OC": ((inputs, proportional(pre, OC)),),
+            "IC": ((proportional(whole_in, C), fixed(pre)),),
+        }
 
-def _described(hint: Any) -> str:
-    """The values that a figure of this type may have."""
-    if get_origin(hint) is Literal:
-        return f"allowed are {', '.join(map(repr, get_args(hint)))}"
-    if get_origin(hint) is tuple:
-        return f"a tuple is expected, of each item: {_described(get_args(hint)[0])}"
-    names = [part.__name__ for part in get_args(hint)] if isinstance(hint, types.UnionType) else [hint.__name__]
-    return f"{' or '.join(names)} is expected"
+    @property
+    def _output(self) -> dict[Dim | None, Terms]:
+        """What a participant owns of the output."""
+        post = self.out_shape.elements
+        by_channels = (proportional(post, self.out_channels),)
+        return {None: (fixed(post),), "H": (proportional(post, self.out_shape.height),), "OC": by_channels, "IC": by_channels}
