@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Generic, NamedTuple
 
 from iopopt.cost.rows import NUMBERS, Arithmetic, Place, Rows, V, count, missing_rows, needed_rows, pre_pool_rows
@@ -25,14 +25,19 @@ _NOTHING = (TransferKind.INTERLEAVED, TransferKind.ROW_ALIGNED)
 
 
 def kinds_between(edge: TensorEdge, p: Strategy, q: Strategy, *, same_participants: bool) -> tuple[TransferKind, ...]:
-    """The rows of the table that may apply, in their order: one before the last applies if the shares fit, otherwise the last."""
+    """The rows of the table that may apply, in their order: the last applies in any case, one before it only if the shares fit."""
+    return _kinds(p, q, same_participants, edge.q.field.overlap <= 0, edge.reads_part(_DIMS[q]))
+
+
+@cache
+def _kinds(p: Strategy, q: Strategy, same_participants: bool, disjoint_fields: bool, reads_part: bool) -> tuple[TransferKind, ...]:
     if p == Strategy.WHOLE:
         return (TransferKind.SEND,)
     if p == Strategy.IC:
         return (TransferKind.REDUCE,)
     if same_participants and p == q == Strategy.H:
-        return (TransferKind.ROW_ALIGNED, TransferKind.HALO_EXCHANGE) if edge.q.field.overlap <= 0 else (TransferKind.HALO_EXCHANGE,)
-    if same_participants and p != Strategy.H and edge.reads_part(_DIMS[q]):
+        return (TransferKind.ROW_ALIGNED, TransferKind.HALO_EXCHANGE) if disjoint_fields else (TransferKind.HALO_EXCHANGE,)
+    if same_participants and p != Strategy.H and reads_part:
         return (TransferKind.INTERLEAVED, TransferKind.ALL_GATHER)
     return (TransferKind.ALL_GATHER,)
 

@@ -11,15 +11,20 @@ class Affine:
 
     __slots__ = ("constant", "terms")
 
-    def __init__(self, terms: Mapping[int, float] | None = None, constant: float = 0.0) -> None:
-        self.terms: Mapping[int, float] = terms or {}
-        self.constant = constant
+    def __init__(self, terms: Mapping[int, float], constant: float = 0.0) -> None:
+        self.terms, self.constant = terms, constant
 
     def __add__(self, other: Affine) -> Affine:
-        return total((self, other))
+        terms = dict(self.terms)
+        for variable, coefficient in other.terms.items():
+            terms[variable] = terms.get(variable, 0.0) + coefficient
+        return Affine(terms, self.constant + other.constant)
 
     def __sub__(self, other: Affine) -> Affine:
-        return total((self, other * -1.0))
+        terms = dict(self.terms)
+        for variable, coefficient in other.terms.items():
+            terms[variable] = terms.get(variable, 0.0) - coefficient
+        return Affine(terms, self.constant - other.constant)
 
     def __mul__(self, factor: float) -> Affine:
         return Affine({variable: factor * coefficient for variable, coefficient in self.terms.items()}, factor * self.constant)
@@ -31,7 +36,7 @@ class Affine:
 
 
 def constant(value: float) -> Affine:
-    return Affine(None, value)
+    return Affine({}, value)
 
 
 def times(coefficient: float, *variables: int) -> Affine:
@@ -66,7 +71,7 @@ class AffineRows:
         self._builder, self._flows, self._label, self._count = builder, flows, label, 0
 
     def constant(self, value: float) -> Affine:
-        return times(value, *self._flows) if value else Affine()
+        return times(value, *self._flows) if value else Affine({})
 
     def choose(self, condition: bool, yes: Affine, no: Affine) -> Affine:
         return yes if condition else no

@@ -28,6 +28,9 @@ class Strategy(IntEnum):
     IC_TWO_PHASE = 4
 
 
+_DIMS, _REDUCES = get_args(Dim), get_args(Reduce)
+
+
 class Shard(NamedTuple):
     """``device`` computes the interval [start, stop) of the operator's dimension."""
 
@@ -55,27 +58,31 @@ class Placement:
     reduce: Reduce | None = None
 
     def __post_init__(self) -> None:
-        invalid = [shard for shard in self.shards if not isinstance(shard, Shard) or not all(is_integer(value) for value in shard)]
-        self._require(not invalid, f"{short_repr(invalid[:1])} is not a Shard(device, start, stop) of integers")
-        devices = self.devices
-        distinct = bool(devices) and len(set(devices)) == len(devices) and min(devices) >= 0
-        self._require(distinct, f"participants {list(devices)} must be distinct device indices (equation 2)")
-        if self.dim is None:
-            self._require(self.shards == (Shard(devices[0], 0, 1),) and self.reduce is None, "a whole operator is written Placement.whole(device)")
-            return
-        self._require(self.dim in get_args(Dim), f"dim is {short_repr(self.dim)}; allowed are {', '.join(get_args(Dim))} (equation 2)")
-        self._require(len(devices) > 1, "one participant means the operator is whole: write Placement.whole(device)")
-        fits = self.reduce in get_args(Reduce) if self.dim == "IC" else self.reduce is None
-        self._require(fits, f"reduce is {short_repr(self.reduce)}; an IC split needs 'direct' or 'two_phase', other placements None")
-        bounds = [0, *itertools.chain.from_iterable(shard[1:] for shard in self.shards)]
-        consecutive = all(stop == start for stop, start in zip(bounds[::2], bounds[1::2], strict=False))
-        self._require(consecutive, f"intervals {[list(shard[1:]) for shard in self.shards]} are not consecutive from 0")
-        self._require(all(shard.size >= 0 for shard in self.shards), f"intervals {[list(s[1:]) for s in self.shards]} hold a negative share")
+        if fault := self._fault():
+            raise PlanError(f"placement: {fault}")
 
-    @staticmethod
-    def _require(holds: bool, message: str) -> None:
-        if not holds:
-            raise PlanError(f"placement: {message}")
+    def _fault(self) -> str | None:
+        """What is wrong, if anything is."""
+        for shard in self.shards:
+            if not isinstance(shard, Shard) or not all(map(is_integer, shard)):
+                return f"{short_repr([shard])} is not a Shard(device, start, stop) of integers"
+        devices = self.devices
+        if not devices or len(set(devices)) < len(devices) or min(devices) < 0:
+            return f"participants {list(devices)} must be distinct device indices (equation 2)"
+        if self.dim is None:
+            canonical = self.shards == (Shard(devices[0], 0, 1),) and self.reduce is None
+            return None if canonical else "a whole operator is written Placement.whole(device)"
+        if self.dim not in _DIMS:
+            return f"dim is {short_repr(self.dim)}; allowed are {', '.join(_DIMS)} (equation 2)"
+        if len(devices) == 1:
+            return "one participant means the operator is whole: write Placement.whole(device)"
+        if (self.reduce not in _REDUCES) if self.dim == "IC" else (self.reduce is not None):
+            return f"reduce is {short_repr(self.reduce)}; an IC split needs 'direct' or 'two_phase', other placements None"
+        if any(shard.start != stop for shard, stop in zip(self.shards, [0, *(shard.stop for shard in self.shards)], strict=False)):
+            return f"intervals {[list(shard[1:]) for shard in self.shards]} are not consecutive from 0"
+        if any(shard.stop < shard.start for shard in self.shards):
+            return f"intervals {[list(shard[1:]) for shard in self.shards]} hold a negative share"
+        return None
 
     @staticmethod
     def whole(device: int) -> Placement:
