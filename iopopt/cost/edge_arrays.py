@@ -6,7 +6,7 @@ form, because the bytes of a transfer depend on only one of its ends: on the rec
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -19,7 +19,7 @@ from iopopt.cost.unit_arrays import Columns, column, even_slices
 from iopopt.network.shapes import Dim
 from iopopt.network.tensor_edge import TensorEdge
 from iopopt.network.unit import Field, PoolRows
-from iopopt.plan.batch import Array, Mask, PlanBatch
+from iopopt.plan.batch import Array, Mask, PlanBatch, along_order
 from iopopt.plan.placement import Strategy
 from iopopt.schedule.rounds import TransferKind
 
@@ -70,7 +70,7 @@ class EdgeArrays:
 
     def kinds(self, p: Side, q: Side) -> tuple[Columns, Columns]:
         """The codes of the first and of the last row of the table that may apply."""
-        same = (p.ranks_of_participants == q.ranks_of_participants).all(axis=0)
+        same = (p.ranks == q.ranks).all(axis=0)
         count = len(Strategy)
         places = (np.arange(len(same))[:, None] * count + p.strategies) * (2 * count) + 2 * q.strategies + same
         return self._preferred[places], self._fallback[places]
@@ -89,16 +89,15 @@ def _pre_pool_shape(edge: TensorEdge) -> Any:
 
 
 class Side:
-    """One end of each edge: the participants and their positions in the order."""
+    """One end of each edge: who takes part, and where in the order of participants."""
 
     def __init__(self, batch: PlanBatch) -> None:
-        self.batch, self.strategies, self.shares, self.mine = batch, batch.strategies, batch.shares, batch.participants
+        self.strategies, self.shares, self.mine, self.ranks = batch.strategies, batch.shares, batch.participants, batch.ranks
+        self.in_order = batch.order is None
         self.count = self.mine.sum(axis=0)
         self.others = self.count - self.mine
-        self.ranks_of_participants = np.where(self.mine, batch.ranks, -1)
-        self.first = self.mine & (batch.ranks == 0)
-        self.last = self.mine & (batch.ranks == self.count - 1)
-        self.stop = batch.along_order(_running_sum, self.shares)
+        self.first, self.last = self.ranks == 0, self.mine & (self.ranks == self.count - 1)
+        self.stop = self.along_order(_running_sum, self.shares)
         self.start = self.stop - self.shares
         self.two_phase = self.strategies == Strategy.IC_TWO_PHASE
 
@@ -106,9 +105,16 @@ class Side:
         """The ends at these units, one for each edge."""
         taken = object.__new__(Side)
         for name, array in vars(self).items():
-            at_units = array.units(units) if name == "batch" else array[:, units] if array.ndim == 3 else array[units]
-            setattr(taken, name, at_units)
+            setattr(taken, name, array if name == "in_order" else array[:, units] if array.ndim == 3 else array[units])
         return taken
+
+    def along_order(self, function: Callable[..., Array], *values: Array | Mask) -> Array:
+        """A function along the participants in their order."""
+        return along_order(None if self.in_order else self.ranks, function, *values)
+
+    def even_slices(self, OC: Array) -> Array:
+        """c_k: the even slices of the output channels that a reduce-scatter completes."""
+        return even_slices(OC, self.count, self.ranks)
 
     @property
     def place(self) -> Place:
@@ -133,7 +139,7 @@ class _Volumes:
     def owned_part(self) -> Array:
         """The fraction of its dimension that each participant of p owns; of the even slices after a reduce-scatter."""
         p, edge = self._p, self._edge
-        shares = np.where(p.two_phase, even_slices(edge.OC, p.batch), p.shares) if p.two_phase.any() else p.shares
+        shares = np.where(p.two_phase, p.even_slices(edge.OC), p.shares) if p.two_phase.any() else p.shares
         return np.asarray(shares / np.where(p.strategies == Strategy.H, edge.H_o, edge.OC))
 
     @cached_property
@@ -184,7 +190,7 @@ def volumes(edge: EdgeArrays, p: Side, q: Side) -> tuple[Array, Array, Array]:
         sent = np.where(gather, of.owned * q.others, sent)
     if halo.any():
         above, below = of.missing
-        passed_on = q.batch.along_order(_passed_on, above, below, q.mine)
+        passed_on = q.along_order(_passed_on, above, below, q.mine)
         received = np.where(halo, edge.row * (above + below), received)
         sent = np.where(halo, edge.row * passed_on * q.mine, sent)
         connections = np.where(halo, q.mine * (2 - q.first - q.last), connections)
@@ -209,6 +215,6 @@ def _passed_on(above: Array, below: Array, mine: Mask) -> Array:
 
 def scatter_volumes(pre: Array, OC: Array, p: Side) -> tuple[Array, Array, Array]:
     """R_k, S_k and N_k of a reduce-scatter; 0 where p has none."""
-    slices = pre * even_slices(OC, p.batch) / OC
+    slices = pre * p.even_slices(OC) / OC
     mine = p.mine & p.two_phase
     return np.where(mine, slices * p.others, 0), np.where(mine, pre - slices, 0), np.where(mine, p.others, 0)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from iopopt.network.shapes import Dim
 from iopopt.network.terms import Terms, fixed
 from iopopt.network.unit import Unit
-from iopopt.plan.batch import Array, PlanBatch
+from iopopt.plan.batch import Array, PlanBatch, Ranks
 from iopopt.plan.placement import Strategy
 
 Columns = npt.NDArray[np.int64]
@@ -90,7 +90,7 @@ class UnitArrays:
     def live(self, batch: PlanBatch) -> Array:
         """What each participant holds of the output or the partial sums while they are live, bytes."""
         two_phase = batch.strategies == Strategy.IC_TWO_PHASE
-        n = np.where(two_phase, even_slices(self.OC, batch), batch.shares) if two_phase.any() else batch.shares
+        n = np.where(two_phase, even_slices(self.OC, batch.participants.sum(axis=0), batch.ranks), batch.shares) if two_phase.any() else batch.shares
         owned = self._output.amounts(table_places(batch), n)
         return np.asarray(np.where(batch.strategies == Strategy.IC, self.pre, self._e * owned) * batch.participants)
 
@@ -100,7 +100,6 @@ def _alternative(unit: Unit, number: int) -> dict[Dim | None, Terms]:
     return {dim: terms[min(number, len(terms) - 1)] for dim, terms in unit.activations.items()}
 
 
-def even_slices(OC: Array, batch: PlanBatch) -> Array:
-    """c_k: the even slices of the output channels that a reduce-scatter completes."""
-    count = batch.participants.sum(axis=0)
-    return np.asarray(np.where(batch.participants, np.floor(OC / count) + (batch.ranks < OC % count), 0))
+def even_slices(OC: Array, count: npt.NDArray[np.int64], ranks: Ranks) -> Array:
+    """c_k: the even slices of the output channels that a reduce-scatter completes; 0 for devices that take no part."""
+    return np.asarray(np.where(ranks >= 0, np.floor(OC / count) + (ranks < OC % count), 0))

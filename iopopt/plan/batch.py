@@ -16,7 +16,7 @@ from iopopt.plan.plan import Plan
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
-Ranks = npt.NDArray[np.int64]
+Ranks = npt.NDArray[np.int8]
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class PlanBatch:
             np.concatenate([part.strategies for part in operators]),
             np.concatenate([part.shares for part in operators], axis=1),
             np.concatenate([part.participants for part in operators], axis=1),
-            np.concatenate([part.ranks.astype(np.int8) for part in operators], axis=1) if ordered else None,
+            np.concatenate([part.ranks for part in operators], axis=1) if ordered else None,
         )
 
     @classmethod
@@ -111,14 +111,20 @@ class PlanBatch:
 
     @cached_property
     def ranks(self) -> Ranks:
-        """The position of each participant in the order, counted from 0."""
-        return np.cumsum(self.participants, axis=0) - 1 if self.order is None else self.order.astype(np.int64)
+        """Where each participant stands in the order, counted from 0; -1 for devices that take no part."""
+        ranks = np.cumsum(self.participants, axis=0, dtype=np.int8) - np.int8(1) if self.order is None else self.order
+        return np.where(self.participants, ranks, np.int8(-1))
 
     def along_order(self, function: Callable[..., Array], *values: Array | Mask) -> Array:
-        """Apply a function along the first axis, such as a running sum, with the participants in their order."""
-        if self.order is None:
-            return function(*values)
-        places = np.argsort(np.where(self.participants, self.order, len(self.order)), axis=0, kind="stable")
-        result = np.empty(self.shares.shape)
-        np.put_along_axis(result, places, function(*(np.take_along_axis(array, places, 0) for array in values)), 0)
-        return result
+        """:func:`along_order` of the participants."""
+        return along_order(None if self.order is None else self.ranks, function, *values)
+
+
+def along_order(ranks: Ranks | None, function: Callable[..., Array], *values: Array | Mask) -> Array:
+    """A function along the first axis, such as a running sum, with the participants in the order of their ranks, None for that of the axis."""
+    if ranks is None:
+        return function(*values)
+    places = np.argsort(np.where(ranks < 0, len(ranks), ranks), axis=0, kind="stable")
+    result = np.empty(ranks.shape)
+    np.put_along_axis(result, places, function(*(np.take_along_axis(array, places, 0) for array in values)), 0)
+    return result

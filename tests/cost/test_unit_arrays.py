@@ -75,14 +75,14 @@ def test_even_slices_follow_the_order() -> None:
     """Seven channels over (2, 0, 3) are 3, 2 and 2; over the same in the cluster's order device 0 has the larger."""
     for devices in ((2, 0, 3), (0, 2, 3)):
         batch = PlanBatch.of([[Placement.split("IC", devices, (1, 1, 1), "two_phase")]], 4)
-        slices = even_slices(column([7]), batch)[:, 0, 0]
+        slices = even_slices(column([7]), batch.participants.sum(axis=0), batch.ranks)[:, 0, 0]
         assert [slices[j] for j in (*devices, 1)] == [*even_shares(7, 3), 0]
 
 
 def test_random_even_slices() -> None:
     """They are the even shares of the output channels in the order of the participants."""
     for graph, plans, batch in _batches(9):
-        slices = even_slices(column([unit.sizes["OC"] for unit in graph.placed_units]), batch)
+        slices = even_slices(column([unit.sizes["OC"] for unit in graph.placed_units]), batch.participants.sum(axis=0), batch.ranks)
         for i, unit in enumerate(graph.placed_units):
             for number, plan in enumerate(plans):
                 expected = dict(zip(plan[i].devices, even_shares(unit.sizes["OC"], len(plan[i].devices)), strict=True))

@@ -31,7 +31,7 @@ def test_parts() -> None:
     assert _is(constant(4), {}, 4)
     assert _is(times(3, 1, 5), {1: 3, 5: 3}, 0)
     assert _is(times(3), {}, 0)
-    assert _is(Affine(), {}, 0)
+    assert _is(Affine({}), {}, 0)
 
 
 def test_operations_leave_their_operands_alone() -> None:
