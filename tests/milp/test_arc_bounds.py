@@ -71,26 +71,31 @@ def test_arcs_that_no_share_moves_are_called_constant():
                 several[arc.mode] += 1
                 assert len({passage.loads for passage in passages}) > 1, (arc, edge)
     assert several.keys() == {"send", "direct"}
-    assert min(several.values()) > 20
+    assert min(several.values()) > 10
 
 
 def test_what_takes_shares_over_costs_nothing():
-    """Interleaved and row-aligned arcs are free, and a gather to a member of the team costs no more than its connections, which its owning
-    everything attains."""
+    """Interleaved and row-aligned arcs are free."""
     seen = Counter()
     for edge in tiny_edges(80):
         for arc in edge.passages:
             if arc.mode in ("interleaved", "aligned"):
-                assert edge.floor_s(arc, first=False) == edge.least_s(arc, first=False) == 0
-                assert edge.floor_s(arc, first=True) == 0
-            elif arc.mode == "gather" and arc.target.device in edge.team:
+                assert edge.floor_s(arc, first=False) == edge.floor_s(arc, first=True) == edge.least_s(arc, first=False) == 0
+                seen[arc.mode] += 1
+    assert seen.keys() == {"interleaved", "aligned"}
+
+
+def test_connections_alone_are_attained():
+    """A gather to a member of the team, or channels sent by one, cost no more than their connections where one device has everything."""
+    seen = Counter()
+    for edge in tiny_edges(80):
+        for arc in edge.passages:
+            gathered = arc.mode == "gather" and arc.target.device in edge.team
+            sent = arc.mode == "send" and arc.target.dim != "H" and arc.source.device in edge.team
+            if gathered or sent:
                 assert edge.floor_s(arc, first=False) == pytest.approx(edge.least_s(arc, first=False), **EXACT)
-            elif arc.mode == "send" and arc.target.dim != "H" and arc.source.device in edge.team:
-                assert edge.floor_s(arc, first=False) == pytest.approx(edge.least_s(arc, first=False), **EXACT)
-            else:
-                continue
-            seen[arc.mode] += 1
-    assert seen.keys() == {"interleaved", "aligned", "gather", "send"}
+                seen[arc.mode] += 1
+    assert seen.keys() == {"gather", "send"}
     assert min(seen.values()) > 50
 
 
@@ -197,7 +202,7 @@ def test_rows_under_pools_count_for_what_is_owned(pool, attained, speed):
     for receiver in (0, 1):
         arc = arc_of("H", receiver, "gather")
         floor_s, least_s = edge.floor_s(arc, first=True), edge.least_s(arc, first=True)
-        assert 0.125 < least_s
+        assert least_s > 0.125
         assert floor_s - 0.125 == pytest.approx((least_s - 0.125) * attained)
 
 
