@@ -36,22 +36,11 @@ def with_speeds(cluster: Cluster, *flops_per_s: float) -> Cluster:
     return Cluster(tuple(devices), cluster.connection_setup_s, cluster.connections, cluster.source, cluster.sink, cluster.bytes_per_element)
 
 
-def test_no_arc_is_cheaper_than_its_floor():
-    """At all placements of both ends the evaluator charges at least the floor, alone and with what the first edge adds; every mode occurs."""
-    seen = Counter()
-    for edge in tiny_edges(80):
-        for arc, first in itertools.product(edge.passages, (False, True)):
-            assert edge.floor_s(arc, first=first) <= edge.least_s(arc, first=first) * (1 + 1e-9) + 1e-15, (arc, first, edge)
-            seen[arc.mode] += 1
-    assert seen.keys() == MODES
-    assert min(seen.values()) > 100
-
-
 def test_constant_arcs_have_one_price():
     """Whatever the shares, an arc that is called constant has the same loads on every device, those that it is said to have; its floor
     is their time."""
     seen = Counter()
-    for edge in tiny_edges(80):
+    for edge in tiny_edges(60):
         for arc in filter(edge.is_constant, edge.passages):
             assert {passage.loads for passage in edge.passages[arc]} == {edge.constant_loads(arc)}, (arc, edge)
             for first in (False, True):
@@ -59,25 +48,25 @@ def test_constant_arcs_have_one_price():
                 assert edge.floor_s(arc, first=first) == pytest.approx(sum(times_s), **EXACT)
             seen[arc.mode, arc.target.dim is None] += 1
     assert seen.keys() == {("two_phase_interleaved", False), *itertools.product(("send", "direct", "two_phase"), (False, True))}
-    assert min(seen.values()) > 30
+    assert min(seen.values()) > 20
 
 
 def test_arcs_that_no_share_moves_are_called_constant():
     """Only an arc whose price may depend on shares is not called constant: every one of eight ways to share or more has several prices."""
     several = Counter()
-    for edge in tiny_edges(80):
+    for edge in tiny_edges(60):
         for arc, passages in edge.passages.items():
             if arc.mode in ("send", "direct") and not edge.is_constant(arc) and len({passage.q for passage in passages}) >= 8:
                 several[arc.mode] += 1
                 assert len({passage.loads for passage in passages}) > 1, (arc, edge)
     assert several.keys() == {"send", "direct"}
-    assert min(several.values()) > 10
+    assert min(several.values()) >= 10
 
 
 def test_what_takes_shares_over_costs_nothing():
     """Interleaved and row-aligned arcs are free."""
     seen = Counter()
-    for edge in tiny_edges(80):
+    for edge in tiny_edges(60):
         for arc in edge.passages:
             if arc.mode in ("interleaved", "aligned"):
                 assert edge.floor_s(arc, first=False) == edge.floor_s(arc, first=True) == edge.least_s(arc, first=False) == 0
@@ -88,7 +77,7 @@ def test_what_takes_shares_over_costs_nothing():
 def test_connections_alone_are_attained():
     """A gather to a member of the team, or channels sent by one, cost no more than their connections where one device has everything."""
     seen = Counter()
-    for edge in tiny_edges(80):
+    for edge in tiny_edges(60):
         for arc in edge.passages:
             gathered = arc.mode == "gather" and arc.target.device in edge.team
             sent = arc.mode == "send" and arc.target.dim != "H" and arc.source.device in edge.team
@@ -96,14 +85,13 @@ def test_connections_alone_are_attained():
                 assert edge.floor_s(arc, first=False) == pytest.approx(edge.least_s(arc, first=False), **EXACT)
                 seen[arc.mode] += 1
     assert seen.keys() == {"gather", "send"}
-    assert min(seen.values()) > 50
+    assert min(seen.values()) > 20
 
 
-@pytest.mark.parametrize("kernel", [2, 3, 4, 5])
-@pytest.mark.parametrize(("devices", "connections"), [(2, "peer"), (3, "peer"), (3, "round")])
-def test_halo_floors_are_attained(kernel, devices, connections):
+@pytest.mark.parametrize(("devices", "kernel", "connections"), [(2, 2, "peer"), (2, 5, "peer"), (3, 2, "peer"), (3, 3, "peer"), (3, 3, "round")])
+def test_halo_floors_are_attained(devices, kernel, connections):
     """Where each device has rows to spare some shares cost just the floor: one row passes each boundary for each row of overlap."""
-    graph = two_convolutions(2, 6 * (devices - 1) + 2, kernel, padding=(0, 0))
+    graph = two_convolutions(2, 4 * devices, kernel, padding=(0, 0))
     edge = edge_between(graph, even_cluster(devices, connections=connections), tuple(range(devices)))
     arc = arc_of("H", "H", "halo")
     assert edge.floor_s(arc, first=False) == pytest.approx(edge.least_s(arc, first=False), **EXACT)
@@ -116,7 +104,7 @@ def test_halo_floors_go_the_better_way():
     cluster = Cluster(tuple(Device(f"d{j}", 1e3, 1e9, link) for j, link in enumerate(links)), 0.01, bytes_per_element=1)
     for order in itertools.permutations(range(3)):
         shuffled = Cluster(tuple(cluster.devices[j] for j in order), 0.01, bytes_per_element=1)
-        edge = edge_between(two_convolutions(2, 11, 3, padding=(0, 0)), shuffled, (0, 1, 2))
+        edge = edge_between(two_convolutions(2, 9, 3, padding=(0, 0)), shuffled, (0, 1, 2))
         arc = arc_of("H", "H", "halo")
         assert edge.floor_s(arc, first=False) == pytest.approx(edge.least_s(arc, first=False), **EXACT)
 
@@ -181,7 +169,7 @@ def test_unequal_devices_gather_in_proportion():
         for dim in ("H", "OC"):
             arc = arc_of(dim, receiver, "gather")
             assert edge.floor_s(arc, first=True) == pytest.approx(edge.least_s(arc, first=True), **EXACT)
-            assert edge.floor_s(arc, first=True) <= 0.125 + 64 / 1e3 * (1 - owned) + 1e-12
+            assert edge.floor_s(arc, first=True) <= 0.125 + 2 * 64 / 1e3 * (1 - owned) + 1e-12
 
 
 def test_a_receiver_that_computes_all_at_best_owns_all():
@@ -218,7 +206,7 @@ def test_a_receiver_outside_the_team_receives_all():
             assert edge.floor_s(arc, first=first) == pytest.approx(16 / 50 + opened * 0.125)
 
 
-@pytest.mark.parametrize(("kernel", "stride", "padding"), [(1, 1, 0), (2, 1, 0), (3, 1, 1), (2, 2, 0), (1, 2, 0), (3, 2, 1), (3, 2, 0)])
+@pytest.mark.parametrize(("kernel", "stride", "padding"), [(1, 1, 0), (2, 1, 0), (3, 1, 1), (2, 2, 0), (1, 2, 0), (3, 2, 1), (3, 2, 0), (3, 3, 1)])
 def test_partial_sums_that_rows_need(kernel, stride, padding):
     """Gapless fields need every row of the partial sums down to the last field; fields with gaps may need next to none."""
     graph = two_convolutions(2, 9, kernel, stride=(stride, 1), padding=(padding, 0))
@@ -226,7 +214,7 @@ def test_partial_sums_that_rows_need(kernel, stride, padding):
     arc = arc_of("IC", "H", "direct")
     out = (9 + 2 * padding - kernel) // stride + 1
     rows = min(9, (out - 1) * stride - padding + kernel)
-    expected = 2 * rows / 2e3 if kernel >= stride else 0
+    expected = 2 * (2 * rows) / 2e3 if kernel >= stride else 0
     assert edge.floor_s(arc, first=False) == pytest.approx(expected)
     assert edge.floor_s(arc, first=False) <= edge.least_s(arc, first=False)
 
@@ -237,13 +225,24 @@ def test_partial_sums_before_a_pool_are_not_bounded_by_rows():
     edge = edge_between(graph, even_cluster(2), (0, 1))
     assert edge.floor_s(arc_of("IC", "H", "direct"), first=False) == 0.125
     arc = arc_of("IC", "IC", "direct")
-    assert edge.floor_s(arc, first=False) == pytest.approx(0.125 + 16 / 2e3)
+    assert edge.floor_s(arc, first=False) == pytest.approx(0.125 + 2 * 16 / 2e3)
     assert edge.floor_s(arc, first=False) == pytest.approx(edge.least_s(arc, first=False), **EXACT)
 
 
 def test_floors_are_finite_and_not_negative():
     """No floor of any arc of the program is below 0 or no number."""
-    floors = [edge.floor_s(arc, first=first) for edge in tiny_edges(80) for arc in edge.arcs for first in (False, True)]
-    assert len(floors) > 3000
+    floors = [edge.floor_s(arc, first=first) for edge in tiny_edges(60) for arc in edge.arcs for first in (False, True)]
+    assert len(floors) > 2000
     assert all(0 <= floor_s < math.inf for floor_s in floors)
-    assert modes_of(arc for edge in tiny_edges(80) for arc in edge.arcs) == MODES
+    assert modes_of(arc for edge in tiny_edges(60) for arc in edge.arcs) == MODES
+
+
+def test_no_arc_is_cheaper_than_its_floor():
+    """At all placements of both ends the evaluator charges at least the floor, alone and with what the first edge adds; every mode occurs."""
+    seen = Counter()
+    for edge in tiny_edges(60):
+        for arc, first in itertools.product(edge.passages, (False, True)):
+            assert edge.floor_s(arc, first=first) <= edge.least_s(arc, first=first) * (1 + 1e-9) + 1e-15, (arc, first, edge)
+            seen[arc.mode] += 1
+    assert seen.keys() == MODES
+    assert min(seen.values()) > 40

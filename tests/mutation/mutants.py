@@ -75,6 +75,10 @@ ADDING = ("plus", "total")
 """Functions whose arguments are the terms of a sum."""
 
 
+LARGEST = 100
+"""Integers above this are limits of effort; one more or less is no mistake."""
+
+
 class Mutant(NamedTuple):
     """``before`` in one line of a function becomes ``after``: the ``number``-th such change there, from 1."""
 
@@ -175,7 +179,7 @@ def _statements(statement: ast.stmt, returns: str | None) -> Iterator[str]:
         yield "pass"
         if type(statement.op) in OPERATORS:
             yield f"{ast.unparse(statement.target)} {OPERATORS[type(statement.op)]}= {ast.unparse(statement.value)}"
-    elif isinstance(statement, ast.Return) and returns == "float" and statement.value:
+    elif isinstance(statement, ast.Return) and returns == "float" and statement.value and not isinstance(statement.value, ast.Constant):
         yield "return 0.0"
         yield f"return 2 * ({ast.unparse(statement.value)})"
     elif isinstance(statement, ast.Continue):
@@ -192,7 +196,7 @@ def _in_expression(expression: ast.expr, function: str) -> Iterator[_Change]:
     for part in ast.iter_child_nodes(expression):
         if isinstance(part, ast.expr):
             yield from _in_expression(part, function)
-        elif isinstance(part, ast.keyword):
+        elif isinstance(part, ast.keyword) and part.arg != "strict":
             yield from _in_expression(part.value, function)
         elif isinstance(part, ast.comprehension):
             yield from _in_expression(part.iter, function)
@@ -251,7 +255,7 @@ def _operations(node: ast.BinOp) -> Iterator[str]:
 def _constants(value: object) -> Iterator[str]:
     if isinstance(value, bool):
         yield repr(not value)
-    elif isinstance(value, int):
+    elif isinstance(value, int) and value <= LARGEST:
         yield str(value + 1)
         if value:
             yield str(value - 1)

@@ -6,10 +6,9 @@ The bounds and arcs of :mod:`iopopt.milp` are reached through the functions of t
 from __future__ import annotations
 
 import itertools
-import math
 import random
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import NamedTuple
 
@@ -21,7 +20,8 @@ from iopopt.cost.communication import Phase, TensorEdge, edge_phases
 from iopopt.cost.workload import share_flops
 from iopopt.methods.exhaustive import all_placements
 from iopopt.milp.arc_bounds import constant_phases, is_constant, least_arc_s
-from iopopt.milp.arcs import Arc, Node, arcs_between, mode_of, node_of, nodes_of, whole
+from iopopt.milp.arcs import Arc, Node, arcs_between, mode_of, node_of, nodes_of, shares_of_even_slices, split, whole
+from iopopt.network.operators import Dim
 
 MODES = {"send", "interleaved", "aligned", "halo", "gather", "direct", "two_phase", "two_phase_interleaved"}
 """Every mode of an arc."""
@@ -51,8 +51,9 @@ class TinyEdge:
     producer: Operator | None
     consumer: Operator | None
     slot: int = 0
+    _known: dict[tuple[Node, Node], dict[Arc, list[Passage]]] = field(default_factory=dict, repr=False)
 
-    @property
+    @cached_property
     def handover(self) -> TensorEdge:
         return TensorEdge(self.producer, self.consumer, self.slot)
 
@@ -76,26 +77,41 @@ class TinyEdge:
         return [arc for source, target in pairs for arc in arcs_between(source, self.handover, target, len(self.team))]
 
     @property
-    def placements(self) -> tuple[list[Placement], list[Placement]]:
-        """Every placement of either end."""
-        ends = ((self.producer, self.cluster.source or 0), (self.consumer, self.cluster.sink))
-        before, after = (
-            [Placement.whole(end)] if operator is None else list(all_placements(operator, self.cluster, self.team)) for operator, end in ends
-        )
-        return before, after
+    def pairs(self) -> int:
+        """How many pairs of placements there are."""
+        return len(self._before) * len(self._after)
+
+    @cached_property
+    def _before(self) -> list[Placement]:
+        return self._placements(self.producer, self.cluster.source or 0)
+
+    @cached_property
+    def _after(self) -> list[Placement]:
+        return self._placements(self.consumer, self.cluster.sink)
+
+    def _placements(self, operator: Operator | None, end: int) -> list[Placement]:
+        return [Placement.whole(end)] if operator is None else list(all_placements(operator, self.cluster, self.team))
 
     @cached_property
     def passages(self) -> dict[Arc, list[Passage]]:
         """Every pair of placements, by the arc that it takes."""
-        before, after = self.placements
-        found: dict[Arc, list[Passage]] = {}
-        for p in before:
-            excess_s = self._excess_s(p)
-            for q in after:
-                phases = edge_phases(self.handover, p, q, self.cluster.bytes_per_element)
-                arc = Arc(node_of(p), node_of(q), mode_of(phases[-1].case, p))
-                found.setdefault(arc, []).append(Passage(p, q, phases, tuple(phase.time_s(self.cluster) for phase in phases), excess_s))
-        return found
+        by_nodes = (self._between(source, target) for source, target in itertools.product(self.sources, self.targets))
+        return {arc: passages for found in by_nodes for arc, passages in found.items()}
+
+    def _between(self, source: Node, target: Node) -> dict[Arc, list[Passage]]:
+        """Every pair of placements of two nodes."""
+        if (source, target) not in self._known:
+            found: dict[Arc, list[Passage]] = {}
+            after = [q for q in self._after if node_of(q) == target]
+            for p in (way for way in self._before if node_of(way) == source):
+                excess_s = self._excess_s(p)
+                for q in after:
+                    phases = edge_phases(self.handover, p, q, self.cluster.bytes_per_element)
+                    times_s = tuple(phase.time_s(self.cluster) for phase in phases)
+                    arc = Arc(source, target, mode_of(phases[-1].case, p))
+                    found.setdefault(arc, []).append(Passage(p, q, phases, times_s, excess_s))
+            self._known[source, target] = found
+        return self._known[source, target]
 
     def _excess_s(self, p: Placement) -> float:
         if self.producer is None or p.dim is None:
@@ -108,7 +124,8 @@ class TinyEdge:
 
     def least_s(self, arc: Arc, *, first: bool) -> float:
         """What it does cost at least: over the first edge out of the producer first phases and the excess of its compute time count too."""
-        return min(sum(of.times_s) + of.excess_s if first else of.times_s[-1] for of in self.passages[arc])
+        passages = self._between(arc.source, arc.target)[arc]
+        return min(sum(of.times_s) + of.excess_s if first else of.times_s[-1] for of in passages)
 
     def is_constant(self, arc: Arc) -> bool:
         """Whether it is said that no share moves the cost of the arc."""
@@ -140,7 +157,7 @@ def edges_of(graph: Graph, cluster: Cluster, team: Sequence[int]) -> Iterator[Ti
 
 
 @lru_cache(maxsize=8)
-def tiny_edges(instances: int, *, most_pairs: int = 1500, seed: int = 0) -> list[TinyEdge]:
+def tiny_edges(instances: int, *, most_pairs: int = 1000, seed: int = 0) -> list[TinyEdge]:
     """The edges of random chains and branched graphs, in turn, on two to four devices, of which not too many pairs of placements exist."""
     found = []
     for number in range(instances):
@@ -148,14 +165,19 @@ def tiny_edges(instances: int, *, most_pairs: int = 1500, seed: int = 0) -> list
         graph = random_branched_graph(rng, tiny=True) if number % 2 else random_graph(rng, operators=rng.choice([2, 3]), tiny=True)
         cluster = random_cluster(rng, devices=rng.choice([2, 3, 3, 4]))
         team = random_team(rng, len(cluster))
-        found += [edge for edge in edges_of(graph, cluster, team) if math.prod(map(len, edge.placements)) <= most_pairs]
+        found += [edge for edge in edges_of(graph, cluster, team) if edge.pairs <= most_pairs]
     return found
 
 
 def even_cluster(devices: int, *, flops_per_s: float = 1e3, bandwidth_bytes_per_s: float = 1e3, setup_s: float = 0.125, **changes: object) -> Cluster:
-    """Equal devices with ample memory and one byte an element."""
+    """Equal devices with ample memory and two bytes an element."""
     equal = (Device(f"d{j}", flops_per_s, 1e9, bandwidth_bytes_per_s) for j in range(devices))
-    return Cluster(tuple(equal), connection_setup_s=setup_s, bytes_per_element=1, **changes)  # type: ignore[arg-type]
+    return Cluster(tuple(equal), connection_setup_s=setup_s, bytes_per_element=2, **changes)  # type: ignore[arg-type]
+
+
+def even_slices_of(consumer: Operator, dim: Dim, devices: int) -> tuple[int, ...] | None:
+    """The shares, in units, that are said to need just the slices of a two-phase reduce."""
+    return shares_of_even_slices(consumer, split(dim), devices)
 
 
 def modes_of(arcs: Iterable[Arc]) -> set[str]:
