@@ -1,0 +1,125 @@
+"""Programs of tiny instances, and what their linear relaxation comes to: with integers fixed, with rows left out, in every row.
+
+The program of an instance and the names of its families of rows are reached through the functions of this module alone.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import Bounds, LinearConstraint, milp
+from scipy.sparse import csr_matrix
+from support.random_branches import random_branched_graph, random_branched_plan
+from support.random_instances import random_cluster, random_graph, random_plan
+
+from iopopt import Cluster, Graph, Plan
+from iopopt.milp.formulation import Formulation
+from iopopt.milp.program import Program
+
+FAMILIES = {
+    "compute times": "eq7",
+    "best makespans": "makespan",
+    "surrogate times": "shadow",
+    "communication times": "eq8",
+    "halo floors": "floor",
+    "edges alone": "edge",
+    "links of copies": "copies",
+}
+"""The families of rows without which the relaxation of some instance is weaker, by what their names begin with."""
+
+FloatArray = npt.NDArray[np.float64]
+
+
+class Instance(NamedTuple):
+    """A graph, a cluster, a team of at least two, and a plan of it."""
+
+    graph: Graph
+    cluster: Cluster
+    team: tuple[int, ...]
+    plan: Plan
+
+
+def random_instance(seed: int, *, branched: bool = False) -> Instance:
+    rng = random.Random(seed)
+    graph = random_branched_graph(rng) if branched else random_graph(rng)
+    cluster = random_cluster(rng, devices=rng.choice([2, 3, 4]))
+    team = tuple(sorted(rng.sample(range(len(cluster)), rng.randint(2, len(cluster)))))
+    plan = (random_branched_plan if branched else random_plan)(rng, graph, len(cluster), team=team)
+    return Instance(graph, cluster, team, plan)
+
+
+def formulation_of(graph: Graph, cluster: Cluster, team: tuple[int, ...], scale_s: float = 1.0, **options: Any) -> Formulation:
+    """The program of an instance, in units of ``scale_s`` seconds."""
+    return Formulation(graph, cluster, team, scale_s, **options)
+
+
+def with_memory(cluster: Cluster, limits: list[float]) -> Cluster:
+    """The cluster with these memory limits, each at least a byte."""
+    devices = tuple(replace(device, memory_bytes=max(1.0, limit)) for device, limit in zip(cluster.devices, limits, strict=True))
+    return replace(cluster, devices=devices)
+
+
+def without(program: Program, family: str) -> Program:
+    """The program without a family of rows, which it must have."""
+    dropped = rows_of(program, family)
+    assert dropped.any(), f"no row of {family!r}"
+    lower, upper = np.where(dropped, -np.inf, program.row_lower), np.where(dropped, np.inf, program.row_upper)
+    return replace(program, row_lower=lower, row_upper=upper)
+
+
+def rows_of(program: Program, family: str) -> npt.NDArray[np.bool_]:
+    """Which rows are of a family."""
+    prefix = f"{FAMILIES.get(family, family)}["
+    return np.array([name.startswith(prefix) for name in program.row_names])
+
+
+def least_objective(program: Program, fixed: Mapping[int, float] | None = None) -> float:
+    """The least objective with some variables fixed and integrality dropped; infinite where no point is left."""
+    found = least_point(program, fixed)
+    return float("inf") if found is None else float(program.objective @ found)
+
+
+def least_point(program: Program, fixed: Mapping[int, float] | None = None, costs: FloatArray | None = None) -> FloatArray | None:
+    """A point of the least objective (or ``costs``) with some variables fixed and integrality dropped; None where none is left."""
+    lower, upper = program.lower.copy(), program.upper.copy()
+    for variable, value in (fixed or {}).items():
+        lower[variable] = upper[variable] = value
+    rows = LinearConstraint(_matrix(program), program.row_lower, program.row_upper)
+    result = milp(program.objective if costs is None else costs, bounds=Bounds(lower, upper), constraints=rows)
+    return np.asarray(result.x) if result.status == 0 else None
+
+
+def slacks(program: Program, point: FloatArray) -> FloatArray:
+    """How far each row is from its nearer bound at a point; negative where it is broken."""
+    values = _matrix(program) @ point
+    return np.asarray(np.minimum(values - program.row_lower, program.row_upper - values))
+
+
+def _matrix(program: Program) -> Any:
+    return csr_matrix((program.values, (program.rows, program.columns)), shape=(len(program.row_lower), len(program.lower)))
+
+
+def surrogate_slacks(formulation: Formulation, plan: Plan) -> list[float]:
+    """How much of its surrogate times a plan could still add within their limits, relative to these times: one for each limit in force.
+
+    All other times are at their least, and so are the surrogate times.
+    """
+    program = formulation.program
+    surrogate = np.array([name.startswith("T[") for name in program.names]) & (program.objective == 0)
+    point = least_point(program, formulation.integer_point(plan), program.objective + 1e-6 * surrogate)
+    assert point is not None
+    taken = _matrix(program)[:, surrogate] @ point[surrogate]
+    left = slacks(program, point)
+    return [float(left[row] / taken[row]) for row in np.flatnonzero(rows_of(program, "surrogate times")) if taken[row] > 1e-9]
+
+
+def has_surrogates(formulation: Formulation, operator: str, dim: str) -> bool:
+    """Whether surrogate times of an operator's split by ``dim`` have limits."""
+    program = formulation.program
+    prefix = f"{FAMILIES['surrogate times']}[{operator},{dim},"
+    return any(name.startswith(prefix) for name in program.row_names)
