@@ -13,7 +13,6 @@ from iopopt import GraphBuilder, Placement, Plan, evaluate
 from iopopt.methods.exhaustive import all_placements
 from iopopt.milp.arcs import split
 
-
 BRANCHED = pytest.mark.parametrize("branched", [False, True], ids=["chain", "branched"])
 
 

@@ -6,18 +6,20 @@ The program of an instance and the names of its families of rows are reached thr
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_matrix
 from support.random_branches import random_branched_graph, random_branched_plan
 from support.random_instances import random_cluster, random_graph, random_plan
 
-from iopopt import Cluster, Graph, Plan
+from iopopt import Cluster, Graph, Plan, evaluate
 from iopopt.milp.formulation import Formulation
 from iopopt.milp.program import Program
 
@@ -123,3 +125,26 @@ def has_surrogates(formulation: Formulation, operator: str, dim: str) -> bool:
     program = formulation.program
     prefix = f"{FAMILIES['surrogate times']}[{operator},{dim},"
     return any(name.startswith(prefix) for name in program.row_names)
+
+
+def plans_of_each_case(graph: Graph, cluster: Cluster, team: tuple[int, ...], *, each: int, seed: int = 0, tries: int = 400) -> list[Plan]:
+    """Random plans in which every combination of cases of an operator's edges, with its dimension, occurs up to ``each`` times."""
+    rng, seen, found = random.Random(seed), Counter[object](), []
+    for _ in range(tries):
+        plan = random_branched_plan(rng, graph, len(cluster), team=team)
+        costs = evaluate(graph, cluster, plan).operators
+        keys = {(number, cost.cases, cost.placement.dim) for number, cost in enumerate(costs)}
+        if any(seen[key] < each for key in keys):
+            seen.update(keys)
+            found.append(plan)
+    return found
+
+
+def assert_priced(graph: Graph, cluster: Cluster, team: tuple[int, ...], plans: Sequence[Plan]) -> set[str]:
+    """Each plan, fixed in the program, costs at least what the evaluator says and no more; the cases that occurred."""
+    formulation, cases = formulation_of(graph, cluster, team), set[str]()
+    for plan in plans:
+        evaluation = evaluate(graph, cluster, plan)
+        assert least_objective(formulation.program, formulation.integer_point(plan)) == pytest.approx(evaluation.latency_s, rel=1e-6), plan
+        cases |= {case for cost in evaluation.operators for phase in cost.cases for case in phase.split("+")}
+    return cases
