@@ -4,7 +4,7 @@ import pytest
 from support.programs import assert_priced, formulation_of, least_objective, plans_of_each_case, without
 
 from iopopt import Cluster, Device, Graph, GraphBuilder
-from iopopt.milp.arcs import split, whole
+from iopopt.milp.arcs import whole
 
 
 def residual(kind: str) -> Graph:
@@ -50,8 +50,9 @@ def test_the_input_may_be_read_twice():
 
 @pytest.mark.parametrize("connections", ["peer", "round"])
 def test_each_edge_alone_strengthens_the_relaxation(connections):
-    """Half of each tensor on either of two devices would send in half the time, if the program had no time of each edge alone."""
-    cluster = Cluster(tuple(Device(f"d{j}", 50.0, 1e9, 30.0) for j in range(3)), 0.25, connections, None, 2, 2)
-    either, rows = [whole(0), whole(1)], [split("H")]
-    program = formulation_of(residual("sum"), cluster, (0, 1, 2), nodes=[either, either, rows, rows]).program
+    """A third of each of two tensors on each of three devices would send in two thirds of the time, if the program had no time of each
+    edge alone."""
+    cluster = Cluster(tuple(Device(f"d{j}", 50.0, 1e9, 300.0 if j == 3 else 30.0) for j in range(4)), 0.25, connections, None, 3, 2)
+    any_sender, receiver = [whole(0), whole(1), whole(2)], [whole(3)]
+    program = formulation_of(residual("sum"), cluster, (0, 1, 2), nodes=[any_sender, any_sender, receiver, receiver]).program
     assert least_objective(without(program, "edges alone")) < 0.99 * least_objective(program)
