@@ -5,10 +5,12 @@ The program of an instance and the names of its families of rows are reached thr
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,9 +19,12 @@ import pytest
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_matrix
 from support.random_branches import random_branched_graph, random_branched_plan
-from support.random_instances import random_cluster, random_graph, random_plan
+from support.random_instances import random_cluster, random_graph, random_plan, random_team
 
-from iopopt import Cluster, Graph, Plan, evaluate
+from iopopt import Cluster, Graph, Plan, PlanBatch, evaluate
+from iopopt.methods.exhaustive import all_placements, plan_count
+from iopopt.milp import memory_program
+from iopopt.milp.backends import Options, load_backend
 from iopopt.milp.formulation import Formulation
 from iopopt.milp.program import Program
 
@@ -148,3 +153,49 @@ def assert_priced(graph: Graph, cluster: Cluster, team: tuple[int, ...], plans: 
         assert least_objective(formulation.program, formulation.integer_point(plan)) == pytest.approx(evaluation.latency_s, rel=1e-6), plan
         cases |= {case for cost in evaluation.operators for phase in cost.cases for case in phase.split("+")}
     return cases
+
+
+def limits_memory(formulation: Formulation, device: int) -> bool:
+    """Whether the program holds the memory limit of a device."""
+    return f"eq1[{device}]" in formulation.program.row_names
+
+
+def all_plans(graph: Graph, cluster: Cluster, team: tuple[int, ...]) -> PlanBatch:
+    """Every plan of a team."""
+    states = [PlanBatch.of([[way] for way in all_placements(operator, cluster, team)], len(cluster)) for operator in graph.operators]
+    shape = [len(state) for state in states]
+    numbers = np.unravel_index(np.arange(math.prod(shape)), shape)
+    return PlanBatch.join([state.take(number) for state, number in zip(states, numbers, strict=True)])
+
+
+def tiny_instance(seed: int, *, branched: bool, most_plans: int = 20_000) -> tuple[Graph, Cluster, tuple[int, ...], PlanBatch]:
+    """A graph, a cluster of two or three devices and a team of two or more, and all their plans, of which there are not too many."""
+    rng = random.Random(seed)
+    while True:
+        graph = random_branched_graph(rng, tiny=True) if branched else random_graph(rng, operators=2, tiny=True)
+        cluster = random_cluster(rng, devices=rng.choice([2, 3]))
+        team = random_team(rng, len(cluster))
+        if plan_count(graph, cluster, team) <= most_plans:
+            return graph, cluster, team, all_plans(graph, cluster, team)
+
+
+def least_memory(graph: Graph, cluster: Cluster, team: tuple[int, ...], status: str | None = None) -> Plan | None:
+    """The plan of the least largest relative demand, by a back end in this process; or what comes of a back end that ends with ``status``
+    and no plan."""
+
+    def run(backend: str, program: Program, options: Options) -> SimpleNamespace:
+        outcome = load_backend(backend)(program, options, lambda line: None)
+        return SimpleNamespace(outcome=outcome if status is None else replace(outcome, status=status, x=None, objective=None))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(memory_program, "run_backend", run)
+        return memory_program.least_memory_plan(graph, cluster, team, "scipy", 30.0)
+
+
+def integer_points(program: Program) -> FloatArray:
+    """Every integer point within the bounds that fulfils all rows, one a line."""
+    ranges = [np.arange(int(upper) + 1.0) for upper in program.upper]
+    points = np.stack([axis.ravel() for axis in np.meshgrid(*ranges, indexing="ij")], axis=1)
+    values = _matrix(program) @ points.T
+    holds = ((values >= program.row_lower[:, None] - 1e-9) & (values <= program.row_upper[:, None] + 1e-9)).all(axis=0)
+    return np.asarray(points[holds])

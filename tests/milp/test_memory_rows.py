@@ -1,0 +1,94 @@
+"""Equation (1) in the program: a plan is a point just where it fits, and a limit is left out just where nothing breaks it."""
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from support.programs import formulation_of, least_objective, limits_memory, random_instance, tiny_instance, with_memory
+
+from iopopt import Cluster, Device, GraphBuilder, Placement, Plan, Pricer, evaluate
+from iopopt.cost.workload import share_memory, share_output
+from iopopt.methods.exhaustive import all_placements
+
+BRANCHED = pytest.mark.parametrize("branched", [False, True], ids=["chain", "branched"])
+
+
+@BRANCHED
+def test_a_plan_is_a_point_just_where_it_fits(branched):
+    """With just the memory of a random plan it costs its latency; with a byte less on any one device it is no point."""
+    broken = 0
+    for seed in range(100, 118):
+        graph, cluster, team, plan = random_instance(seed, branched=branched)
+        evaluation = evaluate(graph, cluster, plan)
+        exact = formulation_of(graph, with_memory(cluster, list(evaluation.memory_bytes)), team, evaluation.latency_s)
+        assert least_objective(exact.program, exact.integer_point(plan)) == pytest.approx(1, rel=1e-6)
+        for j, demand in enumerate(evaluation.memory_bytes):
+            if demand > 2:
+                limits = [limit - (i == j) for i, limit in enumerate(evaluation.memory_bytes)]
+                tight = formulation_of(graph, with_memory(cluster, limits), team, evaluation.latency_s)
+                assert least_objective(tight.program, tight.integer_point(plan)) == float("inf"), (seed, j)
+                broken += 1
+    assert broken > 25
+
+
+@BRANCHED
+def test_limits_that_some_plan_breaks_are_there(branched):
+    """Of tiny instances with all their plans, a limit below the largest demand of a device is in the program; one that cannot be reached
+    even if every operator's most and every tensor that waits came together is not."""
+    seen = Counter()
+    for seed in range(24):
+        graph, cluster, team, plans = tiny_instance(seed, branched=branched)
+        largest = Pricer(graph, cluster).price(plans).memory_bytes.max(axis=1)
+        bound = [reachable_bytes(graph, cluster, team, j) for j in range(len(cluster))]
+        assert (largest <= np.array(bound) * (1 + 1e-9)).all()
+        for limits, there in ((largest * (1 - 1e-6) - 1e-3, True), (np.array(bound) * (1 + 1e-6) + 1e-3, False)):
+            formulation = formulation_of(graph, with_memory(cluster, list(limits)), team)
+            for j in range(len(cluster)):
+                if limits[j] > 1:
+                    assert limits_memory(formulation, j) == there, (seed, j)
+                    seen[there] += 1
+    assert min(seen[True], seen[False]) > 20
+
+
+def reachable_bytes(graph, cluster, team, j):
+    """A bound on the demand of device j over all plans: most weights of every operator, and most activations with all that waits."""
+    e, weights, activations = cluster.bytes_per_element, [], []
+    kept = [0.0] * len(graph)
+    for producer, during in graph.long_lived:
+        if producer is None:
+            held = e * graph.input_shape.elements * (cluster.source in (None, j))
+        else:
+            operator = graph.operators[producer]
+            held = max(dict(share_output(operator, way, e)).get(j, 0) for way in all_placements(operator, cluster, team))
+            held = max(held, e * operator.pre_pool_shape.elements, e * operator.out_shape.elements)
+        for i in during:
+            kept[i] += held
+    for operator, waiting in zip(graph.operators, kept, strict=True):
+        demands = [dict(share_memory(operator, way, e)).get(j, (0, 0)) for way in all_placements(operator, cluster, team)]
+        weights.append(max(weight for weight, _ in demands))
+        activations.append(waiting + max(activation for _, activation in demands))
+    return sum(weights) + max(activations)
+
+
+def test_an_empty_share_of_rows_keeps_its_field():
+    """A device without rows still holds the kernel and K - S rows of input: a limit of just that is enough, a byte less is not."""
+    graph = GraphBuilder("rows", (2, 6, 3)).conv(2, (3, 1), padding=(1, 0)).build()
+    cluster = Cluster((Device("a", 1e3, 1e9, 1e3), Device("b", 1e3, 1e9, 1e3)), 0.0, bytes_per_element=1)
+    plan = Plan.of(graph, [Placement.split("H", (0, 1), (6, 0))])
+    demand = evaluate(graph, cluster, plan).memory_bytes[1]
+    assert demand == 12 + 2 + 2 * 6
+    for limit, fits in ((demand, True), (demand - 1, False)):
+        devices = (cluster.devices[0], replace(cluster.devices[1], memory_bytes=limit))
+        formulation = formulation_of(graph, replace(cluster, devices=devices), (0, 1))
+        assert (least_objective(formulation.program, formulation.integer_point(plan)) < float("inf")) == fits
+
+
+def test_a_reserve_is_held_back():
+    """Bytes held back count as if every device had so much less."""
+    graph, cluster, team, plan = random_instance(4)
+    evaluation = evaluate(graph, cluster, plan)
+    roomy = with_memory(cluster, [demand + 7 for demand in evaluation.memory_bytes])
+    for reserve, fits in ((7.0, True), (8.0, False)):
+        formulation = formulation_of(graph, roomy, team, reserve_bytes=reserve)
+        assert (least_objective(formulation.program, formulation.integer_point(plan)) < float("inf")) == fits
