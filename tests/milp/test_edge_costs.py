@@ -3,11 +3,12 @@
 import itertools
 
 import pytest
-from support.programs import assert_priced, plans_of_each_case
+from support.programs import assert_priced, formulation_of, least_objective, plans_of_each_case, without
 from support.tiny_edges import even_cluster
 
 from iopopt import Cluster, Device, Graph, GraphBuilder, Placement, Plan
 from iopopt.cost.communication import needed_rows
+from iopopt.milp.arcs import split
 
 CLUSTERS = [
     Cluster(tuple(Device(f"d{j}", 50.0 * (j + 1), 1e9, 30.0 * (3 - j)) for j in range(3)), 0.25, connections, source, sink, 2)
@@ -57,3 +58,10 @@ def test_rows_that_no_window_reaches():
     ends = [Placement.split("H", (0, 1), (rows, 2 - rows)) for rows in range(3)]
     plans = [Plan.of(graph, [p, q]) for p, q in itertools.product(ways, ends)]
     assert assert_priced(graph, cluster, (0, 1), plans) >= {"whole", "reduce", "halo"}
+
+
+def test_halo_floors_strengthen_the_relaxation():
+    """Half a row either way serves the relaxation of a kernel of two rows; the floor knows that rows are whole."""
+    graph = GraphBuilder("two", (2, 9, 1)).conv(2, 1, bias=False).conv(2, (2, 1), bias=False).build()
+    program = formulation_of(graph, even_cluster(2, setup_s=0.0), (0, 1), nodes=[[split("H")]] * 2).program
+    assert least_objective(without(program, "halo floors")) < 0.99 * least_objective(program)

@@ -7,11 +7,9 @@ import numpy as np
 import pytest
 from support.programs import FAMILIES, formulation_of, least_objective, random_instance, rows_of, with_memory, without
 from support.random_instances import random_cluster
-from support.tiny_edges import even_cluster
 
 from iopopt import GraphBuilder, Placement, Plan, evaluate
 from iopopt.methods.exhaustive import all_placements
-from iopopt.milp.arcs import split
 
 BRANCHED = pytest.mark.parametrize("branched", [False, True], ids=["chain", "branched"])
 
@@ -97,10 +95,3 @@ def test_every_family_of_rows_is_valid(branched):
                 assert weaker <= bound * (1 + 1e-7) + 1e-9
                 stronger |= {family} if weaker < bound * (1 - 1e-6) else set()
     assert stronger >= {"compute times", "best makespans", "communication times", "links of copies"}
-
-
-def test_halo_floors_strengthen_the_relaxation():
-    """Half a row either way serves the relaxation of a kernel of two rows; the floor knows that rows are whole."""
-    graph = GraphBuilder("two", (2, 9, 1)).conv(2, 1, bias=False).conv(2, (2, 1), bias=False).build()
-    program = formulation_of(graph, even_cluster(2, setup_s=0.0), (0, 1), nodes=[[split("H")]] * 2).program
-    assert least_objective(without(program, "halo floors")) < 0.99 * least_objective(program)

@@ -24,6 +24,7 @@ from support.random_instances import random_cluster, random_graph, random_plan, 
 from iopopt import Cluster, Graph, Plan, PlanBatch, evaluate
 from iopopt.methods.exhaustive import all_placements, plan_count
 from iopopt.milp import memory_program
+from iopopt.milp.arcs import Arc
 from iopopt.milp.backends import Options, load_backend
 from iopopt.milp.formulation import Formulation
 from iopopt.milp.program import Program
@@ -199,3 +200,8 @@ def integer_points(program: Program) -> FloatArray:
     values = _matrix(program) @ points.T
     holds = ((values >= program.row_lower[:, None] - 1e-9) & (values <= program.row_upper[:, None] + 1e-9)).all(axis=0)
     return np.asarray(points[holds])
+
+
+def flows_of(formulation: Formulation) -> list[dict[Arc, int]]:
+    """The flow variables of the arcs of every edge, in the order of the links; the sink's edge is the last."""
+    return [edge.flow for edge in (*formulation._edges.values(), formulation._sink_edge)]
