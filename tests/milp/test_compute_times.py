@@ -3,12 +3,13 @@
 import itertools
 
 import pytest
-from support.programs import formulation_of, has_surrogates, least_objective, surrogate_slacks, without
+from support.programs import SCALE_S, assert_priced, formulation_of, least_objective, surrogate_slacks, surrogates_of, without
 from support.tiny_edges import compute_s, least_makespan_s
 
 from iopopt import Cluster, Device, Graph, GraphBuilder, Placement, Plan, evaluate
 from iopopt.cost.communication import needed_rows
 from iopopt.methods.exhaustive import all_placements
+from iopopt.milp.arcs import split
 from iopopt.network.operators import Activation, Window
 
 PAIR = Cluster((Device("a", 100.0, 1e9, 20.0), Device("b", 200.0, 1e9, 40.0)), 0.0, bytes_per_element=2)
@@ -39,7 +40,7 @@ def follower(kind: str, window: Window | None = None) -> Graph:
 def least_slacks(graph: Graph, cluster: Cluster, **dims: set[str | None]) -> dict[tuple[tuple[str, ...], str], float]:
     """The least slack of surrogate times over all placements of the first two operators, by the cases of the edges between them."""
     team = tuple(range(len(cluster)))
-    formulation = formulation_of(graph, cluster, team)
+    formulation = formulation_of(graph, cluster, team, SCALE_S)
     before, after = (
         [way for way in all_placements(operator, cluster, team) if way.dim in of]
         for operator, of in zip(graph.operators[:2], (dims.get("before", {None, "H", "OC", "IC"}), dims.get("after", {"H", "OC"})), strict=True)
@@ -102,7 +103,7 @@ def test_rows_are_limited_where_fields_cover_their_shares(window):
     spans = [(q, needed_rows(consumer, q)) for q in all_placements(consumer, PAIR, (0, 1)) if q.dim == "H"]
     covers = all(hi - lo >= share * consumer.S for q, rows in spans for share, (lo, hi) in zip(q.shares, rows, strict=True))
     assert spans
-    assert has_surrogates(formulation_of(graph, PAIR, (0, 1)), "follower", "H") == covers
+    assert bool(surrogates_of(formulation_of(graph, PAIR, (0, 1)), "follower", "H")) == covers
 
 
 def test_surrogate_times_strengthen_the_relaxation():
@@ -133,7 +134,35 @@ def test_one_operator_computes_as_at_its_best_makespan():
     graph = GraphBuilder("one", (4, 7, 1)).conv(5, 1, bias=False).build()
     operator = graph.operators[0]
     best = min(least_makespan_s(operator, dim, cluster, (0, 1)) for dim in operator.splittable_dims)
-    program = formulation_of(graph, cluster, (0, 1)).program
-    assert least_objective(program) == pytest.approx(best, rel=1e-6)
-    assert least_objective(without(program, "best makespans")) < best * (1 - 1e-3)
+    program = formulation_of(graph, cluster, (0, 1), SCALE_S).program
+    assert SCALE_S * least_objective(program) == pytest.approx(best, rel=1e-6)
+    assert SCALE_S * least_objective(without(program, "best makespans")) < best * (1 - 1e-3)
     assert best < min(compute_s(operator, Placement.whole(j), cluster) for j in (0, 1))
+
+
+def test_every_input_that_gives_shares_limits_them():
+    """A sum of two tensors has limits from each, for the arcs of each edge out of it; so has a chain of two followers."""
+    net = GraphBuilder("two", (2, 4, 1)).conv(2, 1)
+    tip = net.tip
+    net.conv(2, 1)
+    graph = net.add(net.tip, tip, name="follower").operator("elementwise", 2, epilogue=(Activation("relu"),), name="second").conv(1, 1).build()
+    formulation = formulation_of(graph, PAIR, (0, 1))
+    for dim in ("H", "OC"):
+        assert surrogates_of(formulation, "follower", dim) == 2
+        assert surrogates_of(formulation, "second", dim) == 1
+    twice = GraphBuilder("twice", (2, 4, 1)).conv(2, 1)
+    tip = twice.operator("elementwise", 2, epilogue=(Activation("relu"),), name="follower").tip
+    graph = twice.conv(2, 1).add(twice.tip, tip).conv(1, 1).build()
+    formulation = formulation_of(graph, PAIR, (0, 1))
+    assert [surrogates_of(formulation, "follower", dim) for dim in ("H", "OC")] == [2, 2]
+
+
+def test_rows_alone_are_priced():
+    """Where nothing but rows is left to choose, limits build on times that have no groups of arcs."""
+    net = GraphBuilder("rows", (2, 4, 1)).conv(2, (3, 1), padding=(1, 0))
+    tip = net.tip
+    net.conv(2, (3, 1), padding=(1, 0))
+    graph = net.add(net.tip, tip).conv(1, 1).build()
+    ways = [way for way in all_placements(graph.operators[0], PAIR, (0, 1)) if way.dim == "H"]
+    plans = [Plan.of(graph, [ways[a], ways[b], ways[c], ways[2]]) for a, b, c in itertools.product(range(0, 5, 2), repeat=3)]
+    assert assert_priced(graph, PAIR, (0, 1), plans, nodes=[[split("H")]] * 4) >= {"halo", "row-aligned"}

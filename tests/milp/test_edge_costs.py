@@ -48,14 +48,21 @@ def test_every_way_is_priced(name):
         assert cases >= EVERY_CASE
 
 
-def test_rows_that_no_window_reaches():
-    """Where strides leave rows over at the end, the last participant's field ends with the last window, not with the tensor."""
-    net = GraphBuilder("left over", (1, 8, 1)).conv(2, 1, bias=False)
+@pytest.mark.parametrize(
+    ("height", "pool"), [(8, None), (9, ((2, 1), (1, 1))), (16, ((2, 1), (2, 1))), (15, ((3, 1), (2, 1), (1, 0)))], ids=["none", "9", "16", "15"]
+)
+def test_rows_that_no_window_reaches(height, pool):
+    """Where strides leave rows over at the end, the last participant's field ends with the last window, not with the tensor; also in
+    partial sums before a pool."""
+    net = GraphBuilder("left over", (1, height, 1)).conv(2, 1, bias=False)
+    if pool:
+        net.max_pool(*pool)
     graph, cluster = net.conv(1, (2, 1), stride=(5, 1)).build(), even_cluster(2)
-    consumer = graph.operators[1]
-    assert needed_rows(consumer, Placement.split("H", (0, 1), (0, 2)))[-1][1] < consumer.in_shape.height
-    ways = [Placement.whole(1), Placement.split("IC", (0, 1), (1, 0)), Placement.split("H", (0, 1), (3, 5)), Placement.split("H", (0, 1), (8, 0))]
-    ends = [Placement.split("H", (0, 1), (rows, 2 - rows)) for rows in range(3)]
+    producer, consumer = graph.operators
+    rows, size = consumer.out_shape.height, producer.out_shape.height
+    assert needed_rows(consumer, Placement.split("H", (0, 1), (0, rows)))[-1][1] < consumer.in_shape.height
+    ways = [Placement.whole(1), Placement.split("IC", (0, 1), (1, 0)), Placement.split("H", (0, 1), (3, size - 3))]
+    ends = [Placement.split("H", (0, 1), (share, rows - share)) for share in range(rows + 1)]
     plans = [Plan.of(graph, [p, q]) for p, q in itertools.product(ways, ends)]
     assert assert_priced(graph, cluster, (0, 1), plans) >= {"whole", "reduce", "halo"}
 

@@ -4,9 +4,9 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from support.programs import least_memory, tiny_instance
+from support.programs import all_plans, least_memory, tiny_instance
 
-from iopopt import Pricer, evaluate
+from iopopt import Cluster, Device, GraphBuilder, Pricer, evaluate
 from iopopt.plan.team import team_of
 
 
@@ -33,3 +33,17 @@ def test_without_a_plan_in_time_there_is_none():
     """A back end that ends without a point gives no plan."""
     graph, cluster, team, _ = tiny_instance(0, branched=False)
     assert least_memory(graph, cluster, team, status="unknown") is None
+
+
+@pytest.mark.parametrize(("inputs", "channels", "rows"), [(4, 2, 2), (6, 3, 2), (8, 3, 1)])
+def test_slices_are_kept_rather_than_partial_sums(inputs, channels, rows):
+    """Where a sum of input channels waits, its two-phase form is meant, which keeps less: some optimum takes just that."""
+    net = GraphBuilder("kept", (inputs, rows, 1)).conv(channels, 1, bias=False)
+    tip = net.tip
+    graph = net.conv(channels, 1, bias=False).add(net.tip, tip).build()
+    cluster = Cluster(tuple(Device(name, 1.0, 100.0, 1.0) for name in "ab"), 0.0, source=0, bytes_per_element=1)
+    best = float(Pricer(graph, cluster).price(all_plans(graph, cluster, (0, 1))).memory_bytes.max(axis=0).min())
+    found = least_memory(graph, cluster, (0, 1))
+    assert found is not None
+    assert max(evaluate(graph, cluster, found).memory_bytes) == pytest.approx(best)
+    assert found[graph.operators[0].name].reduce == "two_phase"

@@ -92,3 +92,31 @@ def test_a_reserve_is_held_back():
     for reserve, fits in ((7.0, True), (8.0, False)):
         formulation = formulation_of(graph, roomy, team, reserve_bytes=reserve)
         assert (least_objective(formulation.program, formulation.integer_point(plan)) < float("inf")) == fits
+
+
+KEPT = {
+    "whole": Placement.whole(0),
+    "rows": Placement.split("H", (0, 1), (1, 3)),
+    "channels": Placement.split("OC", (0, 1), (1, 3)),
+    "direct": Placement.split("IC", (0, 1), (1, 3)),
+    "two-phase": Placement.split("IC", (0, 1), (1, 3), "two_phase"),
+}
+
+
+@pytest.mark.parametrize("name", KEPT)
+@pytest.mark.parametrize("source", [None, 0, 1])
+def test_what_waits_is_held(name, source):
+    """While operators run between a tensor's producer and its last consumer its owners hold it, as they hold an input that is read again:
+    the plan fits with just that, and with a byte less on either device it is no point."""
+    net = GraphBuilder("waits", (4, 8, 2)).conv(4, 1, name="tensor").max_pool((2, 1))
+    summed = net.conv(12, 1).conv(4, 1, name="narrow").add("narrow", "tensor").tip
+    graph = net.at("input").conv(4, (2, 1), stride=(2, 1)).add(net.tip, summed).build()
+    assert {producer for producer, _ in graph.long_lived} == {None, 0, 3}
+    cluster = Cluster((Device("a", 1e3, 1e9, 1e3), Device("b", 1e3, 1e9, 1e3)), 0.0, source=source, bytes_per_element=1)
+    even = Placement.split("H", (0, 1), (2, 2))
+    plan = Plan.of(graph, [KEPT[name], *[even] * 5])
+    demand = evaluate(graph, cluster, plan).memory_bytes
+    for j, less in ((0, 0), (0, 1), (1, 1)):
+        limits = [limit - less * (i == j) for i, limit in enumerate(demand)]
+        formulation = formulation_of(graph, with_memory(cluster, limits), (0, 1))
+        assert (least_objective(formulation.program, formulation.integer_point(plan)) < float("inf")) == (less == 0)

@@ -75,7 +75,7 @@ ADDING = ("plus", "total")
 """Functions whose arguments are the terms of a sum."""
 
 
-LARGEST = 100
+LARGEST = 20
 """Integers above this are limits of effort; one more or less is no mistake."""
 
 

@@ -23,7 +23,7 @@ TARGETS = (
     Target("iopopt/milp/arcs.py", 12, ("tests/milp/test_arcs.py", "tests/milp/test_arc_bounds.py")),
     Target("iopopt/milp/bounds.py", 4, ("tests/milp/test_bounds.py",)),
     Target("iopopt/milp/compute_times.py", 24, ("tests/milp/test_compute_times.py", EDGES)),
-    Target("iopopt/milp/edge.py", 8, ("tests/milp/test_edge.py", EDGES)),
+    Target("iopopt/milp/edge.py", 8, ("tests/milp/test_edge.py", EDGES, "tests/milp/test_memory_rows.py")),
     Target("iopopt/milp/edge_costs.py", 24, (EDGES, JOINT)),
     Target("iopopt/milp/formulation.py", 12, ("tests/milp/test_edge.py", JOINT, "tests/milp/test_memory_rows.py", PROGRAM)),
     Target("iopopt/milp/joint_costs.py", 12, (JOINT,)),

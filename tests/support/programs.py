@@ -40,6 +40,9 @@ FAMILIES = {
 }
 """The families of rows without which the relaxation of some instance is weaker, by what their names begin with."""
 
+SCALE_S = 0.375
+"""Some unit of the objective that is not a second."""
+
 FloatArray = npt.NDArray[np.float64]
 
 
@@ -126,11 +129,11 @@ def surrogate_slacks(formulation: Formulation, plan: Plan) -> list[float]:
     return [float(left[row] / taken[row]) for row in np.flatnonzero(rows_of(program, "surrogate times")) if taken[row] > 1e-9]
 
 
-def has_surrogates(formulation: Formulation, operator: str, dim: str) -> bool:
-    """Whether surrogate times of an operator's split by ``dim`` have limits."""
+def surrogates_of(formulation: Formulation, operator: str, dim: str) -> int:
+    """How many limits surrogate times of an operator's split by ``dim`` have."""
     program = formulation.program
     prefix = f"{FAMILIES['surrogate times']}[{operator},{dim},"
-    return any(name.startswith(prefix) for name in program.row_names)
+    return sum(name.startswith(prefix) for name in program.row_names)
 
 
 def plans_of_each_case(graph: Graph, cluster: Cluster, team: tuple[int, ...], *, each: int, seed: int = 0, tries: int = 400) -> list[Plan]:
@@ -146,12 +149,13 @@ def plans_of_each_case(graph: Graph, cluster: Cluster, team: tuple[int, ...], *,
     return found
 
 
-def assert_priced(graph: Graph, cluster: Cluster, team: tuple[int, ...], plans: Sequence[Plan]) -> set[str]:
+def assert_priced(graph: Graph, cluster: Cluster, team: tuple[int, ...], plans: Sequence[Plan], **options: Any) -> set[str]:
     """Each plan, fixed in the program, costs at least what the evaluator says and no more; the cases that occurred."""
-    formulation, cases = formulation_of(graph, cluster, team), set[str]()
+    formulation, cases = formulation_of(graph, cluster, team, SCALE_S, **options), set[str]()
     for plan in plans:
         evaluation = evaluate(graph, cluster, plan)
-        assert least_objective(formulation.program, formulation.integer_point(plan)) == pytest.approx(evaluation.latency_s, rel=1e-6), plan
+        least_s = SCALE_S * least_objective(formulation.program, formulation.integer_point(plan))
+        assert least_s == pytest.approx(evaluation.latency_s, rel=1e-6), plan
         cases |= {case for cost in evaluation.operators for phase in cost.cases for case in phase.split("+")}
     return cases
 
@@ -185,6 +189,7 @@ def least_memory(graph: Graph, cluster: Cluster, team: tuple[int, ...], status: 
     and no plan."""
 
     def run(backend: str, program: Program, options: Options) -> SimpleNamespace:
+        assert (backend, options.time_limit_s, options.gap, options.threads, options.start) == ("scipy", 30.0, 0.0, 1, {})
         outcome = load_backend(backend)(program, options, lambda line: None)
         return SimpleNamespace(outcome=outcome if status is None else replace(outcome, status=status, x=None, objective=None))
 

@@ -15,13 +15,13 @@ from typing import NamedTuple
 from support.random_branches import random_branched_graph
 from support.random_instances import random_cluster, random_graph, random_team
 
-from iopopt import Cluster, Device, Graph, Operator, Placement
+from iopopt import Cluster, Device, Graph, GraphBuilder, Operator, Placement
 from iopopt.cost.communication import Phase, TensorEdge, edge_phases
 from iopopt.cost.workload import share_flops
 from iopopt.methods.exhaustive import all_placements
 from iopopt.milp.arc_bounds import constant_phases, is_constant, least_arc_s
 from iopopt.milp.arcs import Arc, Node, arcs_between, mode_of, node_of, nodes_of, shares_of_even_slices, split, whole
-from iopopt.network.operators import Dim
+from iopopt.network.operators import Dim, Mixing
 
 MODES = {"send", "interleaved", "aligned", "halo", "gather", "direct", "two_phase", "two_phase_interleaved"}
 """Every mode of an arc."""
@@ -166,7 +166,14 @@ def tiny_edges(instances: int, *, most_pairs: int = 1000, seed: int = 0) -> list
         cluster = random_cluster(rng, devices=rng.choice([2, 3, 3, 4]))
         team = random_team(rng, len(cluster))
         found += [edge for edge in edges_of(graph, cluster, team) if edge.pairs <= most_pairs]
-    return found
+    return found + mixing_edges()
+
+
+def mixing_edges() -> list[TinyEdge]:
+    """Edges behind steps that mix channels, to operators that would read a part of them, and all of them."""
+    net = GraphBuilder("mixing", (2, 2, 1)).conv(2, 1).step(Mixing("softmax")).conv(2, 1, groups=2).step(Mixing("softmax"))
+    graph = net.conv(2, 1).step(Mixing("softmax")).slice(1, 2).build()
+    return list(edges_of(graph, random_cluster(random.Random(0), devices=3), (0, 2)))
 
 
 def even_cluster(devices: int, *, flops_per_s: float = 1e3, bandwidth_bytes_per_s: float = 1e3, setup_s: float = 0.125, **changes: object) -> Cluster:
