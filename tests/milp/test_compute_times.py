@@ -37,20 +37,21 @@ def follower(kind: str, window: Window | None = None) -> Graph:
     return net.conv(1, 1).build()
 
 
-def least_slacks(graph: Graph, cluster: Cluster, **dims: set[str | None]) -> dict[tuple[tuple[str, ...], str], float]:
-    """The least slack of surrogate times over all placements of the first two operators, by the cases of the edges between them."""
+def least_slacks(graph: Graph, cluster: Cluster, **dims: set[str | None]) -> dict[tuple[tuple[str, ...], str, str], float]:
+    """The least slack of surrogate times over all placements of the first two operators, by the cases of the edges between them and by
+    the dimensions of both."""
     team = tuple(range(len(cluster)))
     formulation = formulation_of(graph, cluster, team, SCALE_S)
     before, after = (
         [way for way in all_placements(operator, cluster, team) if way.dim in of]
         for operator, of in zip(graph.operators[:2], (dims.get("before", {None, "H", "OC", "IC"}), dims.get("after", {"H", "OC"})), strict=True)
     )
-    found: dict[tuple[tuple[str, ...], str], float] = {}
+    found: dict[tuple[tuple[str, ...], str, str], float] = {}
     for p, q in itertools.product(before, after):
         plan = Plan.of(graph, [p, q, Placement.whole(0)])
         for slack in surrogate_slacks(formulation, plan):
             assert q.dim is not None
-            key = evaluate(graph, cluster, plan).operators[1].cases, q.dim
+            key = evaluate(graph, cluster, plan).operators[1].cases, p.dim or "whole", q.dim
             found[key] = min(slack, found.get(key, float("inf")))
     return found
 
@@ -71,23 +72,23 @@ def test_surrogate_times_are_limited_and_no_more(kind, window, rows):
     filled = {key: slack for key, slack in found.items() if set(key[0]) not in FREE}
     assert min(found.values()) > -1e-7
     assert max(filled.values()) < 1e-7, filled
-    assert {cases[-1].partition("+")[0] for cases, _ in found} >= {"whole", "interleaved", "reduce", "concatenate"}
-    assert {dim for _, dim in filled} == ({"H", "OC"} if rows else {"OC"})
+    assert {cases[-1].partition("+")[0] for cases, _, _ in found} >= {"whole", "interleaved", "reduce", "concatenate"}
+    assert {dim for _, _, dim in filled} == ({"H", "OC"} if rows else {"OC"})
     if rows:
-        assert {cases[-1].partition("+")[0] for cases, dim in filled if dim == "H"} >= {"whole", "halo", "row-aligned", "reduce", "concatenate"}
+        assert {cases[-1].partition("+")[0] for cases, _, dim in filled if dim == "H"} >= {"whole", "halo", "row-aligned", "reduce", "concatenate"}
 
 
 def test_surrogate_times_behind_overlapping_pools():
     """So they are where rows are computed twice, but for rows sent by one device, which has computed fewer than the limit grants."""
     found = least_slacks(follower("behind overlaps"), PAIR, before={None, "H", "IC"}, after={"H"})
     assert min(found.values()) > -1e-7
-    assert {cases for (cases, _), slack in found.items() if slack < 1e-7} >= {("halo",), ("row-aligned",), ("reduce",)}
+    assert {cases for (cases, _, _), slack in found.items() if slack < 1e-7} >= {("halo",), ("row-aligned",), ("reduce",)}
 
 
 def test_surrogate_times_of_three_devices():
     """Rows of partial sums come from two others, rows of a halo from either side, and the limits are filled all the same."""
     found = least_slacks(follower("plain"), TRIO, before={"IC"}, after={"H"})
-    assert {cases for (cases, _), slack in found.items() if slack < 1e-7} >= {("reduce",), ("completion", "concatenate")}
+    assert {cases for (cases, _, _), slack in found.items() if slack < 1e-7} >= {("reduce",), ("completion", "concatenate")}
     assert min(found.values()) > -1e-7
 
 

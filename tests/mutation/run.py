@@ -11,7 +11,9 @@ import contextlib
 import difflib
 import importlib.abc
 import importlib.util
+import math
 import os
+import resource
 import signal
 import sys
 import time
@@ -34,6 +36,8 @@ _WARM = ("numpy", "scipy.optimize", "scipy.sparse", "pandas", "pulp", "ortools.m
 _PYTEST = ("-x", "-q", "--no-header", "--tb=line", "-p", "no:cacheprovider")
 _PATIENCE = 3.0
 _GRACE_S = 10.0
+_SLOWEST_MACHINE = 10.0
+_MOST_BYTES = 8 << 30
 _POLL_S = 0.02
 
 Key = tuple[str, str, str, str, int]
@@ -117,23 +121,25 @@ def _warm_up() -> None:
 
 
 def _time_limit_s(target: Target) -> float:
-    """Several times what the tests take without a mutant; they must pass."""
-    began = time.monotonic()
+    """Several times the processor time that the tests take without a mutant; they must pass."""
     child = _forked(None, target.tests)
-    _, status = os.waitpid(child, 0)
+    _, status, used = os.wait4(child, 0)
     if os.waitstatus_to_exitcode(status):
         raise SystemExit(f"{' '.join(target.tests)} fail without a mutant of {target.module}")
-    return _PATIENCE * (time.monotonic() - began) + _GRACE_S
+    return _PATIENCE * (used.ru_utime + used.ru_stime) + _GRACE_S
 
 
-def _forked(mutant: Mutant | None, tests: Sequence[str]) -> int:
-    """A child, in a process group of its own, that runs the tests and ends with pytest's exit code."""
+def _forked(mutant: Mutant | None, tests: Sequence[str], limit_s: float | None = None) -> int:
+    """A child, in a process group of its own, that runs the tests and ends with pytest's exit code, or after ``limit_s`` of processor time."""
     child = os.fork()
     if child:
         return child
     code = 70
     try:
         os.setpgid(0, 0)
+        resource.setrlimit(resource.RLIMIT_AS, (_MOST_BYTES, _MOST_BYTES))
+        if limit_s is not None:
+            resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(limit_s), math.ceil(limit_s)))
         silent = os.open(os.devnull, os.O_RDWR)
         for stream in range(3):
             os.dup2(silent, stream)
@@ -152,18 +158,19 @@ def _tried(jobs: Sequence[tuple[Mutant, Sequence[str], float]], at_once: int) ->
     while waiting or running:
         while waiting and len(running) < at_once:
             mutant, tests, limit_s = waiting.pop()
-            running[_forked(mutant, tests)] = mutant, time.monotonic(), limit_s
+            running[_forked(mutant, tests, limit_s)] = mutant, time.monotonic(), limit_s
         time.sleep(_POLL_S)
         for child, (mutant, began, limit_s) in list(running.items()):
             ended, status = os.waitpid(child, os.WNOHANG)
             seconds = time.monotonic() - began
-            timed_out = not ended and seconds > limit_s
-            if timed_out:
+            asleep = not ended and seconds > _SLOWEST_MACHINE * limit_s
+            if asleep:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(child, signal.SIGKILL)
                 os.waitpid(child, 0)
-            if ended or timed_out:
+            if ended or asleep:
                 del running[child]
+                timed_out = asleep or os.waitstatus_to_exitcode(status) == -signal.SIGKILL
                 noticed = timed_out or os.waitstatus_to_exitcode(status) != 0
                 if not noticed:
                     print(f"survived ({seconds:.1f} s): {_described(mutant)}", flush=True)
