@@ -53,11 +53,20 @@ def branched_cases() -> dict[str, BranchedCase]:
         "input on device 1, kept": _case(kept_input, zero, zero, zero, cluster=replace(PAIR, source=1)),
         "one tensor three times": _case(thrice, zero, one),
         "one tensor three times, in rounds": _case(thrice, zero, one, cluster=replace(PAIR, connections="round")),
+        "host in the middle": _host_in_the_middle(),
     }
 
 
 def _case(graph: Graph, *placements: Placement, cluster: Cluster = PAIR) -> BranchedCase:
     return BranchedCase(graph, Plan.of(graph, placements), cluster)
+
+
+def _host_in_the_middle() -> BranchedCase:
+    """Two 3 x 3 convolutions by rows over the team (1, 0, 2); device 0 is the source and the sink."""
+    net = GraphBuilder("host in the middle", (1, 6, 1)).conv(2, 3, padding=1, bias=False, name="c").conv(1, 3, padding=1, bias=False, name="d")
+    trio = replace(PAIR, devices=(*PAIR.devices, replace(PAIR.devices[0], name="d2")), source=0)
+    team = (1, 0, 2)
+    return _case(net.build(), Placement.split("H", team, (1, 3, 2)), Placement.split("H", team, (2, 2, 2)), cluster=trio)
 
 
 def _h(*shares: int) -> Placement:

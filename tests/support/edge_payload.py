@@ -33,16 +33,33 @@ class EdgePayload(NamedTuple):
     sent_exactly: bool
 
 
+class EdgeTraffic(NamedTuple):
+    """What the model counts for the edges into one operator on one device, bytes, and whether a run must move just as much."""
+
+    received: float
+    sent: float
+    received_exactly: bool
+    sent_exactly: bool
+
+
+def modelled_traffic(graph: Graph, cluster: Cluster, plan: Plan) -> dict[tuple[str, int], EdgeTraffic]:
+    """By operator, or the sink, and device; free of the executor."""
+    exact, traffic = _exact_edges(graph, cluster, plan), {}
+    for step in schedule_of_plan(graph, cluster, plan).steps:
+        for device in range(len(cluster)):
+            received = sum(round_.loads.received.get(device, 0) for round_ in step.rounds)
+            sent = sum(round_.loads.sent.get(device, 0) for round_ in step.rounds)
+            traffic[step.name, device] = EdgeTraffic(received, sent, *exact[step.name])
+    return traffic
+
+
 def edge_payloads(graph: Graph, cluster: Cluster, plan: Plan, execution: Execution) -> list[EdgePayload]:
     """A row for each operator, and the sink, and device."""
-    exact = _exact_edges(graph, cluster, plan)
-    phases = {step.name: step.rounds for step in schedule_of_plan(graph, cluster, plan).steps}
-    rows = []
+    modelled, rows = modelled_traffic(graph, cluster, plan), []
     for row in execution.traffic:
-        received = sum(phase.loads.received.get(row.device, 0) for phase in phases[row.edge])
-        sent = sum(phase.loads.sent.get(row.device, 0) for phase in phases[row.edge])
-        exact_received, exact_sent = exact[row.edge]
-        rows.append(EdgePayload(row.edge, row.device, row.received_bytes, received, exact_received, row.sent_bytes, sent, exact_sent))
+        model = modelled[row.edge, row.device]
+        received, sent = (row.received_bytes, model.received, model.received_exactly), (row.sent_bytes, model.sent, model.sent_exactly)
+        rows.append(EdgePayload(row.edge, row.device, *received, *sent))
     return rows
 
 
@@ -71,13 +88,14 @@ def assert_payload(graph: Graph, cluster: Cluster, plan: Plan, execution: Execut
 def _exact_edges(graph: Graph, cluster: Cluster, plan: Plan) -> dict[str, tuple[bool, bool]]:
     """For each operator's edges together, whether received and whether sent bytes must equal the model's."""
     result = {SINK: (True, True)}
-    source = Placement.whole(0 if cluster.source is None else cluster.source)
     for consumer, edges in zip(graph.operators, graph.edges_into, strict=False):
         exact = []
         for edge in edges:
-            producer = None if edge.producer == graph.source else graph.operators[edge.producer]
-            p = source if producer is None else plan[producer.name]
-            exact.append(_exact(producer, p, consumer, plan[consumer.name], edge.slot))
+            if edge.producer != graph.source:
+                producer = graph.operators[edge.producer]
+                exact.append(_exact(producer, plan[producer.name], consumer, plan[consumer.name], edge.slot))
+            elif cluster.source is not None:  # else nothing is moved or counted
+                exact.append(_exact(None, Placement.whole(cluster.source), consumer, plan[consumer.name], edge.slot))
         result[consumer.name] = all(received for received, _ in exact), all(sent for _, sent in exact)
     return result
 

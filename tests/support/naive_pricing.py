@@ -61,32 +61,15 @@ class Edge:
 
 def naive_price(graph: Graph, cluster: Cluster, plan: Plan) -> NaivePrice:
     """Equations (1) and (6) to (8)."""
-    e = cluster.bytes_per_element
     ends = {operator.name: _end(operator, plan[operator.name]) for operator in graph.operators}
-    sink = End(None, None, {cluster.sink: 1})
     compute, communication, received, connections = [], [], Fraction(0), 0
-    completed: set[str] = set()
-    for consumer in [*graph.operators, None]:  # the sink comes last
-        q = sink if consumer is None else ends[consumer.name]
-        edges, rounds = [], []
-        for slot, name in enumerate(_producers(graph, consumer)):
-            if name == INPUT:
-                if cluster.source is not None:
-                    edges.append(Edge(End(None, None, {cluster.source: 1}), q, graph.input_shape, slot))
-                continue
-            p, operator = ends[name], graph[name]
-            if plan[name].reduce == "two_phase":
-                slices = _slices(p, operator)
-                if name not in completed:
-                    completed.add(name)
-                    rounds.append(_round(cluster, [_first_phase(e, operator, slices)]))
-                p = End(operator, "OC", slices)
-            edges.append(Edge(p, q, _output(operator), slot))
-        rounds.append(_round(cluster, [_transfers(e, edge) for edge in edges]))
+    for consumer, (scatters, transfers) in zip([*graph.operators, None], naive_transfers(graph, cluster, plan), strict=True):
+        rounds = [*(_round(cluster, [scatter]) for scatter in scatters), _round(cluster, transfers)]
         communication.append(sum((time for time, _, _ in rounds), Fraction(0)))
         received += sum(more for _, more, _ in rounds)
         connections += sum(more for _, _, more in rounds)
         if consumer is not None:
+            q = ends[consumer.name]
             compute.append(max(_flops(consumer, q, j) / Fraction(cluster.devices[j].flops_per_s) for j in q.devices))
     return NaivePrice(
         latency_s=float(sum(compute) + sum(communication)),
@@ -97,6 +80,32 @@ def naive_price(graph: Graph, cluster: Cluster, plan: Plan) -> NaivePrice:
         transferred_bytes=float(received),
         connections=connections,
     )
+
+
+def naive_transfers(graph: Graph, cluster: Cluster, plan: Plan) -> list[tuple[list[Transfers], list[Transfers]]]:
+    """For each operator in order, and then the sink: its reduce-scatters, and the only or second round of each of its edges."""
+    e = cluster.bytes_per_element
+    ends = {operator.name: _end(operator, plan[operator.name]) for operator in graph.operators}
+    completed: set[str] = set()
+    found = []
+    for consumer in [*graph.operators, None]:  # the sink comes last
+        q = End(None, None, {cluster.sink: 1}) if consumer is None else ends[consumer.name]
+        scatters, edges = [], []
+        for slot, name in enumerate(_producers(graph, consumer)):
+            if name == INPUT:
+                if cluster.source is not None:
+                    edges.append(Edge(End(None, None, {cluster.source: 1}), q, graph.input_shape, slot))
+                continue
+            p, operator = ends[name], graph[name]
+            if plan[name].reduce == "two_phase":
+                slices = _slices(p, operator)
+                if name not in completed:
+                    completed.add(name)
+                    scatters.append(_first_phase(e, operator, slices))
+                p = End(operator, "OC", slices)
+            edges.append(Edge(p, q, _output(operator), slot))
+        found.append((scatters, [_transfers(e, edge) for edge in edges]))
+    return found
 
 
 def _producers(graph: Graph, consumer: Operator | None) -> list[str]:
