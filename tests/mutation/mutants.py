@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 COMPARISONS: dict[type[ast.cmpop], tuple[str, ...]] = {
@@ -65,6 +65,19 @@ NAMES = {
     "stride": "extent",
     "K": "S",
     "S": "K",
+    "above": "below",
+    "overlap": "above",
+    "end": "stride",
+    "first": "last",
+    "last": "first",
+    "producer": "consumer",
+    "consumer": "producer",
+    "source": "target",
+    "sizes": "granularities",
+    "size": "granularity",
+    "out_of": "into",
+    "weights": "activations",
+    "slope": "constant",
     "height": "width",
     "pre_pool_shape": "out_shape",
     "out_shape": "pre_pool_shape",
@@ -124,9 +137,10 @@ def mutants_of(module: str, source: str) -> list[Mutant]:
     return found
 
 
-def sampled(mutants: Sequence[Mutant], size: int, seed: int) -> list[Mutant]:
-    """So many of the mutants, in their order: those of the least hashes, which a change elsewhere in the file leaves as they are."""
-    ranked = sorted(mutants, key=lambda mutant: hashlib.sha256(repr((seed, mutant.key)).encode()).digest())
+def sampled(mutants: Sequence[Mutant], size: int, seed: int, certain: Collection[tuple[str, str, str, str]] = ()) -> list[Mutant]:
+    """So many of the mutants, in their order: the ``certain`` ones, and those of the least hashes, which a change elsewhere in the file leaves
+    as they are."""
+    ranked = sorted(mutants, key=lambda mutant: (mutant.key[:4] not in certain, hashlib.sha256(repr((seed, mutant.key)).encode()).digest()))
     chosen = {mutant.key for mutant in ranked[:size]}
     return [mutant for mutant in mutants if mutant.key in chosen]
 
@@ -182,6 +196,9 @@ def _statements(statement: ast.stmt, returns: str | None) -> Iterator[str]:
     elif isinstance(statement, ast.Return) and returns == "float" and statement.value and not isinstance(statement.value, ast.Constant):
         yield "return 0.0"
         yield f"return 2 * ({ast.unparse(statement.value)})"
+    elif isinstance(statement, ast.Return) and returns == "bool" and statement.value and not isinstance(statement.value, ast.Constant):
+        yield "return True"
+        yield "return False"
     elif isinstance(statement, ast.Continue):
         yield "pass"
     elif isinstance(statement, ast.Break):

@@ -25,7 +25,7 @@ from pathlib import Path
 from types import ModuleType
 
 from tests.mutation.mutants import Mutant, mutants_of, sampled
-from tests.mutation.targets import TARGETS, Target
+from tests.mutation.targets import CERTAIN, TARGETS, Target
 
 ROOT = Path(__file__).resolve().parents[2]
 EQUIVALENT = Path(__file__).parent / "equivalent.toml"
@@ -97,7 +97,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _sample(target: Target, size: int | None, seed: int) -> list[Mutant]:
-    return sampled(_all_mutants(target.module), target.size if size is None else size, seed)
+    return sampled(_all_mutants(target.module), target.size if size is None else size, seed, CERTAIN)
 
 
 def _all_mutants(module: str) -> list[Mutant]:

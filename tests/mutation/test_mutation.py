@@ -8,7 +8,7 @@ import pytest
 
 from tests.mutation.mutants import mutants_of, sampled
 from tests.mutation.run import ROOT
-from tests.mutation.targets import TARGETS
+from tests.mutation.targets import CERTAIN, TARGETS
 
 SOURCE = '''"""A module."""
 
@@ -69,6 +69,15 @@ def test_samples_do_not_change_with_other_lines():
     longer = mutants_of("module.py", SOURCE.replace("    if not values:", "    del limit.name\n    if not values:"))
     assert [mutant.key for mutant in sampled(longer, 12, 0)] == [mutant.key for mutant in sampled(mutants, 12, 0)]
     assert [mutant.key for mutant in sampled(mutants, 12, 1)] != [mutant.key for mutant in sampled(mutants, 12, 0)]
+
+
+def test_the_mistakes_that_are_tried_in_any_case_can_be_made():
+    """Each of them is a mutant of the present source, and in the sample of its module whatever the seed."""
+    for mistake in CERTAIN:
+        (target,) = [target for target in TARGETS if target.module == mistake.module]
+        mutants = mutants_of(mistake.module, (ROOT / mistake.module).read_text(encoding="utf-8"))
+        for seed in range(3):
+            assert tuple(mistake) in {mutant.key[:4] for mutant in sampled(mutants, target.size, seed, CERTAIN)}, mistake
 
 
 def test_enough_mutants_are_tried():
