@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 from support.random_branches import random_branched_graph, random_branched_plan
@@ -14,7 +15,7 @@ from support.random_orders import reordered
 from iopopt import Cluster, Graph, GraphBuilder, Placement, PlanBatch
 from iopopt.cost.edge_arrays import EdgeArrays, Side, scatter_volumes, volumes
 from iopopt.cost.instance import Instance
-from iopopt.cost.transfers import edge_rounds, scatter_round
+from iopopt.cost.transfers import edge_rounds
 from iopopt.cost.unit_arrays import column
 from iopopt.network.tensor_edge import TensorEdge
 from iopopt.schedule.rounds import Round, TransferKind
@@ -68,7 +69,7 @@ def test_scatters_agree_with_the_pairs() -> None:
         for i, (number, placements) in itertools.product(range(len(units)), enumerate(plans)):
             expected = [[0.0] * len(cluster)] * 3
             if placements[i].reduce == "two_phase":
-                expected = _figures(scatter_round(graph.edges_from[i][0], placements[i], e), len(cluster))
+                expected = _figures(edge_rounds(replace(graph.edges_from[i][0], first=True), placements[i], Placement.whole(0), e)[0], len(cluster))
                 scattered += 1
             for part, figures in zip(found, expected, strict=True):
                 np.testing.assert_allclose(part[:, i, number], figures, rtol=1e-12, atol=1e-9)

@@ -110,7 +110,7 @@ def test_numbers_of_devices_mean_nothing(branched: bool) -> None:
         one, other = evaluate(graph, cluster, plan), evaluate(graph, other_cluster, other_plan)
         assert other.latency_s == pytest.approx(one.latency_s, **EXACT)
         assert [other.memory_bytes[number] for number in numbers] == pytest.approx(list(one.memory_bytes), **EXACT)
-        assert (other.transferred_bytes, other.loads.connections) == (pytest.approx(one.transferred_bytes, **EXACT), one.loads.connections)
+        assert (other.transferred_bytes, other.connections) == (pytest.approx(one.transferred_bytes, **EXACT), one.connections)
         assert [cost.cases for cost in other.operators] == [cost.cases for cost in one.operators]
         _assert_priced(graph, other_cluster, PlanBatch.from_plans(graph, [other_plan], len(cluster)), [other_plan])
         moved += other_plan != plan

@@ -16,7 +16,7 @@ from support.random_orders import reordered
 from iopopt import Cluster, Device, Graph, GraphBuilder, Placement, Plan
 from iopopt.cost.evaluation import counted_connections, round_time_s
 from iopopt.cost.instance import Instance
-from iopopt.cost.transfers import edge_rounds, kinds_between, scatter_round
+from iopopt.cost.transfers import edge_rounds, kinds_between
 from iopopt.network.tensor_edge import TensorEdge
 from iopopt.plan.placement import Strategy
 from iopopt.schedule.rounds import Round, TransferKind
@@ -31,7 +31,7 @@ def _edge(graph: Graph, consumer: int = 1) -> TensorEdge:
 
 def _sent(round_: Round) -> dict[tuple[int, int], float]:
     """The bytes of each pair; every pair occurs once."""
-    pairs = {(transfer.sender, transfer.receiver): transfer.bytes for transfer in round_.transfers}
+    pairs = {(sender, receiver): size for sender, receiver, size in round_.transfers}
     assert len(pairs) == len(round_.transfers)
     return pairs
 
@@ -188,7 +188,7 @@ def test_two_phases_by_hand() -> None:
     assert (scatter.kinds, gather.kinds) == ((TransferKind.REDUCE_SCATTER,), (TransferKind.ALL_GATHER,))
     assert _sent(scatter) == {(0, 2): 12, (2, 0): 8}
     assert _sent(gather) == {(2, 1): 12, (0, 1): 8}
-    assert scatter == scatter_round(edge, p, 1)
+    assert scatter == edge_rounds(replace(edge, first=True), p, Placement.whole(0), 1)[0]
 
 
 def test_the_slices_may_be_interleaved() -> None:
