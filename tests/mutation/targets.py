@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Target(NamedTuple):
-    """``size`` mutants of ``module`` are tried against ``tests``, in their order."""
+    """``size`` mutants of ``module`` are tried against ``tests`` (files, or single tests of one), in their order."""
 
     module: str
     size: int
@@ -26,6 +26,7 @@ PROGRAM = "tests/milp/test_formulation.py"
 EDGES = "tests/milp/test_edge_costs.py"
 EDGE_VARIABLES = "tests/milp/test_edge_variables.py"
 JOINT = "tests/milp/test_joint_costs.py"
+IDEAS = "tests/milp/test_ideas.py"
 MEMORY = "tests/milp/test_memory_rows.py"
 PRICES = "tests/cost/test_evaluation.py"
 BRANCHES = "tests/cost/test_branches.py"
@@ -40,7 +41,7 @@ TARGETS = (
     Target("iopopt/milp/edge_costs.py", 20, (EDGES, JOINT)),
     Target("iopopt/milp/edge_variables.py", 8, (EDGE_VARIABLES, EDGES, MEMORY)),
     Target("iopopt/milp/formulation.py", 9, (EDGE_VARIABLES, JOINT, MEMORY, PROGRAM)),
-    Target("iopopt/milp/ideas.py", 3, ("tests/milp/test_ideas.py",)),
+    Target("iopopt/milp/ideas.py", 3, (f"{IDEAS}::test_an_unknown_idea_is_refused", f"{IDEAS}::test_ideas_are_named_once")),
     Target("iopopt/milp/joint_costs.py", 10, (JOINT,)),
     Target("iopopt/milp/memory_program.py", 5, ("tests/milp/test_memory_program.py",)),
     Target("iopopt/milp/memory_rows.py", 16, (MEMORY, "tests/milp/test_memory_program.py")),
@@ -58,7 +59,7 @@ TARGETS = (
     Target("iopopt/cost/schedule.py", 4, ("tests/cost/test_schedule.py", BRANCHES)),
     Target("iopopt/cost/transfers.py", 14, ("tests/cost/test_transfers.py", BRANCHES)),
     Target("iopopt/cost/unit_arrays.py", 8, ("tests/cost/test_unit_arrays.py", BATCHES)),
-    Target("iopopt/cost/work.py", 2, (PRICES,)),
+    Target("iopopt/cost/work.py", 1, (PRICES,)),
     Target("iopopt/network/tensor_edge.py", 5, ("tests/network/test_tensor_edge.py",)),
     Target("iopopt/network/terms.py", 8, ("tests/network/test_terms.py",)),
     Target("iopopt/network/unit.py", 10, ("tests/network/test_unit.py",)),
