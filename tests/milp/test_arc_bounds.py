@@ -19,9 +19,9 @@ def edge_between(graph: Graph, cluster: Cluster, team: tuple[int, ...]) -> TinyE
     return list(edges_of(graph, cluster, team))[1]
 
 
-def two_convolutions(channels: int, rows: int, kernel: int = 1, **second: int) -> Graph:
-    """Two convolutions over maps one element wide; the second's kernel covers ``kernel`` rows."""
-    net = GraphBuilder("two", (channels, rows, 1)).conv(channels, 1, bias=False)
+def two_convolutions(channels: int, rows: int, kernel: int = 1, width: int = 1, **second: int) -> Graph:
+    """Two convolutions over maps ``width`` elements wide; the second's kernel covers ``kernel`` rows."""
+    net = GraphBuilder("two", (channels, rows, width)).conv(channels, 1, bias=False)
     return net.conv(channels, (kernel, 1), bias=False, **{"padding": (kernel // 2, 0), **second}).build()
 
 
@@ -34,58 +34,6 @@ def with_speeds(cluster: Cluster, *flops_per_s: float) -> Cluster:
     """The cluster with other computing capabilities."""
     devices = (Device(device.name, speed, 1e9, device.bandwidth_bytes_per_s) for device, speed in zip(cluster.devices, flops_per_s, strict=True))
     return Cluster(tuple(devices), cluster.connection_setup_s, cluster.connections, cluster.source, cluster.sink, cluster.bytes_per_element)
-
-
-def test_constant_arcs_have_one_price():
-    """Whatever the shares, an arc that is called constant has the same loads on every device, those that it is said to have; its floor
-    is their time."""
-    seen = Counter()
-    for edge in tiny_edges(60):
-        for arc in filter(edge.is_constant, edge.passages):
-            assert {passage.loads for passage in edge.passages[arc]} == {edge.constant_loads(arc)}, (arc, edge)
-            for first in (False, True):
-                times_s = edge.passages[arc][0].times_s if first else edge.passages[arc][0].times_s[-1:]
-                assert edge.floor_s(arc, first=first) == pytest.approx(sum(times_s), **EXACT)
-            seen[mode_of(arc), arc.target.dim is None] += 1
-    assert seen.keys() == {("two-phase interleaved", False), *itertools.product(("send", "reduce", "two-phase all-gather"), (False, True))}
-    assert min(seen.values()) > 20
-
-
-def test_arcs_that_no_share_moves_are_called_constant():
-    """Only an arc whose price may depend on shares is not called constant: every one of eight ways to share or more has several prices."""
-    several = Counter()
-    for edge in tiny_edges(60):
-        for arc, passages in edge.passages.items():
-            if mode_of(arc) in ("send", "reduce") and not edge.is_constant(arc) and len({passage.q for passage in passages}) >= 8:
-                several[mode_of(arc)] += 1
-                assert len({passage.loads for passage in passages}) > 1, (arc, edge)
-    assert several.keys() == {"send", "reduce"}
-    assert min(several.values()) >= 10
-
-
-def test_what_takes_shares_over_costs_nothing():
-    """Interleaved and row-aligned arcs are free."""
-    seen = Counter()
-    for edge in tiny_edges(60):
-        for arc in edge.passages:
-            if mode_of(arc) in ("interleaved", "row-aligned"):
-                assert edge.floor_s(arc, first=False) == edge.floor_s(arc, first=True) == edge.least_s(arc, first=False) == 0
-                seen[mode_of(arc)] += 1
-    assert seen.keys() == {"interleaved", "row-aligned"}
-
-
-def test_connections_alone_are_attained():
-    """A gather to a member of the team, or channels sent by one, cost no more than their connections where one device has everything."""
-    seen = Counter()
-    for edge in tiny_edges(60):
-        for arc in edge.passages:
-            gathered = mode_of(arc) == "all-gather" and arc.target.device in edge.team
-            sent = mode_of(arc) == "send" and arc.target.dim != "H" and arc.source.device in edge.team
-            if gathered or sent:
-                assert edge.floor_s(arc, first=False) == pytest.approx(edge.least_s(arc, first=False), **EXACT)
-                seen[mode_of(arc)] += 1
-    assert seen.keys() == {"all-gather", "send"}
-    assert min(seen.values()) > 20
 
 
 @pytest.mark.parametrize(("devices", "kernel", "connections"), [(2, 2, "peer"), (2, 5, "peer"), (3, 2, "peer"), (3, 3, "peer"), (3, 3, "round")])
@@ -215,14 +163,15 @@ def test_a_receiver_outside_the_team_receives_all():
 @pytest.mark.parametrize(("kernel", "stride", "padding"), [(1, 1, 0), (2, 1, 0), (3, 1, 1), (2, 2, 0), (1, 2, 0), (3, 2, 1), (3, 2, 0), (3, 3, 1)])
 def test_partial_sums_that_rows_need(kernel, stride, padding):
     """Gapless fields need every row of the partial sums down to the last field; fields with gaps may need next to none."""
-    graph = two_convolutions(2, 9, kernel, stride=(stride, 1), padding=(padding, 0))
-    edge = edge_between(graph, even_cluster(2, setup_s=0.0), (0, 1))
-    arc = arc_of("IC", "H", "reduce")
-    out = (9 + 2 * padding - kernel) // stride + 1
-    rows = min(9, (out - 1) * stride - padding + kernel)
-    expected = 2 * (2 * rows) / 2e3 if kernel >= stride else 0
-    assert edge.floor_s(arc, first=False) == pytest.approx(expected)
-    assert edge.floor_s(arc, first=False) <= edge.least_s(arc, first=False)
+    for width in (1, 3):
+        graph = two_convolutions(2, 9, kernel, width, stride=(stride, 1), padding=(padding, 0))
+        edge = edge_between(graph, even_cluster(2, setup_s=0.0), (0, 1))
+        arc = arc_of("IC", "H", "reduce")
+        out = (9 + 2 * padding - kernel) // stride + 1
+        rows = min(9, (out - 1) * stride - padding + kernel)
+        expected = 2 * (2 * rows * width) / 2e3 if kernel >= stride else 0
+        assert edge.floor_s(arc, first=False) == pytest.approx(expected)
+        assert edge.floor_s(arc, first=False) <= edge.least_s(arc, first=False)
 
 
 def test_partial_sums_before_a_pool_are_not_bounded_by_rows():
@@ -233,6 +182,58 @@ def test_partial_sums_before_a_pool_are_not_bounded_by_rows():
     arc = arc_of("IC", "IC", "reduce")
     assert edge.floor_s(arc, first=False) == pytest.approx(0.125 + 2 * 16 / 2e3)
     assert edge.floor_s(arc, first=False) == pytest.approx(edge.least_s(arc, first=False), **EXACT)
+
+
+def test_constant_arcs_have_one_price():
+    """Whatever the shares, an arc that is called constant has the same loads on every device, those that it is said to have; its floor
+    is their time."""
+    seen = Counter()
+    for edge in tiny_edges(60):
+        for arc in filter(edge.is_constant, edge.passages):
+            assert {passage.loads for passage in edge.passages[arc]} == {edge.constant_loads(arc)}, (arc, edge)
+            for first in (False, True):
+                times_s = edge.passages[arc][0].times_s if first else edge.passages[arc][0].times_s[-1:]
+                assert edge.floor_s(arc, first=first) == pytest.approx(sum(times_s), **EXACT)
+            seen[mode_of(arc), arc.target.dim is None] += 1
+    assert seen.keys() == {("two-phase interleaved", False), *itertools.product(("send", "reduce", "two-phase all-gather"), (False, True))}
+    assert min(seen.values()) > 20
+
+
+def test_arcs_that_no_share_moves_are_called_constant():
+    """Only an arc whose price may depend on shares is not called constant: every one of eight ways to share or more has several prices."""
+    several = Counter()
+    for edge in tiny_edges(60):
+        for arc, passages in edge.passages.items():
+            if mode_of(arc) in ("send", "reduce") and not edge.is_constant(arc) and len({passage.q for passage in passages}) >= 8:
+                several[mode_of(arc)] += 1
+                assert len({passage.loads for passage in passages}) > 1, (arc, edge)
+    assert several.keys() == {"send", "reduce"}
+    assert min(several.values()) >= 10
+
+
+def test_what_takes_shares_over_costs_nothing():
+    """Interleaved and row-aligned arcs are free."""
+    seen = Counter()
+    for edge in tiny_edges(60):
+        for arc in edge.passages:
+            if mode_of(arc) in ("interleaved", "row-aligned"):
+                assert edge.floor_s(arc, first=False) == edge.floor_s(arc, first=True) == edge.least_s(arc, first=False) == 0
+                seen[mode_of(arc)] += 1
+    assert seen.keys() == {"interleaved", "row-aligned"}
+
+
+def test_connections_alone_are_attained():
+    """A gather to a member of the team, or channels sent by one, cost no more than their connections where one device has everything."""
+    seen = Counter()
+    for edge in tiny_edges(60):
+        for arc in edge.passages:
+            gathered = mode_of(arc) == "all-gather" and arc.target.device in edge.team
+            sent = mode_of(arc) == "send" and arc.target.dim != "H" and arc.source.device in edge.team
+            if gathered or sent:
+                assert edge.floor_s(arc, first=False) == pytest.approx(edge.least_s(arc, first=False), **EXACT)
+                seen[mode_of(arc)] += 1
+    assert seen.keys() == {"all-gather", "send"}
+    assert min(seen.values()) > 20
 
 
 def test_floors_are_finite_and_not_negative():

@@ -11,15 +11,6 @@ from iopopt.milp.arcs import node_of, nodes_of
 from iopopt.plan.shares import even_shares
 
 
-def test_every_arc_is_taken_by_some_placements_and_no_other():
-    """The arcs of an edge are just those that the pairs of placements of its ends take; none stands there twice."""
-    seen = Counter()
-    for edge in tiny_edges(60):
-        assert sorted(edge.arcs, key=str) == sorted(edge.passages, key=str), edge
-        seen.update(mode_of(arc) for arc in edge.arcs)
-    assert seen.keys() == MODES
-
-
 def test_every_node_has_placements():
     """The nodes of an operator are those of its placements, also of a team of one device and of one row."""
     net = GraphBuilder("kinds", (4, 6, 6)).conv(4, 3, padding=1).conv(4, 3, groups=2).max_pool(2)
@@ -64,3 +55,12 @@ def test_rows_align_only_where_fields_do_not_overlap():
         graph = net.conv(1, (kernel, 1), stride=(stride, 1)).build()
         edge = list(edges_of(graph, even_cluster(2), (0, 1)))[1]
         assert ("row-aligned" in modes_of(edge.arcs)) == aligned
+
+
+def test_every_arc_is_taken_by_some_placements_and_no_other():
+    """The arcs of an edge are just those that the pairs of placements of its ends take; none stands there twice."""
+    seen = Counter()
+    for edge in tiny_edges(60):
+        assert sorted(edge.arcs, key=str) == sorted(edge.passages, key=str), edge
+        seen.update(mode_of(arc) for arc in edge.arcs)
+    assert seen.keys() == MODES

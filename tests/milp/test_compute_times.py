@@ -148,15 +148,17 @@ def test_one_operator_computes_as_at_its_best_makespan():
 
 
 def test_every_input_that_gives_shares_limits_them():
-    """A sum of two tensors has limits from each, for the arcs of each edge out of it; so has a chain of two followers."""
-    net = GraphBuilder("two", (2, 4, 1)).conv(2, 1)
+    """A sum of two tensors has limits from each, for the arcs of each edge out of it; so has a chain of two followers. An operator that
+    computes is limited by its own times, over each edge out of it but the first."""
+    net = GraphBuilder("two", (2, 4, 1)).conv(2, 1, name="read twice")
     tip = net.tip
-    net.conv(2, 1)
+    net.conv(2, 1, name="read once")
     graph = net.add(net.tip, tip, name="follower").operator("elementwise", 2, epilogue=(Activation("relu"),), name="second").conv(1, 1).build()
     formulation = formulation_of(graph, PAIR, (0, 1))
     for dim in ("H", "OC"):
         assert surrogates_of(formulation, "follower", dim) == 2
         assert surrogates_of(formulation, "second", dim) == 1
+        assert [surrogates_of(formulation, name, dim) for name in ("read twice", "read once")] == [1, 0]
     twice = GraphBuilder("twice", (2, 4, 1)).conv(2, 1)
     tip = twice.operator("elementwise", 2, epilogue=(Activation("relu"),), name="follower").tip
     graph = twice.conv(2, 1).add(twice.tip, tip).conv(1, 1).build()
