@@ -61,28 +61,24 @@ NAMES = {
     "stop": "start",
     "received": "sent",
     "sent": "received",
-    "extent": "stride",
-    "stride": "extent",
-    "K": "S",
-    "S": "K",
-    "above": "below",
-    "overlap": "above",
-    "end": "stride",
-    "first": "last",
-    "last": "first",
-    "producer": "consumer",
-    "consumer": "producer",
-    "source": "target",
-    "sizes": "granularities",
-    "size": "granularity",
-    "out_of": "into",
-    "weights": "activations",
-    "slope": "constant",
     "height": "width",
     "pre_pool_shape": "out_shape",
     "out_shape": "pre_pool_shape",
+    "weights": "activations",
 }
 """Names and attributes that are easily taken for one another."""
+
+PARTS = {
+    "field": {"stride": "overlap", "overlap": "above", "above": "overlap", "end": "stride"},
+    "pool": {"extent": "stride", "stride": "extent", "before": "extent"},
+    "place": {"first": "last", "last": "first"},
+    "edge": {"producer": "consumer", "consumer": "producer", "source": "target", "shape": "pre_pool_shape", "pre_pool_shape": "shape"},
+    "arc": {"source": "target", "target": "source"},
+    "line": {"slope": "constant", "constant": "slope"},
+    "operator": {"K": "S", "S": "K"},
+    "unit": {"sizes": "granularities", "granularities": "sizes"},
+}
+"""The same for attributes of what goes by such a name; others do not have both."""
 
 ADDING = ("plus", "total")
 """Functions whose arguments are the terms of a sum."""
@@ -242,8 +238,11 @@ def _expressions(node: ast.expr) -> Iterator[str]:
         yield f"({ast.unparse(node.orelse)})"
     elif isinstance(node, ast.Name) and node.id in NAMES and isinstance(node.ctx, ast.Load):
         yield NAMES[node.id]
-    elif isinstance(node, ast.Attribute) and node.attr in NAMES:
-        yield f"{_atom(node.value)}.{NAMES[node.attr]}"
+    elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+        owner = ast.unparse(node.value).rpartition(".")[2]
+        other = PARTS.get(owner, {}).get(node.attr) or NAMES.get(node.attr)
+        if other:
+            yield f"{_atom(node.value)}.{other}"
     elif isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Slice):
         yield from (f"{_atom(node.value)}[{bounds}]" for bounds in _bounds(node.slice))
     elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ADDING and len(node.args) > 1:
@@ -262,6 +261,9 @@ def _comparisons(node: ast.Compare) -> Iterator[str]:
 def _operations(node: ast.BinOp) -> Iterator[str]:
     left, right = _atom(node.left), _atom(node.right)
     if isinstance(node.left, ast.Constant) and isinstance(node.left.value, str):
+        return
+    if any(isinstance(part, (ast.List, ast.Tuple, ast.Set, ast.JoinedStr)) for part in (node.left, node.right)):
+        yield f"({left})"
         return
     yield f"({left} {OPERATORS[type(node.op)]} {right})"
     yield f"({left})"
