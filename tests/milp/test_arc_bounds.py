@@ -68,6 +68,14 @@ def test_halo_floors_count_what_the_consumer_reads():
         assert edge.floor_s(arc, first=False) == pytest.approx(0.01 + e * 3 * 3 / 1e3)
 
 
+def test_halo_floors_count_rows_behind_the_pool():
+    """Of a pool that halves the width the consumer gets what lies behind it: 4 channels of 3 elements of 2 bytes a row."""
+    graph = GraphBuilder("pooled", (4, 8, 6)).conv(4, 1).max_pool((1, 2), (1, 2)).conv(2, (3, 1)).build()
+    edge, arc = edge_between(graph, even_cluster(2), (0, 1)), arc_of("H", "H", "halo exchange")
+    assert edge.floor_s(arc, first=False) == pytest.approx(edge.least_s(arc, first=False), **EXACT)
+    assert edge.floor_s(arc, first=False) == pytest.approx(0.125 + 2 * 4 * 3 / 1e3)
+
+
 def test_a_search_for_a_halo_floor_that_is_too_long_is_left_out(monkeypatch):
     """Ways beyond the largest search are not tried, and the floor is 0; exactly as many are."""
     edge = edge_between(two_convolutions(2, 14, 3, padding=(0, 0)), even_cluster(3), (0, 1, 2))
