@@ -166,6 +166,30 @@ def test_every_input_that_gives_shares_limits_them():
     assert [surrogates_of(formulation, "follower", dim) for dim in ("H", "OC")] == [2, 2]
 
 
+def test_rows_that_one_device_sends_may_take_the_time_to_send_them():
+    """By hand: all rows of the convolution on device 0 take 32 FLOPs / 100 FLOP/s. Sent on to device 1, 16 bytes over 20 bytes/s, they may
+    add 0.8 s x 8 FLOPs x 40 bytes/s / (200 FLOP/s x 4 bytes a row) or more where a device is slower for its link, and take 32 / 200."""
+    formulation = formulation_of(follower("plain"), PAIR, (0, 1), SCALE_S)
+    for shares, slack in (((4, 0), 0.0), ((0, 4), (0.32 + 0.8 * 0.4) / 0.16 - 1)):
+        plan = Plan.of(formulation.instance.graph, [Placement.whole(0), Placement.split("H", (0, 1), shares), Placement.whole(0)])
+        assert surrogate_slacks(formulation, plan) == pytest.approx([slack], abs=1e-7)
+
+
+def test_shares_of_fewer_rows_are_limited_by_fewer():
+    """A window of two rows leaves three of four. Where all was computed they take 24 FLOPs / 100 FLOP/s, with 0.2 s x 0.4 for the row that
+    the other device, which has none, holds all the same."""
+    formulation = formulation_of(follower("pool", Window(2)), PAIR, (0, 1), SCALE_S)
+    plan = Plan.of(formulation.instance.graph, [Placement.whole(0), Placement.split("H", (0, 1), (3, 0)), Placement.whole(0)])
+    assert surrogate_slacks(formulation, plan) == pytest.approx([(0.24 + 0.2 * 0.4) / 0.24 - 1])
+
+
+def test_behind_a_step_that_mixes_channels_rows_alone_are_taken_over():
+    """A softmax needs every channel at a position, so the channels of who reads it are nobody's before: there is no limit on them."""
+    net = GraphBuilder("mixing", (2, 4, 1)).conv(2, 1).softmax().operator("elementwise", 2, epilogue=(Activation("relu"),), name="follower")
+    formulation = formulation_of(net.conv(1, 1).build(), PAIR, (0, 1))
+    assert [surrogates_of(formulation, "follower", dim) for dim in ("H", "OC")] == [1, 0]
+
+
 def test_rows_alone_are_priced():
     """Where nothing but rows is left to choose, limits build on times that have no groups of arcs."""
     net = GraphBuilder("rows", (2, 4, 1)).conv(2, (3, 1), padding=(1, 0))

@@ -3,10 +3,10 @@
 import itertools
 
 import pytest
-from support.programs import assert_priced, formulation_of, least_objective, plans_of_each_case, without
+from support.programs import SCALE_S, assert_priced, formulation_of, least_objective, optimum_at, plans_of_each_case, with_any_reduces, without
 from support.tiny_edges import even_cluster, rows_needed
 
-from iopopt import Cluster, Device, Graph, GraphBuilder, Placement, Plan
+from iopopt import Cluster, Device, Graph, GraphBuilder, Placement, Plan, evaluate
 from iopopt.milp.arcs import split
 
 CLUSTERS = [
@@ -47,6 +47,36 @@ def test_every_way_is_priced(name):
         assert cases >= EVERY_CASE
 
 
+@pytest.mark.parametrize("name", ["points", "padded", "groups", "units"])
+def test_no_way_is_cheaper_than_the_table_says(name):
+    """With nodes and shares of a plan fixed, but no arc, the optimum is the evaluator's price under the cheapest reduces: what is interleaved,
+    aligned or sliced evenly is so only at the shares for which the table says it."""
+    graph, checked = graphs()[name], 0
+    for cluster, team in zip(CLUSTERS, TEAMS, strict=True):
+        for plan in plans_of_each_case(graph, cluster, team, each=1, tries=80):
+            least_s = min(evaluate(graph, cluster, way).latency_s for way in with_any_reduces(plan))
+            assert optimum_at(graph, cluster, team, plan) == pytest.approx(least_s, rel=1e-6), plan
+            checked += 1
+    assert checked >= 20
+
+
+def test_even_slices_interleave_at_even_shares_alone():
+    """Behind a reduce-scatter over two devices shares 2/2 of the next IC split cost no second round, all others gather."""
+    graph, cluster = graphs()["points"], even_cluster(2, bandwidth_bytes_per_s=50.0)
+    for share in range(5):
+        plan = Plan.of(graph, [Placement.split("IC", (0, 1), (1, 1), "two_phase"), Placement.split("IC", (0, 1), (share, 4 - share))])
+        least_s = min(evaluate(graph, cluster, way).latency_s for way in with_any_reduces(plan))
+        assert optimum_at(graph, cluster, (0, 1), plan) == pytest.approx(least_s, rel=1e-6)
+
+
+def test_rows_align_where_nobody_misses_one():
+    """Two pointwise convolutions of four rows over (1, 0): nothing is sent at equal shares, and at others just what is missed."""
+    graph, cluster = GraphBuilder("rows", (2, 4, 2)).conv(2, 1).conv(2, 1).build(), even_cluster(2, bandwidth_bytes_per_s=50.0)
+    for p, q in itertools.product(range(5), repeat=2):
+        plan = Plan.of(graph, [Placement.split("H", (1, 0), (share, 4 - share)) for share in (p, q)])
+        assert optimum_at(graph, cluster, (1, 0), plan) == pytest.approx(evaluate(graph, cluster, plan).latency_s, rel=1e-6), (p, q)
+
+
 @pytest.mark.parametrize(
     ("height", "pool"), [(8, None), (9, ((2, 1), (1, 1))), (16, ((2, 1), (2, 1))), (15, ((3, 1), (2, 1), (1, 0)))], ids=["none", "9", "16", "15"]
 )
@@ -67,7 +97,9 @@ def test_rows_that_no_window_reaches(height, pool):
 
 
 def test_halo_floors_strengthen_the_relaxation():
-    """Half a row either way serves the relaxation of a kernel of two rows; the floor knows that rows are whole."""
+    """Half a row either way serves the relaxation of a kernel of two rows; the floor knows that rows are whole, in any unit of time."""
     graph = GraphBuilder("two", (2, 9, 1)).conv(2, 1, bias=False).conv(2, (2, 1), bias=False).build()
     program = formulation_of(graph, even_cluster(2, setup_s=0.0), (0, 1), nodes=[[split("H")]] * 2).program
     assert least_objective(without(program, "halo floors")) < 0.99 * least_objective(program)
+    scaled = formulation_of(graph, even_cluster(2, setup_s=0.0), (0, 1), SCALE_S, nodes=[[split("H")]] * 2).program
+    assert SCALE_S * least_objective(scaled) == pytest.approx(least_objective(program))

@@ -22,7 +22,9 @@ class Mistake(NamedTuple):
     change: str
 
 
+ORDERS = "tests/milp/test_orders.py"
 PROGRAM = "tests/milp/test_formulation.py"
+TRANSLATION = f"{PROGRAM}::test_plans_survive_the_way_through_the_program", f"{ORDERS}::test_slices_that_are_held_follow_the_order"
 EDGES = "tests/milp/test_edge_costs.py"
 EDGE_VARIABLES = "tests/milp/test_edge_variables.py"
 JOINT = "tests/milp/test_joint_costs.py"
@@ -39,7 +41,7 @@ TARGETS = (
     Target("iopopt/milp/bounds.py", 3, ("tests/milp/test_bounds.py",)),
     Target("iopopt/milp/compute_times.py", 24, ("tests/milp/test_compute_times.py", EDGES)),
     Target("iopopt/milp/edge_costs.py", 20, (EDGES, JOINT)),
-    Target("iopopt/milp/edge_variables.py", 8, (EDGE_VARIABLES, EDGES, MEMORY)),
+    Target("iopopt/milp/edge_variables.py", 8, (EDGE_VARIABLES, *TRANSLATION, EDGES, MEMORY)),
     Target("iopopt/milp/formulation.py", 9, (EDGE_VARIABLES, JOINT, MEMORY, PROGRAM)),
     Target("iopopt/milp/ideas.py", 3, (f"{IDEAS}::test_an_unknown_idea_is_refused", f"{IDEAS}::test_ideas_are_named_once")),
     Target("iopopt/milp/joint_costs.py", 10, (JOINT,)),

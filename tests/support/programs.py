@@ -5,6 +5,7 @@ The program of an instance and the names of its families of rows are reached thr
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from collections import Counter
@@ -168,6 +169,20 @@ def assert_priced(graph: Graph, cluster: Cluster, team: tuple[int, ...], plans: 
         assert least_s == pytest.approx(evaluation.latency_s, rel=1e-6), plan
         cases |= {case for cost in evaluation.operators for phase in cost.cases for case in phase.split("+")}
     return cases
+
+
+def optimum_at(graph: Graph, cluster: Cluster, team: tuple[int, ...], plan: Plan) -> float:
+    """The least latency in the program, seconds, with the nodes and shares of a plan fixed, but not the arcs between them."""
+    formulation = formulation_of(graph, cluster, team, SCALE_S)
+    flows = {flow for of in flows_of(formulation) for flow in of.values()}
+    fixed = {variable: value for variable, value in formulation.integer_point(plan).items() if variable not in flows}
+    return SCALE_S * least_objective(formulation.program, fixed, gap=1e-9)
+
+
+def with_any_reduces(plan: Plan) -> list[Plan]:
+    """The plan with its partial sums added up in either way, operator by operator."""
+    ways = [[replace(way, reduce=reduce) for reduce in ("direct", "two_phase")] if way.dim == "IC" else [way] for way in plan.values()]
+    return [Plan(tuple(zip(plan, chosen, strict=True))) for chosen in itertools.product(*ways)]
 
 
 def limits_memory(formulation: Formulation, device: int) -> bool:
