@@ -192,7 +192,10 @@ def _report(targets: Sequence[Target], trials: Sequence[Trial], equivalent: dict
         mean_s = sum(trial.seconds for trial in of) / max(1, len(of))
         counts = f"{len(_all_mutants(target.module)):>6}{len(of):>7}{len(of) - len(left):>9}{sum(trial.timed_out for trial in of):>10}"
         print(f"{target.module:<42}{counts}{len(left):>10}{listed:>8}{mean_s:>8.1f}")
-    print(f"{len(trials)} mutants, {len(survivors)} survived, {len(survivors) - len(unlisted)} of these are listed; {seconds:.0f} s")
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    print(
+        f"{len(trials)} mutants, {len(survivors)} survived, {len(survivors) - len(unlisted)} of these are listed; {seconds:.0f} s, {used.ru_utime + used.ru_stime:.0f} s of the processor"
+    )
     stale = _stale(equivalent, targets)
     for mutant in unlisted:
         print(f"\n{_described(mutant)}\n{_difference(mutant)}")

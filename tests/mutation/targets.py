@@ -24,6 +24,7 @@ class Mistake(NamedTuple):
 
 ORDERS = "tests/milp/test_orders.py"
 PROGRAM = "tests/milp/test_formulation.py"
+CUTOFF = f"{PROGRAM}::test_the_cutoff_excludes_slower_plans"
 TRANSLATION = f"{PROGRAM}::test_plans_survive_the_way_through_a_point", f"{ORDERS}::test_slices_that_are_held_follow_the_order"
 EDGES = "tests/milp/test_edge_costs.py"
 EDGE_VARIABLES = "tests/milp/test_edge_variables.py"
@@ -43,7 +44,7 @@ TARGETS = (
     Target("iopopt/milp/compute_times.py", 24, ("tests/milp/test_compute_times.py", GONE, EDGES)),
     Target("iopopt/milp/edge_costs.py", 20, (GONE, EDGES, JOINT)),
     Target("iopopt/milp/edge_variables.py", 8, (EDGE_VARIABLES, *TRANSLATION, EDGES, MEMORY)),
-    Target("iopopt/milp/formulation.py", 9, (EDGE_VARIABLES, JOINT, MEMORY, PROGRAM)),
+    Target("iopopt/milp/formulation.py", 9, (EDGE_VARIABLES, *TRANSLATION, CUTOFF, JOINT, MEMORY)),
     Target("iopopt/milp/ideas.py", 3, (f"{IDEAS}::test_an_unknown_idea_is_refused", f"{IDEAS}::test_ideas_are_named_once")),
     Target("iopopt/milp/joint_costs.py", 10, (JOINT, GONE)),
     Target("iopopt/milp/memory_program.py", 5, ("tests/milp/test_memory_program.py",)),
