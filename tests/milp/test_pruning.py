@@ -1,6 +1,7 @@
 """Bounds on nodes hold for every plan, and rule out most nodes of a deep network."""
 
 import itertools
+import math
 import random
 
 import numpy as np
@@ -135,10 +136,15 @@ def test_bounds_are_the_least_sums_over_nodes(seed, branched):
 
 @pytest.mark.parametrize("seed", range(12))
 def test_large_tables_are_replaced_by_weaker_bounds(seed, monkeypatch):
-    """Where tables over all edges of an operator would be too large the mean of its edges counts, and where elimination itself grows too
+    """Where a table over all edges of an operator would be larger than the limit the mean of its edges counts, and where elimination itself grows too
     large its first edge alone."""
     graph, cluster, team = small_instance(seed, branched=True)
     strong = bound_nodes(Instance(graph, cluster), team)
+    ends = [{end for edge in edges for end in (edge.producer, edge.consumer)} for edges in Instance(graph, cluster).edges_into[: graph.sink]]
+    largest = max(math.prod(len(strong.nodes[end]) for end in of if end != graph.source) for of in ends)
+    monkeypatch.setattr(pruning, "_MOST_TOGETHER", largest)
+    for bounds, expected in zip(bound_nodes(Instance(graph, cluster), team).bounds_s, strong.bounds_s, strict=True):
+        assert bounds.tolist() == expected.tolist()
     monkeypatch.setattr(pruning, "_MOST_TOGETHER", 0)
     mean = bound_nodes(Instance(graph, cluster), team)
     truth = enumerated_bounds(graph, cluster, team, lambda parts, counted: sum(parts) / len(parts))

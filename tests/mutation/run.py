@@ -193,9 +193,8 @@ def _report(targets: Sequence[Target], trials: Sequence[Trial], equivalent: dict
         counts = f"{len(_all_mutants(target.module)):>6}{len(of):>7}{len(of) - len(left):>9}{sum(trial.timed_out for trial in of):>10}"
         print(f"{target.module:<42}{counts}{len(left):>10}{listed:>8}{mean_s:>8.1f}")
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    print(
-        f"{len(trials)} mutants, {len(survivors)} survived, {len(survivors) - len(unlisted)} of these are listed; {seconds:.0f} s, {used.ru_utime + used.ru_stime:.0f} s of the processor"
-    )
+    seconds_used = f"{seconds:.0f} s, {used.ru_utime + used.ru_stime:.0f} s of the processor"
+    print(f"{len(trials)} mutants, {len(survivors)} survived, {len(survivors) - len(unlisted)} of these are listed; {seconds_used}")
     stale = _stale(equivalent, targets)
     for mutant in unlisted:
         print(f"\n{_described(mutant)}\n{_difference(mutant)}")
