@@ -1,4 +1,4 @@
-"""How long the dynamic program takes, and its plans compared with the fixed schemes. ``python -m benchmarks.dp``"""
+"""The run time of the dynamic program, and its plans compared with the fixed schemes. ``python -m benchmarks.dp``"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plans priced per second: the evaluator one by one, and the vectorised form. ``python -m benchmarks.evaluator``"""
+"""Plans priced per second: by the evaluator, one by one, and by the vectorised form. ``python -m benchmarks.evaluator``"""
 
 from __future__ import annotations
 

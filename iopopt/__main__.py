@@ -15,8 +15,8 @@ from iopopt.executor.command import main as run
 
 COMMANDS: dict[str, tuple[Callable[[Sequence[str], str], int], str]] = {
     "bench": (bench, "compare methods on models and clusters"),
-    "show": (show, "show a network: operators, shapes, work, what each can be split by"),
-    "glossary": (glossary, "print what the words of the cost model mean"),
+    "show": (show, "show a network: operators, shapes, work, possible splits"),
+    "glossary": (glossary, "explain the terms of the cost model"),
     "export": (export, "write a network as DOT or JSON"),
     "run": (run, "run a plan on real processes, and compare measured with predicted time"),
 }
@@ -29,7 +29,7 @@ def main() -> int:
     """Run the command that the first argument names; returns the exit code."""
     words = sys.argv[1:]
     if not words or words[0] in ("-h", "--help"):
-        print(f"{_USAGE}\n\n'iopopt COMMAND --help' says more, and 'iopopt glossary' what the words mean.")
+        print(f"{_USAGE}\n\n'iopopt COMMAND --help' describes a command, 'iopopt glossary' explains the terms.")
         return 0 if words else 2
     if words[0] == "--version":
         print(version("iopopt"))

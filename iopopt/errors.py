@@ -1,7 +1,7 @@
-"""The exceptions that iopopt raises on purpose, all below one base class.
+"""The exceptions that iopopt raises deliberately, all with one base class.
 
-Catch :class:`IopoptError` at a program's edge: its message is complete (what was found, what is allowed, what would mend it) and
-needs no traceback. Catch a subclass where the program can do something about that one cause.
+Catch :class:`IopoptError` at the top level of a program: its message is complete (what was found, what is allowed, how to fix it) and
+needs no traceback. Catch a subclass if the program can handle that one cause.
 """
 
 from __future__ import annotations
@@ -57,4 +57,4 @@ class MissingExtraError(IopoptError, ImportError):
 
 
 class ExecutionError(IopoptError, RuntimeError):
-    """A plan could not be run to its end: a worker failed, or a message did not come in time."""
+    """A plan could not be run to its end: a worker failed, or a message did not arrive in time."""

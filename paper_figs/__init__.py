@@ -1,4 +1,4 @@
-"""Tables and figures beside the published ones, one script each; run from a checkout, for example ``python -m paper_figs.table_latency``.
+"""Tables and figures that compare with the published ones, one script each; run from a checkout, for example ``python -m paper_figs.table_latency``.
 
-``results/`` holds what the scripts last produced. Everything is priced in the one setting of :mod:`paper_figs.setting`.
+``results/`` contains the current output of the scripts. Everything is priced in the one setting of :mod:`paper_figs.setting`.
 """

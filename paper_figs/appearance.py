@@ -1,4 +1,4 @@
-"""How methods look in every table and figure: one label, colour and marker each."""
+"""The appearance of methods in every table and figure: one label, colour and marker each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from iopopt import METHODS
 
 
 class Look(NamedTuple):
-    """Colour and marker; ``size`` falls from method to method so that curves that coincide show as nested markers."""
+    """Colour and marker; ``size`` falls from method to method so that coinciding curves show as nested markers."""
 
     colour: str
     marker: str
@@ -22,7 +22,7 @@ LOOKS = {
     "iop_segments": Look("#009E73", "s", 6.5),
     "milp": Look("#0072B2", "D", 3.0),
 }
-"""By name of ``iopopt.METHODS``; the palette of Okabe and Ito, which the colour-blind can tell apart."""
+"""By name of ``iopopt.METHODS``; the palette of Okabe and Ito, which colour-blind readers can distinguish."""
 
 BASELINE_LINES: dict[str, Literal["-", "--"]] = {"oc": "-", "coedge": "--"}
 """Line style of a reduction against each baseline."""

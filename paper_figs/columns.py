@@ -1,4 +1,4 @@
-"""Columns of the tables: what a cell is called in CSV, under which heading it is shown, and how."""
+"""Columns of the tables: the key in CSV, the heading, and the format of the cells."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Column:
 
     Attributes:
         key: name in the CSV file, with the unit.
-        group: heading over neighbouring columns; empty where there is none.
+        group: heading over neighbouring columns; may be empty.
         name: heading of this column.
-        show: from the value, which is finite where it is a number, to the text of the cell.
+        show: formats the value, which is finite if it is a number, as the text of the cell.
     """
 
     key: str
@@ -72,11 +72,11 @@ class Table:
 
     @property
     def key_columns(self) -> tuple[Column, ...]:
-        """The columns on the left that say what a row is about."""
+        """The columns on the left that identify a row."""
         return tuple(itertools.takewhile(lambda column: not column.group, self.columns))
 
     def blocks(self) -> list[tuple[Column, ...]]:
-        """The other columns cut where a new group begins; a column without a group stays with those before it."""
+        """The other columns, in blocks that start with a new group; a column without a group belongs to the block before it."""
         blocks: list[list[Column]] = []
         for column in self.columns[len(self.key_columns) :]:
             if not blocks or column.group not in ("", blocks[-1][0].group):
@@ -93,12 +93,12 @@ def _cell(column: Column, row: Mapping[str, Any], marked: frozenset[str]) -> str
 
 
 def fixed(digits: int, scale: float = 1.0) -> Callable[[float], str]:
-    """Shows ``value * scale`` with that many decimals."""
+    """A format for ``value * scale`` with that many decimals."""
     return lambda value: f"{value * scale:.{digits}f}"
 
 
 def small_percent(value: float) -> str:
-    """A proven gap: what would round to zero is shown as small, not as zero."""
+    """A proven gap: a value that would round to zero is shown as small, not as zero."""
     return f"{value:.2f}" if value >= 0.01 else "<0.01"
 
 

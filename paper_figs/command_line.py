@@ -1,4 +1,4 @@
-"""What the scripts' command lines share."""
+"""The command line of all scripts."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ def _parser(stem: str, description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"python -m paper_figs.{stem}", description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--output", type=Path, default=RESULTS, metavar="DIR", help="where the files go (default: paper_figs/results)")
+    parser.add_argument("--output", type=Path, default=RESULTS, metavar="DIR", help="directory of the output files (default: paper_figs/results)")
     parser.add_argument(
-        "--time-limit", type=_seconds, default=60.0, metavar="SECONDS", help="limit of the MILP for each instance (default: %(default)g)"
+        "--time-limit", type=_seconds, default=60.0, metavar="SECONDS", help="time limit of the MILP for each instance (default: %(default)g)"
     )
     return parser
 

@@ -1,4 +1,4 @@
-"""All methods on one instance, and what each saves against another."""
+"""All methods on one instance, and the reductions of one against another."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from paper_figs.appearance import label
 from paper_figs.setting import METHODS_COMPARED, Instance, load
 
 Progress = Callable[[str], None]
-"""Takes one line for each solved instance."""
+"""Receives one line for each solved instance."""
 
 PAPER_ORDER = "IOP < CoEdge < OC"
 
@@ -31,7 +31,7 @@ class Comparison:
 
     @property
     def gap_percent(self) -> float:
-        """The MILP's proven gap; NaN where it has no plan or no bound."""
+        """The MILP's proven gap; NaN if it has no plan or no bound."""
         gap = self.solutions["milp"].gap
         return math.nan if gap is None else 100 * gap
 
@@ -40,12 +40,12 @@ class Comparison:
         return reduction_percent(self.solutions[method].latency_s, self.solutions[baseline].latency_s)
 
     def memory_bytes(self, method: str) -> tuple[float, ...]:
-        """The peak demand of each device, equation (1); NaN where there is no plan."""
+        """The peak demand of each device, equation (1); NaN without a plan."""
         evaluation = self.solutions[method].evaluation
         return evaluation.memory_bytes if evaluation else (math.nan,) * len(self.cluster)
 
     def memory_reduction_percent(self, method: str, baseline: str) -> float:
-        """The same of the largest peak over the devices."""
+        """The same for the largest peak over the devices."""
         return reduction_percent(max(self.memory_bytes(method)), max(self.memory_bytes(baseline)))
 
     def order(self) -> str:
@@ -55,12 +55,12 @@ class Comparison:
 
 
 def reduction_percent(value: float, baseline: float) -> float:
-    """100 (1 - value / baseline); NaN where either is missing."""
+    """100 (1 - value / baseline); NaN if either is missing."""
     return 100 * (1 - value / baseline) if math.isfinite(value) and math.isfinite(baseline) else math.nan
 
 
 def compare(instance: Instance, time_limit_s: float, progress: Progress, connection_setup_s: float | None = None) -> Comparison:
-    """Solve the instance with every method; the limit holds for those that take one."""
+    """Solve the instance with every method; the limit applies to those that take one."""
     graph, cluster = load(instance) if connection_setup_s is None else load(instance, connection_setup_s)
     solutions = {}
     for method in METHODS_COMPARED:
@@ -81,7 +81,7 @@ def order_note(comparisons: Iterable[Comparison]) -> str:
 
 
 def solver_note(comparisons: Iterable[Comparison], time_limit_s: float) -> str:
-    """Which back end solved the MILP, and what its gap means."""
+    """The back end that solved the MILP, and the meaning of its gap."""
     solvers = sorted({f"{run.backend} {run.backend_version or ''}".strip() for item in comparisons for run in (item.solutions["milp"],)})
     return (
         f"MILP: {', '.join(solvers)}, at most {time_limit_s:g} s for each instance; the gap is proven: (latency - bound) / latency over every plan "

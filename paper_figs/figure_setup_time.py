@@ -1,4 +1,4 @@
-"""Latency reduction of the IOP variants as a connection takes 1 to 8 ms to set up, on VGG11, 13, 16 and 19.
+"""Latency reduction of the IOP variants for connection set-up times of 1 to 8 ms, on VGG11, 13, 16 and 19.
 
 The IOP paper publishes a range for each network and does not name the baseline: reductions against OC and against CoEdge are both drawn, and
 the published range is a separate band. About half a minute; writes figure_setup_time.csv (one row for each model, set-up time and

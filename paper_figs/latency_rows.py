@@ -1,4 +1,4 @@
-"""Latencies of all methods and their reductions, one row for each comparison: what the latency table and the set-up time figure share."""
+"""Latencies of all methods and their reductions, one row for each comparison: shared by the latency table and the set-up time figure."""
 
 from __future__ import annotations
 

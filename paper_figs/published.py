@@ -1,4 +1,4 @@
-"""The numbers that the IOP paper publishes, from ``data/papers.json``. They are shown beside ours and never mixed with them."""
+"""The numbers that the IOP paper publishes, from ``data/papers.json``. They are shown in separate columns and never mixed with ours."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 from iopopt.network.records import check_keys, check_schema, read_json
 
 PAPERS = Path(__file__).parents[1] / "data" / "papers.json"
-"""Lies in a checkout; the package does not need it."""
+"""Part of a checkout; the package does not need it."""
 
 
 class Reductions(NamedTuple):
-    """By how many percent IOP is below a baseline."""
+    """The reductions of IOP against a baseline, percent."""
 
     latency_vs_oc: float
     latency_vs_coedge: float
@@ -22,7 +22,7 @@ class Reductions(NamedTuple):
 
 
 class Range(NamedTuple):
-    """Percent, over a sweep."""
+    """The range of a reduction over a sweep, percent."""
 
     least: float
     most: float
@@ -36,7 +36,7 @@ class IopPaper:
         source: title, authors, venue and arXiv number in one line.
         reductions: by model of the zoo.
         sweep: latency reduction as the connection set-up time goes from 1 to 8 ms, by model; its baseline is not named.
-        not_known: what of the setting is not published.
+        not_known: the parts of the setting that are not published.
     """
 
     source: str
@@ -47,7 +47,7 @@ class IopPaper:
 
 @cache
 def iop_paper() -> IopPaper:
-    """What ``data/papers.json`` says of the IOP paper.
+    """The entry of ``data/papers.json`` for the IOP paper.
 
     Raises:
         FileFormatError: if the file is missing (it comes with a checkout), or a key is missing or unknown.

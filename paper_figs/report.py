@@ -1,4 +1,4 @@
-"""What a script produces, as CSV, Markdown and PNG files and on the terminal."""
+"""The output of a script, as CSV, Markdown and PNG files and on the terminal."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PIXELS_PER_INCH = 150
 
 @dataclass(frozen=True)
 class Report:
-    """Tables to read, frames to compute with, and all that has to be said about them.
+    """Tables to read, frames to compute with, and remarks on them.
 
     Attributes:
         stem: name of its files, and of the script.
@@ -47,7 +47,7 @@ class Report:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """Setting and notes, and the meaning of the mark where it occurs."""
+        """Setting and notes, and the meaning of the mark if it occurs."""
         marked = any(any(table.marked) for table in self.tables)
         return (*(f"Setting. {sentence}" for sentence in self.setting), *((MARK_NOTE,) if marked else ()), *self.notes)
 
@@ -57,7 +57,7 @@ class Report:
 
 
 def write(report: Report, directory: Path) -> list[Path]:
-    """Write every file of the report, making the directory where it is missing; returns the paths."""
+    """Write every file of the report, creating the directory if necessary; returns the paths."""
     directory.mkdir(parents=True, exist_ok=True)
     paths = []
     for stem, frame in report.frames.items():
@@ -88,7 +88,7 @@ def _markdown_table(table: Table) -> str:
 
 
 def show(report: Report) -> None:
-    """Print the tables block by block, so that they fit a terminal of ordinary width, and the remarks; no digit is ever cut off."""
+    """Print the tables block by block, so that they fit a terminal of ordinary width, and the remarks; no digit is cut off."""
     console = Console()
     console.print(Text(report.title, style="bold"))
     drawn = [_rich_table(table, block) for table in report.tables for block in table.blocks()]
@@ -101,7 +101,7 @@ def show(report: Report) -> None:
 
 
 def _rich_table(table: Table, block: tuple[Column, ...]) -> rich.table.Table:
-    """The columns that say what a row is about, and those of one block under the name of its group."""
+    """The columns that identify a row, and those of one block under the name of its group."""
     drawn = rich.table.Table(title=Text(block[0].group), title_justify="left", box=rich.box.SIMPLE_HEAVY, padding=(0, 1, 0, 0))
     for column in (*table.key_columns, *block):
         style = "magenta" if column.is_paper else None

@@ -3,9 +3,9 @@
 Three unequal devices of 5, 10 and 20 GFLOP/s on links of 125 MB/s (the reference instance ``fast-x3``), with memory for twice the whole
 model each, and 2 ms to set up a connection; the figure sweeps these 1 to 8 ms. Every device has the input, the first needs the output.
 
-This is not the setting of the IOP paper, which is not known. It is one of the reference instances in which the paper's order of methods (IOP,
+This is not the setting of the IOP paper, which is unknown. It is one of the reference instances in which the paper's order of methods (IOP,
 then CoEdge, then OC) holds; on ``edge-x3``, whose devices are slower relative to their links, it holds for VGG11 only. In the sweep the gain of
-IOP greedy over CoEdge is flat or falls slightly up to 3 to 5 ms and grows from there to 8 ms. No figure was chosen to match published
+IOP greedy over CoEdge is flat or falls slightly up to 3 to 5 ms and then grows up to 8 ms. No figure was chosen to match published
 percentages: finding a setting that explains them is a separate task.
 """
 
@@ -31,7 +31,7 @@ SETUP_TIMES_MS = (1, 2, 3, 4, 5, 6, 7, 8)
 
 
 class Instance(NamedTuple):
-    """A network and the reference instance it runs on; ``label`` is how tables call the network."""
+    """A network and the reference instance it runs on; ``label`` is the network's name in tables."""
 
     label: str
     model: str
@@ -55,7 +55,7 @@ def load(instance: Instance, connection_setup_s: float = TABLE_SETUP_S) -> tuple
 
 
 def describe(instances: Sequence[Instance], *, swept: bool = False) -> tuple[str, ...]:
-    """One sentence for each cluster in use, read off the cluster itself; ``swept`` where t_est is the axis of a figure."""
+    """One sentence for each cluster in use, from the cluster itself; ``swept`` if t_est is the axis of a figure."""
     labels: dict[str, list[str]] = {}
     for instance in instances:
         labels.setdefault(instance.cluster, []).append(instance.label)

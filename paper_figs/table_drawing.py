@@ -1,4 +1,4 @@
-"""Tables as pictures: rules above and below, groups over their columns, published numbers on a tinted ground."""
+"""Tables as pictures: rules above and below, groups over their columns, published numbers on a tinted background."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NOTE_LINE = 0.16
 NOTE_PADDING = 0.15
 COLUMN_PADDING = 0.32
 CHARACTER = 0.092
-"""Inches; CHARACTER is the width of one at 10 points, a little generous."""
+"""Inches; CHARACTER is a generous width of one character at 10 points."""
 
 
 @dataclass(frozen=True)
@@ -60,12 +60,12 @@ def remark_lines(remarks: tuple[str, ...], width: float) -> list[str]:
 
 
 def _height(table: Table) -> float:
-    """Two rows of headings, the body, and air below."""
+    """Two rows of headings, the body, and a blank row."""
     return ROW * (2 + len(table.rows) + 1)
 
 
 def _spans(table: Table) -> list[_Span]:
-    """As wide as the widest text of each column, and as its share of the heading over it."""
+    """The position of each column: wide enough for its texts and for its part of the group's heading."""
     cells = table.cells()
     spans, left = [], MARGIN
     for number, column in enumerate(table.columns):

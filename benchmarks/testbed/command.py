@@ -33,25 +33,25 @@ DEFAULT_NODES = ("0.2:40", "0.3:60", "0.45:80")
 
 _EPILOG = """\
 what happens
-  1. Devices become network namespaces behind one bridge (in a separate namespace: the host's network is not touched), their links are
-     limited by tbf in both directions, their processes by a quota of processor time in periods of 10 ms.
+  1. Each device becomes a network namespace on one bridge (in a separate namespace: the host's network is not changed). tbf limits its link in
+     both directions, and a quota limits its processor time in periods of 10 ms.
   2. Some plans of --calibrate-on are run, and iopopt.executor.calibration fits speeds, bandwidths and set-up time to them; nothing else is tuned.
-  3. Very different plans of --model, another network, are priced with the fitted cluster and run; the table compares.
+  3. Very different plans of --model, another network, are priced with the fitted cluster and run; the table compares both.
   Each plan runs once to warm up and then --repeat times; plans take turns; the median counts.
 
-what the model leaves out, and the table shows
-  Barriers before each operator; operators limited by memory bandwidth instead of arithmetic (fully connected ones, and the first convolution, whose
-  input has three channels) take several times what their FLOPs say at the one speed of their device. Devices run plain SSE code of MKL, and
-  oneDNN is off: with wider vectors the gap would be twenty-fold, unlike on small boards. --output gives both times of every operator.
+what the model does not count, and the table shows
+  Barriers before each operator. Operators limited by memory bandwidth instead of arithmetic (fully connected ones, and the first convolution, whose
+  input has three channels): they take several times as long as their FLOPs at the one speed of their device. Devices run plain SSE code of MKL,
+  and oneDNN is off: with wider vectors the factor would be twenty, unlike on small boards. --output gives both times of every operator.
 
 examples
   python -m benchmarks.testbed
   python -m benchmarks.testbed --input-size 112 --repeat 5 --output testbed.csv
   python -m benchmarks.testbed --node 0.25:50 --node 0.25:50 --plans 6
-  python -m benchmarks.testbed --clean            after a kill -9: removes what was left
+  python -m benchmarks.testbed --clean            after a kill -9: removes what is left
 
 exit codes
-  0 done, or skipped because the machine does not allow it (one line says why; --skip-code gives scripts another code)
+  0 done, or skipped because the machine does not allow it (one line says why; --skip-code sets another code)
   1 a process failed; 2 bad input; 128 + N ended by signal N
 """
 
@@ -106,7 +106,7 @@ def _measure(options: argparse.Namespace, console: Console) -> None:
 
 
 def _calibrate(crew: Crew, graph: Graph, nodes: tuple[Node, ...], options: argparse.Namespace, path: Path) -> tuple[Fit, list[Row]]:
-    """Run the calibration's plans: the fit, and the same plans priced by it."""
+    """Run the plans of the calibration; returns the fit, and the same plans priced with it."""
     cluster = nominal_cluster(nodes)
     plans = calibration_plans(graph, cluster)
     crew.order({"load": options.calibrate_on, "input_size": None}, limited=False)
@@ -117,7 +117,7 @@ def _calibrate(crew: Crew, graph: Graph, nodes: tuple[Node, ...], options: argpa
 
 
 def _run(crew: Crew, plans: list[Plan], cluster: Cluster, repeat: int, path: Path, *, calibrate: bool = False) -> dict[str, Any]:
-    """What the sink measured."""
+    """The measurements of the sink."""
     order = {"run": [plan.to_dict() for plan in plans], "cluster": cluster.to_dict(), "repeat": repeat, "calibrate": calibrate, "output": str(path)}
     crew.order(order, limited=True)
     record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -149,14 +149,14 @@ def _parser() -> argparse.ArgumentParser:
         metavar="CPU:MBIT",
         help=f"a device: share of a core, and Mbit/s of its link; once for each (default: {' '.join(DEFAULT_NODES)})",
     )
-    parser.add_argument("--model", default="vgg11", metavar="NAME", help="the network to predict (default: vgg11)")
-    parser.add_argument("--input-size", type=int, metavar="N", help="its input's height and width (default: the published size)")
-    parser.add_argument("--calibrate-on", default="alexnet", metavar="NAME", help="the network to calibrate on (default: alexnet)")
-    parser.add_argument("--plans", type=int, default=10, metavar="N", help="how many plans, chosen so that their predictions differ (default: 10)")
-    parser.add_argument("--repeat", type=int, default=5, metavar="N", help="runs of each plan after the first, which warms up (default: 5)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the random plan (default: 0)")
-    parser.add_argument("--timeout", type=float, default=900.0, metavar="SECONDS", help="for one message or one round of runs (default: 900)")
+    parser.add_argument("--model", default="vgg11", metavar="NAME", help="network to predict (default: vgg11)")
+    parser.add_argument("--input-size", type=int, metavar="N", help="height and width of its input (default: the published size)")
+    parser.add_argument("--calibrate-on", default="alexnet", metavar="NAME", help="network to calibrate on (default: alexnet)")
+    parser.add_argument("--plans", type=int, default=10, metavar="N", help="number of plans, chosen so that their predictions differ (default: 10)")
+    parser.add_argument("--repeat", type=int, default=5, metavar="N", help="runs of each plan after one warm-up run (default: 5)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the random plan (default: 0)")
+    parser.add_argument("--timeout", type=float, default=900.0, metavar="SECONDS", help="limit for one message or one round of runs (default: 900)")
     parser.add_argument("--output", type=Path, metavar="FILE", help="write every run as CSV, and FILE-operators with the medians of each operator")
-    parser.add_argument("--skip-code", type=int, default=OK, metavar="N", help="the exit code where the machine does not allow it (default: 0)")
-    parser.add_argument("--clean", action="store_true", help="remove what killed testbeds left (and one that is still running), then exit")
+    parser.add_argument("--skip-code", type=int, default=OK, metavar="N", help="exit code if the machine does not allow it (default: 0)")
+    parser.add_argument("--clean", action="store_true", help="remove the leftovers of killed testbeds (and of one that is still running), then exit")
     return parser

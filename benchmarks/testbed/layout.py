@@ -1,4 +1,4 @@
-"""What a testbed consists of: its devices, the names of everything that it creates, and the commands that create it. Nothing runs here."""
+"""The parts of a testbed: its devices, the names of everything that it creates, and the commands that create it. Nothing is run here."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from iopopt.cluster.cluster import Cluster, Device
 from iopopt.errors import FileFormatError
 
 PREFIX = "iopopt-tb-"
-"""The prefix of all namespaces and control groups, by which leftovers are recognised."""
+"""The prefix of all namespaces and control groups, which identifies leftovers."""
 
-_NOMINAL_CORE_FLOPS_PER_S = 18e9  # only a start: calibration replaces it, and plans are chosen after that
+_NOMINAL_CORE_FLOPS_PER_S = 18e9  # only an initial value: calibration replaces it before plans are chosen
 _MEMORY_BYTES = 8e9  # never a limit here: the testbed is about time
 
 
@@ -27,7 +27,7 @@ def parse_node(text: str) -> Node:
     """A node from ``CPU:MBIT``, such as ``0.25:50``.
 
     Raises:
-        FileFormatError: if it is anything else.
+        FileFormatError: if the text is anything else.
     """
     match = re.fullmatch(r"(\d*\.?\d+):(\d*\.?\d+)", text)
     node = Node(float(match[1]), float(match[2]) * 1e6) if match else Node(0.0, 0.0)
@@ -39,7 +39,7 @@ def parse_node(text: str) -> Node:
 def nominal_cluster(nodes: tuple[Node, ...]) -> Cluster:
     """The cluster that the settings describe, before calibration: every device has the input, device 0 needs the output.
 
-    Without a source no edge is only sent on one side, which is what the calibration cannot see (a sender's time is not measured).
+    Without a source, no edge has a device that only sends, whose time is not measured and therefore not calibrated.
     """
     devices = tuple(
         Device(f"node{j}", node.cpu_share * _NOMINAL_CORE_FLOPS_PER_S, _MEMORY_BYTES, node.rate_bits_per_s / 8) for j, node in enumerate(nodes)
@@ -49,7 +49,7 @@ def nominal_cluster(nodes: tuple[Node, ...]) -> Cluster:
 
 @dataclass(frozen=True)
 class Names:
-    """What one testbed creates, by name; ``token`` tells testbeds that run at the same time apart."""
+    """The names of everything that one testbed creates; ``token`` distinguishes testbeds that run at the same time."""
 
     token: str
 
@@ -74,12 +74,12 @@ class Names:
 
 
 def leftovers(listed: list[str]) -> list[str]:
-    """The listed namespaces or control groups that belong to a testbed."""
+    """Those of the listed namespaces or control groups that belong to a testbed."""
     return [name for name in listed if name.startswith(PREFIX)]
 
 
 def shape_command(namespace: str, interface: str, rate_bits_per_s: float) -> list[str]:
-    """Limit what leaves an interface.
+    """Commands that limit the traffic out of an interface.
 
     The bucket holds 2 ms of traffic (at least some full frames), so that a transfer gets the nominal rate from its start; the queue holds a
     second, so that TCP is held back by its window and not by losses.
@@ -91,7 +91,7 @@ def shape_command(namespace: str, interface: str, rate_bits_per_s: float) -> lis
 
 
 def network_commands(names: Names, nodes: tuple[Node, ...]) -> list[list[str]]:
-    """All that it takes to join the devices to one bridge; veth ends are created in their namespaces, so the host never sees them."""
+    """The commands that join the devices to one bridge; veth ends are created in their namespaces, so the host never sees them."""
     commands = [
         ["ip", "netns", "add", names.hub],
         ["ip", "-n", names.hub, "link", "add", "name", "bridge0", "type", "bridge"],
@@ -113,7 +113,7 @@ def network_commands(names: Names, nodes: tuple[Node, ...]) -> list[list[str]]:
 
 
 def cores_of(nodes: tuple[Node, ...], cores: list[int]) -> list[int]:
-    """A core for each device: the largest share first, on the core of which least is taken."""
+    """A core for each device: the largest share first, on the core with the least load."""
     taken, chosen = dict.fromkeys(cores, 0.0), [0] * len(nodes)
     for device in sorted(range(len(nodes)), key=lambda j: -nodes[j].cpu_share):
         core = min(cores, key=lambda number: taken[number])
@@ -131,7 +131,7 @@ a core runs for 4 ms instead of 2 ms and is stopped for longer afterwards: short
 
 
 def start_command(names: Names, device: int, core: int, group: str, command: list[str]) -> list[str]:
-    """Run ``command`` in a device's control group (the file ``group`` takes process ids) and namespace, on one core.
+    """The command that runs ``command`` in a device's control group (the file ``group`` takes process ids) and namespace, on one core.
 
     It enters the group before anything else, and the kernel kills it when the starting process ends, however that ends.
     """
@@ -140,11 +140,11 @@ def start_command(names: Names, device: int, core: int, group: str, command: lis
 
 
 def node_environment(names: Names, device: int, devices: int) -> dict[str, str]:
-    """Where the ranks meet, one thread each, and the arithmetic of a small board.
+    """The environment of a rank: the meeting point, one thread, and the arithmetic of a small board.
 
     With the widest vector instructions a core computes convolutions twenty times as fast as it can read the weights of a fully connected
-    operator, and no single speed f_j describes both. Plain SSE code brings the two within a factor of two or so, about what they are on the
-    small boards that the paper speaks of.
+    operator, and no single speed f_j describes both. With plain SSE code the two differ by a factor of about two, as on the small boards of
+    the paper.
     """
     return {
         "RANK": str(device),
@@ -155,6 +155,6 @@ def node_environment(names: Names, device: int, devices: int) -> dict[str, str]:
         "OMP_NUM_THREADS": "1",
         "MKL_NUM_THREADS": "1",
         "MKL_CBWR": "COMPATIBLE",
-        "TORCH_CPP_LOG_LEVEL": "ERROR",  # else it warns that addresses have no names here
+        "TORCH_CPP_LOG_LEVEL": "ERROR",  # otherwise it warns that addresses have no names here
         "ATEN_CPU_CAPABILITY": "default",
     }

@@ -1,7 +1,7 @@
-"""The process of one device: joins the others once, then takes orders, a line of JSON each, and answers ``done``.
+"""The process of one device: joins the others once, then reads orders, a line of JSON each, and answers ``done``.
 
-``{"load": NAME, "input_size": N}`` makes a network and its random weights; ``{"run": [PLAN, ...], "cluster": RECORD, "repeat": N,
-"calibrate": BOOL, "output": PATH}`` runs plans, and the sink writes what was measured. It ends when its standard input does.
+``{"load": NAME, "input_size": N}`` builds a network and its random weights; ``{"run": [PLAN, ...], "cluster": RECORD, "repeat": N,
+"calibrate": BOOL, "output": PATH}`` runs plans, and the sink writes the measurements. The process ends when its standard input ends.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class Network:
 
 
 def main() -> None:
-    """Take orders until the input ends."""
+    """Execute orders until the input ends."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--timeout", type=float, default=120.0, help="for one message, seconds")
+    parser.add_argument("--timeout", type=float, default=120.0, help="time limit for one message, seconds")
     timeout_s = parser.parse_args().timeout
     orders: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(orders,), daemon=True).start()
@@ -48,30 +48,30 @@ def main() -> None:
     # oneDNN takes twenty times as long as a plain product for a fully connected operator of 7x7 maps, which the executor runs as a convolution.
     torch.backends.mkldnn.enabled = False  # type: ignore[assignment]
     networks: dict[str, Network] = {}
-    join(_strangers(int(os.environ["WORLD_SIZE"])), timeout_s)
+    join(_placeholder_cluster(int(os.environ["WORLD_SIZE"])), timeout_s)
     try:
         while True:
             print("done", flush=True)
-            _obey(json.loads(orders.get()), networks, timeout_s)
+            _execute(json.loads(orders.get()), networks, timeout_s)
     finally:
         leave()
 
 
 def _listen(orders: queue.SimpleQueue[str]) -> None:
-    """Pass on the lines of the standard input; it ends with the starting process, and then this one ends too, even while it waits."""
+    """Pass on the lines of standard input, which ends with the starting process; this process then ends as well, even while it waits."""
     for line in sys.stdin:
         orders.put(line)
     os._exit(0)
 
 
-def _strangers(devices: int) -> Cluster:
-    """A cluster of which only the size counts, for joining."""
+def _placeholder_cluster(devices: int) -> Cluster:
+    """A cluster for joining, of which only the size matters."""
     from benchmarks.testbed.layout import Node, nominal_cluster
 
     return nominal_cluster((Node(1.0, 1e6),) * devices)
 
 
-def _obey(order: dict[str, Any], networks: dict[str, Network], timeout_s: float) -> None:
+def _execute(order: dict[str, Any], networks: dict[str, Network], timeout_s: float) -> None:
     if "load" in order:
         graph = load_model(order["load"], input_size=order["input_size"])
         networks.clear()  # one at a time in memory
@@ -81,7 +81,7 @@ def _obey(order: dict[str, Any], networks: dict[str, Network], timeout_s: float)
 
 
 def _run(order: dict[str, Any], network: Network, timeout_s: float) -> None:
-    """Every plan, once to warm up and then as often as ordered; plans take turns, so that noise of the machine falls on all of them."""
+    """Run every plan once to warm up and then as often as ordered; plans take turns, so that noise of the machine affects all of them."""
     cluster = Cluster.from_dict(order["cluster"])
     plans = [Plan.from_dict(record) for record in order["run"]]
     runs: list[tuple[int, Execution]] = []
@@ -103,7 +103,7 @@ def _write(order: dict[str, Any], graph: Graph, cluster: Cluster, plans: list[Pl
 
 
 def _run_record(number: int, execution: Execution) -> dict[str, Any]:
-    """One run: which plan, its seconds, and those of each operator beside the model's (slowest device)."""
+    """One run: which plan, its seconds, and measured and predicted seconds of each operator (slowest device)."""
     return {"plan": number, "elapsed_s": execution.elapsed_s, "operators": execution.timing_frame().to_dict("records")}
 
 

@@ -21,7 +21,7 @@ MILP_S = 20.0
 
 @dataclass(frozen=True)
 class Candidate:
-    """A plan by the name of what made it, with its price in seconds."""
+    """A plan, the name of its method, and its price in seconds."""
 
     label: str
     plan: Plan
@@ -29,9 +29,9 @@ class Candidate:
 
 
 def calibration_plans(graph: Graph, cluster: Cluster) -> list[Plan]:
-    """Few plans that exercise every device's arithmetic, whole and split, and every link in both directions.
+    """A few plans that exercise every device's arithmetic, whole and split, and every link in both directions.
 
-    Whole operators matter: a short share may end within the processor time that a device has saved up while it waited, and looks too fast.
+    Whole operators matter: a short share may end within the processor time that a device saved while it waited, and then looks too fast.
     """
     whole = [Plan.of(graph, [Placement.whole(device)] * len(graph)) for device in range(len(cluster))]
     options = [("oc", {}), ("coedge", {"fully_connected": "oc"}), ("iop_segments", {"reduce": "direct"}), ("iop_segments", {"reduce": "two_phase"})]
@@ -40,7 +40,7 @@ def calibration_plans(graph: Graph, cluster: Cluster) -> list[Plan]:
 
 
 def candidates(graph: Graph, cluster: Cluster, seed: int) -> list[Candidate]:
-    """Plans of all methods that make one in time, of all devices and of teams of two, and a random one; each plan once."""
+    """Distinct plans: of all methods that find one in time, for all devices and for teams of two, and a random one."""
     found: dict[Plan, Candidate] = {}
     for label, plan in _labelled(graph, cluster, seed):
         if plan is not None and plan not in found:
@@ -73,7 +73,7 @@ def random_plan(graph: Graph, devices: int, seed: int) -> Plan:
 
 
 def spread(found: list[Candidate], count: int) -> list[Candidate]:
-    """``count`` candidates whose prices differ: of the two nearest (by ratio) the later one is dropped, until that many are left."""
+    """``count`` candidates whose prices differ: of the two closest (by ratio) the later one is dropped, until that many are left."""
     left = list(found)
     while len(left) > count:
         one, other = min(combinations(range(len(left)), 2), key=lambda pair: _distance(left[pair[0]], left[pair[1]]))

@@ -12,9 +12,9 @@ from pathlib import Path
 from benchmarks.testbed.layout import leftovers
 
 PERIOD_US = 10_000
-"""Short against an operator's time, so that a device is slow rather than now and then absent."""
+"""The period of a quota: short compared with an operator's time, so that a device is slow instead of stopped from time to time."""
 
-_GONE_S = 5.0
+_KILL_TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Hierarchy:
         return Group(self.root / name, self.version)
 
     def leftover_groups(self) -> list[Group]:
-        """Those that a testbed left."""
+        """The groups that testbeds left."""
         return [self.group(name) for name in leftovers(sorted(path.name for path in self.root.iterdir() if path.is_dir()))]
 
 
@@ -45,7 +45,7 @@ class Group:
         return self.path / "cgroup.procs"
 
     def create(self) -> None:
-        """Create it, with priority over everything else on the machine: only the quota limits what it gets."""
+        """Create it, with priority over everything else on the machine, so that only the quota limits it."""
         self.path.mkdir()
         file, most = ("cpu.weight", 10_000) if self.version == 2 else ("cpu.shares", 262_144)
         (self.path / file).write_text(str(most))
@@ -60,8 +60,8 @@ class Group:
         (self.path / "cpu.cfs_quota_us").write_text(str(-1 if quota_us is None else quota_us))
 
     def remove(self) -> None:
-        """Kill what is in it, and remove it; nothing happens if it is gone already."""
-        until = time.monotonic() + _GONE_S
+        """Kill the processes in it, and remove it; nothing happens if it no longer exists."""
+        until = time.monotonic() + _KILL_TIMEOUT_S
         while self.path.exists() and time.monotonic() < until:
             with suppress(OSError):
                 self.limit(None)  # ending processes need processor time too
@@ -75,7 +75,7 @@ class Group:
 
 
 def find_hierarchy(mounts: str) -> Hierarchy | None:
-    """The hierarchy with the cpu controller among the lines of ``/proc/mounts``; version 1 where there are both."""
+    """The hierarchy with the cpu controller among the lines of ``/proc/mounts``; version 1 if there are both."""
     second = None
     for line in mounts.splitlines():
         _, place, kind, options, *_ = line.split()
@@ -87,7 +87,7 @@ def find_hierarchy(mounts: str) -> Hierarchy | None:
 
 
 def _gives_cpu(root: Path) -> bool:
-    """Whether groups right below ``root`` have the cpu controller; where not, switching it on is the administrator's decision."""
+    """Whether groups directly below ``root`` have the cpu controller; if not, switching it on is the administrator's decision."""
     try:
         return "cpu" in (root / "cgroup.subtree_control").read_text().split()
     except OSError:

@@ -61,7 +61,7 @@ def table(rows: Sequence[Row], title: str) -> Table:
 
 
 def summary(rows: Sequence[Row]) -> str:
-    """The two figures by which the model is judged."""
+    """The two figures that measure the quality of the model."""
     return f"Spearman's rank correlation {rank_correlation(rows):.3f}; median relative error {median_error(rows):.1%}; {len(rows)} plans."
 
 

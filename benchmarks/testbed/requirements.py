@@ -16,7 +16,7 @@ _TOOLS = {"ip": "iproute2", "tc": "iproute2", "nsenter": "util-linux", "setpriv"
 
 
 def why_not(needs_torch: bool = True) -> str | None:
-    """Why there can be no testbed here; None if there can."""
+    """Why a testbed is impossible here; None if it is possible."""
     if not hasattr(os, "geteuid") or os.geteuid() != 0:
         return "it needs root (namespaces, traffic control, processor quotas)"
     for tool, package in _TOOLS.items():
@@ -56,7 +56,7 @@ def _why_no_quota() -> str | None:
         group.create()
         group.limit(0.5)
     except OSError as error:
-        return f"control group {group.path} cannot be made: {error.strerror}"
+        return f"control group {group.path} cannot be created: {error.strerror}"
     finally:
         group.remove()
     return None

@@ -32,12 +32,12 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Stopped(BaseException):
-    """A signal asks to end; not an Exception, so that nothing on the way swallows it."""
+    """A signal asks the process to end; not an Exception, so that no handler swallows it."""
 
 
 @contextmanager
 def ending_in_order() -> Iterator[None]:
-    """Let signals that ask to end (SIGTERM, SIGINT, SIGHUP) raise :class:`Stopped` in the block, so that ``with`` and ``finally`` do their work."""
+    """Let signals that ask the process to end (SIGTERM, SIGINT, SIGHUP) raise :class:`Stopped` in the block, so that it is cleaned up."""
     handlers = {number: signal.signal(number, _stop) for number in _SIGNALS}
     try:
         yield
@@ -48,7 +48,7 @@ def ending_in_order() -> Iterator[None]:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Hold such signals back until the block is over."""
+    """Delay such signals until the end of the block."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
         yield
@@ -57,12 +57,12 @@ def undisturbed() -> Iterator[None]:
 
 
 class Testbed:
-    """Namespaces, links and control groups of some nodes; ``with`` builds it up and takes it down.
+    """Namespaces, links and control groups of some nodes; ``with`` creates and removes them.
 
-    What SIGKILL leaves is for :func:`clean`; the processes end with this one in any case.
+    :func:`clean` removes what is left after SIGKILL; the processes always end with this one.
     """
 
-    __test__ = False  # for pytest, which takes the name for a test
+    __test__ = False  # for pytest, because the name looks like a test
 
     def __init__(self, nodes: tuple[Node, ...]) -> None:
         hierarchy = cpu_hierarchy()
@@ -111,7 +111,7 @@ class Testbed:
             group.limit(node.cpu_share if on else None)
 
     def start(self, device: int, command: list[str]) -> subprocess.Popen[str]:
-        """Start a process on a device; it talks by its standard input and output."""
+        """Start a process on a device; it communicates through its standard input and output."""
         environment = os.environ | node_environment(self.names, device, len(self.nodes)) | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
         full = start_command(self.names, device, self._cores[device], str(self._groups[device].processes), command)
         process = subprocess.Popen(full, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True, cwd=ROOT)
@@ -120,7 +120,7 @@ class Testbed:
 
 
 class Crew:
-    """One node process a device, in one process group as long as the testbed lives; they take orders, a line of JSON each."""
+    """One node process for each device, in one process group as long as the testbed exists; they read orders, a line of JSON each."""
 
     def __init__(self, testbed: Testbed, timeout_s: float) -> None:
         self._testbed, self._timeout_s = testbed, timeout_s
@@ -132,7 +132,7 @@ class Crew:
         self._await_all()
 
     def order(self, record: dict[str, Any], *, limited: bool) -> None:
-        """Give all nodes the same order, and wait until all have done it; ``limited`` switches the processor quotas on until then.
+        """Give all nodes the same order, and wait until all have executed it; ``limited`` switches the processor quotas on until then.
 
         Raises:
             ExecutionError: if one of them ends, or does not answer in time.
@@ -145,7 +145,7 @@ class Crew:
         self._await_all()
 
     def _await_all(self) -> None:
-        """Until every node has answered ``done``."""
+        """Wait until every node has answered ``done``."""
         until = time.monotonic() + self._timeout_s
         with selectors.DefaultSelector() as selector:
             for device, process in enumerate(self._processes):
@@ -158,12 +158,12 @@ class Crew:
                 for key, _ in ready:
                     answer = key.fileobj.readline().strip()  # type: ignore[union-attr]
                     if answer != "done":
-                        raise ExecutionError(f"device {key.data} ended: {answer or 'no word'}")
+                        raise ExecutionError(f"device {key.data} ended: {answer or 'no output'}")
                     selector.unregister(key.fileobj)
 
 
 def clean() -> list[str]:
-    """Remove what killed testbeds left, and testbeds that still run; returns the names."""
+    """Remove the leftovers of killed testbeds, and testbeds that still run; returns the names."""
     directories = list(Path(tempfile.gettempdir()).glob(f"{PREFIX}*"))
     for directory in directories:
         shutil.rmtree(directory, ignore_errors=True)

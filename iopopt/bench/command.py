@@ -59,14 +59,14 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m iopop
     options = _parser(program).parse_args(arguments)
     progress = Console(stderr=True, quiet=options.quiet)
     try:
-        return _Bench(options, progress).run()
+        return _Benchmark(options, progress).run()
     except IopoptError as error:
         print_error(error)
         return BAD_INPUT
 
 
-class _Bench:
-    """One call of the benchmark: its checked input, and the runs so far."""
+class _Benchmark:
+    """One invocation of the benchmark: its checked input, and the runs so far."""
 
     def __init__(self, options: argparse.Namespace, progress: Console) -> None:
         backend_info(options.backend)
@@ -124,7 +124,7 @@ class _Bench:
             yield finish
 
     def _show(self) -> None:
-        """A table for each instance, and why a method has no plan."""
+        """Print a table for each instance, and notes such as why a method has no plan."""
         for instance in self._instances:
             runs = [run for run in self._runs if run.instance is instance]
             if runs:
@@ -155,7 +155,7 @@ class _Bench:
 
 
 def _wide_enough(table: Table) -> Console:
-    """Standard output, at least as wide as the table: a narrower terminal wraps the lines, but no figure is lost."""
+    """Standard output, at least as wide as the table: a narrower terminal wraps lines, but no figure is cut off."""
     console = Console()
     needed = Measurement.get(console, console.options.update(max_width=_WIDEST), table).maximum
     return Console(width=max(needed, console.width if console.is_terminal else _NARROWEST))
@@ -163,7 +163,7 @@ def _wide_enough(table: Table) -> Console:
 
 @contextmanager
 def _shown_warnings(console: Console) -> Iterator[None]:
-    """Warnings about the input as plain lines."""
+    """Print warnings about the input as plain lines."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield
@@ -190,7 +190,7 @@ def _positive(kind: Callable[[str], float]) -> Callable[[str], float]:
 def _gap(text: str) -> float:
     value = float(text)
     if not 0 <= value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not at least 0 and below 1 (1e-4 stands for 0.01 %)")
+        raise argparse.ArgumentTypeError(f"{text} is not a gap: at least 0 and below 1 is expected (1e-4 is 0.01 %)")
     return value
 
 
@@ -202,12 +202,12 @@ def _parser(program: str) -> argparse.ArgumentParser:
     several("--model", required=True, help="networks, by name or file")
     add_input_shape(parser)
     several("--cluster", help="clusters, by name or file (default: the reference instance of three devices for the model)")
-    several("--methods", help="methods to compare (default: all but exhaustive)")
-    parser.add_argument("--seeds", type=_positive(int), default=3, metavar="N", help="runs of each random method (default: 3)")
-    parser.add_argument("--time-limit", type=_positive(float), default=60.0, metavar="SECONDS", help="for each run of a method (default: 60)")
+    several("--methods", help="methods to compare (default: all except exhaustive)")
+    parser.add_argument("--seeds", type=_positive(int), default=3, metavar="N", help="number of runs of each random method (default: 3)")
+    parser.add_argument("--time-limit", type=_positive(float), default=60.0, metavar="SECONDS", help="limit for each run of a method (default: 60)")
     parser.add_argument("--gap", type=_gap, default=1e-4, metavar="FRACTION", help="relative gap at which the MILP stops (default: 1e-4)")
     parser.add_argument("--backend", default="highs", metavar="NAME", help="solver of the MILP (default: highs)")
     parser.add_argument("--output", type=Path, metavar="DIR", help="write results.csv, and each plan and solution as JSON, into DIR")
-    parser.add_argument("--explain", action="store_true", help="say in words what the best plan does and what bounds it")
+    parser.add_argument("--explain", action="store_true", help="explain the best plan: how operators are split, and what dominates the latency")
     parser.add_argument("--quiet", action="store_true", help="no progress lines, only the tables")
     return parser

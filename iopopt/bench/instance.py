@@ -1,4 +1,4 @@
-"""What a benchmark runs on: a model, a cluster, and the baselines that speed-ups refer to."""
+"""The instances of a benchmark: a model, a cluster, and the baselines of speed-ups."""
 
 from __future__ import annotations
 

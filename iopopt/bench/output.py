@@ -1,4 +1,4 @@
-"""The files of a benchmark: a tidy CSV, and every plan and solution as JSON, written as soon as they exist."""
+"""The files of a benchmark: a tidy CSV, and every plan and solution as JSON, written after every run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class OutputDirectory:
     """A directory of results.
 
     Raises:
-        FileFormatError: if it cannot be made or written, or holds the results of another run.
+        FileFormatError: if it cannot be created or written, or holds the results of another run.
     """
 
     def __init__(self, path: Path) -> None:
@@ -27,7 +27,7 @@ class OutputDirectory:
         except OSError as error:
             raise FileFormatError(f"--output {path}: cannot be created as a directory ({error.strerror})") from None
         if (path / RESULTS).exists():
-            raise FileFormatError(f"--output {path}: holds the {RESULTS} of another run; name another directory, or move that one away")
+            raise FileFormatError(f"--output {path}: holds the {RESULTS} of another run; choose another directory, or move that file")
 
     def save(self, runs: Sequence[Run]) -> None:
         """Write the newest run's plan and solution, and the table of all runs so far.
@@ -45,7 +45,7 @@ class OutputDirectory:
             raise FileFormatError(f"{error.filename or self._path}: cannot be written ({error.strerror})") from None
 
     def _write_table(self, runs: Sequence[Run]) -> None:
-        """Rewrite the whole table, because the gap to the best depends on all methods; through a second file, so that nothing is lost."""
+        """Rewrite the whole table, because the gap to the best depends on all methods; atomically, so that nothing is lost."""
         import pandas as pd
 
         by_instance: dict[int, list[Run]] = {}

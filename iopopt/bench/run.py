@@ -26,7 +26,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Run:
-    """One method on one instance with one seed (None where the method has none)."""
+    """One method on one instance with one seed (None if the method has none)."""
 
     instance: Instance
     method: str
@@ -42,12 +42,12 @@ class Run:
 
 
 def seeds_of(method: str, count: int) -> Sequence[int | None]:
-    """The seeds to run a method with: one run where seeds do not change the outcome."""
+    """The seeds to run a method with: one run if seeds do not change the result."""
     return range(count) if "seed" in METHODS[method].takes and not METHODS[method].proves_bounds else (None,)
 
 
 def run_method(instance: Instance, method: str, seed: int | None, settings: Settings) -> Run:
-    """Run one method; an error becomes a Solution of status ``error`` that carries its message, so that the rest goes on."""
+    """Run one method; an error becomes a Solution of status ``error`` with its message, so that the benchmark continues."""
     takes = METHODS[method].takes
     options: dict[str, Any] = {"time_limit_s": settings.time_limit_s, "gap": settings.gap, "backend": settings.backend}
     options = {key: value for key, value in options.items() if key in takes}
@@ -73,7 +73,7 @@ def run_method(instance: Instance, method: str, seed: int | None, settings: Sett
 
 
 def best_latency_s(runs: Sequence[Run]) -> float:
-    """The least latency of a plan that fits the memory; infinite where there is none."""
+    """The least latency of a plan that fits the memory; infinite if there is none."""
     return min((run.solution.latency_s for run in runs if run.solution.status in ("optimal", "feasible")), default=math.inf)
 
 

@@ -30,7 +30,7 @@ _HEADINGS = (
 def instance_table(runs: Sequence[Run]) -> Table:
     """All methods on one instance; a method with several seeds shows its median, and its worst below it."""
     instance, best = runs[0].instance, best_latency_s(runs)
-    # Text, for names come from files and may look like markup.
+    # Text, because names come from files and may look like markup.
     table = Table(title=Text(_title(instance)), title_justify="left", caption=Text(_caption(instance)), caption_justify="left")
     table.add_column("method", no_wrap=True)
     for heading in _HEADINGS:
@@ -71,7 +71,7 @@ def _cells(run: Run, best_s: float) -> list[str]:
 
 
 def _status(solution: Solution) -> str:
-    """The status, and what stopped a search before its end."""
+    """The status, and what stopped a search early."""
     cut_short = solution.termination in ("time_limit", "interrupted")
     return solution.status.replace("_", " ") + (f" ({solution.termination.replace('_', ' ')})" if cut_short else "")
 

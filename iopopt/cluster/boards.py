@@ -1,4 +1,4 @@
-"""Clusters of real boards by name; ``boards.yaml`` beside this file has every figure and its source.
+"""Clusters of real boards by name; ``boards.yaml`` in the same directory has every figure and its source.
 
 A name is boards joined by ``+``, each with an optional count, and an optional link after ``@``: ``pi4-x3``, ``pi3-x2+pi4+nano``,
 ``esp32-x4@wifi``, ``pi4-x3+server@ethernet-1000``.
@@ -22,7 +22,7 @@ DEFAULT_LINK = "ethernet-100"
 
 @cache
 def _profiles() -> Any:
-    """The content of ``boards.yaml`` beside this file."""
+    """The content of ``boards.yaml``."""
     name = "boards.yaml"
     return parse_yaml(resources.files("iopopt.cluster").joinpath(name).read_text(encoding="utf-8"), name)
 

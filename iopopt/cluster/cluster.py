@@ -45,7 +45,7 @@ class Cluster:
         connection_setup_s: t_est of equation (8), seconds per connection.
         connections: ``"peer"`` counts a connection for every peer that a device receives from; ``"round"`` one for each round of
             receiving.
-        source: index of the device that has the input, or None where every device has it.
+        source: index of the device that has the input, or None if every device has it.
         sink: index of the device that needs the whole output.
         bytes_per_element: e, the size of one tensor element.
 
@@ -96,7 +96,7 @@ class Cluster:
 
     @classmethod
     def from_dict(cls, record: Any, where: str = "cluster") -> Cluster:
-        """Read a record as cluster files hold it; ``source`` and ``sink`` may also name a device.
+        """Read the record of a cluster file; ``source`` and ``sink`` may also name a device.
 
         Raises:
             FileFormatError: if a key is missing or unknown, or a figure is not allowed; the message begins with ``where``.
@@ -118,7 +118,7 @@ class Cluster:
 
 
 def as_cluster(devices: Cluster | Sequence[Device]) -> Cluster:
-    """A cluster as it is, or a plain sequence of devices with the cluster defaults.
+    """A cluster unchanged, or a plain sequence of devices with the cluster defaults.
 
     Raises:
         ClusterError: if ``devices`` is neither.

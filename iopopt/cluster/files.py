@@ -26,11 +26,11 @@ def load_cluster(name: str | Path, graph: Graph | None = None) -> Cluster:
 
     Args:
         name: a preset of boards, a reference instance, or a path.
-        graph: the network, which a reference instance needs: the memory of its devices follows from the model's size.
+        graph: the network; required for a reference instance, because the memory of its devices depends on the model's size.
 
     Raises:
         UnknownNameError: if no preset or instance has that name; the message lists those that exist.
-        ClusterError: if a reference instance is asked for without ``graph``.
+        ClusterError: if ``graph`` is missing for a reference instance.
         FileFormatError: if the file cannot be read as a cluster; the message names the file, the key, the value and what is allowed.
     """
     text = str(name)
@@ -38,7 +38,7 @@ def load_cluster(name: str | Path, graph: Graph | None = None) -> Cluster:
         return _from_file(text)
     if is_reference_name(text):
         if graph is None:
-            raise ClusterError(f"{text!r} is a reference instance, whose memory follows from the model: pass graph=")
+            raise ClusterError(f"{text!r} is a reference instance, whose memory depends on the model: pass graph=")
         return reference_cluster(text, graph)
     if is_board_name(text):
         return board_cluster(text)

@@ -1,4 +1,4 @@
-"""The reference instances: unequal clusters by name, on which every figure of this project can be repeated.
+"""The reference instances: unequal clusters by name, on which every figure of this project can be reproduced.
 
 A name is ``<tier>-x<count>[-loose | -tight-<x>]``, for example ``edge-x3``, ``slow-link-x4`` or ``edge-x4-tight-0.5``.
 """
@@ -40,17 +40,17 @@ def is_reference_name(name: str) -> bool:
 
 
 def reference_cluster(name: str, graph: Graph) -> Cluster:
-    """The reference instance of that name for ``graph``, on whose size the memory of the devices depends.
+    """The reference instance of that name; the memory of its devices depends on the size of ``graph``.
 
     ``loose`` (the default) gives every device twice what the whole model needs; ``tight-x`` gives it x times the weights plus the
     largest ``in + pre`` of an operator.
 
     Raises:
-        ClusterError: if the name does not follow the grammar or asks for no device.
+        ClusterError: if the name does not follow the grammar or has a count of 0.
     """
     match = _NAME.fullmatch(name)
     if match is None or int(match["count"]) < 1:
-        raise ClusterError(f"{name!r} is not a reference instance; the form is <tier>-x<count>[-loose|-tight-<x>] with a tier of {', '.join(TIERS)}")
+        raise ClusterError(f"{name!r} is not a reference instance; the form is <tier>-x<count>[-loose|-tight-<x>], with tiers {', '.join(TIERS)}")
     tier = TIERS[match["tier"]]
     weights, activations = graph.whole_memory_bytes()
     memory = float(match["factor"]) * weights + activations if match["factor"] else 2 * (weights + activations)

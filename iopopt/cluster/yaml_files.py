@@ -1,4 +1,4 @@
-"""YAML as people write it: exponents are numbers, and a key given twice is a mistake."""
+"""YAML as people expect it: ``1e9`` is a number, and a duplicate key is an error."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from iopopt.network.records import read_text
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML that reads ``1e9`` as a number (YAML 1.1 takes it for text) and refuses duplicate keys."""
+    """Safe YAML that reads ``1e9`` as a number (a string in YAML 1.1) and rejects duplicate keys."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         if not isinstance(node, yaml.MappingNode):

@@ -1,4 +1,4 @@
-"""What the commands have in common: their parsers, the option ``--input-shape``, and how they refuse bad input."""
+"""Shared by the commands: parsers, the option ``--input-shape``, and the report of bad input."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from iopopt.errors import IopoptError
 
 
 def command_parser(program: str, description: str, epilog: str) -> argparse.ArgumentParser:
-    """A parser without abbreviated options, whose epilog is printed as it is."""
+    """A parser without abbreviated options, whose epilog is printed unchanged."""
     return argparse.ArgumentParser(
         prog=program, description=description, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
 
 
 def print_error(error: IopoptError) -> None:
-    """One line on the standard error."""
+    """Print one line to standard error."""
     Console(stderr=True).print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
 
 
 def add_input_shape(parser: argparse.ArgumentParser) -> None:
-    """Give a command the option; its value is (C, H, W) or None."""
+    """Add ``--input-shape`` to a command; its value is (C, H, W) or None."""
     parser.add_argument(
         "--input-shape",
         type=_shape,
         metavar="CxHxW",
-        help="input of the network, for an .onnx file that leaves it open or for another size, such as 3x224x224",
+        help="shape of the network's input, such as 3x224x224, if an .onnx file leaves it open, or to change its size",
     )
 
 

@@ -1,4 +1,4 @@
-"""The command ``iopopt glossary``: the words of the cost model, from its own page."""
+"""The command ``iopopt glossary``: the terms of the cost model, from ``cost_model.md``."""
 
 from __future__ import annotations
 
@@ -19,6 +19,6 @@ def glossary() -> str:
 
 def main(arguments: Sequence[str] | None = None, program: str = "iopopt glossary") -> int:
     """Print the glossary; returns the exit code."""
-    command_parser(program, "Print what the words of the cost model mean.", "").parse_args(arguments)
+    command_parser(program, "Explain the terms of the cost model.", "").parse_args(arguments)
     print(glossary())
     return OK

@@ -23,7 +23,7 @@ _EPILOG = f"""\
 models   {", ".join(ZOO)}, a .json file written by Graph.to_dict, or an .onnx file
 
 columns
-  splits     the dimensions that shares may be cut in, with their sizes: rows H, output channels OC, input channels IC
+  splits     the dimensions by which the operator can be split, with their sizes: rows H, output channels OC, input channels IC
   MACs       multiply-accumulates of the kernel
   weights    parameters: kernel, bias, and those of the epilogue
   epilogue   what runs after the operator on the same device
@@ -69,7 +69,7 @@ def totals(graph: Graph) -> str:
 
 
 def _console_for(table: Table) -> Console:
-    """Standard output: a terminal keeps its width, anything else is as wide as the table, so that each operator stays on one line."""
+    """Standard output: as wide as the terminal; if it is not a terminal, as wide as the table, so that each operator stays on one line."""
     console = Console()
     if console.is_terminal:
         return console
@@ -77,7 +77,7 @@ def _console_for(table: Table) -> Console:
 
 
 def _parser(program: str) -> argparse.ArgumentParser:
-    parser = command_parser(program, "Show a network: operators, shapes, work, parameters, and what each operator can be split by.", _EPILOG)
+    parser = command_parser(program, "Show a network: operators, shapes, work, parameters, and possible splits.", _EPILOG)
     parser.add_argument("model", metavar="MODEL", help="network, by name or file")
     add_input_shape(parser)
     return parser

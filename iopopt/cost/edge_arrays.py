@@ -1,7 +1,7 @@
 """Equation (8) for many plans at once. Arrays have the axes (device j, edge, plan).
 
-The table and the arithmetic of rows are those of :mod:`iopopt.cost.transfers` and :mod:`iopopt.cost.rows`. Sums over pairs are written out,
-for the bytes of a transfer depend on one of its ends alone: on the receiver, or in an all-gather on the sender.
+The table and the arithmetic of rows are those of :mod:`iopopt.cost.transfers` and :mod:`iopopt.cost.rows`. Sums over pairs are in closed
+form, because the bytes of a transfer depend on only one of its ends: on the receiver, or in an all-gather on the sender.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _ARRAYS = _Arrays()
 
 
 class EdgeArrays:
-    """Figures of edges as columns, and the rows of the table that may apply between each two strategies."""
+    """Figures of edges as columns, and the rows of the table that may apply to each pair of strategies."""
 
     def __init__(self, edges: Sequence[TensorEdge], e: int) -> None:
         shapes, tensors, sums = ([part(edge) for edge in edges] for part in (_shape, _tensor, _pre_pool_shape))
@@ -64,7 +64,7 @@ class EdgeArrays:
         self._preferred, self._fallback = (np.array([[_CODES[of[end]] for of in row] for row in kinds]).reshape(-1) for end in (0, -1))
 
     def part_read(self, q: Side) -> tuple[Mask, Array]:
-        """Whether a share of each consumer needs but a part of the channels, and the share as a part of its dimension."""
+        """Whether a share of each consumer needs only some of the channels, and the share as a fraction of its dimension."""
         places = q.strategies + len(_DIMS) * np.arange(len(q.strategies))[:, None]
         return self._part_read[places], q.shares / self._sizes[places]
 
@@ -89,7 +89,7 @@ def _pre_pool_shape(edge: TensorEdge) -> Any:
 
 
 class Side:
-    """One end of each edge: who takes part, and where in the order of participants."""
+    """One end of each edge: the participants and their positions in the order."""
 
     def __init__(self, batch: PlanBatch) -> None:
         self.batch, self.strategies, self.shares, self.mine = batch, batch.strategies, batch.shares, batch.participants
@@ -112,7 +112,7 @@ class Side:
 
     @property
     def place(self) -> Place:
-        """Whether each participant is the first, and the last."""
+        """Whether each participant is the first, and whether it is the last."""
         return Place(self.first, self.last)
 
 
@@ -131,7 +131,7 @@ class _Volumes:
 
     @cached_property
     def owned_part(self) -> Array:
-        """The part of its dimension that each participant of p owns; of even slices where p completes these."""
+        """The fraction of its dimension that each participant of p owns; of the even slices after a reduce-scatter."""
         p, edge = self._p, self._edge
         shares = np.where(p.two_phase, even_slices(edge.OC, p.batch), p.shares) if p.two_phase.any() else p.shares
         return np.asarray(shares / np.where(p.strategies == Strategy.H, edge.H_o, edge.OC))
@@ -163,13 +163,13 @@ class _Volumes:
 
     @cached_property
     def missing(self) -> tuple[Array, Array]:
-        """Rows that each participant misses above and below; meant where both ends have one team."""
+        """Rows that each participant misses above and below; only valid if both ends have the same participants."""
         above, below = missing_rows(Rows(self._p.start, self._p.stop), self._rows, _ARRAYS)
         return above * self._q.mine, below * self._q.mine
 
 
 def volumes(edge: EdgeArrays, p: Side, q: Side) -> tuple[Array, Array, Array]:
-    """R_j, S_j and N_j: of the only round, or of the second where p completes slices in a first."""
+    """R_j, S_j and N_j of the last round, which is the only one unless p uses a two-phase reduce."""
     of = _Volumes(edge, p, q)
     preferred, fallback = edge.kinds(p, q)
     interleaved = preferred == _CODES[TransferKind.INTERLEAVED]
@@ -184,9 +184,9 @@ def volumes(edge: EdgeArrays, p: Side, q: Side) -> tuple[Array, Array, Array]:
         sent = np.where(gather, of.owned * q.others, sent)
     if halo.any():
         above, below = of.missing
-        handed_on = q.batch.along_order(_handed_on, above, below, q.mine)
+        passed_on = q.batch.along_order(_passed_on, above, below, q.mine)
         received = np.where(halo, edge.row * (above + below), received)
-        sent = np.where(halo, edge.row * handed_on * q.mine, sent)
+        sent = np.where(halo, edge.row * passed_on * q.mine, sent)
         connections = np.where(halo, q.mine * (2 - q.first - q.last), connections)
         aligned = (preferred == _CODES[TransferKind.ROW_ALIGNED]) & ~((above > 0) | (below > 0)).any(axis=0)
         interleaved |= aligned
@@ -196,8 +196,8 @@ def volumes(edge: EdgeArrays, p: Side, q: Side) -> tuple[Array, Array, Array]:
     return received, sent, connections.astype(float)
 
 
-def _handed_on(above: Array, below: Array, mine: Mask) -> Array:
-    """What each participant hands on: the rows that the one before misses below, and those that the next misses above."""
+def _passed_on(above: Array, below: Array, mine: Mask) -> Array:
+    """The rows that each participant sends: those that the previous one misses below and those that the next one misses above."""
     sent = np.zeros_like(above)
     for missed, order in ((below, range(len(sent))), (above, range(len(sent) - 1, -1, -1))):
         carried = np.zeros_like(above[0])
@@ -208,7 +208,7 @@ def _handed_on(above: Array, below: Array, mine: Mask) -> Array:
 
 
 def scatter_volumes(pre: Array, OC: Array, p: Side) -> tuple[Array, Array, Array]:
-    """R_k, S_k and N_k of a reduce-scatter; 0 where p completes nothing."""
+    """R_k, S_k and N_k of a reduce-scatter; 0 where p has none."""
     slices = pre * even_slices(OC, p.batch) / OC
     mine = p.mine & p.two_phase
     return np.where(mine, slices * p.others, 0), np.where(mine, pre - slices, 0), np.where(mine, p.others, 0)

@@ -1,8 +1,9 @@
 """Exact minimisation of a sum of cost tables over discrete variables (min-sum bucket elimination).
 
-To eliminate a variable, the tables in which it occurs are added up, and for each combination of the others its best value is kept: dynamic
-programming over a tree decomposition. On a chain this is Viterbi's algorithm; on series-parallel graphs no table has more than three
-variables. Where tables would grow too large, :func:`improve` searches instead: it holds a few variables fixed and is exact in the rest.
+To eliminate a variable, its tables (a bucket) are added up, and for each combination of the other variables in them the minimum over its
+values is kept as a new table (a message): dynamic programming over a tree decomposition. Going back through the eliminated variables then
+gives their best values. On a chain this is Viterbi's algorithm; on series-parallel graphs no table has more than three variables. If tables
+would grow too large, :func:`improve` fixes a few variables at a time and minimises exactly over the others.
 """
 
 from __future__ import annotations
@@ -21,21 +22,21 @@ from iopopt.errors import InstanceTooLargeError
 Array = npt.NDArray[np.float64]
 
 MOST_ENTRIES = 30_000_000
-"""The largest table that is added up, entries."""
+"""The largest table that may be computed, entries."""
 
 _ROUNDS = 24
-"""How often :func:`improve` fixes other variables and minimises over the rest."""
+"""How often :func:`improve` fixes a set of variables and minimises over the others."""
 
 
 class Table(NamedTuple):
-    """Costs of the combinations of some variables, which are distinct: one axis for each, in their order; infinite where forbidden."""
+    """The cost of each combination of some distinct variables, one axis for each, in their order; infinite if forbidden."""
 
     variables: tuple[int, ...]
     costs: Array
 
 
 class _Order(NamedTuple):
-    """The order of elimination, and the variables that are held fixed lest a table grow too large."""
+    """The order of elimination, and the variables that are fixed to keep tables small."""
 
     eliminated: tuple[int, ...]
     fixed: tuple[int, ...]
@@ -55,12 +56,12 @@ def restricted(table: Table, fixed: Collection[int], values: Sequence[int]) -> T
 
 
 def minimise(domains: Sequence[int], tables: Sequence[Table], start: Sequence[int] | None = None, *, most_entries: int = MOST_ENTRIES) -> list[int]:
-    """A value below ``domains[v]`` for each variable v, such that the sum of all tables is least.
+    """The values that minimise the sum of all tables: for each variable v, one of 0 to ``domains[v] - 1``.
 
-    Variables of no table keep their values of ``start``, which are 0 unless given.
+    Variables that occur in no table keep their value in ``start``, which is 0 by default.
 
     Raises:
-        InstanceTooLargeError: if a table of more than ``most_entries`` would have to be added up; nothing has been allocated then.
+        InstanceTooLargeError: if some table would have more than ``most_entries`` entries; this is checked before allocating anything.
     """
     order = _order(tuple(domains), _scopes(tables), most_entries, (0,) * len(domains))
     if order.fixed:
@@ -71,10 +72,10 @@ def minimise(domains: Sequence[int], tables: Sequence[Table], start: Sequence[in
 def improve(
     domains: Sequence[int], tables: Sequence[Table], start: Sequence[int], *, most_entries: int = MOST_ENTRIES, rounds: int = _ROUNDS
 ) -> list[int]:
-    """Values at least as good as ``start``; the least sum of all where tables stay within ``most_entries``.
+    """Values at least as good as ``start``; the minimum if no table has more than ``most_entries`` entries.
 
-    Elsewhere each round holds variables at their best values so far, those that have been held least often, until the tables of the
-    others stay within the limit, and minimises over the others exactly. Variables of no table keep their values.
+    Otherwise each round fixes as many variables as necessary at their best values so far, the least often fixed first, and minimises
+    exactly over the others. Variables that occur in no table keep their values.
     """
     best, held = list(start), [0] * len(domains)
     least, scopes = total_cost(tables, best), _scopes(tables)
@@ -97,10 +98,10 @@ def _scopes(tables: Sequence[Table]) -> frozenset[tuple[int, ...]]:
 
 @lru_cache(maxsize=256)
 def _order(domains: tuple[int, ...], scopes: Collection[tuple[int, ...]], most_entries: int, held: tuple[int, ...]) -> _Order:
-    """Always the variable next that leaves the smallest table, the first of equals.
+    """A greedy order: next is the variable whose elimination leaves the smallest table, the first of these in a tie.
 
-    Where even that would add up too large a table, the one among its variables with the most neighbours is held fixed; those that
-    were ``held`` less often go first.
+    If its joint table would still be too large, the variable in it with the most neighbours is fixed instead; variables that were fixed
+    less often (``held``) come first.
     """
     neighbours: list[set[int]] = [set() for _ in domains]
     for scope in scopes:
@@ -137,8 +138,10 @@ def _entries(domains: Sequence[int], variables: Collection[int]) -> int:
 
 
 def _eliminated(tables: Sequence[Table], order: Sequence[int], start: Sequence[int]) -> list[int]:
-    """The best values of the variables in ``order``, on which alone the tables depend; those of ``start`` for others, and for those in no
-    table."""
+    """The best values of the variables in ``order``, which are the only ones that the tables depend on.
+
+    Other variables, and those that occur in no table, keep their value in ``start``.
+    """
     position = {variable: number for number, variable in enumerate(order)}
     buckets: dict[int, list[Table]] = {variable: [] for variable in order}
 
@@ -165,7 +168,7 @@ def _eliminated(tables: Sequence[Table], order: Sequence[int], start: Sequence[i
 
 
 def _added_up(tables: Sequence[Table], scope: Sequence[int]) -> Array:
-    """The sum of tables over all variables of ``scope``, small tables first."""
+    """The sum of tables as one table over all variables of ``scope``; small tables are added first."""
     parts = sorted((_spread(table, scope) for table in tables), key=lambda part: part.size)
     return np.asarray(sum(parts[1:], start=parts[0]))
 
@@ -178,12 +181,13 @@ def _spread(table: Table, scope: Sequence[int]) -> Array:
 
 
 def min_marginals(domains: Sequence[int], tables: Sequence[Table], *, most_entries: int = MOST_ENTRIES) -> list[Array]:
-    """For each variable and each of its values, the least sum of all tables with the variable at that value (its min-marginals).
+    """The min-marginals: for each variable and each of its values, the least sum of all tables with the variable at that value.
 
-    Elimination forth gives each bucket what lies before it, elimination back what lies behind. All costs must be finite.
+    The forward pass of the elimination sends each bucket's message to the bucket of the next variable in it. The backward pass adds to each
+    bucket the minimum of everything outside it, which it takes from the bucket that received its message. All costs must be finite.
 
     Raises:
-        InstanceTooLargeError: if a table of more than ``most_entries`` would have to be added up; nothing has been allocated then.
+        InstanceTooLargeError: if some table would have more than ``most_entries`` entries; this is checked before allocating anything.
     """
     order = _order(tuple(domains), _scopes(tables), most_entries, (0,) * len(domains))
     if order.fixed:
@@ -200,14 +204,14 @@ def min_marginals(domains: Sequence[int], tables: Sequence[Table], *, most_entri
         messages[variable] = Table(scope, sums[variable].costs.min(axis=-1))
         if scope:
             buckets[min(scope, key=position.__getitem__)].append(messages[variable])
-    # Parts of the graph that share no variable come to nothing for each other but their least totals.
+    # Components that share no variable contribute only their minima to each other.
     roots = {variable: float(message.costs) for variable, message in messages.items() if not message.variables}
     beliefs: dict[int, Table] = {}
     for variable in reversed(order.eliminated):
         own, message = sums[variable], messages[variable]
         if message.variables:
-            behind = beliefs[min(message.variables, key=position.__getitem__)]
-            rest = _least_over(behind, message.variables) - message.costs
+            receiver = beliefs[min(message.variables, key=position.__getitem__)]
+            rest = _least_over(receiver, message.variables) - message.costs
             beliefs[variable] = Table(own.variables, own.costs + rest[..., None])
         else:
             beliefs[variable] = Table(own.variables, own.costs + (sum(roots.values()) - roots[variable]))
@@ -215,7 +219,7 @@ def min_marginals(domains: Sequence[int], tables: Sequence[Table], *, most_entri
 
 
 def _least_over(table: Table, kept: Sequence[int]) -> Array:
-    """The least costs over all variables but ``kept``, which give the order of the axes."""
+    """The minimum over all variables except ``kept``, which give the order of the axes."""
     gone = tuple(axis for axis, variable in enumerate(table.variables) if variable not in kept)
     left = [variable for variable in table.variables if variable in kept]
     return np.asarray(table.costs.min(axis=gone).transpose([left.index(variable) for variable in kept]))

@@ -1,4 +1,4 @@
-"""The oracle: prices any plan by equations (1) to (8) of ``cost_model.md``. Nothing else in the toolkit computes a latency."""
+"""The evaluator: prices any plan by equations (1) to (8) of ``cost_model.md``. All latencies that the toolkit reports come from it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class OperatorCost:
         compute_s: t_cmp of the slowest participant.
         communication_s: t_com of the incoming edge.
         device_compute_s: t_cmp of each device of the cluster (0 where it does not take part).
-        cases: the rows of the communication table that applied, one for each phase (``free`` where nothing is priced).
+        cases: the rows of the communication table that applied, one for each round (``free`` if nothing is priced).
     """
 
     name: str
@@ -59,7 +59,7 @@ class Violation:
 
     def __str__(self) -> str:
         demand, limit, excess = (f"{value:,.0f}" for value in (self.demand_bytes, self.limit_bytes, self.excess_bytes))
-        return f"device {self.name!r} needs {demand} bytes and has {limit}: {excess} too many (equation 1)"
+        return f"device {self.name!r} needs {demand} bytes but has {limit}, {excess} short (equation 1)"
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Evaluation:
         memory_bytes: the peak demand of each device, equation (1).
         transferred_bytes: the sum of all R_j.
         connections: the sum of all N_j, as the cluster counts them.
-        violations: the memory limits that are broken.
+        violations: the memory limits that the plan breaks.
         device_names, memory_limit_bytes: the cluster's, for reports.
     """
 
@@ -90,7 +90,7 @@ class Evaluation:
 
     @property
     def feasible(self) -> bool:
-        """Whether every device holds its part: equation (1)."""
+        """Whether the plan fits the memory of every device: equation (1)."""
         return not self.violations
 
     @cached_property
@@ -163,7 +163,7 @@ def _violation_from(record: Any, where: str) -> Violation:
 def evaluate(graph: Graph, devices: Cluster | Sequence[Device], plan: Plan) -> Evaluation:
     """Price ``plan``: equations (1) and (6) to (8).
 
-    A plan that breaks a memory limit is priced all the same and says by how much.
+    A plan that breaks a memory limit is priced anyway, and its violations say by how much.
 
     Raises:
         PlanError: if the plan breaks equations (2) to (5) or belongs to another graph or cluster.
@@ -181,7 +181,7 @@ def schedule_of_plan(graph: Graph, cluster: Cluster, plan: Plan) -> Schedule:
 
 
 def bulk_synchronous(instance: Instance, placements: Sequence[Placement], schedule: Schedule) -> Evaluation:
-    """Equation (6): everybody waits for everybody, before every round and every operator."""
+    """Equation (6): all devices wait for each other before every round and every operator."""
     cluster = instance.cluster
     *costs, sink = (_operator_cost(step, placement, cluster) for step, placement in zip(schedule.steps, placements, strict=False))
     memory = peak_bytes(memory_demands(instance, placements))
@@ -218,7 +218,7 @@ def _operator_cost(step: Step, placement: Placement, cluster: Cluster) -> Operat
 
 
 def counted_connections(round_: Round, cluster: Cluster) -> Mapping[int, int]:
-    """N_j as the cluster counts them: each peer, or one for the round."""
+    """N_j as the cluster counts them: one for each peer, or one for the round."""
     opened = round_.loads.connections
     return opened if cluster.connections == "peer" else dict.fromkeys(opened, 1)
 

@@ -1,4 +1,4 @@
-"""Why nothing fits: the plan that comes nearest to the memory limits, in words."""
+"""Why no plan fits the memory: explains the plan that is closest to fitting."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from iopopt.plan.plan import Plan
 
 
 def nearest_miss(graph: Graph, cluster: Cluster, plans: Sequence[Plan]) -> str:
-    """What the nearest of ``plans`` (the one of the least largest demand relative to a limit) lacks, and what would mend it."""
+    """What the plan closest to fitting lacks (the one whose largest demand relative to a limit is smallest), and what would make it fit."""
     demands = [evaluate(graph, cluster, plan).memory_bytes for plan in plans]
 
     def overload(memory: Sequence[float]) -> list[float]:
@@ -29,16 +29,16 @@ def nearest_miss(graph: Graph, cluster: Cluster, plans: Sequence[Plan]) -> str:
     total = sum(limit.memory_bytes for limit in cluster.devices)
     weights, activations = graph.whole_memory_bytes(cluster.bytes_per_element)
     return (
-        f"no plan fits the memory (equation 1). The nearest found asks device {device.name!r} for {memory[worst]:,.0f} bytes and "
-        f"it has {device.memory_bytes:,.0f}: {memory[worst] - device.memory_bytes:,.0f} too many; its largest part there is {demand:,.0f} for "
+        f"no plan fits the memory (equation 1). The closest plan found needs {memory[worst]:,.0f} bytes on device {device.name!r}, which "
+        f"has {device.memory_bytes:,.0f} ({memory[worst] - device.memory_bytes:,.0f} short); the largest part is {demand:,.0f} for "
         f"operator {operator!r}. The model has {weights:,} bytes of weights and needs up to {activations:,} for activations; all devices "
         f"together have {total:,.0f}. It would fit with {times} times the memory on every device; more "
-        "devices or fewer bytes per element help too."
+        "devices or fewer bytes per element also help."
     )
 
 
 def _largest_operator(graph: Graph, cluster: Cluster, plan: Plan, device: int) -> tuple[str, float]:
-    """The operator that asks the device for most, with the tensors that are kept there while it runs."""
+    """The operator that needs most memory on the device, including live tensors, and that memory."""
     instance = Instance(graph, cluster)
     demands = [sum(of[device]) for of in memory_demands(instance, instance.placements(plan))]
     largest = max(range(len(graph)), key=lambda i: demands[i])

@@ -45,7 +45,7 @@ class Instance:
 
     @cached_property
     def edges_into(self) -> tuple[tuple[TensorEdge, ...], ...]:
-        """The edges that are priced, by the operator that reads them, and the sink's; none from an input that every device has."""
+        """The edges that are priced, by consumer, including the sink; an input that every device has is not priced."""
         if self.cluster.source is not None:
             return self.graph.edges_into
         source = self.graph.source
@@ -58,7 +58,7 @@ class Instance:
 
     @cached_property
     def terminals(self) -> tuple[Placement, Placement]:
-        """Where the sink and the source are; an input that every device has crosses no edge, and counts as the first device's."""
+        """The placements of the sink and the source; an input that every device has is never transferred and counts as the first device's."""
         return Placement.whole(self.cluster.sink), Placement.whole(self.cluster.source or 0)
 
     def placements(self, plan: Plan) -> tuple[Placement, ...]:

@@ -21,7 +21,7 @@ class DeviceDemand(NamedTuple):
 
 
 def memory_demands(instance: Instance, placements: Sequence[Placement]) -> list[list[DeviceDemand]]:
-    """w_ij, a_ij and live_ij of equation (1), as ``[i][j]``; zeros where a device takes no part and holds nothing.
+    """w_ij, a_ij and live_ij of equation (1), as ``[i][j]``; zero where a device takes no part and holds nothing.
 
     Args:
         placements: of every unit (:meth:`Instance.placements`).
@@ -39,14 +39,14 @@ def memory_demands(instance: Instance, placements: Sequence[Placement]) -> list[
 
 
 def peak_bytes(demands: Sequence[Sequence[DeviceDemand]]) -> tuple[float, ...]:
-    """All weights of each device, and the most that an operator and the tensors live at the time demand."""
+    """All weights of each device, and the largest sum of an operator's activations and live tensors."""
     return tuple(
         [sum([demand.weights for demand in of]) + max([demand.activations + demand.live for demand in of]) for of in zip(*demands, strict=True)]
     )
 
 
 def _live_bytes(instance: Instance, placements: Sequence[Placement], producer: int) -> Iterator[tuple[int, float]]:
-    """What each device holds of a live tensor; of the input, the source, or every device where all have it."""
+    """What each device holds of a live tensor; the input is held by the source, or by every device if all have it."""
     unit, e = instance.units[producer], instance.cluster.bytes_per_element
     if producer == instance.graph.source:
         return iter([(device, e * unit.out_shape.elements) for device in instance.input_holders])
@@ -54,7 +54,7 @@ def _live_bytes(instance: Instance, placements: Sequence[Placement], producer: i
 
 
 def share_memory(unit: Unit, placement: Placement, bytes_per_element: int) -> Iterator[tuple[int, DeviceDemand]]:
-    """w_ij and a_ij: the memory of each participant, bytes; an empty share keeps what the formulas leave it."""
+    """w_ij and a_ij: the memory of each participant, bytes; an empty share still has the constant terms."""
     weights, activations = unit.weights[placement.dim], unit.activations[placement.dim]
     for device, n in zip(placement.devices, placement.shares, strict=True):
         largest = max([amount(terms, n) for terms in activations])
@@ -64,7 +64,7 @@ def share_memory(unit: Unit, placement: Placement, bytes_per_element: int) -> It
 def share_output(unit: Unit, placement: Placement, bytes_per_element: int) -> Iterator[tuple[int, float]]:
     """What each participant holds of the unit's output while it is live, bytes.
 
-    Partial sums that are reduced for each consumer stay whole with everyone until the last has them.
+    Partial sums of a direct reduce stay whole on every participant until the last consumer has received them.
     """
     shares: Sequence[int] = placement.shares
     if placement.reduce == "two_phase":

@@ -1,4 +1,4 @@
-"""The oracle in numpy: prices thousands of plans of one graph in one pass, with the numbers of :func:`iopopt.evaluate`."""
+"""The evaluator in numpy: prices thousands of plans of one graph in one pass, with the same results as :func:`iopopt.evaluate`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class BatchEvaluation:
 
     @property
     def feasible(self) -> Mask:
-        """Whether every memory limit holds; ``excess_bytes`` is the sum over devices of what is too much."""
+        """Whether every memory limit holds; ``excess_bytes`` is the excess summed over devices."""
         return self.excess_bytes <= 0
 
 
@@ -62,10 +62,10 @@ class Pricer:
         parts = [self._price(batch[slice(start, start + _CHUNK)]) for start in range(0, len(batch), _CHUNK)]
         return BatchEvaluation(*(np.concatenate([part[column] for part in parts], axis=-1) for column in range(5)))
 
-    # What one operator adds to the price, at many placements of it and of its producers.
+    # The contribution of one operator, at many placements of it and of its producers.
 
     def operator_s(self, operator: int, placements: PlanBatch) -> Array:
-        """What the placement of one operator costs by itself, in several ways: t_cmp of equation (7), its reduce-scatter, and of the last
+        """The cost of each of several placements of one operator by itself: t_cmp of equation (7), its reduce-scatter, and for the last
         operator the edge to the sink."""
         arrays, side = UnitArrays([self._instance.units[operator]], self._e), Side(placements)
         seconds = (arrays.flops(placements) / self._f).max(axis=0)[0]
@@ -83,7 +83,7 @@ class Pricer:
         return weights[:, 0], activations[:, 0], arrays.live(placements)[:, 0]
 
     def edges_s(self, edges: Sequence[TensorEdge], placements: Mapping[int, PlanBatch]) -> Array:
-        """t_com of edges into one operator together, as if it had no others and reduce-scatters apart, for every combination of placements.
+        """t_com of some edges into one operator together, without its other edges and without reduce-scatters, for all placements.
 
         ``placements`` holds those of each operator by number. There is one axis for each operator at an end of these edges, in ascending
         order; the last is that of the consumer.
@@ -100,7 +100,7 @@ class Pricer:
         return np.asarray(self._times(*flat)[0].reshape(shape))
 
     def _loads(self, edge: TensorEdge, placements: Mapping[int, PlanBatch]) -> tuple[Array, ...]:
-        """R_j, S_j and N_j of one edge, of shape (devices, placements of the producer, of the consumer); without the former for the input."""
+        """R_j, S_j and N_j of one edge, of shape (devices, placements of the producer, of the consumer); without the producer axis for the input."""
         q, arrays = placements[edge.consumer], EdgeArrays([edge], self._e)
         if edge.producer == self._instance.graph.source:
             return tuple(part[:, 0] for part in volumes(arrays, Side(self._terminal(1, len(q))), Side(q)))
@@ -112,7 +112,7 @@ class Pricer:
     # Whole plans.
 
     def _lay_out_live_tensors(self) -> None:
-        """Which tensors are live while which operators run, and the input where it is, by device."""
+        """Which tensors are live while which operators run, and the bytes of the input on each device while it is live."""
         graph = self._instance.graph
         self.live = np.zeros((len(graph), len(graph)))
         self.live_input = np.zeros((len(self._f), len(graph)))
@@ -150,7 +150,7 @@ class Pricer:
         return PlanBatch.of([[self._instance.terminals[number]]], len(self._f)).take(np.zeros(plans, np.int64))
 
     def _times(self, received: Array, sent: Array, connections: Array) -> tuple[Array, Array, Array]:
-        """The largest t_com of each round, with R_j and the N_j as they are counted."""
+        """The largest t_com of each round, from R_j, S_j and the counted N_j."""
         counted = connections if self._peer else np.minimum(connections, 1)
         t_com = np.maximum(received, sent) / self._b + counted * self._setup_s
         return t_com.max(axis=0), received, counted

@@ -1,8 +1,8 @@
-"""The arithmetic of rows: one text for numbers, for arrays, and for linear expressions over the shares of a program.
+"""The arithmetic of rows: one implementation for numbers, for arrays, and for linear expressions over the shares of a program.
 
-What differs is how a constant is written, how one of two values is chosen, and how a count is kept from falling below 0:
-:class:`Arithmetic`. Cuts at a tensor's edge need no arithmetic of their own, for the interval of the first participant begins at row 0
-and that of the last ends with the last row, whatever the shares.
+:class:`Arithmetic` is what differs: constants, the choice between two values, and counts that never fall below 0. Cuts at a tensor's edge
+need no separate arithmetic, because for any shares the interval of the first participant starts at row 0 and that of the last ends with
+the last row.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ V = TypeVar("V")
 
 
 class Arithmetic(Protocol[V]):
-    """What the arithmetic of rows asks of its values, which add, subtract, and multiply by numbers."""
+    """What the arithmetic of rows needs besides values that can be added, subtracted, and multiplied by numbers."""
 
     def constant(self, value: Any) -> V:
         """A number as a value."""
@@ -24,7 +24,7 @@ class Arithmetic(Protocol[V]):
         """``yes`` where the condition holds, ``no`` elsewhere."""
 
     def at_least_zero(self, value: V) -> V:
-        """The value, or 0 where it lies below."""
+        """The value, or 0 if it is negative."""
 
 
 class Numbers:
@@ -51,7 +51,7 @@ class Rows(NamedTuple, Generic[V]):
 
 
 class Place(NamedTuple):
-    """Where a participant stands in the order: whether it is the first, and the last."""
+    """Whether a participant is the first in the order, and whether it is the last."""
 
     first: Any
     last: Any
@@ -65,9 +65,9 @@ def needed_rows(field: Field, share: Rows[V], place: Place, of: Arithmetic[V]) -
 
 
 def pre_pool_rows(pool: PoolRows, end: Any, rows: Rows[V], place: Place, of: Arithmetic[V]) -> Rows[V]:
-    """[lo s_p - p_p, (hi - 1) s_p - p_p + k_p): the rows before the pool under the rows [lo, hi) behind it, cut likewise.
+    """[lo s_p - p_p, (hi - 1) s_p - p_p + k_p): the pre-pool rows under the output rows [lo, hi), cut in the same way.
 
-    ``end`` is where the rows before the pool end that lie under those of the last participant.
+    ``end`` is the end of the pre-pool rows of the last participant.
     """
     above: Any = rows.start * pool.stride - of.constant(pool.before)  # type: ignore[operator]
     below: Any = rows.stop * pool.stride + of.constant(pool.extent - pool.stride - pool.before)  # type: ignore[operator]

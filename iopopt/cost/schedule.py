@@ -1,4 +1,4 @@
-"""The schedule of a plan as the cost model has it: the tasks of equation (7) and the transfers of equation (8)."""
+"""The schedule of a plan in the cost model: the tasks of equation (7) and the transfers of equation (8)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def schedule_of(instance: Instance, placements: Sequence[Placement]) -> Schedule
 
 
 def _in_turn(rounds: Sequence[Round]) -> tuple[Round, ...]:
-    """The rounds of one operator: each reduce-scatter by itself, then all other transfers together."""
+    """The rounds of one operator: each reduce-scatter separately, then all other transfers together."""
     if len(rounds) < 2:
         return tuple(rounds)
     scatters = [round_ for round_ in rounds if round_.kinds == (TransferKind.REDUCE_SCATTER,)]

@@ -1,8 +1,8 @@
 """Equation (8): the table of ``cost_model.md``, as pairwise transfers.
 
-:func:`kinds_between` says which rows of the table may apply between two placements, :class:`Volumes` how many bytes each participant owns,
-needs or misses, and :func:`transfers` who sends them to whom. All three serve the evaluator and the program, which differ in what they compute
-with; the vectorised form (:mod:`iopopt.cost.edge_arrays`) shares the first, and the arithmetic of rows.
+:func:`kinds_between` gives the rows of the table that may apply between two placements, :class:`Volumes` the bytes that each participant owns,
+needs or misses, and :func:`transfers` the transfers. The evaluator and the program use all three, on numbers and on linear expressions; the
+vectorised form (:mod:`iopopt.cost.edge_arrays`) uses the first, and the arithmetic of rows.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _NOTHING = (TransferKind.INTERLEAVED, TransferKind.ROW_ALIGNED)
 
 
 def kinds_between(edge: TensorEdge, p: Strategy, q: Strategy, *, same_participants: bool) -> tuple[TransferKind, ...]:
-    """The rows of the table that may apply, in their order: the last applies in any case, one before it where the shares fit."""
+    """The rows of the table that may apply, in their order: one before the last applies if the shares fit, otherwise the last."""
     if p == Strategy.WHOLE:
         return (TransferKind.SEND,)
     if p == Strategy.IC:
@@ -52,12 +52,12 @@ class Side(NamedTuple, Generic[V]):
         return Rows(start, stop) if granularity == 1 else Rows(start * granularity, stop * granularity)
 
     def place(self, rank: int) -> Place:
-        """Where a participant stands in the order."""
+        """Whether a participant is the first or the last in the order."""
         return Place(rank == 0, rank == len(self.devices) - 1)
 
 
 class Volumes(Generic[V]):
-    """The bytes that participants of an edge own, need and miss; of a tensor before the producer's pool where ``partial``."""
+    """The bytes that participants of an edge own, need and miss; of the pre-pool tensor if ``partial``."""
 
     def __init__(self, edge: TensorEdge, e: int, p: Side[V], q: Side[V], of: Arithmetic[V], *, partial: bool) -> None:
         self._edge, self._p, self._q, self._of, self._partial = edge, p, q, of, partial
@@ -67,7 +67,7 @@ class Volumes(Generic[V]):
 
     def owned(self, rank: int) -> V:
         """What a participant of p owns of the whole tensor."""
-        assert self._p.dim is not None  # what is whole is sent, not gathered
+        assert self._p.dim is not None  # a whole tensor is sent, not all-gathered
         share: Any = self._p.shares[rank]
         result: V = share * (self._e * self._edge.p.out_shape.elements / self._edge.p.granules(self._p.dim))
         return result
@@ -120,7 +120,7 @@ def transfers(kind: TransferKind, p: Sequence[int], q: Sequence[int], volumes: V
     if kind in _NOTHING:
         return []
     if kind is TransferKind.HALO_EXCHANGE:
-        return list(_handed_on(q, volumes))
+        return list(_between_neighbours(q, volumes))
     if kind is TransferKind.ALL_GATHER:
         owned = [volumes.owned(rank) for rank in range(len(p))]
         return [(k, j, part) for k, part in zip(p, owned, strict=True) for j in q if j != k]
@@ -128,8 +128,8 @@ def transfers(kind: TransferKind, p: Sequence[int], q: Sequence[int], volumes: V
     return [(k, j, part) for j, part in zip(receivers, map(received, range(len(receivers))), strict=True) for k in p if k != j]
 
 
-def _handed_on(devices: Sequence[int], volumes: Volumes[V]) -> Iterator[Transfer[V]]:
-    """Rows are handed on from neighbour to neighbour, also where a field reaches past one."""
+def _between_neighbours(devices: Sequence[int], volumes: Volumes[V]) -> Iterator[Transfer[V]]:
+    """Rows move only between neighbours, even if a field extends past one."""
     for rank, j in enumerate(devices):
         above, below = volumes.missing(rank)
         if rank > 0:
@@ -139,22 +139,22 @@ def _handed_on(devices: Sequence[int], volumes: Volumes[V]) -> Iterator[Transfer
 
 
 def edge_rounds(edge: TensorEdge, p: Placement, q: Placement, e: int) -> tuple[Round, ...]:
-    """The rounds of an edge: one, or two where p adds up its partial sums in two phases, of which the first belongs to its first edge alone."""
+    """The rounds of an edge: one, preceded by a reduce-scatter on the first edge out of p if p uses a two-phase reduce."""
     owned, needed = placement_side(p, edge.p), placement_side(q, edge.q)
     if p.strategy != Strategy.IC_TWO_PHASE:
         return (_round(edge, p.strategy, owned, q.strategy, needed, e),)
     slices: Sequence[float] = even_shares(edge.p.sizes["OC"], len(p.devices))
     completed = Side("OC", p.devices, slices, [0, *itertools.accumulate(slices[:-1])])
     last = _round(edge, Strategy.OC, completed, q.strategy, needed, e)
-    return (_made(TransferKind.REDUCE_SCATTER, edge, owned, owned, e), last) if edge.first else (last,)
+    return (_round_of(TransferKind.REDUCE_SCATTER, edge, owned, owned, e), last) if edge.first else (last,)
 
 
 def _round(edge: TensorEdge, p_strategy: Strategy, p: Side[float], q_strategy: Strategy, q: Side[float], e: int) -> Round:
     *if_fitting, kind = kinds_between(edge, p_strategy, q_strategy, same_participants=p.devices == q.devices)
-    return _made(if_fitting[0] if if_fitting and _fits(if_fitting[0], edge, p, q) else kind, edge, p, q, e)
+    return _round_of(if_fitting[0] if if_fitting and _fits(if_fitting[0], edge, p, q) else kind, edge, p, q, e)
 
 
-def _made(kind: TransferKind, edge: TensorEdge, p: Side[float], q: Side[float], e: int) -> Round:
+def _round_of(kind: TransferKind, edge: TensorEdge, p: Side[float], q: Side[float], e: int) -> Round:
     volumes = Volumes(edge, e, p, q, NUMBERS, partial=kind is TransferKind.REDUCE)
     return Round((kind,), tuple(transfers(kind, p.devices, q.devices, volumes)))
 

@@ -40,7 +40,7 @@ class TermArrays:
         self._terms = [tuple(np.ascontiguousarray(table[:, number, part]) for part in range(3)) for number in range(most)]
 
     def amounts(self, places: Columns, n: Array) -> Array | float:
-        """The values at shares ``n``; ``places`` say which unit and strategy each is of (:func:`table_places`)."""
+        """The values at shares ``n``; ``places`` give the unit and strategy of each share (:func:`table_places`)."""
         total: Array | float = 0.0
         for weight, slope, constant in self._terms:
             if weight.any():
@@ -59,7 +59,7 @@ def _clipped(slope: Array, constant: Array, places: Columns, n: Array) -> Array:
 
 
 def table_places(batch: PlanBatch) -> Columns:
-    """Where each unit's terms of each strategy lie in its :class:`TermArrays`."""
+    """The index in a :class:`TermArrays` of each unit's terms at its strategy."""
     return np.asarray(batch.strategies + len(Strategy) * np.arange(len(batch.strategies))[:, None])
 
 
@@ -88,7 +88,7 @@ class UnitArrays:
         return np.asarray(self._weights.amounts(places, batch.shares) * mine), np.asarray(activations * mine)
 
     def live(self, batch: PlanBatch) -> Array:
-        """What each participant holds of the output, or of the partial sums, bytes."""
+        """What each participant holds of the output or the partial sums while they are live, bytes."""
         two_phase = batch.strategies == Strategy.IC_TWO_PHASE
         n = np.where(two_phase, even_slices(self.OC, batch), batch.shares) if two_phase.any() else batch.shares
         owned = self._output.amounts(table_places(batch), n)
@@ -96,7 +96,7 @@ class UnitArrays:
 
 
 def _alternative(unit: Unit, number: int) -> dict[Dim | None, Terms]:
-    """One of the terms of which activations are the largest; where a dimension has fewer, its last."""
+    """One of the alternatives of which activations are the largest; the last one of a dimension that has fewer."""
     return {dim: terms[min(number, len(terms) - 1)] for dim, terms in unit.activations.items()}
 
 

@@ -1,4 +1,4 @@
-"""Equation (7): what a unit asks each of its participants to compute."""
+"""Equation (7): what each participant of a unit computes."""
 
 from __future__ import annotations
 

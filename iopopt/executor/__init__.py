@@ -1,5 +1,5 @@
-"""Runs plans for real: devices are workers that own their shards of weights and activations and get the rest by messages.
+"""Runs plans for real: devices are workers that own their shards of weights and activations and receive the rest in messages.
 
 The arithmetic is PyTorch's (extra ``run``): it has both the operators on slices and, with ``torch.distributed``, the transport between
-processes and machines. :func:`iopopt.execute` is the way in.
+processes and machines. :func:`iopopt.execute` is the entry point.
 """

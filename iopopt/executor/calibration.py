@@ -23,12 +23,12 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Fit:
-    """A cluster whose figures fit what was measured.
+    """A cluster whose figures fit the measurements.
 
     Attributes:
         cluster: the given one with fitted speeds, bandwidths and set-up time; memory and names are kept.
         compute_residual, communication_residual: root of the mean squared residual over the mean measured time.
-        unseen: devices and links that the runs do not exercise, whose figures are kept as they were.
+        unseen: devices and links that the runs do not exercise, whose figures are unchanged.
     """
 
     cluster: Cluster
@@ -40,14 +40,14 @@ class Fit:
 def calibrate(graph: Graph, cluster: Cluster, runs: Sequence[tuple[Plan, Execution]]) -> Fit:
     """Least squares over every operator, device and run.
 
-    Computation: t = C_ij / f_j, one unknown a device. Communication: t = max(R, S) / b_j + N t_est, one unknown a link and one for all;
-    none may be negative.
+    Computation: t = C_ij / f_j, one unknown for each device. Communication: t = max(R, S) / b_j + N t_est, one unknown for each link and one
+    for all; none may be negative.
 
     Raises:
-        ExecutionError: if there is no run to fit to.
+        ExecutionError: if there are no runs.
     """
     if not runs:
-        raise ExecutionError("there is no measured run to calibrate with")
+        raise ExecutionError("no measured runs to calibrate with")
     speeds, compute_residual, unseen_devices = _fit_speeds(graph, cluster, runs)
     bandwidths, setup_s, communication_residual, unseen_links = _fit_links(graph, cluster, runs)
     devices = tuple(
@@ -112,7 +112,7 @@ def _relative(residuals: Sequence[Array], measured: Array) -> float:
 
 
 def describe_fit(fit: Fit) -> str:
-    """The fitted figures and residuals, a line each."""
+    """The fitted figures and residuals, one on each line."""
     lines = [
         f"{device.name}: {device.flops_per_s / 1e9:.4g} GFLOP/s, {device.bandwidth_bytes_per_s / 1e6:.4g} MB/s" for device in fit.cluster.devices
     ]

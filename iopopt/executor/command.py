@@ -1,6 +1,6 @@
 """The command line ``iopopt run``: runs a plan for real and compares it with its price.
 
-Started by hand it starts one process a device on this machine; started by ``torchrun`` (or by itself) it is one of them.
+Started by a user, it starts one process for each device on this machine; started by ``torchrun`` (or by itself), it is one of these.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ _EPILOG = """\
 examples
   iopopt run --model vgg11 --cluster pi4-x3 --plan plan.json
   iopopt run --model lenet5 --cluster mcu-x3 --method milp --repeat 20 --output measured/
-on several machines, the same command on each, as torchrun's module:
+on several machines, run this on each, with its own --node-rank:
   torchrun --nnodes 3 --nproc-per-node 1 --node-rank 0 --master-addr HOST --master-port 29500 -m iopopt.executor --model vgg11 ...
 
-A plan file is what 'iopopt bench --output DIR' leaves in DIR/plans. An .onnx file brings its weights; those of other networks
-are random, from --seed, as is the input: the same on every device, and each keeps its shards.
+A plan file is a file that 'iopopt bench --output DIR' writes to DIR/plans. An .onnx file contains its weights; those of other networks
+are random, from --seed, and so is the input. All devices use the same weights, and each holds only its shards.
 
 exit codes
-  0 done; 1 a worker failed or a message did not come in time; 2 bad input; 130 interrupted
+  0 done; 1 a worker failed or a message did not arrive in time; 2 bad input; 130 interrupted
 """
 
 
@@ -78,7 +78,7 @@ def _job(options: argparse.Namespace) -> tuple[Graph, Cluster, Plan]:
     else:
         found = solve(graph, cluster, options.method)
         if found.plan is None:
-            raise FileFormatError(f"method {options.method!r} has no plan: {found.reason}")
+            raise FileFormatError(f"method {options.method!r} found no plan: {found.reason}")
         plan = found.plan
     validate_plan(graph, cluster, plan)
     evaluate(graph, cluster, plan)
@@ -113,7 +113,7 @@ def _run_processes(graph: Graph, cluster: Cluster, plan: Plan, words: Sequence[s
 
 
 def _rank_environment(devices: int) -> dict[str, str]:
-    """What every rank is told: where to meet, and to leave the processor to the others."""
+    """The environment of every rank: the meeting point, and one thread."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -122,7 +122,7 @@ def _rank_environment(devices: int) -> dict[str, str]:
 
 
 def _wait(children: Sequence[subprocess.Popen[str]], deadline_s: float) -> int:
-    """Until all have ended; the first that fails ends the others."""
+    """Wait until all have ended; the first failure ends the others."""
     until = time.monotonic() + deadline_s
     while time.monotonic() < until:
         codes = [child.poll() for child in children]
@@ -136,19 +136,19 @@ def _wait(children: Sequence[subprocess.Popen[str]], deadline_s: float) -> int:
 
 
 def _first_cause(children: Sequence[subprocess.Popen[str]], failed: Sequence[int]) -> str:
-    """What the failed ranks said last; a rank that was killed has said nothing, and is the cause."""
+    """The last output of the failed ranks; a killed rank has none, and is the cause."""
     time.sleep(0.3)
     said = {}
     for rank in failed:
         child = children[rank]
         child.kill()
         text = child.stderr.read() if child.stderr else ""
-        said[rank] = (text.strip().splitlines() or [f"process ended by signal {-child.returncode}" if child.returncode < 0 else "no word"])[-1]
+        said[rank] = (text.strip().splitlines() or [f"process ended by signal {-child.returncode}" if child.returncode < 0 else "no output"])[-1]
     return "; ".join(f"device {rank}: {line.removeprefix('error: ')}" for rank, line in said.items())
 
 
 def _end(child: subprocess.Popen[str]) -> None:
-    with suppress(ProcessLookupError):  # it has ended by itself
+    with suppress(ProcessLookupError):  # it has already ended
         os.killpg(child.pid, signal.SIGKILL)
     child.wait()
     for stream in (child.stdin, child.stdout, child.stderr):
@@ -163,10 +163,10 @@ def _parser(program: str) -> argparse.ArgumentParser:
     parser.add_argument("--cluster", metavar="NAME", help="a cluster, by name or file (default: the reference instance for the model)")
     parser.add_argument("--plan", type=Path, metavar="FILE", help="the plan; without one, --method finds it")
     parser.add_argument("--method", default="greedy", metavar="NAME", help=f"how to find a plan: {', '.join(METHODS)} (default: greedy)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the random weights and input (default: 0)")
-    parser.add_argument("--repeat", type=int, default=5, metavar="N", help="runs, of which each operator's median is shown (default: 5)")
-    parser.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS", help="for one message (default: 30)")
-    parser.add_argument("--deadline", type=float, default=600.0, metavar="SECONDS", help="for everything (default: 600)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the random weights and input (default: 0)")
+    parser.add_argument("--repeat", type=int, default=5, metavar="N", help="number of runs; the median of each operator is shown (default: 5)")
+    parser.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS", help="time limit for one message (default: 30)")
+    parser.add_argument("--deadline", type=float, default=600.0, metavar="SECONDS", help="time limit for everything (default: 600)")
     parser.add_argument("--output", type=Path, metavar="DIR", help="write timings.csv, memory.csv, traffic.csv and timings.png")
-    parser.add_argument("--calibrate", type=Path, metavar="FILE", help="fit speeds, bandwidths and set-up time to the run, as a cluster file")
+    parser.add_argument("--calibrate", type=Path, metavar="FILE", help="fit speeds, bandwidths and set-up time to the run; write a cluster file")
     return parser

@@ -29,7 +29,7 @@ _BARRIER_TIMEOUTS = 20
 
 
 class GlooTransport:
-    """One rank's end of a process group; what is sent is kept until it has left."""
+    """One rank's end of a process group; sent tensors are held until they are delivered."""
 
     def __init__(self, timeout_s: float) -> None:
         self.device, self.messages, self.wire_bytes = dist.get_rank(), 0, 0
@@ -54,7 +54,7 @@ class GlooTransport:
         self._under_way.clear()
 
     def barrier(self) -> None:
-        # Longer than for a message: a neighbour may compute for long, and one that dies closes its connections.
+        # A longer limit than for a message: a neighbour may compute for a long time, and one that dies closes its connections.
         self._guarded("wait for the others", lambda: dist.monitored_barrier(timeout=_BARRIER_TIMEOUTS * self._timeout))
 
     def _guarded(self, what: str, act: Callable[[], T]) -> T:
@@ -68,7 +68,7 @@ def join(cluster: Cluster, timeout_s: float) -> int:
     """Join the process group that the environment describes; returns this process's device.
 
     Raises:
-        ExecutionError: if the group has another size than the cluster, or does not come together in time.
+        ExecutionError: if the size of the group differs from that of the cluster, or the group does not form in time.
     """
     world = int(os.environ["WORLD_SIZE"])
     if world != len(cluster):
@@ -76,7 +76,7 @@ def join(cluster: Cluster, timeout_s: float) -> int:
     try:
         dist.init_process_group("gloo", timeout=datetime.timedelta(seconds=timeout_s))
     except (RuntimeError, ValueError) as error:
-        raise ExecutionError(f"the process group did not come together: {str(error).splitlines()[0]}") from error
+        raise ExecutionError(f"the process group could not form: {str(error).splitlines()[0]}") from error
     return int(dist.get_rank())
 
 
@@ -86,10 +86,10 @@ def leave() -> None:
 
 
 class RankJob:
-    """This rank's part of a plan, ready to run as often as wanted; of the weights it keeps its shards only.
+    """This rank's part of a plan, ready to run any number of times; it holds only its shards of the weights.
 
     Raises:
-        PlanError, GraphError, UnsupportedError: as :func:`iopopt.executor.threads.execute` says.
+        PlanError, GraphError, UnsupportedError: as in :func:`iopopt.executor.threads.execute`.
     """
 
     def __init__(self, graph: Graph, cluster: Cluster, plan: Plan, weights: Weights, inputs: Array, *, timeout_s: float) -> None:
@@ -103,10 +103,10 @@ class RankJob:
         self._held = initial_input(graph, cluster, inputs, self._device, self._dtype)
 
     def run(self) -> Execution | None:
-        """Run once; the sink gets the Execution, the others None.
+        """Run once; returns the Execution on the sink, None elsewhere.
 
         Raises:
-            ExecutionError: if another rank fails, or a message does not come in time.
+            ExecutionError: if another rank fails, or a message does not arrive in time.
         """
         worker = Worker(self._graph, self._placements, self._inputs, self._shards, GlooTransport(self._timeout_s), self._dtype)
         try:
@@ -118,16 +118,16 @@ class RankJob:
 
 
 def execute_rank(graph: Graph, cluster: Cluster, plan: Plan, weights: Weights, inputs: Array, *, timeout_s: float) -> Execution | None:
-    """Run this rank's part of ``plan`` once, after the group is joined; the sink gets the Execution, the others None.
+    """Run this rank's part of ``plan`` once, after the group is joined; returns the Execution on the sink, None elsewhere.
 
     Raises:
-        PlanError, GraphError, UnsupportedError, ExecutionError: as :class:`RankJob` says.
+        PlanError, GraphError, UnsupportedError, ExecutionError: as in :class:`RankJob`.
     """
     return RankJob(graph, cluster, plan, weights, inputs, timeout_s=timeout_s).run()
 
 
 def _collected(report: Report, sink: int) -> list[Report] | None:
-    """All reports, on the sink; they travel as JSON, and its own output stays where it is."""
+    """All reports, on the sink; they are sent as JSON, and the sink's own output is not copied."""
     record = json.dumps(dataclasses.asdict(dataclasses.replace(report, output=None)))
     records: list[str] | None = [""] * dist.get_world_size() if report.device == sink else None
     dist.gather_object(record, records, dst=sink)

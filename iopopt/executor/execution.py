@@ -1,4 +1,4 @@
-"""What running a plan gives: the output, and what crossed, was held and took time, measured."""
+"""The result of running a plan: the output, and measured traffic, memory and times."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class EdgeTraffic:
 
 @dataclass(frozen=True)
 class ModelDemand:
-    """w_ij and a_ij of equation (1), and what the device keeps for later consumers while the operator runs, bytes."""
+    """w_ij and a_ij of equation (1), and the device's live tensors while the operator runs, bytes."""
 
     operator: str
     device: int
@@ -51,16 +51,16 @@ class Execution:
     """One run of a plan.
 
     Attributes:
-        outputs: the network's output, shape (OC, H_o, W_o), as the sink has it.
+        outputs: the network's output, shape (OC, H_o, W_o), on the sink.
         traffic: payload of each edge and device, bytes counted from the tensors that were sent, and its logical connections.
         transferred_bytes: all payload.
-        connections: the logical ones of section "Latency" of the cost model, which no transport opens as such.
+        connections: the logical connections of section "Latency" of the cost model, which no transport really opens.
         messages, wire_bytes: what the transport really sent.
-        ledger: the real buffers of each operator and device, by class.
+        ledger: the real buffers of each operator and device, by category.
         timings: seconds of each operator and device.
         elapsed_s: from the start of the first operator to the output at the sink.
         evaluation: the evaluator's price of the same plan.
-        demands: the memory that equation (1) counts for each operator and device, be it a participant or not.
+        demands: the memory that equation (1) counts for each operator and device, whether or not it takes part.
     """
 
     outputs: npt.NDArray[np.floating]
@@ -76,10 +76,10 @@ class Execution:
     demands: tuple[ModelDemand, ...]
 
     def memory_frame(self) -> pd.DataFrame:
-        """A row for each operator and device: what equation (1) counts beside what was held, bytes.
+        """A row for each operator and device: what equation (1) counts, and what was measured, bytes.
 
-        ``weights`` stands beside ``model_weights``, ``inputs + outputs`` beside ``model_activations`` and ``live`` beside ``model_live``; the
-        other columns are what the model leaves out.
+        ``weights`` corresponds to ``model_weights``, ``inputs + outputs`` to ``model_activations`` and ``live`` to ``model_live``; the model
+        does not count the other columns.
         """
         import pandas as pd
 
@@ -93,7 +93,7 @@ class Execution:
         return pd.DataFrame(rows)
 
     def timing_frame(self) -> pd.DataFrame:
-        """A row for each operator: predicted and measured seconds, computation and communication apart (the slowest device's)."""
+        """A row for each operator: predicted and measured seconds of the slowest device, computation and communication in separate columns."""
         import pandas as pd
 
         rows = []
@@ -107,7 +107,7 @@ class Execution:
 
 
 def gather(graph: Graph, cluster: Cluster, plan: Plan, reports: Sequence[Report]) -> Execution:
-    """The workers' reports as one, beside what the model says."""
+    """The workers' reports and the model's predictions, as one Execution."""
     reports = sorted(reports, key=lambda report: report.device)
     output = reports[cluster.sink].output
     assert output is not None  # the sink ends with the whole output

@@ -1,4 +1,4 @@
-"""What is to be run, checked before any worker starts: weights, input, element size, and where the input lies."""
+"""Checks of a run before any worker starts: weights, input, element size, and which devices have the input."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def check_job(graph: Graph, cluster: Cluster, weights: Weights, inputs: Array, t
     """Refuse what cannot be run; returns the type of the tensors' elements.
 
     Raises:
-        PlanError, GraphError, UnsupportedError: as :func:`iopopt.executor.threads.execute` says.
+        PlanError, GraphError, UnsupportedError: as in :func:`iopopt.executor.threads.execute`.
     """
     if cluster.bytes_per_element not in _DTYPES:
         raise UnsupportedError(f"bytes_per_element is {cluster.bytes_per_element}; the executor runs elements of 4 or 8 bytes (float32, float64)")
@@ -34,14 +34,14 @@ def check_job(graph: Graph, cluster: Cluster, weights: Weights, inputs: Array, t
 
 
 def initial_input(graph: Graph, cluster: Cluster, inputs: Array, device: int, dtype: torch.dtype) -> TensorSlice | None:
-    """The input, on the source or where every device has it."""
+    """The input, on the source, or on every device if all have it; None elsewhere."""
     if cluster.source not in (None, device):
         return None
     return TensorSlice(everything(graph.input_shape), torch.tensor(inputs, dtype=dtype))
 
 
 def as_execution_error(error: BaseException, device: int) -> BaseException:
-    """An error of this package, or an interrupt, as it is; anything else as the failure of a worker."""
+    """An error of this package, or an interrupt, unchanged; any other error as a worker's failure."""
     if isinstance(error, IopoptError) or not isinstance(error, Exception):
         return error
     wrapped = ExecutionError(f"device {device} failed: {type(error).__name__}: {error}")

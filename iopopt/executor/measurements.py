@@ -1,4 +1,4 @@
-"""What several runs of one plan measured, as tables and a figure."""
+"""Measurements of several runs of one plan, as tables and a figure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def traffic_frame(run: Execution) -> pd.DataFrame:
 
 
 def write_files(runs: Sequence[Execution], directory: Path) -> None:
-    """timings.csv, memory.csv, traffic.csv and timings.png.
+    """Write timings.csv, memory.csv, traffic.csv and timings.png.
 
     Raises:
         FileFormatError: if the directory cannot be written.
@@ -45,7 +45,7 @@ def write_files(runs: Sequence[Execution], directory: Path) -> None:
 
 
 def draw_timings(timings: pd.DataFrame, path: Path) -> None:
-    """Bars of predicted and measured milliseconds for each operator, computation and communication apart.
+    """Bars of predicted and measured milliseconds for each operator, computation and communication in separate panels.
 
     Raises:
         MissingExtraError: if matplotlib is missing.

@@ -1,4 +1,4 @@
-"""One of the processes of ``iopopt run``; that of the sink prints and writes what was measured."""
+"""One of the processes of ``iopopt run``; the sink's prints and writes the measurements."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ def run_rank(graph: Graph, cluster: Cluster, plan: Plan, options: argparse.Names
 
 
 def weights_of(graph: Graph, options: argparse.Namespace) -> Weights:
-    """Those of the file, where it brings any; random ones otherwise."""
+    """The file's weights if it has any, otherwise random ones."""
     if brings_weights(options.model):
         return load_weights(options.model, input_shape=options.input_shape)
     return random_weights(graph, options.seed)
 
 
 def _end_with_parent() -> None:
-    """Leave when the starting process does: its end closes our standard input (a terminal or torchrun keeps it open)."""
+    """Exit when the starting process exits, which closes our standard input (a terminal or torchrun keeps it open)."""
     if sys.stdin is not None and not sys.stdin.isatty() and "TORCHELASTIC_RUN_ID" not in os.environ:
         os.read(0, 1)
         os._exit(1)
@@ -63,7 +63,7 @@ def _end_with_parent() -> None:
 def _report(
     graph: Graph, cluster: Cluster, plan: Plan, weights: Weights, inputs: Array, runs: Sequence[Execution], options: argparse.Namespace
 ) -> None:
-    """The table, and the files that were asked for."""
+    """Print the table, and write the requested files."""
     run, timings = runs[-1], median_timings(runs)
     console = Console(width=None if sys.stdout.isatty() else 120)
     console.print(timing_table(timings, run.evaluation))
@@ -78,7 +78,7 @@ def _report(
     )
     error = whole_error(graph, weights, inputs, run)
     console.print(
-        f"Against the network in one piece: largest error {error:.2g} of the largest output.",
+        f"Compared with the unpartitioned network: largest error {error:.2g} of the largest output.",
         highlight=False,
     )
     if options.output is not None:
@@ -97,7 +97,7 @@ def whole_error(graph: Graph, weights: Weights, inputs: Array, run: Execution) -
 
 
 def timing_table(timings: pd.DataFrame, evaluation: Evaluation) -> Table:
-    """Predicted against measured milliseconds, computation and communication apart."""
+    """Predicted and measured milliseconds, computation and communication in separate columns."""
     table = Table(title="Predicted and measured, ms", title_justify="left")
     table.add_column("operator")
     table.add_column("placement")

@@ -1,4 +1,4 @@
-"""``iopopt.execute`` without PyTorch at import: the executor is loaded when a plan is to be run."""
+"""``iopopt.execute`` without PyTorch at import: the executor is loaded when a plan is run."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def require_torch() -> None:
-    """Say what to install where PyTorch is missing.
+    """Check that PyTorch is installed.
 
     Raises:
-        MissingExtraError: if it is.
+        MissingExtraError: if it is not; the message says what to install.
     """
     if importlib.util.find_spec("torch") is None:
         raise MissingExtraError("running plans needs PyTorch: pip install 'iopopt[run]'")
@@ -36,10 +36,10 @@ def execute(graph: Graph, devices: Cluster | Sequence[Device], plan: Plan, weigh
 
     Raises:
         MissingExtraError: if PyTorch is not installed.
-        PlanError: if the plan is not one of this graph and cluster, or the input has another shape.
+        PlanError: if the plan does not belong to this graph and cluster, or the input has the wrong shape.
         GraphError: if the weights do not fit the network.
         UnsupportedError: if the executor has no arithmetic for an operator, or for the cluster's element size (4 and 8 bytes).
-        ExecutionError: if a worker fails, or a message does not come in time.
+        ExecutionError: if a worker fails, or a message does not arrive in time.
     """
     require_torch()
     from iopopt.executor.threads import execute as execute_on_threads

@@ -1,4 +1,4 @@
-"""Runs a plan with one thread a device, in this process: for tests and quick checks."""
+"""Runs a plan with one thread for each device, in this process: for tests and quick checks."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def execute(graph: Graph, devices: Cluster | Sequence[Device], plan: Plan, weigh
         timeout_s: how long a worker waits for a message.
 
     Raises:
-        PlanError: if the plan is not one of this graph and cluster, or the input has another shape.
+        PlanError: if the plan does not belong to this graph and cluster, or the input has the wrong shape.
         GraphError: if the weights do not fit the network.
         UnsupportedError: if the executor has no arithmetic for an operator, or for the cluster's element size (4 and 8 bytes).
-        ExecutionError: if a worker fails, or a message does not come in time.
+        ExecutionError: if a worker fails, or a message does not arrive in time.
     """
     cluster = as_cluster(devices)
     validate_plan(graph, cluster, plan)

@@ -1,4 +1,4 @@
-"""How workers reach each other: one small interface, and its form for workers in one process."""
+"""How workers communicate: one small interface, and its implementation for workers in one process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Transport(Protocol):
     Attributes:
         device: the device at this end.
         messages: how many messages it has sent.
-        wire_bytes: how many bytes it has handed to the wire.
+        wire_bytes: how many bytes it has sent over the network.
     """
 
     device: int
@@ -33,14 +33,14 @@ class Transport(Protocol):
         """The next tensor from ``source``.
 
         Raises:
-            ExecutionError: if it does not come within the time limit.
+            ExecutionError: if it does not arrive within the time limit.
         """
 
     def complete_sends(self) -> None:
-        """Wait until everything sent has left.
+        """Wait until everything sent has been delivered.
 
         Raises:
-            ExecutionError: if it does not within the time limit.
+            ExecutionError: if this takes longer than the time limit.
         """
 
     def barrier(self) -> None:
@@ -52,7 +52,7 @@ class Transport(Protocol):
 
 
 class ThreadHub:
-    """Mailboxes for workers that are threads of one process; a worker that fails ends the waiting of the others."""
+    """Mailboxes for workers that are threads of one process; a failing worker wakes the others."""
 
     def __init__(self, devices: int, timeout_s: float) -> None:
         self.timeout_s = timeout_s
@@ -65,11 +65,11 @@ class ThreadHub:
         }
 
     def box(self, source: int, target: int) -> queue.SimpleQueue[Tensor]:
-        """What ``source`` has sent to ``target``."""
+        """The mailbox of messages from ``source`` to ``target``."""
         return self._boxes[source, target]
 
     def fail(self, cause: BaseException) -> None:
-        """Keep the first cause, and wake everybody who waits."""
+        """Keep the first cause, and wake all waiting workers."""
         with self._lock:
             self.cause = self.cause or cause
         self.failed.set()
@@ -77,7 +77,7 @@ class ThreadHub:
 
 
 class ThreadTransport:
-    """One worker's end of a :class:`ThreadHub`; tensors are handed over as they are, and the sender keeps no hold of them."""
+    """One worker's end of a :class:`ThreadHub`; tensors are passed without a copy, and the sender drops its reference."""
 
     _POLL_S = 0.05
 
@@ -109,7 +109,7 @@ class ThreadTransport:
 
     def barrier(self) -> None:
         try:
-            # Without a limit: a neighbour may compute for long, and one that fails breaks the barrier.
+            # Without a limit: a neighbour may compute for a long time, and one that fails breaks the barrier.
             self._hub.barrier.wait()
         except threading.BrokenBarrierError:
             raise ExecutionError(f"device {self.device} stopped waiting for the others: another worker failed") from None

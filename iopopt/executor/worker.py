@@ -1,4 +1,4 @@
-"""One device: it owns its shards of the weights and of the activations, and gets everything else by messages."""
+"""One device: it owns its shards of the weights and of the activations, and receives everything else in messages."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ from iopopt.schedule.regions import Interval, Region
 class LedgerRow:
     """What a worker held for one operator, bytes of real buffers.
 
-    ``weights``, ``inputs``, ``outputs`` (before the pool) and ``live`` are what equation (1) counts, but that the parameters of an epilogue
-    are among the weights, and that biases lie with those who finish the sum of an IC operator. ``live`` are tensors and partial sums
-    that wait for a later consumer; one that this operator reads, too, is among its inputs as well, as in equation (1). ``pooled`` outputs
-    (all that the epilogue makes), ``receive_buffers`` and ``partial_sums`` (received ones, and the sum) it leaves out. The row of the sink
-    holds the network's output as its input.
+    ``weights``, ``inputs``, ``outputs`` (before the pool) and ``live`` are what equation (1) counts, except that epilogue parameters count as
+    weights, and biases are on the devices that finish the sum of an IC operator. ``live`` are live tensors and partial sums; one that this
+    operator also reads is among its inputs as well, as in equation (1). ``pooled`` outputs (everything that the epilogue makes),
+    ``receive_buffers`` and ``partial_sums`` (received ones, and the sum) are not counted by equation (1). The row of the sink holds the
+    network's output as its input.
     """
 
     operator: str
@@ -53,7 +53,7 @@ class LedgerRow:
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds that a worker spent on one operator: getting its input, and computing."""
+    """Seconds that a worker spent on one operator: receiving its inputs, and computing."""
 
     operator: str
     device: int
@@ -73,7 +73,7 @@ class Traffic:
 
 @dataclass(frozen=True)
 class Report:
-    """What one worker has to say at the end; ``output`` is there on the sink only."""
+    """The report of one worker; only the sink's has an ``output``."""
 
     device: int
     ledger: tuple[LedgerRow, ...]
@@ -87,9 +87,9 @@ class Report:
 
 @dataclass(frozen=True)
 class WeightShard:
-    """A device's part of one operator: the kernel it computes with, and the parameters to finish what it will finish.
+    """A device's part of one operator: its kernel, and the parameters of bias and epilogue for the channels that it finishes.
 
-    ``finishes`` are the channels whose bias and epilogue it has: its own, or those whose partial sums it adds up for any consumer.
+    ``finishes`` are these channels: its own, or those whose partial sums it adds up for any consumer.
     """
 
     kernel: Tensor | None
@@ -104,7 +104,7 @@ class WeightShard:
 def cut_shards(
     graph: Graph, placements: Sequence[Placement], operator_inputs: Sequence[OperatorInputs], weights: Weights, device: int, dtype: torch.dtype
 ) -> list[WeightShard]:
-    """The shards of one device, as copies: nothing else of the weights stays with it."""
+    """The shards of one device, as copies: the rest of the weights is not held."""
     shards = []
     for i, (operator, placement) in enumerate(zip(graph.operators, placements, strict=True)):
         mine, kernel = weights.get(operator.name, NO_WEIGHTS), None
@@ -142,7 +142,7 @@ def _finished_channels(graph: Graph, placements: Sequence[Placement], operator_i
 
 @dataclass(frozen=True)
 class Fetched:
-    """The inputs of an operator, and the most bytes of receive buffers and of partial sums that were held at once to get them."""
+    """The inputs of an operator, and the peak bytes of receive buffers and of partial sums while receiving them."""
 
     inputs: tuple[TensorSlice, ...]
     receive_buffers: int
@@ -156,8 +156,8 @@ class Fetched:
 class Worker:
     """Runs one device's part of a plan.
 
-    Between operators it holds what it owns of the tensors that are still to be read, by their producers' numbers, and its partial sums of
-    those that are still to be added up.
+    Between operators it holds, by producers' numbers, what it owns of the tensors that will still be read, and its partial sums of those
+    that will still be reduced.
     """
 
     def __init__(
@@ -180,10 +180,10 @@ class Worker:
 
     @torch.inference_mode()
     def run(self, held: TensorSlice | None) -> Report:
-        """Run every operator; ``held`` is the graph's input if it lies on this device.
+        """Run every operator; ``held`` is the graph's input if this device has it.
 
         Raises:
-            ExecutionError: if another worker fails or a message does not come in time.
+            ExecutionError: if another worker fails or a message does not arrive in time.
         """
         if held is not None:
             self._owned[self._graph.source] = held
@@ -197,7 +197,7 @@ class Worker:
             self._transport.barrier()
             resumed = time.perf_counter()
             self._compute(i, fetched)
-            del fetched  # before the next operator's inputs come
+            del fetched  # before the next operator's inputs arrive
             self._timings.append(Timing(operator.name, self._device, ended - begun, time.perf_counter() - resumed))
         self._transport.barrier()
         begun = time.perf_counter()
@@ -209,10 +209,10 @@ class Worker:
         counts = (self._transport.messages, self._transport.wire_bytes)
         return Report(self._device, tuple(self._ledger), tuple(self._timings), tuple(self._traffic), *counts, ended - started, output)
 
-    # Getting inputs.
+    # Receiving inputs.
 
     def _fetch(self, inputs_of: OperatorInputs) -> Fetched:
-        """Cross every edge into an operator, one after another; what nobody reads later is then let go."""
+        """Run every edge into an operator, one after another, then free tensors that nobody reads later."""
         inputs: list[TensorSlice] = []
         buffers = sums = received_bytes = sent_bytes = 0
         for edge in inputs_of.edges:
@@ -227,7 +227,7 @@ class Worker:
                 else:
                     piece, buffers = self._assemble(edge, round_, received), max(buffers, arrived)
                 self._take(edge, round_, piece, inputs)
-        self._transport.complete_sends()  # a device that only sends is busy, too
+        self._transport.complete_sends()  # a device that only sends is busy as well
         for producer in inputs_of.freed:
             self._owned.pop(producer, None)
             self._partial.pop(producer, None)
@@ -235,7 +235,7 @@ class Worker:
         return Fetched(tuple(inputs), buffers, sums)
 
     def _take(self, edge: EdgeTransfers, round_: RegionRound, piece: TensorSlice | None, inputs: list[TensorSlice]) -> None:
-        """What a round gave: an input, or what this device owns from now on instead of partial sums."""
+        """The result of a round: an input, or after a reduce-scatter what this device owns instead of partial sums."""
         if piece is not None and round_.mixes:
             piece = TensorSlice(piece.region, mix(self._graph.operators[edge.producer], piece.tensor))
         if round_.completes:
@@ -270,12 +270,12 @@ class Worker:
         return received
 
     def _width(self, edge: EdgeTransfers, round_: RegionRound) -> int:
-        """The columns of what is handed over."""
+        """The columns of the transferred tensor."""
         unit = self._graph.units[edge.producer]
         return (unit.pre_pool_shape if round_.partial else unit.out_shape).width
 
     def _assemble(self, edge: EdgeTransfers, round_: RegionRound, received: list[tuple[RegionTransfer, Tensor]]) -> TensorSlice | None:
-        """Put together the region that this device then holds, from its own and what has come."""
+        """Assemble the region that this device then holds, from its own part and the received ones."""
         region, own = round_.finished.get(self._device), self._owned.get(edge.producer)
         if region is None or (own is not None and own.region == region):
             return None if region is None else own
@@ -319,7 +319,7 @@ class Worker:
             return
         mine = owned_regions(operator, placement)[self._device]
         after_pool = finish(operator, self._shards[i].parameters, before_pool, region.rows, mine.rows)
-        if operator.mixes_channels and placement.dim != "OC":  # otherwise whoever puts the channels together does it
+        if operator.mixes_channels and placement.dim != "OC":  # otherwise the devices that all-gather the channels do it
             after_pool = mix(operator, after_pool)
         self._note(operator.name, fetched, self._shards[i], before_pool, after_pool)
         self._owned[i] = TensorSlice(mine, after_pool)
@@ -336,7 +336,7 @@ class Worker:
     def _note(
         self, name: str, fetched: Fetched, shard: WeightShard | None = None, before_pool: Tensor | None = None, after_pool: Tensor | None = None
     ) -> None:
-        """A row of the ledger; without an epilogue nothing new is held behind it."""
+        """A row of the ledger; without an epilogue there is no further buffer."""
         live = sum(piece.tensor.nbytes for piece in self._owned.values()) + sum(tensor.nbytes for tensor in self._partial.values())
         row = LedgerRow(
             name,

@@ -1,4 +1,4 @@
-"""The ways to find a plan: one file and one registry line each, one signature ``(graph, devices, *, ...) -> Solution``."""
+"""The methods that find a plan: one file and one registry line each, all with the signature ``(graph, devices, *, ...) -> Solution``."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from iopopt.network.graph import Graph
 
 @dataclass(frozen=True)
 class Method:
-    """What the toolkit knows of a method.
+    """The registry entry of a method.
 
     Attributes:
         solve: ``(graph, devices, *, ...) -> Solution``.
-        label: how tables and figures call it.
+        label: its name in tables and figures.
         proves_bounds: whether its Solutions may carry ``bound_s``, ``optimal`` and ``infeasible``.
         takes: which of the common options it accepts: ``team, seed, warm_start, time_limit_s, gap, backend``.
-        tiny_only: whether it refuses instances of real size.
+        tiny_only: whether it works for tiny instances only.
     """
 
     solve: Callable[..., Solution]
@@ -46,8 +46,8 @@ _EXACT = frozenset({"team", "warm_start", "time_limit_s", "gap", "backend", "see
 METHODS: Mapping[str, Method] = {
     "single": Method(solve_single, "best single device", "every operator whole on one device", takes=frozenset()),
     "oc": Method(solve_oc, "OC", "output channels everywhere, by capability"),
-    "coedge": Method(solve_coedge, "CoEdge", "rows by capability; what has none to split on the fastest device"),
-    "greedy": Method(solve_greedy, "IOP greedy", "Algorithm 1 of the IOP paper: OC-IC pairs wherever they pay"),
+    "coedge": Method(solve_coedge, "CoEdge", "rows by capability; operators without rows on the fastest device"),
+    "greedy": Method(solve_greedy, "IOP greedy", "Algorithm 1 of the IOP paper: OC-IC pairs wherever that is faster"),
     "iop_segments": Method(solve_iop_segments, "IOP segments", "the best choice of the same pairs, by dynamic programming"),
     "dp": Method(solve_dp, "DP", "every strategy at fixed shares, by dynamic programming"),
     "pso": Method(
@@ -63,10 +63,10 @@ METHODS: Mapping[str, Method] = {
 
 
 def method_info(name: str) -> Method:
-    """The registry's entry.
+    """The registry entry of a method.
 
     Raises:
-        UnknownNameError: if there is no such method; the message names the nearest.
+        UnknownNameError: if no method has that name; the message names the nearest.
     """
     if name not in METHODS:
         raise UnknownNameError("method", name, METHODS)
@@ -74,10 +74,10 @@ def method_info(name: str) -> Method:
 
 
 def solve(graph: Graph, devices: Cluster | Sequence[Device], method: str = "milp", **options: Any) -> Solution:
-    """Find a plan with the method of that name; ``options`` are the method's own.
+    """Find a plan with the method of that name; ``options`` are passed to it.
 
     Raises:
-        UnknownNameError: if there is no such method.
+        UnknownNameError: if no method has that name.
         UnsupportedError: if the method does not take one of the common options.
     """
     info = method_info(method)

@@ -1,7 +1,7 @@
 """CoEdge's partition: rows in proportion to capability (Zeng et al., IEEE/ACM ToN 2021, arXiv 2012.03257).
 
-Rebuilt from the paper's abstract, as the baseline and fallback of the IOP paper. CoEdge itself minimises energy under a latency limit
-and drops devices whose share falls below the halo; here every device of the team keeps its place, and ``team`` drops devices.
+Reconstructed from the paper's abstract, as the baseline and fallback of the IOP paper. CoEdge itself minimises energy under a latency limit
+and drops devices whose share is smaller than the halo; here every device of the team takes part, and ``team`` drops devices.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from iopopt.plan.shares import unit_proportional_shares
 from iopopt.plan.team import Team
 
 FullyConnected = Literal["fastest", "oc"]
-"""What becomes of operators without rows: whole on the fastest device of the team, or split on output channels."""
+"""How operators without rows are placed: whole on the fastest device of the team, or split by output channels."""
 
 
 def coedge_placement(unit: Unit, cluster: Cluster, team: Sequence[int], fully_connected: FullyConnected = "fastest") -> Placement:
-    """Rows by capability where there are rows to split, whatever the kind of operator."""
+    """Rows by capability for every kind of operator that can be split by rows."""
     speeds = [cluster.devices[j].flops_per_s for j in team]
     if "H" in unit.dims:
         return Placement.split("H", team, unit_proportional_shares(unit, "H", speeds))
@@ -47,7 +47,7 @@ def coedge_placements(graph: Graph, cluster: Cluster, team: Sequence[int], fully
 
 
 def solve_coedge(graph: Graph, devices: Cluster | Sequence[Device], *, team: Team = "all", fully_connected: FullyConnected = "fastest") -> Solution:
-    """Rows by capability over the convolutions, and all else that has rows.
+    """Rows by capability for convolutions and all other operators that have rows.
 
     Raises:
         ClusterError: if ``team`` names a device that does not exist.

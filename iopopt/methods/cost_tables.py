@@ -25,16 +25,16 @@ Choice = Sequence[int]
 """A plan: the number of each operator's candidate."""
 
 MOST_TOGETHER = 50_000
-"""The largest table for all edges of an operator together, entries."""
+"""The largest table for all edges into an operator together, entries."""
 
 
 class MemoryPrices(NamedTuple):
-    """What memory costs, as a Lagrangian of equation (1).
+    """Prices of memory in a Lagrangian relaxation of equation (1).
 
     Attributes:
-        whole_s: for all the memory of each device, seconds.
-        peaks: which part of it each operator's activations bear, of shape (devices, operators); they sum to 1 over operators, for the
-            peak is the largest of all mixtures.
+        whole_s: the price of all the memory of each device, seconds.
+        peaks: the part of it that each operator's activations carry, of shape (devices, operators); it sums to 1 over operators, because
+            the peak is the maximum over their weighted means.
     """
 
     whole_s: Array
@@ -42,14 +42,14 @@ class MemoryPrices(NamedTuple):
 
 
 class CostTables:
-    """What each candidate costs by itself, what the edges between candidates cost, and the memory that candidates take.
+    """The cost of each candidate by itself, of the edges between candidates, and the memory of candidates.
 
     Attributes:
         domains: how many candidates each operator has.
-        alone_s: the price of each operator's candidates by themselves.
-        edges: t_com: one table for each operator over those that it reads and itself, or one for each of its edges.
-        apart: the operators of the latter sort. The sum of their tables is never below equation (8), which takes the slowest device
-            over all edges together, and equal to it where only one edge sends anything.
+        alone_s: the cost of each operator's candidates by themselves.
+        edges: t_com: for each operator one table over itself and its producers, or one for each of its edges.
+        by_edge: the operators with one table for each edge. The sum of these tables is never below equation (8), which takes the slowest
+            device over all edges together, and equals it if only one edge sends anything.
     """
 
     def __init__(self, graph: Graph, cluster: Cluster, candidates: Sequence[Sequence[Placement]]) -> None:
@@ -63,14 +63,14 @@ class CostTables:
         self._weights, self._activations, self._live = ([demand[part] for demand in demands] for part in range(3))
         self.alone_s = [self._pricer.operator_s(i, states) for i, states in enumerate(self._states)]
         self._known: dict[object, Array] = {}
-        self.apart: set[int] = set()
+        self.by_edge: set[int] = set()
         self.edges = [table for i in range(len(graph)) for table in self._incoming(i)]
 
     def _incoming(self, i: int) -> list[Table]:
         edges = self._instance.edges_into[i]
         if len(edges) < 2 or prod(self.domains[end] for end in self._ends(edges)) <= MOST_TOGETHER:
             return [self._table(edges)] if edges else []
-        self.apart.add(i)
+        self.by_edge.add(i)
         return [self._table([edge]) for edge in edges]
 
     def _ends(self, edges: Sequence[TensorEdge]) -> list[int]:
@@ -78,7 +78,7 @@ class CostTables:
         return sorted({end for edge in edges for end in (edge.producer, edge.consumer)} - {self._instance.graph.source})
 
     def _table(self, edges: Sequence[TensorEdge]) -> Table:
-        """t_com of some edges into one operator; edges between operators of equal kinds are priced once."""
+        """t_com of some edges into one operator; edges between operators of equal structure are priced once."""
         ends = self._ends(edges)
         places = tuple((ends.index(edge.producer) if edge.producer in ends else None, edge.slot) for edge in edges)
         key = (tuple(self._kinds[end] for end in ends), places)
@@ -96,15 +96,15 @@ class CostTables:
         return by_operator
 
     def latency_s(self, choice: Choice, i: int) -> Array:
-        """What each candidate of operator ``i`` adds to the latency by the tables, while the others are as in ``choice``."""
+        """The latency that each candidate of operator ``i`` adds according to the tables, with the others as in ``choice``."""
         others = set(range(len(choice))) - {i}
         return np.asarray(self.alone_s[i] + sum(restricted(table, others, choice).costs for table in self.edges_at[i]))
 
     def overestimated(self, choice: Choice) -> list[int]:
-        """The operators whose tables for each edge come to more than equation (8) at this choice."""
+        """The operators whose tables for each edge sum to more than equation (8) at this choice."""
         placed = {i: states[slice(number, number + 1)] for i, (states, number) in enumerate(zip(self._states, choice, strict=True))}
         found = []
-        for i in sorted(self.apart):
+        for i in sorted(self.by_edge):
             tables = [table for table in self.edges if table.variables[-1] == i]
             together = float(self._pricer.edges_s(self._instance.edges_into[i], placed).item())
             if total_cost(tables, choice) > together * (1 + 1e-9):
@@ -114,7 +114,7 @@ class CostTables:
     # Memory.
 
     def too_large(self, i: int) -> npt.NDArray[np.bool_]:
-        """Which candidates of an operator some device could not hold even alone."""
+        """Which candidates of an operator exceed the memory of some device on their own."""
         return np.asarray((self._weights[i] + self._activations[i] > self.limits[:, None]).any(axis=0))
 
     def memory_s(self, prices: MemoryPrices) -> list[Array]:
@@ -126,7 +126,7 @@ class CostTables:
         return [by_byte @ weights + now @ activations + then @ live for weights, activations, live, now, then in parts]
 
     def lagrangian_constant_s(self, prices: MemoryPrices) -> float:
-        """The priced memory that operators may take: what prices add to a bound on the latency of plans that fit, with opposite sign."""
+        """The priced memory that operators may take; subtracted from the minimum of the priced tables, it gives the Lagrangian bound."""
         taken_by_input = (prices.peaks * self._pricer.live_input).sum(axis=1) / self.limits
         return float(prices.whole_s @ (1 - taken_by_input))
 
@@ -149,7 +149,7 @@ class CostTables:
 
 
 def _kinds(units: Sequence[Unit], candidates: Sequence[Sequence[Placement]]) -> list[int]:
-    """A number for each operator, the same for operators that differ in nothing but their names and have the same candidates."""
+    """A number for each operator, the same for operators that differ only in name and have the same candidates."""
     numbers: dict[object, int] = {}
     keys = ((unit.key, tuple(ways)) for unit, ways in zip(units, candidates, strict=True))
     return [numbers.setdefault(key, len(numbers)) for key in keys]

@@ -1,4 +1,4 @@
-"""Every plan of a tiny instance, priced one by one: the truth that the other methods are tested against."""
+"""Every plan of a tiny instance, priced: the reference for tests of the other methods."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _CHUNK = 8192
 
 
 def plan_count(graph: Graph, cluster: Cluster, team: Team = "all") -> int:
-    """How many plans the space of ``team`` holds (for ``"best"``, plans that several teams share are counted for each)."""
+    """The number of plans in the space of ``team`` (for ``"best"``, plans that several teams share are counted for each)."""
     return sum(math.prod(_placement_count(op, cluster, members) for op in graph.placed_units) for members in candidate_teams(team, cluster))
 
 
 def written_count(count: int) -> str:
-    """A count of plans in three digits; it may be too large for a float."""
+    """A count of plans with three digits; the count may be too large for a float."""
     if count < 1000:
         return str(count)
     exponent, fraction = divmod(math.log10(count), 1)
@@ -49,7 +49,7 @@ def _placement_count(unit: Unit, cluster: Cluster, team: Sequence[int]) -> int:
 
 
 def all_placements(unit: Unit, cluster: Cluster, team: Sequence[int]) -> Iterator[Placement]:
-    """Whole on every device, and every dimension at every share in whole granules; both reduces."""
+    """Whole on every device, and every dimension at every share in whole granules; for IC with both reduces."""
     yield from (Placement.whole(device) for device in range(len(cluster)))
     if len(team) == 1:
         return
@@ -85,13 +85,13 @@ def solve_exhaustive(graph: Graph, devices: Cluster | Sequence[Device], *, team:
     best, nearest = _Best(), _Best()
     for members in candidate_teams(team, cluster):
         for batch in _all_plans(graph, cluster, members):
-            _look_through(graph, cluster, batch, best, nearest)
+            _keep_best(graph, cluster, batch, best, nearest)
     return _outcome(graph, cluster, space_name(team, cluster), best.plan, nearest.plan, watch.elapsed_s)
 
 
 @dataclass
 class _Best:
-    """The plan of the least value so far."""
+    """The plan with the least value so far."""
 
     value: float = math.inf
     plan: Plan | None = None
@@ -107,8 +107,8 @@ def _all_plans(graph: Graph, cluster: Cluster, team: Sequence[int]) -> Iterator[
         yield PlanBatch.join([state.take(number) for state, number in zip(states, numbers, strict=True)])
 
 
-def _look_through(graph: Graph, cluster: Cluster, batch: PlanBatch, best: _Best, nearest: _Best) -> None:
-    """Keep the fastest plan that fits, and the one that comes nearest to fitting."""
+def _keep_best(graph: Graph, cluster: Cluster, batch: PlanBatch, best: _Best, nearest: _Best) -> None:
+    """Keep the fastest plan that fits, and the one closest to fitting."""
     price = Pricer(graph, cluster).price(batch)
     limits = np.array([[device.memory_bytes] for device in cluster.devices])
     for keep, value in ((best, np.where(price.feasible, price.latency_s, np.inf)), (nearest, (price.memory_bytes / limits).max(axis=0))):
@@ -119,7 +119,7 @@ def _look_through(graph: Graph, cluster: Cluster, batch: PlanBatch, best: _Best,
 
 def _outcome(graph: Graph, cluster: Cluster, space: str, plan: Plan | None, nearest: Plan | None, solve_s: float) -> Solution:
     price = None if plan is None else evaluate(graph, cluster, plan)
-    assert nearest is not None  # every space holds a plan
+    assert nearest is not None  # no space is empty
     return Solution(
         plan=plan,
         status="optimal" if price else "infeasible",

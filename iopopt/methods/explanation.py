@@ -1,4 +1,4 @@
-"""The price of a plan in words."""
+"""Explains the price of a plan."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ _NEARLY_FULL = 0.95
 
 
 def explain(evaluation: Evaluation) -> list[str]:
-    """Which operators are split how, what bounds the latency, which limit binds, line by line."""
+    """Lines on how operators are split, what dominates the latency, and which memory limit binds."""
     table = evaluation.to_frame().to_string(index=False, float_format=lambda value: f"{value:.6g}")
-    return ["", table, "", _latency_parts(evaluation), _slowest(evaluation), _memory(evaluation), "The words: iopopt glossary."]
+    return ["", table, "", _latency_parts(evaluation), _slowest(evaluation), _memory(evaluation), "Terms: see 'iopopt glossary'."]
 
 
 def _latency_parts(evaluation: Evaluation) -> str:

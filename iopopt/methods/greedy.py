@@ -1,11 +1,10 @@
-"""Algorithm 1 of the IOP paper (Liu, Xu et al., ICIC 2024, arXiv 2409.07693): pair operators greedily where that pays.
+"""Algorithm 1 of the IOP paper (Liu, Xu et al., ICIC 2024, arXiv 2409.07693): pair operators greedily where that is faster.
 
-The paper gives the algorithm in words, for chains; what is compared here is the latency of the whole plan, with everything behind the
-pair placed as CoEdge, so that what a pair's result costs to hand on is counted and the outcome is never slower than CoEdge. Memory is
-not looked at.
+The paper describes the algorithm in words, for chains. Here the latencies of whole plans are compared, with all operators after the pair
+placed as CoEdge does, so that the cost of passing on a pair's result counts and the result is never slower than CoEdge. Memory is ignored.
 
-On networks with branches the successor of an operator is its only consumer. What several operators read starts no pair, for lying in
-output channels for one reader it would be gathered for the others. A pair is two operators next to each other: pairs with a pool, a
+On networks with branches the successor of an operator is its only consumer. An operator with several consumers starts no pair: split by
+output channels for one, its output would be all-gathered for the others. The two operators of a pair are adjacent: pairs with a pool, a
 depthwise convolution or another channel-local operator between them, which could follow the split, are outside Algorithm 1.
 """
 
@@ -27,9 +26,9 @@ from iopopt.plan.team import Team
 
 
 def paired_successor(graph: Graph, i: int) -> int | None:
-    """The second of the pair that operator ``i`` can begin: its only consumer, if that takes input channels as they lie.
+    """The second of the pair that operator ``i`` can start: its only consumer, if that can take the input channels in place.
 
-    It does if it has a kernel of one group, and if no step that mixes channels ends the epilogue of the first.
+    It can if it has a kernel of one group, and if the epilogue of the first does not end with a mixing step.
     """
     readers = graph.edges_from[i]
     if len(readers) != 1 or readers[0].p.mixes_channels or "IC" not in readers[0].q.dims:
@@ -38,13 +37,13 @@ def paired_successor(graph: Graph, i: int) -> int | None:
 
 
 def iop_pair(first: Unit, cluster: Cluster, team: Sequence[int], reduce: Reduce) -> tuple[Placement, Placement]:
-    """Output channels on ``first`` and input channels on its successor, in the same shares: nothing is sent between them."""
+    """Output channels on ``first`` and input channels on its successor, with the same shares: nothing is sent between them."""
     outputs = oc_placement(first, cluster, team)
     return outputs, Placement.split("IC", outputs.devices, outputs.shares, reduce)
 
 
 def greedy_plan(graph: Graph, cluster: Cluster, team: Sequence[int], fully_connected: FullyConnected = "fastest", reduce: Reduce = "direct") -> Plan:
-    """In topological order, take each pair of operators that are in none yet if the whole plan is faster with it than without."""
+    """In topological order, take each pair of unpaired operators if the whole plan is faster with it than without."""
     placements = coedge_placements(graph, cluster, team, fully_connected)
     chosen = Plan.of(graph, placements)
     latency, seconds = evaluate(graph, cluster, chosen).latency_s, set[int]()
@@ -70,9 +69,9 @@ def solve_greedy(
     fully_connected: FullyConnected = "fastest",
     reduce: Reduce = "direct",
 ) -> Solution:
-    """The IOP greedy: never slower than CoEdge. Memory is not looked at: a plan that breaks a limit is returned as ``violates_memory``.
+    """The IOP greedy: never slower than CoEdge. Memory is ignored: a plan that breaks a limit is returned as ``violates_memory``.
 
-    On networks with branches the successor of an operator is its only consumer; what several operators read starts no pair.
+    On networks with branches the successor of an operator is its only consumer; an operator with several consumers starts no pair.
 
     Raises:
         ClusterError: if ``team`` names a device that does not exist.

@@ -1,7 +1,7 @@
 """The exact optimum over the IOP paper's segments: single operators as CoEdge places them, and OC-IC pairs.
 
-Algorithm 1 is greedy and a pair it takes can block a better one. Over the same segments the best plan is a dynamic program: each operator
-is single, the first of a pair or the second, half pairs cost infinitely much, and the tables of what operators and edges cost are
+Algorithm 1 is greedy, and a pair that it takes can block a better one. A dynamic program finds the best plan over the same segments: each
+operator is single, the first of a pair or the second, half a pair has infinite cost, and the cost tables of operators and edges are
 minimised by elimination, on a chain in linear time.
 """
 
@@ -32,10 +32,10 @@ _MOST_ADDED_UP = MOST_ENTRIES
 def segments_plan(
     graph: Graph, cluster: Cluster, team: Sequence[int], fully_connected: FullyConnected = "fastest", reduce: Reduce = "direct"
 ) -> Plan:
-    """The fastest plan over the pairs that Algorithm 1 may take (:func:`iopopt.methods.greedy.paired_successor`), memory aside.
+    """The fastest plan over the pairs that Algorithm 1 may take (:func:`iopopt.methods.greedy.paired_successor`), ignoring memory.
 
-    Operators that read very many others may have tables for each edge alone, which are upper bounds, or make the elimination too large;
-    then the plan is at least never slower than the greedy's.
+    For operators with very many inputs the tables may be upper bounds for each edge, or the elimination too large; even then the plan is
+    never slower than the greedy's.
     """
     ways: list[list[Placement]] = [[placement] for placement in coedge_placements(graph, cluster, team, fully_connected)]
     half_pairs = []
@@ -53,14 +53,14 @@ def segments_plan(
     except InstanceTooLargeError:
         return greedy_plan(graph, cluster, team, fully_connected, reduce)
     plan = tables.batch([choice]).plan(graph, 0)
-    if tables.apart:
+    if tables.by_edge:
         greedy = greedy_plan(graph, cluster, team, fully_connected, reduce)
         return min(plan, greedy, key=lambda found: evaluate(graph, cluster, found).latency_s)
     return plan
 
 
 def _both_or_neither(i: int, successor: int, first: int, domains: Sequence[int]) -> Table:
-    """Infinite where operator ``i`` is the first of a pair (its candidate ``first``) and its successor not the second (its candidate 1), or
+    """Infinite if operator ``i`` is the first of a pair (its candidate ``first``) but its successor is not the second (its candidate 1), or
     the other way round."""
     mixed = (np.arange(domains[i]) == first)[:, None] != (np.arange(domains[successor]) == 1)
     return Table((i, successor), np.where(mixed, np.inf, 0.0))

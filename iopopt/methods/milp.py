@@ -2,31 +2,13 @@
 
 from __future__ import annotations
 
-import math
-import numbers
 from collections.abc import Collection, Sequence
-from operator import index
 
-from iopopt.cluster.cluster import Cluster, Device, as_cluster
-from iopopt.cost.infeasibility import nearest_miss
-from iopopt.cost.instance import Instance
-from iopopt.errors import PlanError, SolverError
-from iopopt.methods.solution import Solution, Status, Termination
-from iopopt.methods.team_search import TeamSearch
-from iopopt.milp.backends import backend_info
-from iopopt.milp.ideas import checked_ideas
-from iopopt.milp.memory_program import least_memory_plan
+from iopopt.cluster.cluster import Cluster, Device
+from iopopt.methods.solution import Solution
 from iopopt.network.graph import Graph
-from iopopt.network.records import short_repr
 from iopopt.plan.plan import Plan
-from iopopt.plan.team import Team, candidate_teams, check_in_space, space_name
-
-_REASON_TIME_S = 10.0
-_REASON_TEAMS = 4
-_OPTIMAL_GAP = 1e-4
-"""A gap up to which a plan is called optimal."""
-_MOST_THREADS = 256
-_MOST_SEED = 2**31 - 1
+from iopopt.plan.team import Team
 
 
 def solve_milp(
@@ -42,7 +24,7 @@ def solve_milp(
     threads: int = 1,
     without: Collection[str] = (),
 ) -> Solution:
-    """The best plan of the space of ``team``, with a proof of how good it is.
+    """The best plan of the space of ``team``, with a proven bound.
 
     Args:
         graph: the network, branches included.
@@ -54,7 +36,7 @@ def solve_milp(
         backend: a name of :data:`iopopt.milp.backends.BACKENDS`.
         seed: the back end's random seed.
         threads: how many threads the back end may use.
-        without: ideas of the program to leave out, by the names of :data:`iopopt.milp.ideas.IDEAS`; it changes the time, never the optimum.
+        without: ideas of the program to leave out, by the names of :data:`iopopt.milp.ideas.IDEAS`; this changes the time, never the optimum.
 
     Returns:
         A Solution whose ``latency_s`` is the evaluator's. ``infeasible`` is proven and carries a reason. Ctrl-C ends the search with
@@ -63,99 +45,21 @@ def solve_milp(
     Raises:
         PlanError: if ``warm_start`` is of another graph, outside the space, or breaks a memory limit.
         ClusterError: if ``team`` names a device that does not exist.
-        UnknownNameError: if there is no such back end, or no such idea.
+        UnknownNameError: if no back end or idea has a given name.
         SolverError: if the back end fails, or its objective does not agree with the evaluator.
     """
-    cluster = as_cluster(devices)
-    backend_info(backend)
-    _check_settings(time_limit_s, gap)
-    seed, threads = _checked_integer("seed", seed, 0, _MOST_SEED), _checked_integer("threads", threads, 1, _MOST_THREADS)
-    search = TeamSearch(Instance(graph, cluster), float(time_limit_s), float(gap), backend, seed, threads, checked_ideas(without))
-    teams = candidate_teams(team, cluster)
-    if warm_start is not None:
-        _offer_warm_start(search, warm_start, team)
-    search.run(teams)
-    return _solution(search, space_name(team, cluster), teams)
+    # The program and its back ends are loaded when the method is called, so that ``import iopopt`` stays fast.
+    from iopopt.methods.exact import solve_exactly
 
-
-def _check_settings(time_limit_s: float, gap: float) -> None:
-    if not time_limit_s > 0 or math.isinf(time_limit_s):
-        raise SolverError(f"time_limit_s is {time_limit_s}; it must be a positive finite number of seconds")
-    if not 0 <= gap < 1:
-        raise SolverError(f"gap is {gap}; it must be at least 0 and below 1 (1e-4 stands for 0.01 %)")
-
-
-def _checked_integer(name: str, value: int, least: int, most: int) -> int:
-    """A setting that counts, as a plain integer."""
-    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or not least <= value <= most:
-        raise SolverError(f"{name} is {short_repr(value)}; it must be an integer from {least} to {most}")
-    return index(value)
-
-
-def _offer_warm_start(search: TeamSearch, plan: Plan, team: Team) -> None:
-    evaluation = search.offer(plan)
-    check_in_space(plan, team, search.instance.cluster)
-    if not evaluation.feasible:
-        raise PlanError(f"the warm start breaks a memory limit: {'; '.join(map(str, evaluation.violations))}")
-
-
-def _solution(search: TeamSearch, space: str, teams: Sequence[tuple[int, ...]]) -> Solution:
-    """What the search comes to."""
-    bound = min(search.bounds.get(team, 0.0) for team in teams)
-    proven_infeasible = math.isinf(bound)
-    if search.plan is not None:
-        bound = _checked_bound(search, bound)
-    status, termination = _verdict(search, bound, proven_infeasible)
-    if search.crash and search.plan is None and status == "unknown":
-        raise SolverError(f"back end {search.backend!r} was killed by {search.crash} before there was a plan; another backend= or seed= may do")
-    return Solution(
-        plan=search.plan,
-        status=status,
-        termination=termination,
-        latency_s=search.latency_s,
-        bound_s=None if math.isinf(bound) else bound,
-        space=space,
-        build_s=search.build_s,
-        solve_s=search.watch.elapsed_s - search.build_s,
-        method="milp",
-        backend=search.backend,
-        backend_version=search.version or None,
-        seed=search.seed,
-        trajectory=tuple(search.trajectory),
-        evaluation=search.evaluation,
-        reason=_reason(search, status, teams),
+    return solve_exactly(
+        graph,
+        devices,
+        team=team,
+        time_limit_s=time_limit_s,
+        gap=gap,
+        warm_start=warm_start,
+        backend=backend,
+        seed=seed,
+        threads=threads,
+        without=without,
     )
-
-
-def _checked_bound(search: TeamSearch, bound: float) -> float:
-    """A bound may lie above the incumbent by the back end's tolerance; by more, something is wrong."""
-    if bound > search.latency_s * (1 + backend_info(search.backend).tolerance):
-        raise SolverError(f"back end {search.backend!r} claims that no plan is faster than {bound!r} s, but one takes {search.latency_s!r} s")
-    return min(bound, search.latency_s)
-
-
-def _verdict(search: TeamSearch, bound: float, proven_infeasible: bool) -> tuple[Status, Termination]:
-    stopped: Termination = "interrupted" if search.interrupted else "failed" if search.crash else "time_limit"
-    if search.plan is None:
-        return ("infeasible", "exhausted") if proven_infeasible else ("unknown", stopped)
-    # A bound is lowered by the back end's tolerance, so a gap that it was asked to close may seem that much wider.
-    closed = search.latency_s - bound <= (search.gap + 2 * backend_info(search.backend).tolerance) * search.latency_s
-    if not closed:
-        return "feasible", stopped
-    # A wide gap may be what was asked for, but it is no proof of optimality.
-    proven = search.latency_s - bound <= (_OPTIMAL_GAP + 2 * backend_info(search.backend).tolerance) * search.latency_s
-    return ("optimal" if proven else "feasible"), "gap"
-
-
-def _reason(search: TeamSearch, status: Status, teams: Sequence[tuple[int, ...]]) -> str | None:
-    if search.crash and status == "feasible":
-        return f"back end {search.backend!r} was killed by {search.crash}; the plan and the bound are those it had come to"
-    if status == "unknown":
-        spent = f"{search.watch.elapsed_s:.1f} s"
-        return f"no plan that fits the memory was found in {spent}, nor a proof that there is none; a longer time limit may tell"
-    if status != "infeasible":
-        return None
-    share_s = _REASON_TIME_S / len(teams)
-    plans = [least_memory_plan(search.instance, team, search.backend, share_s) for team in teams[:_REASON_TEAMS]]
-    found = [plan for plan in plans if plan is not None]
-    return nearest_miss(search.instance.graph, search.instance.cluster, found) if found else "no plan fits the memory (equation 1)"

@@ -1,7 +1,7 @@
-"""Output channels everywhere: the scheme that gathers every tensor before the next operator (OC in the IOP paper).
+"""Output channels everywhere: the scheme that all-gathers every tensor before the next operator (OC in the IOP paper).
 
-Channel-local operators (depthwise convolutions, pools, sums) need only their own channels and gather nothing where theirs are those of
-the operator that they read: equal counts of channels have equal shares.
+Channel-local operators (depthwise convolutions, pools, sums) need no all-gather if they own the channels that they read, because equal
+channel counts have equal shares.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def oc_placement(unit: Unit, cluster: Cluster, team: Sequence[int]) -> Placement
 
 
 def solve_oc(graph: Graph, devices: Cluster | Sequence[Device], *, team: Team = "all") -> Solution:
-    """Split every operator on its output channels.
+    """Split every operator by output channels.
 
     Raises:
         ClusterError: if ``team`` names a device that does not exist.

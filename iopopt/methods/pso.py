@@ -1,8 +1,8 @@
 """Particle swarm optimisation over dimensions and shares, with pyswarms.
 
 Every point of the search space decodes to a valid plan. Each operator has genes in [0, 1): one picks its strategy, one the device of a
-whole operator or whether a channel split follows its producer's shares, and one for each device of the team bends the
-shares away from proportional to speed. Of several inputs, an operator follows the first that is not the graph's.
+whole operator or whether a channel split follows its producer's shares, and one for each device of the team scales its share
+relative to its speed. Of several inputs, an operator follows the first that is not the graph's input.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from iopopt.plan.team import Team, resolve_team, space_name
 
 Array = npt.NDArray[np.float64]
 
-_BEND = 4.0
-"""A share's weight runs from speed / _BEND to speed x _BEND."""
+_SCALE = 4.0
+"""A share's weight runs from speed / _SCALE to speed x _SCALE."""
 
 _FOLLOWS = 0.75
 """The part of a gene's range in which a split that reads a part of the input channels takes its producer's shares."""
@@ -74,7 +74,7 @@ class Decoder:
 
     @property
     def dimensions(self) -> int:
-        """Genes of a position."""
+        """The number of genes of a position."""
         return self.genes_per_operator * len(self._units)
 
     def decode(self, positions: Array) -> PlanBatch:
@@ -104,10 +104,10 @@ class Decoder:
         return PlanBatch(strategies, shares, participants, order)
 
     def _shares(self, unit: Unit, strategies: npt.NDArray[np.int8], genes: Array) -> Array:
-        """Shares of shape (team, plans): speeds bent by the genes, rounded by largest remainder."""
+        """Shares of shape (team, plans): proportional to the speeds scaled by the genes, rounded by largest remainder."""
         granularities = np.array([1, unit.granularities["H"], unit.granularities["OC"], 1, 1], float)[strategies]
         sizes = np.array([1, *(unit.sizes[dim] for dim in ("H", "OC", "IC", "IC"))], float)[strategies] / granularities
-        weights = self._speeds[:, None] * _BEND ** (2 * genes.T - 1)
+        weights = self._speeds[:, None] * _SCALE ** (2 * genes.T - 1)
         exact = weights / weights.sum(axis=0) * sizes
         shares = np.floor(exact)
         missing = sizes - shares.sum(axis=0)
@@ -115,14 +115,14 @@ class Decoder:
         return np.asarray(granularities * (shares + (rank < missing)))
 
     def _owned_channels(self, producer: Unit, strategies: npt.NDArray[np.int8], shares: Array) -> tuple[Array, npt.NDArray[np.bool_]]:
-        """The channels of its output that each of the team holds, and whether it lies in channels at all."""
+        """The output channels of each team member, and whether the output is split by channels."""
         count = len(self._team)
         even = np.array(even_shares(producer.sizes["OC"], count), float)
         two_phase = strategies == Strategy.IC_TWO_PHASE
         return np.where(two_phase, even[:, None], shares), two_phase | (strategies == Strategy.OC)
 
     def _follow(self, unit: Unit, strategies: npt.NDArray[np.int8], follows: npt.NDArray[np.bool_], owned: Array, shares: Array) -> None:
-        """Splits that follow take the shares in which their input lies, so that nothing is sent between: IC, and OC in whole groups."""
+        """Following splits take the shares of their input, so that nothing is sent between: IC, and OC in whole groups."""
         shares[:] = np.where(follows & (strategies >= Strategy.IC), owned, shares)
         if unit.reads_part("OC"):
             group = unit.granularities["OC"]
@@ -132,7 +132,7 @@ class Decoder:
 
 
 def _followed(graph: Graph, i: int) -> int | None:
-    """The operator whose shares operator ``i`` may take: of those that it reads the first, if it can read a part of the channels."""
+    """The operator whose shares operator ``i`` may take: its first producer, if a share can read a part of the channels."""
     unit = graph.units[i]
     producers = (edge.producer for edge in graph.edges_into[i] if edge.producer != graph.source)
     return next(producers, None) if any(map(unit.reads_part, unit.dims)) else None
@@ -147,7 +147,7 @@ def _strategies(unit: Unit, team_size: int) -> npt.NDArray[np.int8]:
 
 
 def _pick(genes: Array, count: int) -> npt.NDArray[np.int64]:
-    """Which of ``count`` equal parts of [0, 1] a gene lies in."""
+    """Which of ``count`` equal parts of [0, 1] contains a gene."""
     return np.minimum((genes * count).astype(np.int64), count - 1)
 
 
@@ -160,10 +160,10 @@ def solve_pso(
     time_limit_s: float = 60.0,
     settings: SwarmSettings | None = None,
 ) -> Solution:
-    """The best plan that a particle swarm decodes, from random particles; the same seed gives the same plan.
+    """The best plan that a particle swarm finds, from random particles; the same seed gives the same plan.
 
-    Plans that break a memory limit cost more than any that does not, by how much they exceed it. Time that runs out ends the search
-    with the best plan so far, and then the outcome depends on the machine.
+    Plans that break a memory limit cost more than any that fit, in proportion to the excess. At the time limit the search ends with the
+    best plan so far, so the result then depends on the machine.
 
     Raises:
         ClusterError: if ``team`` names a device that does not exist.
@@ -178,13 +178,13 @@ def solve_pso(
     termination: Termination = "iteration_limit"
     try:
         with _quiet_pyswarms(), _seeded(seed):
-            _fly(search, settings)
+            _optimise(search, settings)
     except _TimeUpError:
         termination = "time_limit"
     except KeyboardInterrupt:
         termination = "interrupted"
     if search.plan is None:
-        raise KeyboardInterrupt  # interrupted before the first swarm was priced: there is nothing to return
+        raise KeyboardInterrupt  # interrupted before the first plan was priced: there is nothing to return
     return heuristic_solution(
         graph,
         cluster,
@@ -200,7 +200,7 @@ def solve_pso(
 
 
 class _TimeUpError(Exception):
-    """The time limit has passed: pyswarms has no stop criterion of its own for it."""
+    """The time limit has passed: pyswarms has no stop criterion for it."""
 
 
 class _Search:
@@ -217,7 +217,7 @@ class _Search:
         self._penalty_s = 10 * sum(operator.flops for operator in graph.operators) / min(device.flops_per_s for device in cluster.devices)
 
     def __call__(self, positions: Array) -> Array:
-        """The cost of each position: latency, seconds, with a penalty for each byte too many."""
+        """The cost of each position: latency, seconds, plus a penalty for each excess byte."""
         if self.plan is not None and self._watch.elapsed_s > self._time_limit_s:
             raise _TimeUpError
         batch = self.decoder.decode(positions)
@@ -232,7 +232,7 @@ class _Search:
         return np.asarray(cost)
 
 
-def _fly(search: _Search, settings: SwarmSettings) -> None:
+def _optimise(search: _Search, settings: SwarmSettings) -> None:
     """Every swarm, from random particles."""
     from pyswarms.single import GlobalBestPSO
 
@@ -246,7 +246,7 @@ def _fly(search: _Search, settings: SwarmSettings) -> None:
 
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """pyswarms draws from numpy's global generator: seed it, and give it back as it was."""
+    """pyswarms draws from numpy's global generator: seed it, and restore it afterwards."""
     state: Any = np.random.get_state()
     np.random.seed(seed)
     try:

@@ -1,4 +1,4 @@
-"""What methods that build one plan over one team have in common."""
+"""Shared by methods that build one plan over one team."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from iopopt.plan.plan import Plan
 
 
 def single_plan(graph: Graph, cluster: Cluster) -> Plan:
-    """Everything on the device that is fastest including input and output transfer, among those whose memory suffices if any does."""
+    """Everything on the device with the least latency, input and output transfer included, among those with enough memory if there are any."""
     plans = [Plan.of(graph, [Placement.whole(device)] * len(graph)) for device in range(len(cluster))]
     prices = [evaluate(graph, cluster, plan) for plan in plans]
     return min(zip(plans, prices, strict=True), key=lambda pair: (not pair[1].feasible, pair[1].latency_s))[0]

@@ -15,10 +15,10 @@ from iopopt.network.records import check_keys, check_schema, short_repr, typed, 
 from iopopt.plan.plan import Plan
 
 Status = Literal["optimal", "feasible", "infeasible", "violates_memory", "unknown", "error"]
-"""``optimal`` and ``infeasible`` are proven, for the Solution's space; ``violates_memory`` is a plan priced beyond a memory limit."""
+"""``optimal`` and ``infeasible`` are proven, for the Solution's space; ``violates_memory`` is a priced plan that breaks a memory limit."""
 
 Termination = Literal["gap", "time_limit", "iteration_limit", "exhausted", "interrupted", "finished", "failed"]
-"""Why the method stopped; ``exhausted`` means that nothing is left to try, ``finished`` that a heuristic came to its end."""
+"""Why the method stopped; ``exhausted``: the whole space was searched; ``finished``: a heuristic ended normally."""
 
 
 class Point(NamedTuple):
@@ -34,14 +34,14 @@ class Solution:
     """A method's answer.
 
     Attributes:
-        plan: None where nothing was found.
-        latency_s: the evaluator's price of the plan, seconds; infinite where there is no plan.
-        bound_s: a proven lower bound on every memory-feasible plan of ``space``; None where the method proves nothing.
+        plan: None if no plan was found.
+        latency_s: the evaluator's price of the plan, seconds; infinite without a plan.
+        bound_s: a proven lower bound on the latency of every plan of ``space`` that fits the memory; None if the method proves nothing.
         space: the plans for which ``bound_s``, ``optimal`` and ``infeasible`` hold.
         build_s, solve_s: seconds spent preparing, and searching.
-        seed: None where the method has no randomness.
+        seed: None if the method has no randomness.
         trajectory: incumbent and bound over time.
-        reason: why there is no plan, or no feasible one: what is demanded, what is available, what would mend it.
+        reason: why there is no plan, or no feasible one: what is demanded, what is available, what would fix it.
     """
 
     plan: Plan | None
@@ -69,7 +69,7 @@ class Solution:
             if self.latency_s != self.evaluation.latency_s:
                 raise ValueError(f"a Solution's latency is {self.latency_s} s, but its evaluation says {self.evaluation.latency_s} s")
             if dict(self.plan) != {cost.name: cost.placement for cost in self.evaluation.operators}:
-                raise ValueError("a Solution's evaluation is that of another plan")
+                raise ValueError("a Solution's evaluation belongs to another plan")
         if self.status in ("optimal", "feasible") and self.bound_s is not None and self.bound_s > self.latency_s:
             raise ValueError(f"a Solution's bound is {self.bound_s} s, but its plan takes {self.latency_s} s")
         if self.build_s < 0 or self.solve_s < 0:
@@ -77,13 +77,13 @@ class Solution:
 
     @property
     def gap(self) -> float | None:
-        """(latency - bound) / latency; None without a bound, or where the plan breaks a memory limit."""
+        """(latency - bound) / latency; None without a bound, or if the plan breaks a memory limit."""
         if self.bound_s is None or self.plan is None or self.status == "violates_memory":
             return None
         return (self.latency_s - self.bound_s) / self.latency_s if self.latency_s > 0 else 0.0
 
     def explain(self) -> str:
-        """Which operators are split how, what bounds the latency, which limit binds."""
+        """How operators are split, what dominates the latency, which memory limit binds."""
         lines = [self._headline(), *([f"Reason: {self.reason}"] if self.reason else [])]
         return "\n".join([*lines, *(explain(self.evaluation) if self.evaluation else [])])
 

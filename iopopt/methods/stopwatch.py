@@ -6,7 +6,7 @@ import time
 
 
 class Stopwatch:
-    """Runs from its making; :meth:`lap` gives the seconds since the last lap and starts the next."""
+    """Starts when created; :meth:`lap` gives the seconds since the last lap and starts the next."""
 
     def __init__(self) -> None:
         self._start = self._lap = time.perf_counter()

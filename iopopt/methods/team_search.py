@@ -22,15 +22,15 @@ from iopopt.plan.plan import Plan
 from iopopt.plan.team import team_of
 
 _MEMORY_ROUNDS = 3
-"""How often a team is solved again where rounding leaves the plan too large."""
+"""How often a team is solved again if rounding makes the plan exceed the memory."""
 
 
 @dataclass
 class TeamSearch:
-    """The incumbent over all teams, and the bound that is proven for each.
+    """The incumbent over all teams, and the proven bound for each.
 
     Attributes:
-        instance: what is solved; the other settings are those of :func:`iopopt.solve_milp`.
+        instance: the instance to solve; the other settings are those of :func:`iopopt.solve_milp`.
         plan, evaluation: the incumbent, over all teams.
         bounds: a proven bound on every plan of each team, seconds.
         nodes: the bounds of each team's nodes.
@@ -72,10 +72,10 @@ class TeamSearch:
         return evaluation
 
     def run(self, teams: Sequence[tuple[int, ...]]) -> None:
-        """Look for starts in every team, then solve team after team, the most promising first; Ctrl-C ends it with the incumbent."""
+        """Find starts for every team, then solve one team after another, the most promising first; Ctrl-C ends it with the incumbent."""
         self.bounds = dict.fromkeys(teams, 0.0)
         try:
-            for team in self._promising(teams):
+            for team in self._sorted_teams(teams):
                 if self.remaining_s > 0 and not self.interrupted and self.bounds[team] < self._good_enough_s:
                     self._solve_team(team)
         except KeyboardInterrupt:
@@ -86,8 +86,8 @@ class TeamSearch:
         """A bound that closes the gap to the incumbent."""
         return self.latency_s * (1 - self.gap)
 
-    def _promising(self, teams: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
-        """The teams by the latency of the better of their greedy and dynamic program; also offers those plans."""
+    def _sorted_teams(self, teams: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+        """The teams, sorted by the better latency of greedy and dynamic program; also offers these plans."""
         self.offer(single_plan(self.instance.graph, self.instance.cluster))
         promise = dict.fromkeys(teams, math.inf)
         for team in teams:
@@ -104,18 +104,18 @@ class TeamSearch:
         return sorted(teams, key=lambda team: promise[team])
 
     def _solve_team(self, team: tuple[int, ...]) -> None:
-        """Solve one team; where rounding leaves the plan a few bytes too large, hold that much back and solve again.
+        """Solve one team; if rounding makes the plan exceed the memory by a few bytes, reserve them and solve again.
 
-        Only the first solve proves a bound: later ones have less memory than equation (1) grants.
+        Only the first solve proves a bound: later ones have less memory than equation (1) allows.
         """
         reserve = 0.0
         for round_ in range(_MEMORY_ROUNDS):
             building = Stopwatch()
             start_plan = self.plan if self.plan is not None and team_of(self.plan) in (None, team) else None
-            # Against a faster plan of another team there is nothing to start from, but much to cut off.
+            # With a faster plan of another team there is no start, but its latency is a cutoff.
             cutoff = self._good_enough_s if self.plan is not None and start_plan is None else None
-            # What is slower than the incumbent at best need not be looked at, and the incumbent bounds it from below.
-            nodes = self.nodes[team].within(self.latency_s if cutoff is None else cutoff) if team in self.nodes else None
+            # Nodes whose bound exceeds the incumbent or the cutoff are left out: every plan that takes one is slower.
+            nodes = self.nodes[team].nodes_within(self.latency_s if cutoff is None else cutoff) if team in self.nodes else None
             formulation = Formulation(self.instance, team, self._scale_s, reserve_bytes=reserve, cutoff_s=cutoff, nodes=nodes, without=self.without)
             start = formulation.integer_point(start_plan) if start_plan else {}
             self.build_s += building.elapsed_s
@@ -130,9 +130,9 @@ class TeamSearch:
 
     @property
     def _scale_s(self) -> float:
-        """The unit of the objective: the incumbent's latency, or that of some plan."""
+        """The unit of the objective, seconds: the incumbent's latency, or that of any plan."""
         plan = self.plan or single_plan(self.instance.graph, self.instance.cluster)
-        return evaluate(self.instance.graph, self.instance.cluster, plan).latency_s or 1.0  # pools and joins alone may cost nothing
+        return evaluate(self.instance.graph, self.instance.cluster, plan).latency_s or 1.0  # a network of pools and joins may take no time
 
     def _options(self, start: dict[int, float]) -> Options:
         return Options(max(0.1, self.remaining_s), self.gap, self.seed, self.threads, start, directory="")
@@ -168,7 +168,7 @@ class TeamSearch:
             self.bounds[team] = max(self.bounds[team], bound_s if cutoff is None else min(bound_s, cutoff))
 
     def _check_objective(self, claimed_s: float, plan: Plan) -> None:
-        """Nothing but the evaluator prices a plan: a program that claims less than it is an error."""
+        """Only the evaluator prices a plan: a program that claims a lower price is an error."""
         price_s = evaluate(self.instance.graph, self.instance.cluster, plan).latency_s
         if price_s > claimed_s * (1 + backend_info(self.backend).tolerance):
             raise SolverError(
@@ -177,7 +177,7 @@ class TeamSearch:
             )
 
     def _excess(self, run: Run, formulation: Formulation) -> float:
-        """Twice the bytes by which the back end's plan breaks a limit, at least one; 0 where it holds them."""
+        """Twice the bytes by which the back end's plan breaks a limit, at least one; 0 if it fits."""
         if run.outcome.x is None:
             return 0.0
         violations = evaluate(self.instance.graph, self.instance.cluster, formulation.plan(run.outcome.x)).violations

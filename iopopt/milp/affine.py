@@ -57,9 +57,9 @@ class _Builder(Protocol):
 
 
 class AffineRows:
-    """The arithmetic of rows on expressions that are in force while one of ``flows`` is: a constant counts for as much as these do.
+    """The arithmetic of rows on expressions that are active while one of ``flows`` is: a constant is multiplied by the sum of the flows.
 
-    A count that never falls below 0 is a variable of its own, held above the rows that it counts; costs push it down onto them.
+    A count that never falls below 0 is a separate variable that is at least the number of rows; costs make it equal.
     """
 
     def __init__(self, builder: _Builder, flows: Sequence[int], label: str) -> None:

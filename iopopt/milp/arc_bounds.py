@@ -1,4 +1,4 @@
-"""What each arc costs at least, whatever the shares: bounds that need no solver, by which nodes are ruled out before there is one."""
+"""Lower bounds on the cost of each arc for any shares, without a solver; :mod:`iopopt.milp.pruning` rules out nodes with them."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ def follows_shares(edge: TensorEdge, target: Node) -> bool:
 
 
 def is_constant(edge: TensorEdge, arc: Arc) -> bool:
-    """Whether no share moves the cost of the arc."""
+    """Whether the cost of the arc is independent of all shares."""
     return arc.two_phase or (arc.kind in (TransferKind.SEND, TransferKind.REDUCE) and not follows_shares(edge, arc.target))
 
 
 def constant_rounds(edge: TensorEdge, arc: Arc, team: Sequence[int], bytes_per_element: int) -> tuple[Round, ...]:
-    """The rounds of a constant arc, by the evaluator, at some shares of its ends."""
+    """The rounds of a constant arc, from the evaluator, for arbitrary shares of its ends."""
     p = _representative(edge.p, arc.source, team, two_phase=arc.two_phase)
     q = _representative(edge.q, arc.target, team, two_phase=False)
     if arc.kind is TransferKind.INTERLEAVED:
         assert arc.target.dim is not None  # a whole consumer reads everything
         granules = shares_of_even_slices(edge, arc.target, len(team))
-        assert granules is not None  # else there is no such arc
+        assert granules is not None  # otherwise the arc does not exist
         q = Placement.split(arc.target.dim, team, [edge.q.granularities[arc.target.dim] * share for share in granules])
     return edge_rounds(edge, p, q, bytes_per_element)
 
 
 def _representative(unit: Unit, node: Node, team: Sequence[int], *, two_phase: bool) -> Placement:
-    """Some placement of the node: everything on the last of the team, which never is an even cut."""
+    """A placement of the node: everything on the last device of the team, which is never an even split."""
     if node.dim is None:
         assert node.device is not None
         return Placement.whole(node.device)
@@ -50,7 +50,10 @@ def _representative(unit: Unit, node: Node, team: Sequence[int], *, two_phase: b
 
 
 def halo_floor_s(edge: TensorEdge, cluster: Cluster, team: Sequence[int]) -> float:
-    """The least largest t_com of a halo exchange: across each inner boundary at least K - S whole rows pass, one way or the other."""
+    """A lower bound on t_com of a halo exchange, the maximum over devices: at least K - S rows cross each boundary between two shares.
+
+    They may go in either direction, so all ways to divide the K - S rows at each boundary are tried.
+    """
     row = cluster.bytes_per_element * edge.shape.channels * edge.shape.width
     boundaries, overlap = len(team) - 1, max(0, edge.q.field.overlap)
     if (overlap + 1) ** boundaries > _LARGEST_FLOOR_SEARCH:
@@ -74,14 +77,17 @@ def setup_s(cluster: Cluster, connections: int) -> float:
 
 
 def least_arc_s(edge: TensorEdge, arc: Arc, cluster: Cluster, team: Sequence[int]) -> float:
-    """What the arc adds to the latency at least; over the first edge out of its operator also what shares that are cheap to gather add to
-    the compute time of that operator, beyond its least."""
+    """A lower bound on what the arc adds to the latency, for any shares.
+
+    Shares that are cheap to all-gather make the producer slow, because one device then computes most of it. On the first edge out of the
+    producer the bound includes this compute time in excess of the best makespan; on other edges it would count twice.
+    """
     if is_constant(edge, arc):
         return sum(round_time_s(round_, cluster) for round_ in constant_rounds(edge, arc, team, cluster.bytes_per_element))
     others = len(team) - 1
     if arc.kind is TransferKind.HALO_EXCHANGE:
         return halo_floor_s(edge, cluster, team)
-    if arc.kind is TransferKind.SEND:  # everyone in the team opens a connection, but for the owner
+    if arc.kind is TransferKind.SEND:  # every team member except the owner opens a connection
         return setup_s(cluster, 1)
     if arc.kind is TransferKind.REDUCE:
         bandwidth = sum(cluster.devices[j].bandwidth_bytes_per_s for j in team)
@@ -92,7 +98,7 @@ def least_arc_s(edge: TensorEdge, arc: Arc, cluster: Cluster, team: Sequence[int
 
 
 def _least_needed_elements(edge: TensorEdge, target: Node) -> int:
-    """How much of one device's partial sums the participants of the target need between them, at least."""
+    """A lower bound on the sum, over the participants of the target, of the elements that each needs of one device's partial sums."""
     maps = edge.pre_pool_shape
     if target.dim != "H":
         return maps.elements
@@ -101,8 +107,12 @@ def _least_needed_elements(edge: TensorEdge, target: Node) -> int:
 
 
 def _least_gather_s(edge: TensorEdge, arc: Arc, cluster: Cluster, team: Sequence[int]) -> float:
-    """R_j = post - owned_j: for the whole team that is post (|team| - 1) in all; one device may own all, but then it computed all."""
-    assert arc.source.dim is not None  # or it would be sent
+    """A lower bound on an all-gather, in which device j receives R_j = post - owned_j bytes.
+
+    If the whole team receives, the sum over the team is post (|team| - 1). If one device receives, it may own all of the tensor, but then it
+    has computed all of it; the bound is the smaller of the two costs, transfer and additional computation.
+    """
+    assert arc.source.dim is not None  # otherwise the arc is a send
     post = cluster.bytes_per_element * edge.p.out_shape.elements
     if arc.target.dim is not None:
         bandwidth = sum(cluster.devices[j].bandwidth_bytes_per_s for j in team)
@@ -116,12 +126,12 @@ def _least_gather_s(edge: TensorEdge, arc: Arc, cluster: Cluster, team: Sequence
     alone_s = _least_alone_flops(edge.p, arc) / receiver.flops_per_s if edge.first else 0.0
     if alone_s <= least_s:
         return setup
-    part = least_s / alone_s  # what the receiver can own without computing longer than the rest
+    part = least_s / alone_s  # what the receiver can own within the best makespan
     return min(whole_s * (1 - part), alone_s - least_s) + setup
 
 
 def _least_alone_flops(producer: Unit, arc: Arc) -> float:
-    """FLOPs of which a device that owns a part of the tensor has computed at least that part."""
+    """FLOPs such that a device that owns a fraction of the tensor has computed at least that fraction of them."""
     if arc.source.dim == "H":
         pool = producer.pool
         return producer.flops * min(pool.stride, pool.extent) * producer.out_shape.height / producer.pre_pool_shape.height

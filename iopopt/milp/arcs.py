@@ -1,7 +1,7 @@
-"""The ways in which a tensor passes from one placement to the next: the arcs of the program.
+"""The ways to pass a tensor from one placement to the next: the arcs of the program.
 
 Every row of the table of equation (8) is an arc from a *node* of the producer to a node of the consumer. A node is a dimension over the
-team, or the whole operator on one device. Arcs whose cost depends on shares form a *group* that has copies of those shares of its own; see
+team, or the whole operator on one device. Arcs whose cost depends on shares form a *group* with its own copies of those shares; see
 :mod:`iopopt.milp.formulation`.
 """
 
@@ -30,14 +30,14 @@ class Node(NamedTuple):
 
     @property
     def strategies(self) -> tuple[Strategy, ...]:
-        """The strategies of its placements: an IC split adds up its partial sums in one way or the other."""
+        """The strategies of its placements: an IC split has a direct or a two-phase reduce."""
         if self.dim is None:
             return (Strategy.WHOLE,)
         return (Strategy.IC, Strategy.IC_TWO_PHASE) if self.dim == "IC" else (Strategy[self.dim],)
 
 
 class Arc(NamedTuple):
-    """One way of handing a tensor on from ``source`` to ``target``; behind a reduce-scatter where ``two_phase``."""
+    """One way of passing a tensor from ``source`` to ``target``; after a reduce-scatter if ``two_phase``."""
 
     source: Node
     target: Node
@@ -76,13 +76,13 @@ def arcs_between(source: Node, edge: TensorEdge, target: Node, team_size: int) -
     for strategy in source.strategies:
         two_phase = strategy == Strategy.IC_TWO_PHASE
         for kind in reversed(kinds_between(edge, strategy, target.strategies[0], same_participants=True)):
-            # Completed slices are what they are: only shares that need just these interleave.
+            # The slices of a reduce-scatter are fixed: only shares that need exactly these interleave.
             if not (two_phase and kind is TransferKind.INTERLEAVED and shares_of_even_slices(edge, target, team_size) is None):
                 yield Arc(source, target, kind, two_phase)
 
 
 def shares_of_even_slices(edge: TensorEdge, target: Node, team_size: int) -> tuple[int, ...] | None:
-    """The shares that need just the slices of a reduce-scatter, in granules of ``target``; None where the slices are no whole granules."""
+    """The shares that need exactly the slices of a reduce-scatter, in granules of ``target``; None if the slices are not whole granules."""
     assert target.dim is not None  # a whole consumer reads everything
     slices, each = even_shares(edge.read.tensor.channels, team_size), edge.channels_per_granule(target.dim)
     return None if any(part % each for part in slices) else tuple(part // each for part in slices)

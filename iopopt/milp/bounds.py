@@ -15,5 +15,5 @@ from iopopt.plan.shares import unit_makespan_shares
 def best_makespan_s(unit: Unit, dim: Dim, cluster: Cluster, team: Sequence[int]) -> float:
     """The least max_j t_cmp of equation (7) over integer shares of ``dim``."""
     shares = unit_makespan_shares(unit, dim, [cluster.devices[j].flops_per_s for j in team])
-    assert shares is not None  # nothing limits them here
+    assert shares is not None  # without limits they always exist
     return max(flops / cluster.devices[j].flops_per_s for j, flops in share_flops(unit, Placement.split(dim, team, shares)))

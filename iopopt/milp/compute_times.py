@@ -1,4 +1,8 @@
-"""Equation (7) in the program: the compute time of every operator, by group of the arcs out of it."""
+"""Equation (7) in the program: the compute time of every operator, by group of the arcs out of it.
+
+Arcs that depend on the operator's shares form groups, each with its own copies of the shares (:mod:`iopopt.milp.edge_variables`). A plan takes
+one group of each edge; the copies, and the times, of all other groups are 0.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +20,14 @@ from iopopt.network.terms import Line, lines
 from iopopt.network.unit import Unit
 from iopopt.schedule.rounds import TransferKind
 
-_KEEPING = (TransferKind.ROW_ALIGNED, TransferKind.INTERLEAVED, TransferKind.HALO_EXCHANGE)
-"""Kinds under which shares are taken over, as they are or but for what is handed on."""
+_SHARES_FOLLOW = (TransferKind.ROW_ALIGNED, TransferKind.INTERLEAVED, TransferKind.HALO_EXCHANGE)
+"""Kinds under which the consumer's shares follow the producer's, exactly or up to exchanged rows."""
 
 
 class Work(NamedTuple):
-    """C_ij of a split node as lines of which it is the largest, in granules; its shares sum to ``size`` granules.
+    """C_ij of a split node as the maximum of lines over a share in granules, and 0; the shares sum to ``size`` granules.
 
-    Below 0 it is cut by T_g >= 0. ``floor_s`` is the least max_j C_ij / f_j over integer shares.
+    The 0 needs no line, because T_g >= 0. ``floor_s`` is the least max_j C_ij / f_j over integer shares.
     """
 
     lines: Sequence[Line]
@@ -32,12 +36,12 @@ class Work(NamedTuple):
 
     @property
     def steepest(self) -> Line:
-        """The line of all but small shares."""
+        """The line that is the maximum for all except small shares."""
         return self.lines[-1]
 
 
 class Times(NamedTuple):
-    """T_g of each group of arcs out of one node."""
+    """The work of one node, and T_g of each group of the arcs of one edge out of it."""
 
     work: Work
     groups: Sequence[Group]
@@ -47,10 +51,13 @@ class Times(NamedTuple):
 class ComputeTimes:
     """Adds T_g >= C_ij / f_j and T_g >= the best makespan, on each group's own copies of the shares.
 
-    An operator without FLOPs takes no time, but a share that is cheap to gather is as slow to compute for the operator that it took its
-    shares from. Such operators (sums, pools, activations behind a convolution) therefore get *surrogate* times: not in the objective, never
-    above the time of the operator before, and above C_ij / f_j of that operator on their own copies. Without them the relaxation gathers
-    to each device in part, from shares that lie with it altogether. Rows that are handed on between the two take the time to hand them on.
+    Uneven shares make the all-gather to the device with the largest share cheap, but the operator slow. The rows above express this, because
+    T_g and the cost of the all-gather are on the same copies. They do not if an operator without FLOPs (a sum, a pool, an activation) is in
+    between: its own time is 0, although its shares follow those of a producer that is slow. The relaxation would then split the all-gather
+    over several arcs, each with all shares on its receiver, at no cost.
+
+    Such operators therefore get *surrogate* times: variables outside the objective that are at most the producer's time, and at least
+    C_ij / f_j of the producer on the operator's own copies. If rows are exchanged between the two, the limit includes the transfer time.
 
     Args:
         without: ideas to leave out (:data:`iopopt.milp.ideas.IDEAS`).
@@ -62,7 +69,7 @@ class ComputeTimes:
         self._times: dict[tuple[str, Node], list[Times]] = {}
 
     def add(self, operator: OperatorVariables, incoming: Sequence[EdgeVariables], outgoing: Sequence[EdgeVariables]) -> None:
-        """The times of one operator, with the edges into it and out of it; operators come in topological order."""
+        """Add the times of one operator, from the edges into it and out of it; operators must be added in topological order."""
         for node, choice in operator.choice.items():
             if node.dim is None and operator.unit.flops:
                 assert node.device is not None
@@ -73,7 +80,7 @@ class ComputeTimes:
                 self._add_node(operator, node, incoming, grouped)
 
     def _add_node(self, operator: OperatorVariables, node: Node, incoming: Sequence[EdgeVariables], groupings: Sequence[Sequence[Group]]) -> None:
-        """The times of one split node, by the arcs of the first edge out of it; those by the arcs of other edges are surrogates of these."""
+        """Add the times of one split node: those for the groups of its first outgoing edge count, those of other edges are surrogates."""
         assert node.dim is not None
         if operator.unit.flops:
             work = _work(operator, node, best_makespan_s(operator.unit, node.dim, self._cluster, self._team))
@@ -85,7 +92,10 @@ class ComputeTimes:
                     self._add_surrogates(operator, node, *self._limit(edge, node), groupings)
 
     def _add_surrogates(self, operator: OperatorVariables, node: Node, work: Work, limit: Affine, groupings: Sequence[Sequence[Group]]) -> None:
-        """Times by the arcs of each edge, at most ``limit`` in all; one group alone says nothing new, but others may build on it."""
+        """Add surrogate times for each edge's groups, with a sum of at most ``limit``.
+
+        A single group is redundant and left out, except for the first edge, whose times later operators may refer to.
+        """
         for groups in groupings:
             if len(groups) > 1 or (operator.unit.name, node) not in self._times:
                 surrogate = self._add_times(operator, node, work, groups, cost=0)
@@ -107,22 +117,25 @@ class ComputeTimes:
         return found
 
     def _limit(self, edge: EdgeVariables, node: Node) -> tuple[Work, Affine]:
-        """What the operator before computes by, in the shares of the one behind, and its time where these follow its own; more than any
-        time where they come from elsewhere."""
-        kept = [flow for arc, flow in edge.flow.items() if arc.source == arc.target == node and arc.kind in _KEEPING and not arc.two_phase]
-        before = _times_of(self._times[edge.p.variables.unit.name, node], kept)
-        work = _scaled_work(before.work, edge.q.variables, node)
-        return work, total([times(1, *before.times), *(self._slowest(work, edge, arc) for arc in edge.flow if arc.target == node)])
+        """The producer's work as a function of the consumer's shares, and a limit on the time that it takes with them.
+
+        The limit is the producer's time on arcs by which the consumer's shares follow the producer's, plus what :meth:`_slowest` adds for
+        each arc into the node. For arcs with unrelated shares this is a constant above any time, so that the limit does not bind.
+        """
+        kept = [flow for arc, flow in edge.flow.items() if arc.source == arc.target == node and arc.kind in _SHARES_FOLLOW and not arc.two_phase]
+        producer = _times_of(self._times[edge.p.variables.unit.name, node], kept)
+        work = _scaled_work(producer.work, edge.q.variables, node)
+        return work, total([times(1, *producer.times), *(self._slowest(work, edge, arc) for arc in edge.flow if arc.target == node)])
 
     def _slowest(self, work: Work, edge: EdgeVariables, arc: Arc) -> Affine:
-        """How much longer than before a device would compute, with the share that it may get over an arc.
+        """An upper bound on the compute time that the share which an arc gives a device adds to the producer's time.
 
-        Each row that a device receives takes time to arrive, so what it gets is bounded by the time of the transfer; only the owner of
-        a whole tensor has it for nothing.
+        Every row that a device receives takes time to arrive, so the transfer time bounds the additional share. Only the owner of a whole
+        tensor has rows at no cost.
         """
         flow, count = edge.flow[arc], len(self._team) - 1
         moved = total(load.time for load in edge.loads if list(load.flows) == [flow])
-        if arc.kind in _KEEPING and not arc.two_phase:
+        if arc.kind in _SHARES_FOLLOW and not arc.two_phase:
             return moved * self._per_transfer(work, edge)
         taking_part = max(0.0, self._alone_s(work, self._team, slope=0.0))
         if arc.kind is TransferKind.SEND and arc.target.dim == "H":
@@ -132,13 +145,13 @@ class ComputeTimes:
         return times(max(self._alone_s(work, self._team), work.floor_s / self._scale_s), flow)
 
     def _alone_s(self, work: Work, devices: Iterable[int | None], slope: float | None = None) -> float:
-        """The time of the slowest of these devices for all of the operator, in units of the objective."""
+        """The time of the slowest of these devices to compute the whole operator, in units of the objective."""
         line = work.steepest
         flops = line.constant + (line.slope if slope is None else slope) * work.size
         return max(flops / (self._cluster.devices[j].flops_per_s * self._scale_s) for j in devices if j is not None)
 
     def _gives_shares(self, edge: EdgeVariables, operator: OperatorVariables, node: Node) -> bool:
-        """Whether a device has of the operator's shares at most what it had of the producer's, which has times, and what it then received."""
+        """Whether the producer has times, and a device's share of the operator is at most its share of the producer plus what it receives."""
         p = edge.p.operator
         if p is None or (p.unit.name, node) not in self._times or p.granularity(node) != operator.granularity(node):
             return False
@@ -148,7 +161,7 @@ class ComputeTimes:
         return p.size(node) == operator.size(node) and any(interleaved)
 
     def _per_transfer(self, work: Work, edge: EdgeVariables) -> float:
-        """How much longer a device would compute, for each second in which it receives further rows."""
+        """The additional compute time for each second in which a device receives rows, at most."""
         tensor = edge.edge
         row = self._cluster.bytes_per_element * tensor.shape.channels * tensor.shape.width * tensor.q.field.stride
         devices = [self._cluster.devices[j] for j in self._team]
@@ -156,15 +169,17 @@ class ComputeTimes:
 
 
 def _covers(unit: Unit) -> bool:
-    """Whether n rows of the output need n S rows of the input at least, cut at its edges: the field reaches no further beyond them than
-    it overlaps."""
+    """Whether n output rows always need at least n S input rows, even where the field is cut at the input's edges.
+
+    This holds if the field extends past each edge by no more than its overlap K - S.
+    """
     field, last = unit.field, unit.granules("H") * unit.field.stride
     beyond = last + unit.field.overlap - unit.field.above - unit.reads[0].tensor.height
     return field.overlap >= field.above and beyond <= field.overlap
 
 
 def _scaled_work(work: Work, operator: OperatorVariables, node: Node) -> Work:
-    """The work of the operator before, by the shares of the one behind: S rows of the one for each of the other."""
+    """The producer's work as a function of the consumer's shares: S rows of the producer for each row of the consumer."""
     field = operator.unit.field
     if node.dim != "H" or (field.stride == 1 and field.overlap == 0):
         return work
@@ -176,10 +191,10 @@ def _work(operator: OperatorVariables, node: Node, floor_s: float) -> Work:
     return Work(lines(operator.unit.work[node.dim], operator.size(node), operator.granularity(node)), operator.size(node), floor_s)
 
 
-def _times_of(before: Sequence[Times], flows: Sequence[int]) -> Times:
-    """The first times by arcs among which these are, in the groups that have them; the first of all where there are none."""
-    for of in before:
+def _times_of(alternatives: Sequence[Times], flows: Sequence[int]) -> Times:
+    """The first of the alternatives with groups that contain these arcs, restricted to these groups; without a match, the first."""
+    for of in alternatives:
         grouped = [(group, time) for group, time in zip(of.groups, of.times, strict=True) if set(group.flows) & set(flows)]
         if grouped:
             return of._replace(groups=[group for group, _ in grouped], times=[time for _, time in grouped])
-    return before[0]
+    return alternatives[0]

@@ -1,4 +1,4 @@
-"""Equation (8) in the program: what the arcs of one edge cost, and which shares they depend on."""
+"""Equation (8) in the program: the cost of the arcs of one edge, and the shares that it depends on."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from iopopt.milp.program import ProgramBuilder
 from iopopt.schedule.rounds import Round, Transfer, TransferKind
 
 _FOLLOWS_P = (TransferKind.ALL_GATHER, TransferKind.HALO_EXCHANGE, TransferKind.ROW_ALIGNED, TransferKind.INTERLEAVED)
-"""Kinds whose cost, or whose condition, depends on the producer's shares."""
+"""Kinds whose cost or condition depends on the producer's shares."""
 
 
 class EdgeCosts:
     """Adds the cost of every arc of one edge to the program.
 
-    An arc whose cost no share moves is priced by the evaluator itself. The others get a time ``Com_g`` and rows that hold it above the
-    t_com of every device, linear in the group's own copies of the shares.
+    An arc whose cost is independent of all shares is priced by the evaluator. The others get a time ``Com_g`` and constraints that keep it at
+    least the t_com of every device, linear in the group's own copies of the shares.
 
     Args:
-        joint: whether the consumer has further edges: then the sum of the loads over all of them is charged elsewhere, and only
-            reduce-scatters are here.
+        joint: whether the consumer has further edges: then :mod:`iopopt.milp.joint_costs` charges the sum of their loads, and only
+            reduce-scatters are charged here.
         without: ideas to leave out (:data:`iopopt.milp.ideas.IDEAS`).
     """
 
@@ -53,7 +53,7 @@ class EdgeCosts:
             self._add_group(key, list(arcs))
 
     def _group_key(self, arc: Arc) -> str:
-        """Arcs of one key share copies: gathers to the whole team cost the same whatever the target's dimension."""
+        """Arcs with the same key share copies: an all-gather to the whole team costs the same for any dimension of the target."""
         to_team = arc.kind is TransferKind.ALL_GATHER and not arc.two_phase and arc.target.dim is not None and not self._joint
         return f"{arc.source}>{'team' if to_team else arc.target},{'two-phase ' if arc.two_phase else ''}{arc.kind}"
 
@@ -68,7 +68,7 @@ class EdgeCosts:
         else:
             self._by_shares(key, arcs[0], flows)
 
-    # Arcs that no share moves.
+    # Constant arcs.
 
     def _constant(self, arc: Arc, flow: int) -> None:
         *scatter, last = constant_rounds(self._edge, arc, self._team, self._e)
@@ -83,7 +83,7 @@ class EdgeCosts:
             received, sent = ({j: times(volume, flow) for j, volume in volumes.items()} for volumes in round_.loads[:2])
             self._variables.loads.append(Load(arc.target, [flow], times(seconds, flow), received, sent, round_.loads.connections))
 
-    # Arcs whose cost follows the shares of either end.
+    # Arcs whose cost depends on the shares of either end.
 
     def _by_shares(self, key: str, arc: Arc, flows: list[int]) -> None:
         """The transfers of the table, linear in the shares."""
@@ -101,7 +101,7 @@ class EdgeCosts:
     def _volumes(self, key: str, arc: Arc, flows: list[int]) -> Volumes[Affine]:
         none: Side[Affine] = Side(None, (), (), ())
         p = self._side(arc.source, self._outgoing(key, arc.source, flows)) if arc.kind in _FOLLOWS_P else none
-        # A gather is the same whatever the shares that it is for.
+        # An all-gather is the same for any shares of the consumer.
         q = self._side(arc.target, self._incoming(key, arc.target, flows)) if arc.kind is not TransferKind.ALL_GATHER else none
         of = AffineRows(self._builder, flows, f"{self._label},{key}")
         return Volumes(self._edge, self._e, p, q, of, partial=arc.kind is TransferKind.REDUCE)
@@ -118,7 +118,7 @@ class EdgeCosts:
             self._builder.at_most(f"below[{self._label},{key},{rank}]", needed.stop, owned.stop)
 
     def _interleaved(self, key: str, arc: Arc, flows: list[int]) -> None:
-        """OC, then a split of which each share needs the channels that lie there: in equal granules one copy serves both operators."""
+        """Each participant owns the channels that it needs; with equal granules one copy of the shares serves both operators."""
         owned = self._outgoing(key, arc.source, flows)
         granularity, needs = self._variables.p.variables.granularity(arc.source), self._needs(arc.target)
         if granularity == needs:
@@ -134,9 +134,9 @@ class EdgeCosts:
         return self._edge.channels_per_granule(target.dim)
 
     def _pin_even(self, key: str, target: Node, flows: list[int]) -> None:
-        """After a reduce-scatter the interleaved successor has the shares of the even slices that were completed."""
+        """After a reduce-scatter the interleaved consumer has the shares of the even slices."""
         shares = shares_of_even_slices(self._edge, target, len(self._team))
-        assert shares is not None  # else there is no such arc
+        assert shares is not None  # otherwise the arc does not exist
         for rank, (copy, share) in enumerate(zip(self._incoming(key, target, flows), shares, strict=True)):
             self._builder.equal(f"even[{self._label},{key},{rank}]", times(1, copy), times(share, *flows))
 

@@ -21,7 +21,7 @@ Direction = Literal["source", "target"]
 
 
 class Group(NamedTuple):
-    """Arcs that share one copy of an operator's shares: in force, these sum to the dimension."""
+    """Arcs that share one copy of an operator's shares; when active, the copies sum to the dimension."""
 
     flows: Sequence[int]
     copies: Copies
@@ -29,7 +29,7 @@ class Group(NamedTuple):
 
 @dataclass(frozen=True)
 class Load:
-    """What arcs into one node put on the devices: R_j and S_j in bytes, N_j, and the time t_com if nothing else were under way."""
+    """The loads of arcs into one node: R_j and S_j in bytes, N_j, and t_com of this edge alone."""
 
     target: Node
     flows: Sequence[int]
@@ -40,15 +40,15 @@ class Load:
 
 
 class End(NamedTuple):
-    """One end of an edge: its nodes, and the variables of its operator; source and sink have none, for they are where they are."""
+    """One end of an edge: its nodes, and the variables of its operator; source and sink have none, because their devices are fixed."""
 
     nodes: Sequence[Node]
     operator: OperatorVariables | None
 
     @property
     def variables(self) -> OperatorVariables:
-        """Those of an operator."""
-        assert self.operator is not None  # no share of the source or the sink moves a cost
+        """The variables of the operator; only for an end that is one."""
+        assert self.operator is not None  # no cost depends on shares of the source or the sink
         return self.operator
 
 
@@ -61,7 +61,7 @@ class EdgeVariables:
         flow: y_a of each arc.
         outgoing: groups of arcs out of each split node of p that depend on its shares.
         incoming: groups of arcs into each split node of q that do.
-        loads: what the arcs put on the devices.
+        loads: the loads of the arcs on the devices.
     """
 
     edge: TensorEdge
@@ -74,7 +74,7 @@ class EdgeVariables:
 
     @property
     def label(self) -> str:
-        """The edge in names of variables and rows."""
+        """The edge's part of the names of variables and rows."""
         return _label(self.edge)
 
     def flows_at(self, direction: Direction, node: Node) -> list[int]:
@@ -83,11 +83,11 @@ class EdgeVariables:
 
     @property
     def two_phase(self) -> Affine:
-        """1 where p adds up its partial sums in two phases."""
+        """1 if p uses a two-phase reduce."""
         return times(1, *(variable for arc, variable in self.flow.items() if arc.two_phase))
 
     def reduces_in_two_phases(self, node: Node, flows: Mapping[int, float]) -> bool:
-        """Whether the arc taken out of a node of p lies behind a reduce-scatter."""
+        """Whether the arc taken out of a node of p comes after a reduce-scatter."""
         taken = {arc: flows[variable] for arc, variable in self.flow.items() if arc.source == node}
         return max(taken, key=lambda arc: taken[arc]).two_phase
 
@@ -100,8 +100,8 @@ def _label(edge: TensorEdge) -> str:
 def add_edge(builder: ProgramBuilder, edge: TensorEdge, p: End, q: End, team_size: int) -> EdgeVariables:
     """The flow over the arcs of one edge, which leaves the chosen node of p and enters that of q.
 
-    A flow is integral where parallel arcs join the same two nodes: left continuous, half an interleaved and half a gathered tensor would
-    cost less than either.
+    A flow is integral if parallel arcs join the same two nodes: if it were continuous, half an interleaved and half an all-gathered tensor
+    would cost less than either.
     """
     flow: dict[Arc, int] = {}
     for one, other in itertools.product(p.nodes, q.nodes):
@@ -121,7 +121,7 @@ def _conserve(builder: ProgramBuilder, edge: EdgeVariables, direction: Direction
 
 
 def link_copies(builder: ProgramBuilder, edge: EdgeVariables) -> None:
-    """At each end of the edge copies add up to the shares of their operator."""
+    """At each end of the edge the copies sum to the shares of their operator."""
     _link_end(builder, edge, "source", edge.p, edge.outgoing)
     _link_end(builder, edge, "target", edge.q, edge.incoming)
 

@@ -32,8 +32,8 @@ class Formulation:
         team: the devices over which a split operator is split, in the order of their intervals; with one device nothing is split.
         scale_s: the unit of the objective, seconds; a latency near the optimum keeps the numbers near 1.
         reserve_bytes: held back from every memory limit; 0 is equation (1).
-        cutoff_s: no plan slower than this is looked for, seconds.
-        nodes: what each operator may be; every node of its own unless given.
+        cutoff_s: plans slower than this are excluded, seconds.
+        nodes: the admissible nodes of each operator; all by default.
         without: ideas to leave out (:data:`iopopt.milp.ideas.IDEAS`).
     """
 
@@ -72,12 +72,12 @@ class Formulation:
         self.program: Program = self._builder.build()
 
     def plan(self, x: FloatArray) -> Plan:
-        """The plan that a point of the program stands for."""
+        """The plan of a point of the program."""
         placements = [self._placement(operator, edges[0], x) for operator, edges in zip(self._operators, self._out_of, strict=True)]
         return Plan.of(self.instance.graph, placements)
 
     def integer_point(self, plan: Plan) -> dict[int, float]:
-        """The integral variables of the point that stands for ``plan``, a plan of this team."""
+        """The integral variables of the point of ``plan``, a plan of this team."""
         point = {int(variable): 0.0 for variable in np.flatnonzero(self.program.integer)}
         placements = self.instance.placements(plan)
         for operator, placement in zip(self._operators, placements, strict=False):
@@ -117,7 +117,7 @@ class Formulation:
             add_joint_costs(self._builder, cluster, self.scale_s, label, edges, without=self._without)
 
     def _one_reduce(self, operator: OperatorVariables, edges: Sequence[EdgeVariables]) -> None:
-        """Partial sums are added up in one way for all consumers."""
+        """One kind of reduce for all consumers."""
         for edge in edges[1:]:
             if edge.two_phase.terms:
                 self._builder.equal(f"reduce[{operator.unit.name},{edge.label}]", edge.two_phase, edges[0].two_phase)

@@ -1,4 +1,4 @@
-"""The ideas that make the program fast: each can be left out, and none of them changes an optimum."""
+"""The ideas that make the program fast: each can be left out without changing the optimum."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from collections.abc import Collection, Mapping
 from iopopt.errors import UnknownNameError
 
 IDEAS: Mapping[str, str] = {
-    "pruning": "nodes that no plan faster than the incumbent takes are ruled out by min-marginals before there is a program",
+    "pruning": "nodes that no plan faster than the incumbent takes are ruled out by min-marginals before the program is built",
     "makespan_cuts": "no split computes faster than the best integer shares",
-    "gather_cuts": "compute times by the arcs out of an operator: shares that are cheap to gather are slow to compute",
+    "gather_cuts": "compute times by the arcs out of an operator: shares that are cheap to all-gather are slow to compute",
     "surrogate_times": "operators without FLOPs inherit the compute times of the operator that their shares come from",
-    "halo_floors": "across each inner boundary of a halo exchange at least K - S whole rows pass",
-    "edge_cuts": "all edges into an operator together take no less than each of them alone",
+    "halo_floors": "at least K - S rows cross each boundary between the shares of a halo exchange",
+    "edge_cuts": "all edges into an operator together take at least as long as each of them alone",
 }
-"""By the name under which ``solve_milp(..., without=...)`` leaves it out."""
+"""Each idea by the name with which ``solve_milp(..., without=...)`` leaves it out."""
 
 
 def checked_ideas(without: Collection[str]) -> frozenset[str]:
     """The ideas to leave out.
 
     Raises:
-        UnknownNameError: if there is none of that name.
+        UnknownNameError: if no idea has that name.
     """
     for name in [without] if isinstance(without, str) else without:
         if name not in IDEAS:

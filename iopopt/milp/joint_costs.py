@@ -1,4 +1,4 @@
-"""Equation (8) for an operator of several inputs: its edges are under way at once, so their loads add up on every device."""
+"""Equation (8) for an operator with several inputs: its edges share a round, so their loads add up on every device."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def add_joint_costs(
 ) -> None:
     """Com_d for each node d of the operator: at least the sum of all loads into it on any device, and the time of each edge alone.
 
-    The second follows from the first for whole arcs; in the relaxation it is what keeps the bound of each edge.
+    The second follows from the first for integral flows, but it tightens the relaxation.
     """
     for node in dict.fromkeys(load.target for edge in edges for load in edge.loads):
         time = builder.variable(f"Com[{label},{node}]", cost=1)
@@ -41,7 +41,7 @@ def _add_sums(builder: ProgramBuilder, cluster: Cluster, scale_s: float, label: 
 
 
 def _connections(builder: ProgramBuilder, cluster: Cluster, label: str, j: int, by_edge: Sequence[Sequence[Load]]) -> Affine:
-    """N_j over all edges; counted once for the round, it is 1 as soon as one edge opens any."""
+    """N_j over all edges; if connections are counted once for the round, 1 if any edge opens one."""
     if cluster.connections == "peer":
         return total(times(load.connections.get(j, 0), *load.flows) for loads in by_edge for load in loads)
     opened = [[load for load in loads if load.connections.get(j, 0)] for loads in by_edge]

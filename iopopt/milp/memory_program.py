@@ -1,4 +1,4 @@
-"""By what factor memory would have to grow for any plan to fit: equations (1) to (5) without time."""
+"""The factor by which memory would have to grow for any plan to fit: equations (1) to (5) without time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from iopopt.plan.plan import Plan
 
 
 def least_memory_plan(instance: Instance, team: Sequence[int], backend: str, time_limit_s: float) -> Plan | None:
-    """The plan of the least largest demand relative to a device's memory; None if none was found in time.
+    """The plan that minimises the largest demand relative to a device's memory; None if none was found in time.
 
     Raises:
         SolverError: if the back end fails.
@@ -34,5 +34,5 @@ def least_memory_plan(instance: Instance, team: Sequence[int], backend: str, tim
 
 
 def _summed(operator: OperatorVariables) -> Affine:
-    """1 where partial sums are added up: in two phases, for then less is held and all else takes the same memory."""
+    """1 for every IC split: a two-phase reduce, because it keeps less live and takes no more memory otherwise."""
     return times(1, *(variable for node, variable in operator.choice.items() if node.dim == "IC"))

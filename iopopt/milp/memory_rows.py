@@ -13,7 +13,7 @@ from iopopt.network.terms import Line, Terms, amount, lines
 from iopopt.plan.shares import even_shares
 
 _SCALE = 1e4
-"""A device's memory in units of the program, so that a byte of hundreds of megabytes stays above the back end's tolerance."""
+"""A device's memory in units of the program, so that one byte in hundreds of megabytes exceeds the back end's tolerance."""
 
 
 def add_memory(
@@ -27,7 +27,7 @@ def add_memory(
 ) -> None:
     """sum_i w_ij + max_i (a_ij + live_ij) <= ``limits[j]`` (in bytes); rows that cannot bind are left out unless ``always``.
 
-    ``two_phase`` say of each operator whether it adds up its partial sums in two phases: then its owners hold slices, not sums.
+    ``two_phase`` is 1 for each operator with a two-phase reduce, whose owners hold slices instead of partial sums.
     """
     for j, device in enumerate(instance.cluster.devices):
         memory = _DeviceMemory(instance, operators, two_phase, j)
@@ -53,7 +53,7 @@ class _DeviceMemory:
         builder.at_most(f"eq1[{self._j}]", times(1, peak) + resident * scale, limit * scale)
 
     def most(self) -> float:
-        """A bound on what any plan asks of the device."""
+        """A bound on the demand of any plan on the device."""
         by_operator = [(operator, list(self._nodes(operator))) for operator in self._operators]
         weights = [max((self._most_weights(operator, node) for node in nodes), default=0.0) for operator, nodes in by_operator]
         activations = [max((self._most_activations(operator, node) for node in nodes), default=0.0) for operator, nodes in by_operator]
@@ -74,7 +74,7 @@ class _DeviceMemory:
         return total(self._only_line(operator, node, operator.unit.weights[node.dim]) for node in self._nodes(operator))
 
     def _activations(self, operator: OperatorVariables) -> list[Affine]:
-        """Expressions of which a_ij is the largest: one line of each node, of which only the chosen one's is not 0."""
+        """Expressions whose maximum is a_ij: each is a sum of one line of each node, of which only the chosen node's is not 0."""
         by_node = [(node, self._activation_lines(operator, node)) for node in self._nodes(operator)]
         most = max((len(found) for _, found in by_node), default=1)
         return [total(self._line(operator, node, found[min(number, len(found) - 1)]) for node, found in by_node) for number in range(most)]
@@ -88,7 +88,7 @@ class _DeviceMemory:
         return self._line(operator, node, line)
 
     def _line(self, operator: OperatorVariables, node: Node, line: Line) -> Affine:
-        """A line in granules, in force while the node is chosen; in bytes."""
+        """A line in granules, active while the node is chosen; in bytes."""
         whole = times(self._e * line.constant, operator.choice[node])
         share = operator.share_of(node, self._j)
         return whole if share is None else whole + times(self._e * line.slope, share)

@@ -30,7 +30,7 @@ class OperatorVariables:
     shares: dict[Node, Copies]
 
     def size(self, node: Node) -> int:
-        """What the shares of a split node sum to, in granules."""
+        """The sum of the shares of a split node, in granules."""
         assert node.dim is not None
         return self.unit.granules(node.dim)
 
@@ -48,7 +48,7 @@ class OperatorVariables:
         return max(self.choice, key=lambda node: float(x[self.choice[node]]))
 
     def placement(self, node: Node, x: FloatArray, reduce: Reduce) -> Placement:
-        """The placement that a point of the program stands for, at this node."""
+        """The placement of a point of the program, at this node."""
         if node.dim is None:
             assert node.device is not None
             return Placement.whole(node.device)
@@ -56,7 +56,7 @@ class OperatorVariables:
         return Placement.split(node.dim, self.team, shares, reduce)
 
     def copies(self, builder: ProgramBuilder, node: Node, label: str, flows: Sequence[int]) -> Copies:
-        """A copy of the shares of ``node`` that is in force while one of ``flows`` is."""
+        """A copy of the shares of ``node`` that is active while one of ``flows`` is."""
         name = f"{self.unit.name},{node},{label}"
         copies = [builder.variable(f"n[{name},{rank}]") for rank in range(len(self.team))]
         builder.equal(f"eq3-5[{name}]", times(1, *copies), times(self.size(node), *flows))

@@ -22,10 +22,10 @@ from iopopt.milp.program import Program
 from iopopt.milp.solver_files import read_outcome, write_request
 
 GRACE_S = 5.0
-"""How long after its own time limit a back end may take to stop before it is stopped from outside."""
+"""Grace period after the time limit before the child is killed, seconds."""
 
 _START_S = 10.0
-"""How long a child may take to import its libraries on a loaded machine."""
+"""How long a child may take to import its libraries on a loaded machine, seconds."""
 
 
 class TimedProgress(NamedTuple):
@@ -37,7 +37,7 @@ class TimedProgress(NamedTuple):
 
 @dataclass
 class Run:
-    """What came of one child: its outcome, trajectory, and how it ended; ``crash`` names the signal that killed it, if one did."""
+    """The result of one child: its outcome, trajectory, and how it ended; ``crash`` names the signal that killed it, if one did."""
 
     outcome: Outcome
     trajectory: list[TimedProgress] = field(default_factory=list)
@@ -49,11 +49,11 @@ class Run:
 def run_backend(name: str, program: Program, options: Options) -> Run:
     """Solve ``program`` with the back end ``name`` in a child process.
 
-    Ctrl-C ends the child at once and returns the incumbents that it has saved; so does a child that overstays its time limit, or that a
-    signal kills (a fault in a solver's own code).
+    Ctrl-C ends the child at once; the result then has the last incumbent that it saved. The same happens if the child exceeds its time limit
+    or is killed by a signal (a fault in the solver's code).
 
     Raises:
-        UnknownNameError: if there is no such back end.
+        UnknownNameError: if no back end has that name.
         SolverError: if the child fails; the message ends with what it printed last.
     """
     backend_info(name)
@@ -66,7 +66,7 @@ def run_backend(name: str, program: Program, options: Options) -> Run:
 
 @contextmanager
 def _child(name: str, directory: Path) -> Iterator[subprocess.Popen[str]]:
-    """A worker in a session of its own, so that Ctrl-C reaches the parent alone; it never outlives the block."""
+    """A worker in its own session, so that Ctrl-C reaches only the parent; it never outlives the block."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     with open(directory / "errors.txt", "w", encoding="utf-8") as errors:
         child = subprocess.Popen(
@@ -85,7 +85,7 @@ def _child(name: str, directory: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def _kill(child: subprocess.Popen[str]) -> None:
-    """End the child and what it started (CBC is a process of its own)."""
+    """End the child and its own children (CBC is a separate process)."""
     with suppress(ProcessLookupError):  # it has ended, and all of its group with it
         os.killpg(child.pid, signal.SIGKILL)
     child.wait()
@@ -112,11 +112,11 @@ def _watch(name: str, child: subprocess.Popen[str], directory: Path, size: int, 
     if outcome is None and not (interrupted or timed_out or crash):
         said = (directory / "errors.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()
         raise SolverError(f"back end {name!r} ended with code {child.returncode}: {' | '.join(said[-3:]) or 'it printed nothing'}")
-    return Run(outcome or _salvaged(name, directory, size, trajectory), trajectory, interrupted, timed_out, None if outcome else crash)
+    return Run(outcome or _last_incumbent(name, directory, size, trajectory), trajectory, interrupted, timed_out, None if outcome else crash)
 
 
-def _salvaged(name: str, directory: Path, size: int, trajectory: list[TimedProgress]) -> Outcome:
-    """The best incumbent on disk and the last bound printed, of a child that was ended from outside."""
+def _last_incumbent(name: str, directory: Path, size: int, trajectory: list[TimedProgress]) -> Outcome:
+    """The best incumbent on disk and the last bound printed, for a child that was killed."""
     bounds = [point.progress.bound for point in trajectory if point.progress.bound is not None]
     incumbents = saved_incumbents(name, directory, size)
     bound = max(bounds, default=None)
@@ -127,7 +127,7 @@ def _salvaged(name: str, directory: Path, size: int, trajectory: list[TimedProgr
 
 
 def _read_trajectory(child: subprocess.Popen[str], trajectory: list[TimedProgress]) -> None:
-    """The points that the child prints, with the time at which they come."""
+    """The points that the child prints, with the time at which they arrive."""
     assert child.stdout is not None
     started = time.perf_counter()
     for line in child.stdout:

@@ -1,4 +1,4 @@
-"""A mixed-integer linear program as plain arrays, independent of who solves it."""
+"""A mixed-integer linear program as plain arrays, independent of the solver."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Program:
 
 
 class ProgramBuilder:
-    """Collects variables and rows; variables are known by their index."""
+    """Collects variables and rows; a variable is identified by its index."""
 
     def __init__(self) -> None:
         self._objective: list[float] = []
@@ -80,7 +80,7 @@ class ProgramBuilder:
         self._row(name, left, right, -INF, 0.0)
 
     def cost_at_most(self, name: str, limit: float) -> None:
-        """Admit no point of a greater objective."""
+        """Exclude points with a larger objective."""
         costs = {variable: cost for variable, cost in enumerate(self._objective) if cost}
         self.at_most(name, Affine(costs), constant(limit))
 

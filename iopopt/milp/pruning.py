@@ -1,8 +1,8 @@
-"""Nodes that no plan faster than a known one can take: ruled out before there is a program, by bounds on operators and arcs.
+"""Nodes that no plan faster than a known one can take, ruled out before the program is built.
 
-What an operator computes at least at each node, and what an edge costs at least between two nodes, makes a problem over nodes alone, which
-elimination solves in milliseconds. Where its least total with an operator at some node exceeds the latency of a known plan, that
-node can be left out: on deep networks most of them.
+Lower bounds on the compute time at each node and on the cost of each edge between two nodes form a problem over nodes alone, which elimination
+solves in milliseconds. If its minimum with an operator at some node (the min-marginal) exceeds the latency of a known plan, that node can be
+left out: on deep networks most of them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _MOST_ENTRIES = 3_000_000
 """The largest table of elimination, entries."""
 
 _SLACK = 1e-9
-"""What rounding may do to a sum, relative: so much slower than the known plan a node must be to be ruled out."""
+"""The margin for rounding errors of sums, relative: a node is ruled out if its bound exceeds the known latency by more than this."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,11 @@ class NodeBounds:
 
     @property
     def least_s(self) -> float:
-        """A bound on the latency of all plans, for every plan takes some node of each operator; a little below, lest rounding lift it above."""
+        """A bound on the latency of all plans, because every plan takes some node of each operator; lowered slightly to absorb rounding."""
         return max(float(bounds.min()) for bounds in self.bounds_s) * (1 - _SLACK)
 
-    def within(self, latency_s: float) -> list[list[Node]]:
-        """The nodes that a plan may take and be as fast as ``latency_s``."""
+    def nodes_within(self, latency_s: float) -> list[list[Node]]:
+        """The nodes of plans that may be as fast as ``latency_s``."""
         limit = latency_s * (1 + _SLACK)
         return [
             [node for node, bound in zip(ways, least, strict=True) if bound <= limit] for ways, least in zip(self.nodes, self.bounds_s, strict=True)
@@ -61,8 +61,8 @@ class NodeBounds:
 def bound_nodes(instance: Instance, team: Sequence[int]) -> NodeBounds:
     """The bounds of every node of every operator.
 
-    Where elimination would need too large a table (networks in which everything reads everything before it), each operator counts its
-    first edge alone; leaving out costs leaves a bound.
+    If elimination would need too large a table (dense networks), only the first edge into each operator counts: dropping costs keeps the
+    bounds valid.
     """
     tables = _Tables(instance, team)
     domains, computing = [len(nodes) for nodes in tables.nodes], tables.compute_tables()
@@ -74,7 +74,7 @@ def bound_nodes(instance: Instance, team: Sequence[int]) -> NodeBounds:
 
 
 class _Tables:
-    """Bounds as cost tables over the nodes of operators; edges that differ in names alone are bounded once."""
+    """Bounds as cost tables over the nodes of operators; edges that differ only in name are bounded once."""
 
     def __init__(self, instance: Instance, team: Sequence[int]) -> None:
         self._instance, self._cluster, self._team = instance, instance.cluster, tuple(team)
@@ -82,7 +82,7 @@ class _Tables:
         self._known: dict[object, Array] = {}
 
     def compute_tables(self) -> list[Table]:
-        """t_cmp at least, by operator, and the edge to the sink."""
+        """Bounds on t_cmp of each operator, including the edge to the sink."""
         parts = zip(self._instance.operators, self.nodes, strict=True)
         seconds = [np.array([self._compute_s(unit, node) for node in nodes]) for unit, nodes in parts]
         for edge in self._instance.edges_into[self._instance.graph.sink]:
@@ -90,11 +90,11 @@ class _Tables:
         return [Table((i,), costs) for i, costs in enumerate(seconds)]
 
     def edge_tables(self) -> list[Table]:
-        """t_com at least, by consumer: all edges into it take no less than each alone."""
+        """Bounds on t_com of each consumer: all edges into it take at least as long as each alone."""
         return [table for edges in self._instance.edges_into[:-1] for table in self._incoming(edges)]
 
     def first_edge_tables(self) -> list[Table]:
-        """The same of the first edge into each consumer: a forest."""
+        """The same for the first edge into each consumer, which form a forest."""
         first = (edges[0] for edges in self._instance.graph.edges_into[:-1])
         return [self._together([edge]) for edge in first if edge in self._instance.edges_into[edge.consumer]]
 
@@ -103,7 +103,7 @@ class _Tables:
             return []
         if math.prod(len(self.nodes[end]) for end in self._ends(edges)) <= _MOST_TOGETHER:
             return [self._together(edges)]
-        # The largest is no less than the mean, which needs no table over all of them.
+        # The maximum is at least the mean, which needs no joint table.
         return [Table(table.variables, table.costs / len(edges)) for table in (self._together([edge]) for edge in edges)]
 
     def _ends(self, edges: Sequence[TensorEdge]) -> list[int]:
@@ -127,7 +127,7 @@ class _Tables:
         return best_makespan_s(unit, node.dim, self._cluster, self._team)
 
     def _edge_s(self, edge: TensorEdge) -> Array:
-        """By node of the producer and of the consumer; source and sink have one each."""
+        """Bounds on t_com of one edge, by node of the producer and of the consumer; source and sink have one node each."""
         if edge.key not in self._known:
             sources, targets = self._nodes(edge.producer), self._nodes(edge.consumer)
             costs = [self._least_s(edge, p, q) for p, q in itertools.product(sources, targets)]

@@ -1,4 +1,4 @@
-"""The files through which parent and child speak: the request and the outcome."""
+"""The files with which parent and child communicate: the request and the outcome."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def write_request(directory: Path, program: Program, options: Options) -> None:
 
 
 def read_outcome(directory: Path) -> Outcome | None:
-    """What the child wrote, or None where it did not come to that."""
+    """The outcome that the child wrote, or None if it wrote none."""
     path = directory / "outcome.npz"
     if not path.exists():
         return None
@@ -48,7 +48,7 @@ def read_request(directory: Path) -> tuple[Program, Options]:
 
 
 def write_outcome(directory: Path, outcome: Outcome) -> None:
-    """Save an outcome, all of it or nothing."""
+    """Save an outcome atomically."""
     record = {name: getattr(outcome, name) for name in ("status", "objective", "bound", "message", "version")} | {"has_x": outcome.x is not None}
     partial = directory / "outcome.part.npz"
     np.savez(partial, record=np.array(json.dumps(record)), x=np.zeros(0) if outcome.x is None else outcome.x)

@@ -24,12 +24,12 @@ def main(backend: str, directory: Path) -> None:
 
 
 def _end_with_parent() -> None:
-    """Leave when the parent does: its end closes our standard input.
+    """Exit when the parent exits, which closes our standard input.
 
-    The descriptor is read bare, for a thread that waits inside ``sys.stdin`` would hold up the interpreter's own end.
+    The raw descriptor is read, because a thread blocked in ``sys.stdin`` would delay interpreter shutdown.
     """
     os.read(0, 1)
-    os.killpg(os.getpgid(0), signal.SIGKILL)  # we lead a group of our own, in which a solver may be a further process
+    os.killpg(os.getpgid(0), signal.SIGKILL)  # this process leads its own group, in which a solver may be another process
 
 
 if __name__ == "__main__":

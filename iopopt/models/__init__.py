@@ -51,16 +51,16 @@ _ALIASES = {
 def load_model(name: str | Path, *, input_size: InputSize | None = None, input_shape: Sequence[int] | None = None) -> Graph:
     """A network of the zoo by name, from a ``.json`` file that :meth:`Graph.to_dict` describes, or from an ``.onnx`` file.
 
-    An ONNX file is read for a batch of one image, even if it was exported for another; a kernel that two nodes share counts twice.
+    An ONNX file is read for a batch of one image, even if it was exported for another batch; a kernel that two nodes share counts twice.
 
     Args:
         name: a name of the zoo, in any case, or a path.
-        input_size: height and width of the input (one integer for both); the published size unless given. Zoo only.
+        input_size: height and width of the input (one integer for both); the published size by default. Zoo only.
         input_shape: (C, H, W) of the input, for an ONNX file that leaves it open or was exported for another size, or for the zoo.
 
     Raises:
-        UnknownNameError: if it is neither; the message lists the zoo.
-        GraphError: if the input is too small (for the zoo the message names the smallest that fits), or of other channels.
+        UnknownNameError: if ``name`` is neither; the message lists the zoo.
+        GraphError: if the input is too small (for the zoo the message names the smallest that fits), or has the wrong number of channels.
         FileFormatError: if the file cannot be read as a network.
         UnsupportedError: if an ONNX file holds what a network here cannot represent.
         MissingExtraError: if it is an ONNX file and the package ``onnx`` is not installed.
@@ -68,12 +68,12 @@ def load_model(name: str | Path, *, input_size: InputSize | None = None, input_s
     text = str(name)
     suffix = text.lower().rpartition(".")[2]
     if suffix in ("json", "onnx") and input_size is not None:
-        raise FileFormatError(f"{text}: a network from a file has its input size already; input_size is for the zoo (input_shape for .onnx)")
+        raise FileFormatError(f"{text}: a network from a file has its input size already; use input_size for the zoo, input_shape for .onnx files")
     if suffix == "onnx":
         return _read_onnx(text, input_shape)[0]
     if suffix == "json":
         if input_shape is not None:
-            raise FileFormatError(f"{text}: a network from JSON has its input shape already; input_shape is for .onnx files and the zoo")
+            raise FileFormatError(f"{text}: a network from JSON has its input shape already; use input_shape for .onnx files and the zoo")
         return Graph.from_dict(read_json(text), text)
     key = _ALIASES.get(text.lower(), text.lower())
     if key not in ZOO:
@@ -89,7 +89,7 @@ def load_weights(path: str | Path, *, input_shape: Sequence[int] | None = None) 
     The arrays are 32-bit floats; some are views of the file's content, which cannot be written to.
 
     Raises:
-        IopoptError: as :func:`load_model` does; FileFormatError also if it is no ``.onnx`` file.
+        IopoptError: as in :func:`load_model`; FileFormatError also if it is not an ``.onnx`` file.
     """
     text = str(path)
     if not brings_weights(text):
@@ -111,7 +111,7 @@ def _read_onnx(path: str, input_shape: Sequence[int] | None) -> tuple[Graph, Wei
 
 
 def _at_shape(key: str, input_shape: Sequence[int], input_size: InputSize | None) -> Graph:
-    """A network of the zoo for a whole input shape, of which only the size is free."""
+    """A network of the zoo for an input shape; its number of channels is fixed."""
     if input_size is not None:
         raise GraphError(f"{key}: input_size and input_shape are both given; one is enough")
     if len(input_shape) != 3 or not all(map(is_integer, input_shape)):

@@ -8,7 +8,7 @@ from iopopt.network.graph import Graph
 
 
 def alexnet(input_size: InputSize = 224) -> Graph:
-    """AlexNet; at other sizes than 224 the first fully connected operator grows or shrinks with the map."""
+    """AlexNet; at sizes other than 224 the first fully connected operator grows or shrinks with the map."""
     return build_at_size("alexnet", 3, input_size, _layers)
 
 

@@ -1,7 +1,7 @@
 """GoogLeNet (Inception v1): Szegedy et al., "Going deeper with convolutions", CVPR 2015.
 
-The form is that of the paper and of Caffe's ``bvlc_googlenet``: biases, local response normalisation, 5x5 convolutions. torchvision's has
-batch normalisation and 3x3 convolutions instead. The auxiliary classifiers, which are for training only, are left out.
+The same as in the paper and in Caffe's ``bvlc_googlenet``: biases, local response normalisation, 5x5 convolutions. torchvision's has
+batch normalisation and 3x3 convolutions instead. The auxiliary classifiers, which are for training only, are omitted.
 """
 
 from __future__ import annotations

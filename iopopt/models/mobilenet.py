@@ -1,7 +1,7 @@
 """MobileNet-V1 (Howard et al., arXiv 1704.04861, 2017) and MobileNet-V2 (Sandler et al., CVPR 2018).
 
-Every convolution has a batch normalisation instead of a bias, and a ReLU that ends at six. Maps are padded by one row and column on all
-sides, as in the ports to Caffe and PyTorch; TensorFlow's checkpoints pad below and right alone, which gives maps of the same sizes.
+Every convolution has a batch normalisation instead of a bias, and a ReLU6. Maps are padded by one row and column on all sides, as in
+the ports to Caffe and PyTorch; TensorFlow's checkpoints pad only below and to the right, which gives maps of the same sizes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from iopopt.network.records import is_number, short_repr
 RELU6 = Activation("clip", (0.0, 6.0))
 
 _LEAST_CHANNELS = 8
-"""Of MobileNet-V1 at any width, as in the published checkpoints."""
+"""The least number of channels of MobileNet-V1 at any width, as in the published checkpoints."""
 
 _V1_BLOCKS = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *((512, 1),) * 5, (1024, 2), (1024, 1))
 """Output channels at width 1 and stride of each depthwise separable convolution: table 1 of the paper."""
@@ -63,7 +63,7 @@ def _v2_layers(net: GraphBuilder) -> GraphBuilder:
 
 
 def _inverted_residual(net: GraphBuilder, expansion: int, channels: int, stride: int) -> None:
-    """Widen, filter each channel, and project without activation; the input is added where the shape does not change."""
+    """Widen, filter each channel, and project without activation; the input is added if the shape does not change."""
     entry, entry_channels = net.tip, net.shape.channels
     if expansion > 1:
         _conv(net, expansion * entry_channels, 1).step(RELU6)

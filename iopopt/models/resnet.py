@@ -1,6 +1,6 @@
 """Residual networks of 18, 34 and 50 layers: He et al., "Deep residual learning for image recognition", CVPR 2016.
 
-The form is torchvision's: batch normalisation instead of biases, shortcuts projected by 1x1 convolutions where the shape changes, and in
+The same as in torchvision: batch normalisation instead of biases, shortcuts projected by 1x1 convolutions if the shape changes, and in
 the 50-layer network the stride in the 3x3 convolution ("v1.5"), not in the 1x1 before it.
 """
 
@@ -14,10 +14,10 @@ from iopopt.network.graph import Graph
 
 _CHANNELS = (64, 128, 256, 512)
 _EXPANSION = 4
-"""How many times the channels of its 3x3 convolution a bottleneck block gives."""
+"""The output channels of a bottleneck block, as a multiple of those of its 3x3 convolution."""
 
 _Block = Callable[[GraphBuilder, int, int], None]
-"""Writes a block of given channels and stride."""
+"""Builds a block with given channels and stride."""
 
 
 def resnet18(input_size: InputSize = 224) -> Graph:
@@ -36,7 +36,7 @@ def resnet50(input_size: InputSize = 224) -> Graph:
 
 
 def _resnet(name: str, block: _Block, depths: Sequence[int], input_size: InputSize) -> Graph:
-    """``depths`` blocks in each of the four stages; every stage but the first halves the map."""
+    """``depths`` blocks in each of the four stages; every stage except the first halves the map."""
 
     def layers(net: GraphBuilder) -> GraphBuilder:
         _conv(net, 64, 7, stride=2).relu().max_pool(3, 2, 1)
@@ -66,7 +66,7 @@ def _bottleneck_block(net: GraphBuilder, channels: int, stride: int) -> None:
 
 
 def _add_shortcut(net: GraphBuilder, entry: str, stride: int) -> None:
-    """Add the block's input to its output, through a 1x1 convolution where their shapes differ."""
+    """Add the block's input to its output, through a 1x1 convolution if their shapes differ."""
     path, shape = net.tip, net.shape
     if net.at(entry).shape != shape:
         _conv(net, shape.channels, 1, stride)

@@ -14,7 +14,7 @@ InputSize = int | tuple[int, int]
 
 
 def build_at_size(name: str, channels: int, input_size: InputSize, layers: Callable[[GraphBuilder], GraphBuilder]) -> Graph:
-    """The network that ``layers`` writes down, for one input size.
+    """The network that ``layers`` builds, for one input size.
 
     Raises:
         GraphError: if the input is too small (the message names the smallest side that every layer fits) or is not a size.
@@ -37,7 +37,7 @@ def _sides(name: str, input_size: InputSize) -> tuple[int, int]:
 
 
 def _smallest_side(build: Callable[[int], Graph]) -> int:
-    """The least side that ``build`` takes; every larger one is taken too, so bisection finds it."""
+    """The smallest side that ``build`` accepts; it accepts every larger one, so bisection finds it."""
 
     def fits(side: int) -> bool:
         try:

@@ -32,7 +32,7 @@ def vgg19(input_size: InputSize = 224) -> Graph:
 
 
 def _vgg(name: str, depths: Sequence[int], input_size: InputSize) -> Graph:
-    """``depths`` convolutions in each of the five stages; the first fully connected operator follows the map's size."""
+    """``depths`` convolutions in each of the five stages; the first fully connected operator grows with the map."""
 
     def layers(net: GraphBuilder) -> GraphBuilder:
         for channels, depth in zip(_CHANNELS, depths, strict=True):

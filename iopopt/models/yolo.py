@@ -1,4 +1,4 @@
-"""YOLOv2: Redmon and Farhadi, "YOLO9000: better, faster, stronger", CVPR 2017, as darknet's ``yolov2.cfg`` has it for COCO."""
+"""YOLOv2: Redmon and Farhadi, "YOLO9000: better, faster, stronger", CVPR 2017, as in darknet's ``yolov2.cfg`` for COCO."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from iopopt.network.graph import Graph
 LEAKY = Activation("leaky_relu", (0.1,))
 
 _STRIDE = 32
-"""Five halvings: pixels of the input under one cell of the last map."""
+"""Pixels of the input under one cell of the last map, after five halvings."""
 
 _OUTPUTS = 5 * (4 + 1 + 80)
 """For each of five anchors a box, its objectness and the 80 classes of COCO."""
@@ -22,11 +22,11 @@ _OUTPUTS = 5 * (4 + 1 + 80)
 def yolov2(input_size: InputSize = 608) -> Graph:
     """YOLOv2 for COCO, up to the convolution whose 425 channels are decoded to boxes.
 
-    The passthrough brings the last map of twice the height and width to the others as channels (darknet's ``reorg``), in the order that
+    The passthrough turns the last map of twice the height and width into channels (darknet's ``reorg``), in the order that
     ``space_to_depth`` defines; they come first in the concatenation.
 
     Raises:
-        GraphError: if height or width is not a multiple of 32: the two maps would not match.
+        GraphError: if height or width is not a multiple of 32, because the two maps would not match.
     """
     return build_at_size("yolov2", 3, input_size, _layers)
 

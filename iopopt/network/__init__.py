@@ -1,1 +1,1 @@
-"""Networks: operators, the graph that they form, and the builder that writes one down."""
+"""Networks: operators, the graph that they form, and a builder for graphs."""

@@ -17,7 +17,7 @@ from iopopt.network.shapes import Shape, Window
 
 
 class GraphBuilder:
-    """Writes a network down layer by layer; activations, normalisations and pools join the operator before them.
+    """Builds a network layer by layer; activations, normalisations and pools join the operator before them.
 
     >>> net = GraphBuilder("tiny", (3, 32, 32))
     >>> net.conv(16, kernel=3, padding=1).relu().max_pool(2)   # doctest: +ELLIPSIS
@@ -27,8 +27,8 @@ class GraphBuilder:
     >>> graph.parameters
     43738
 
-    Each call works on the tensor at hand: the last one made, or the one that :meth:`at` went back to. ``tip`` names it, for a later
-    ``at``, ``add``, ``mul`` or ``concat``. A tensor once named is finished: a step behind it becomes an operator of its own.
+    Each call works on the current tensor: the newest one, or the one that :meth:`at` returned to. ``tip`` names it, for a later
+    ``at``, ``add``, ``mul`` or ``concat``. A named tensor is finished: a later step becomes a separate operator.
     """
 
     def __init__(self, name: str, input_shape: Sequence[int]) -> None:
@@ -41,7 +41,7 @@ class GraphBuilder:
         self._at = INPUT
         self._named: set[str] = {INPUT}
 
-    # Where we are.
+    # The current tensor.
 
     @property
     def shape(self) -> Shape:
@@ -50,20 +50,20 @@ class GraphBuilder:
 
     @property
     def tip(self) -> str:
-        """The tensor at hand, by the name of its operator (``"input"`` for the graph's input); from now on it is finished."""
+        """The name of the current tensor, which is that of its operator (``"input"`` for the graph's input); from now on it is finished."""
         self._named.add(self._at)
         return self._at
 
     @property
     def at_hand(self) -> Operator | None:
-        """The operator that made the tensor at hand, None for the graph's input; unlike :attr:`tip` it leaves the tensor open to steps."""
+        """The operator that made the current tensor, None for the graph's input; unlike :attr:`tip`, it leaves the tensor open to steps."""
         return self._operators.get(self._at)
 
     def at(self, tensor: str) -> GraphBuilder:
-        """Go back to a tensor: what follows reads it.
+        """Make a tensor current: the next call reads it.
 
         Raises:
-            GraphError: if there is no such tensor.
+            GraphError: if no tensor has that name.
         """
         self._shape_of(tensor)
         self._at = tensor
@@ -92,11 +92,11 @@ class GraphBuilder:
         return self.operator("fc", out_features, name=name, bias=bias)
 
     def add(self, *tensors: str, name: str | None = None) -> GraphBuilder:
-        """The sum of tensors of one shape; one may be a gate of one element a channel."""
+        """The sum of tensors of one shape; one may be a gate with one element for each channel."""
         return self._join("add", self._gates_last(tensors), name)
 
     def mul(self, *tensors: str, name: str | None = None) -> GraphBuilder:
-        """The product of tensors of one shape; one may be a gate of one element a channel (squeeze and excitation)."""
+        """The product of tensors of one shape; one may be a gate with one element for each channel (squeeze and excitation)."""
         return self._join("mul", self._gates_last(tensors), name)
 
     def concat(self, *tensors: str, name: str | None = None) -> GraphBuilder:
@@ -118,10 +118,10 @@ class GraphBuilder:
         return self.operator("space_to_depth", self.shape.channels * block**2, name=name, rows=Window(block, block), columns=Window(block, block))
 
     def operator(self, kind: str, out_channels: int, *, name: str | None = None, **figures: Any) -> GraphBuilder:
-        """Any operator of one input: its kind (one of :data:`iopopt.network.operators.KINDS`) and the fields of its class.
+        """Any operator with one input: its kind (one of :data:`iopopt.network.operators.KINDS`) and the fields of its class.
 
         Raises:
-            GraphError: if the kind is unknown, or a figure is, is missing or does not fit.
+            GraphError: if the kind is unknown, or a figure is unknown, missing or does not fit.
         """
         return self._append(kind, (self._at,), name, out_channels=out_channels, **figures)
 
@@ -138,15 +138,15 @@ class GraphBuilder:
         return self.step(Normalisation())
 
     def max_pool(self, kernel: int, stride: int | None = None, padding: int = 0, *, ceil: bool = False) -> GraphBuilder:
-        """Max pooling; the stride is the kernel unless given; ``ceil`` counts a last window that hangs over the edge."""
+        """Max pooling; the stride is the kernel unless given; ``ceil`` counts a last window that extends past the edge."""
         return self._pool("max", kernel, stride, padding, ceil)
 
     def average_pool(self, kernel: int, stride: int | None = None, padding: int = 0, *, ceil: bool = False) -> GraphBuilder:
-        """Average pooling; what hangs over the edge counts as zeros."""
+        """Average pooling; elements past the edge count as zeros."""
         return self._pool("average", kernel, stride, padding, ceil)
 
     def global_average_pool(self) -> GraphBuilder:
-        """The average of each channel; as an operator of its own, for in an epilogue it would leave its convolution one row to split."""
+        """The average of each channel, as a separate operator: in an epilogue it would leave its convolution only one row to split."""
         rows, columns = (Window(size, size) for size in self.shape[1:])
         return self.operator("pool", self.shape.channels, rows=rows, columns=columns, function="average")
 
@@ -154,16 +154,16 @@ class GraphBuilder:
         return self.step(Mixing("softmax"))
 
     def step(self, step: EpilogueStep, *, name: str | None = None) -> GraphBuilder:
-        """Add a step to the epilogue of the operator at hand, or behind it as an operator of its own (``name``) where it cannot join.
+        """Add a step to the epilogue of the current operator, or as a separate operator (``name``) after it.
 
-        It cannot where the tensor is the input, has been named or is read already, behind a step that mixes channels, and as a pool
-        behind anything but a kernel without one.
+        The step becomes a separate operator if the tensor is the input, is named or already read, if the epilogue ends with a mixing
+        step, and if it is a pool after an operator that has no kernel or already has a pool.
 
         Raises:
             GraphError: if the map is too small for the step.
         """
         if not isinstance(step, EpilogueStep):
-            raise GraphError(f"graph {self._name!r}: {short_repr(step)} is no step of an epilogue; for a function by name there is activation()")
+            raise GraphError(f"graph {self._name!r}: {short_repr(step)} is not an epilogue step; use activation() for a function by name")
         if self._joins(step):
             operator = self._operators[self._at]
             self._operators[self._at] = dataclasses.replace(operator, epilogue=(*operator.epilogue, step))
@@ -189,12 +189,12 @@ class GraphBuilder:
         return self.step(Pool(function, *windows))
 
     def _gates_last(self, tensors: Sequence[str]) -> Sequence[str]:
-        """A gate follows the map that it is for."""
+        """The tensors with gates after the maps that they are for."""
         return sorted(tensors, key=lambda tensor: -self._shape_of(tensor).elements)
 
     def _join(self, kind: str, tensors: Sequence[str], name: str | None) -> GraphBuilder:
         if len(tensors) < 2:
-            raise GraphError(f"graph {self._name!r}: {kind} joins two tensors or more, found {short_repr(tensors)}")
+            raise GraphError(f"graph {self._name!r}: {kind} joins two or more tensors, found {short_repr(tensors)}")
         return self._append(kind, tensors, name, more_inputs=tuple(self._shape_of(tensor) for tensor in tensors[1:]))
 
     def _append(self, kind: str, tensors: Sequence[str], name: str | None, **figures: Any) -> GraphBuilder:
@@ -215,7 +215,7 @@ class GraphBuilder:
         if tensor == INPUT:
             return self._input_shape
         if not isinstance(tensor, str) or tensor not in self._operators:
-            raise GraphError(f"graph {self._name!r}: there is no tensor {short_repr(tensor)}; a tensor has the name of its operator, or 'input'")
+            raise GraphError(f"graph {self._name!r}: no tensor is named {short_repr(tensor)}; a tensor has the name of its operator, or 'input'")
         return self._operators[tensor].out_shape
 
 
@@ -238,7 +238,7 @@ def _operator(kind: str, name: str, in_shape: Shape, figures: Mapping[str, Any])
 
 
 def ceiled(window: Window, size: int) -> Window:
-    """The window with as much padding behind as lets a last position count that hangs over the edge, if it begins inside."""
+    """The window with enough padding after it to count a last position that starts inside and extends past the edge."""
     overhang = -(size + window.before + window.after - window.extent) % window.stride
     starts_inside = (window.output_size(size)) * window.stride < size + window.before
     return dataclasses.replace(window, after=window.after + overhang) if overhang and starts_inside else window

@@ -37,6 +37,6 @@ def _label(*lines: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """A DOT string: quotes and backslashes are escaped; ends of lines become spaces, and what no text file holds a replacement character."""
+    """A DOT string: quotes and backslashes are escaped, line ends become spaces, other unprintable characters are replaced."""
     plain = "".join(" " if character in "\r\n" else character if character.isprintable() else "\ufffd" for character in text)
     return '"' + plain.replace("\\", "\\\\").replace('"', '\\"') + '"'

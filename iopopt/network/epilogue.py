@@ -1,4 +1,4 @@
-"""The epilogue of an operator: the steps that run behind it on the same device."""
+"""The epilogue of an operator: the steps that run after it on the same device."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from iopopt.network.records import short_repr
 from iopopt.network.shapes import NO_WINDOW, Window, window_text
 
 PoolFunction = Literal["max", "average", "average_inside"]
-"""An average counts padding as zeros (``average``), or only what lies inside the map (``average_inside``)."""
+"""An average counts padding as zeros (``average``), or only elements inside the map (``average_inside``)."""
 
 _PARAMETERS = {
     **dict.fromkeys(("relu", "tanh", "sigmoid", "prelu", "silu", "hard_swish", "softmax"), 0),
@@ -19,7 +19,7 @@ _PARAMETERS = {
     **dict.fromkeys(("clip", "hard_sigmoid"), 2),
     "lrn": 4,
 }
-"""How many parameters the functions have that the executor knows; others can be priced all the same."""
+"""The number of parameters of each function that the executor knows; other functions can still be priced."""
 
 
 def _check_parameters(function: str, parameters: tuple[float, ...]) -> None:
@@ -40,7 +40,7 @@ class Activation:
     ``leaky_relu`` (slope), ``clip`` (least, most; ReLU6 is ``clip`` 0, 6), ``hard_sigmoid`` (alpha, beta), ``multiply`` and ``add`` (a number).
 
     Raises:
-        GraphError: if one of these has another count of parameters.
+        GraphError: if one of these has the wrong number of parameters.
     """
 
     function: str = "relu"
@@ -109,7 +109,7 @@ class Pool:
 
 @dataclass(frozen=True)
 class Mixing:
-    """A function of all channels at a position; it ends an epilogue, for whoever runs it must hold all channels.
+    """A function of all channels at a position; it ends an epilogue, because the device that runs it must hold all channels.
 
     ``lrn`` (parameters: size, alpha, beta, bias), ``softmax``, and ``shuffle`` (parameter: groups), which turns channel
     ``i C/groups + j`` into channel ``j groups + i``.
@@ -142,9 +142,9 @@ def pool_text(function: str, rows: Window, columns: Window) -> str:
 
 
 def epilogue_fault(epilogue: Sequence[EpilogueStep], channels: int) -> str | None:
-    """Why these steps are no epilogue of an operator of so many output channels; None if they are."""
+    """Why these steps cannot be the epilogue of an operator with that many output channels; None if they can."""
     if sum(isinstance(step, Pool) for step in epilogue) > 1:
-        return "an epilogue holds one pool at most"
+        return "an epilogue has at most one pool"
     mixing = [step for step in epilogue if isinstance(step, Mixing)]
     if mixing and mixing[0] is not epilogue[-1]:
         return f"{mixing[0].function} mixes channels and must end its epilogue"

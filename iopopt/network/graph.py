@@ -42,7 +42,7 @@ class Graph:
 
     def __post_init__(self) -> None:
         names = [operator.name for operator in self.operators]
-        self._require(bool(names), "there is no operator")
+        self._require(bool(names), "it has no operators")
         duplicates = {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else set()
         self._require(not duplicates, f"operator names repeat: {', '.join(sorted(duplicates))}")
         if not self.edges:
@@ -58,7 +58,7 @@ class Graph:
         producers: dict[str, list[str]] = {operator.name: [] for operator in self.operators}
         for producer, consumer in self.edges:
             for end in {producer, consumer} - {INPUT}:
-                self._require(end in producers, f"edge {producer} -> {consumer}: there is no operator {end!r}")
+                self._require(end in producers, f"edge {producer} -> {consumer}: no operator is named {end!r}")
             self._require(consumer != INPUT, f"edge {producer} -> {consumer}: nothing can feed the input")
             producers[consumer].append(producer)
         for operator in self.operators:
@@ -73,7 +73,7 @@ class Graph:
         reads = f"operator {operator.name!r} reads {len(producers)} tensors; this {operator.kind} reads {len(expected)}"
         self._require(len(producers) == len(expected), reads)
         for producer, shape in zip(producers, expected, strict=True):
-            self._require(producer in seen, f"edge {producer} -> {operator.name} points backwards: operators stand in topological order")
+            self._require(producer in seen, f"edge {producer} -> {operator.name} points backwards: operators must be in topological order")
             self._require(seen[producer] == shape, f"{producer} gives {seen[producer]}, but {operator.name} reads {shape}")
 
     def __getitem__(self, name: str) -> Operator:
@@ -137,10 +137,10 @@ class Graph:
 
     @cached_property
     def live_tensors(self) -> tuple[LiveTensor, ...]:
-        """The tensors that outlive the operator after them: while the operators between run, their owners hold them (equation 1)."""
+        """The live tensors: their owners hold them while the operators before their last consumer run (equation 1)."""
         last = {edge.producer: edge.consumer for edges in self.edges_into[: self.sink] for edge in edges}
-        waits = [LiveTensor(producer, range(0 if producer == self.source else producer + 1, consumer)) for producer, consumer in last.items()]
-        return tuple(live for live in waits if live.during)
+        spans = [LiveTensor(producer, range(0 if producer == self.source else producer + 1, consumer)) for producer, consumer in last.items()]
+        return tuple(live for live in spans if live.during)
 
     @property
     def output(self) -> Operator:
@@ -156,7 +156,7 @@ class Graph:
         return sum(operator.macs for operator in self.operators)
 
     def whole_memory_bytes(self, bytes_per_element: int = 4) -> tuple[int, int]:
-        """Weights and biases of the whole model, and the most that an operator and the tensors live meanwhile take, in bytes (equation 1)."""
+        """Weights and biases of the whole model, and the largest sum of an operator's activations and live tensors, in bytes (equation 1)."""
         weights = sum(operator.kernel_elements + operator.bias_elements for operator in self.operators)
         held = [0] * len(self)
         for producer, during in self.live_tensors:
@@ -166,7 +166,7 @@ class Graph:
         return bytes_per_element * weights, bytes_per_element * activations
 
     def summary(self) -> pd.DataFrame:
-        """One row for each operator: shapes, what it can be split by, parameters, MACs."""
+        """One row for each operator: shapes, possible splits, parameters, MACs."""
         import pandas as pd
 
         return pd.DataFrame(

@@ -1,4 +1,4 @@
-"""Operators as JSON has them: the fields of their kind."""
+"""Operators as JSON: the fields of their kind."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _FORMER: Mapping[str, Any] = {
     "more_inputs": tuple[Shape, ...],
     "first_channel": int,
 }
-"""What records of every kind once held, by type; where a kind has no such field, it must say what follows from the others."""
+"""Keys that older records had for every kind, by type; if a kind has no such field, the value must agree with its other fields."""
 
 _FORMER_DEFAULTS = {"function": "", "first_channel": 0}
 
 
 def operator_record(operator: Operator) -> dict[str, Any]:
-    """One operator as JSON holds it."""
+    """One operator as a JSON record."""
     fields: dict[str, Any] = _json(operator)
     return {"name": fields.pop("name"), "kind": operator.kind, **fields}
 
@@ -49,7 +49,7 @@ def operator_from(record: Any, where: str) -> Operator:
     operator: Operator = _read({key: value for key, value in record.items() if key not in former}, kind, where, "kind")
     for key in sorted(former):
         found, expected = _figure(record[key], _FORMER[key], where, key), getattr(operator, key, _FORMER_DEFAULTS.get(key))
-        if found != expected and key != "bias":  # it was said of every kind, and meant nothing to those without a kernel
+        if found != expected and key != "bias":  # older records had it for every kind; it has no meaning without a kernel
             raise FileFormatError(f"{where}: {key!r} is {short_repr(record[key])}; this {kind.kind} has {short_repr(_json(expected))}")
     return operator
 
@@ -88,7 +88,7 @@ def _figure(value: Any, hint: Any, where: str, key: str) -> Any:
 def _step_from(record: Any, where: str) -> EpilogueStep:
     steps: dict[str, type[EpilogueStep]] = {step.__name__.lower(): step for step in (Activation, Normalisation, Pool, Mixing)}
     if not isinstance(record, Mapping) or not isinstance(record.get("step"), str) or record["step"] not in steps:
-        raise FileFormatError(f"{where}: {short_repr(record)} is no epilogue step; it needs 'step', one of {', '.join(sorted(steps))}")
+        raise FileFormatError(f"{where}: {short_repr(record)} is not an epilogue step; it needs 'step', one of {', '.join(sorted(steps))}")
     step: EpilogueStep = _read(record, steps[record["step"]], where, "step")
     return step
 

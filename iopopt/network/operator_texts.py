@@ -1,4 +1,4 @@
-"""Operators in words, as tables and pictures of a network show them."""
+"""Operators as text, for tables and drawings of a network."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
 def epilogue_text(operator: Operator) -> str:
-    """The steps behind an operator, in their order."""
+    """The steps after an operator, in their order."""
     return ", ".join(step.text for step in operator.epilogue)
 
 
 def inputs_text(operator: Operator) -> str:
-    """The maps that an operator reads; those alike are counted."""
+    """The maps that an operator reads; equal ones as a count."""
     shapes: Sequence[Shape] = operator.in_shapes
     if len(set(shapes)) == 1 and len(shapes) > 1:
         return f"{len(shapes)} of {shapes[0]}"
@@ -24,7 +24,7 @@ def inputs_text(operator: Operator) -> str:
 
 
 def splits_text(operator: Operator) -> str:
-    """The dimensions in which an operator can be split, with their sizes: ``H:56 OC:64 IC:3``."""
+    """The dimensions by which an operator can be split, with their sizes: ``H:56 OC:64 IC:3``."""
     return " ".join(f"{dim}:{operator.size(dim)}" for dim in operator.splittable_dims)
 
 

@@ -1,4 +1,4 @@
-"""What every file format here shares: schema versions, known keys, and messages that name the key and the value."""
+"""Shared by all file formats: schema versions, known keys, and messages that name the key and the value."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from iopopt.errors import FileFormatError
 
 
 def short_repr(value: Any, limit: int = 60) -> str:
-    """``value`` as a message shows it: its repr, cut when long."""
+    """The repr of ``value`` for a message, shortened if long."""
     try:
         text = repr(value)
     except ValueError:  # an integer of more digits than Python writes out
@@ -24,7 +24,7 @@ def short_repr(value: Any, limit: int = 60) -> str:
 
 
 def is_number(value: Any) -> bool:
-    """Whether ``value`` is a finite real number; truth values are none."""
+    """Whether ``value`` is a finite real number; bool does not count."""
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
         return False
     try:
@@ -34,12 +34,12 @@ def is_number(value: Any) -> bool:
 
 
 def is_integer(value: Any) -> bool:
-    """Whether ``value`` is an integer; truth values are none."""
+    """Whether ``value`` is an integer; bool does not count."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
 def check_keys(record: Any, where: str, required: set[str], optional: set[str] = frozenset()) -> None:  # type: ignore[assignment]
-    """Refuse a record that is no mapping, lacks a key or has one too many.
+    """Refuse a record that is not a mapping, lacks a key or has an unknown one.
 
     Raises:
         FileFormatError: the message names the key and, for an unknown one, the nearest that exists.
@@ -60,7 +60,7 @@ def check_schema(record: Any, where: str, version: int) -> None:
     """Refuse a record whose ``schema_version`` is not ``version``.
 
     Raises:
-        FileFormatError: if the version is missing or another.
+        FileFormatError: if the version is missing or differs.
     """
     if not isinstance(record, Mapping):
         raise FileFormatError(f"{where}: found {short_repr(record)}; a mapping is expected")
@@ -73,9 +73,9 @@ _CHECKS = {float: ("a finite number", is_number), int: ("an integer", is_integer
 
 
 def typed(value: Any, hint: Any, where: str) -> Any:
-    """A value of a JSON record as the type hint of its field has it; lists become tuples.
+    """A value of a JSON record, checked against the type hint of its field; lists become tuples.
 
-    Hints are float, int, bool, str, None, Literals of texts, unions of these, and tuples of one type.
+    Hints are float, int, bool, str, None, Literals of strings, unions of these, and tuples of one type.
 
     Raises:
         FileFormatError: if it is anything else; the message begins with ``where`` and says what is allowed.
@@ -92,7 +92,7 @@ def typed(value: Any, hint: Any, where: str) -> Any:
 
 
 def typed_fields(record: Mapping[str, Any], cls: type[Any], where: str) -> dict[str, Any]:
-    """Those fields of ``cls`` that ``record`` holds, each :func:`typed`."""
+    """The fields of ``cls`` that ``record`` holds, each checked by :func:`typed`."""
     hints = get_type_hints(cls)
     return {key: typed(value, hints[key], f"{where}: {key!r}") for key, value in record.items()}
 
@@ -111,15 +111,15 @@ def read_text(path: str | Path) -> str:
     """The text of a file.
 
     Raises:
-        FileFormatError: if the file cannot be read or is no UTF-8 text; the message names the file.
+        FileFormatError: if the file cannot be read or is not UTF-8; the message names the file.
     """
     try:
         return Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise FileFormatError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:
-        raise FileFormatError(f"{path}: is no UTF-8 text") from None
-    except ValueError as error:  # a path that no file can have
+        raise FileFormatError(f"{path}: is not UTF-8 text") from None
+    except ValueError as error:  # an impossible path
         raise FileFormatError(f"{str(path)!r}: cannot be read ({error})") from None
 
 
@@ -127,7 +127,7 @@ def read_json(path: str | Path) -> Any:
     """The content of a JSON file.
 
     Raises:
-        FileFormatError: if the file cannot be read, is no JSON or gives a key twice; the message names the file and the line.
+        FileFormatError: if the file cannot be read, is not JSON or gives a key twice; the message names the file and the line.
     """
 
     def mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -145,8 +145,8 @@ def read_json(path: str | Path) -> Any:
         raise FileFormatError(f"{path}: line {error.lineno}, column {error.colno}: {error.msg}") from None
     except FileFormatError:
         raise
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits, or nesting as deep
-        raise FileFormatError(f"{path}: is no JSON that can be read ({error})") from None
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, or nesting thousands of levels deep
+        raise FileFormatError(f"{path}: is not readable JSON ({error})") from None
 
 
 def write_json(path: str | Path, record: Mapping[str, Any]) -> None:

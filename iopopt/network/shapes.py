@@ -1,4 +1,4 @@
-"""Feature maps, the windows that slide over them, and the dimensions in which work on them is split."""
+"""Feature maps, the windows that slide over them, and the dimensions by which operators are split."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Shape(NamedTuple):
 class Window:
     """A sliding window along one axis: ``before`` and ``after`` are the padding above (left) and below (right).
 
-    ``upsampling`` is for upsampling operators alone: each position of the window gives that many outputs.
+    ``upsampling`` is for upsampling operators only: each position of the window gives that many outputs.
     """
 
     kernel: int = 1
@@ -53,16 +53,16 @@ class Window:
         return (self.kernel - 1) * self.dilation + 1
 
     def output_size(self, size: int) -> int:
-        """How many outputs the window gives over ``size`` rows; 0 or less where it does not fit."""
+        """How many outputs the window gives over ``size`` rows; 0 or less if it does not fit."""
         return ((size + self.before + self.after - self.extent) // self.stride + 1) * self.upsampling
 
 
 NO_WINDOW = Window()
-"""Each output lies over the one input at its place."""
+"""Each output reads the one input at the same position."""
 
 
 def window_text(rows: Window, columns: Window) -> str:
-    """The kernel, and stride and dilation where they are not 1: ``3x3/2``, ``1x7``, ``3x3 dilated 2``."""
+    """The kernel, and stride and dilation unless they are 1: ``3x3/2``, ``1x7``, ``3x3 dilated 2``."""
     stride = f"/{_both(rows.stride, columns.stride)}" if (rows.stride, columns.stride) != (1, 1) else ""
     dilation = f" dilated {_both(rows.dilation, columns.dilation)}" if (rows.dilation, columns.dilation) != (1, 1) else ""
     return f"{rows.kernel}x{columns.kernel}{stride}{dilation}"

@@ -1,4 +1,4 @@
-"""Amounts as functions of a share: sums of clipped affine terms, stated once for numbers, arrays and linear expressions."""
+"""Amounts as functions of a share: sums of clipped affine terms, defined once for numbers, arrays and linear expressions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Term(NamedTuple):
 
 
 Terms = tuple[Term, ...]
-"""The sum of its terms: a convex function of the share, for no weight is negative."""
+"""The sum of its terms: a convex function of the share, because no weight is negative."""
 
 
 class Line(NamedTuple):
@@ -48,9 +48,9 @@ def amount(terms: Iterable[Term], n: float) -> float:
 
 
 def lines(terms: Terms, granules: int, granularity: int) -> tuple[Line, ...]:
-    """The lines whose largest is the value of the terms at every whole number of granules from 0 to ``granules``, by rising slope.
+    """Lines, by rising slope, whose maximum equals the terms at every whole number of granules from 0 to ``granules``.
 
-    They join the values between which no term is clipped, so in between they are the tightest convex bound.
+    They connect the values at the ends and at the whole numbers next to where a term stops being clipped, and are the tightest convex bound.
     """
     values = [(m, amount(terms, m * granularity)) for m in _corners(terms, granules, granularity)]
     found: list[Line] = []
@@ -62,7 +62,7 @@ def lines(terms: Terms, granules: int, granularity: int) -> tuple[Line, ...]:
 
 
 def _corners(terms: Terms, granules: int, granularity: int) -> list[int]:
-    """Both ends, and the whole numbers on either side of the share at which each term stops being clipped."""
+    """Both ends, and for each term the whole numbers on either side of the share at which it stops being clipped."""
     corners = {0, granules}
     for _, slope, constant in terms:
         if slope > 0 and constant < 0:

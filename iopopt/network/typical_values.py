@@ -1,7 +1,7 @@
-"""Typical elements of a network's tensors, so that random kernels can be scaled by what they read.
+"""Typical elements of a network's tensors, so that random kernels can be scaled by their inputs.
 
-A tensor is stood for by a sample of independent elements. What an operator does to them is followed roughly: enough that fifty layers with
-additions, gates and normalisations neither explode nor vanish.
+A tensor is represented by a sample of independent elements. The effect of an operator is approximated, well enough that the values of fifty
+layers with additions, gates and normalisations neither explode nor vanish.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def typical_input(rng: np.random.Generator) -> Values:
 
 
 def after_epilogue(epilogue: Sequence[EpilogueStep], values: Values, channels: int, rng: np.random.Generator) -> Values:
-    """What the steps make of ``values``, elements of a map of so many channels."""
+    """The result of the steps on ``values``, a sample of a map with that many channels."""
     for step in epilogue:
         values = _after_step(step, values, channels, rng)
     return values
@@ -70,7 +70,7 @@ def _mixed(step: Mixing, values: Values, channels: int) -> Values:
 
 
 def pooled(values: Values, function: str, rows: Window, columns: Window, rng: np.random.Generator) -> Values:
-    """The largest of, or the mean over, as many elements as the window has (a hundred are as good as more)."""
+    """The maximum or the mean of as many elements as the window has (at most a hundred)."""
     under = np.stack([values, *(rng.permutation(values) for _ in range(min(100, rows.kernel * columns.kernel) - 1))])
     pooled: Values = under.max(0) if function == "max" else under.mean(0)
     return pooled

@@ -1,4 +1,4 @@
-"""Units: what a placement places, as the cost model knows it; nothing below asks what kind of operator it was.
+"""Units: what a placement places, as the cost model sees it, independent of the kind of operator.
 
 An operator is a unit (:attr:`iopopt.Operator.unit`). So are the graph's input and its output: they are whole on one device.
 """
@@ -7,17 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from iopopt.network.shapes import Dim, Shape
-from iopopt.network.terms import Term, Terms, fixed, proportional
-
-if TYPE_CHECKING:
-    from iopopt.network.operators import Operator
-
+from iopopt.network.terms import Terms, fixed
 
 SOURCE, SINK = "(source)", "(sink)"
-"""What reports call the units that stand for the graph's input and output."""
+"""The names in reports of the units that represent the graph's input and output."""
 
 
 class Field(NamedTuple):
@@ -26,7 +22,7 @@ class Field(NamedTuple):
     Attributes:
         stride: input rows from one granule of output rows to the next, S times the granularity.
         overlap: K - S, the rows that the fields of two neighbours share; below 0 they leave rows out.
-        above: P, the rows by which the first field begins above the map.
+        above: P, the number of rows by which the first field extends above the map.
         end: where the field of all rows ends, cut at the map's lower edge.
     """
 
@@ -50,7 +46,7 @@ class Read(NamedTuple):
     Attributes:
         tensor: the shape of the whole tensor.
         part: the shape of what is read of it: all, or a slice's own channels.
-        by_rows: whether output rows need rows of it; of a gate every row needs all.
+        by_rows: whether output rows need only rows of it; False for a gate, which every row needs whole.
     """
 
     tensor: Shape
@@ -64,19 +60,19 @@ class Unit:
 
     Attributes:
         name: of the operator.
-        key: equal for units that differ in nothing but their names.
+        key: equal for units that differ only in name.
         reads: what it reads, by input slot.
         out_shape, pre_pool_shape: its output after and before the pool.
-        sizes: what the shares of each dimension sum to (equations 3 to 5), whether it can be split by it or not.
+        sizes: what the shares of each dimension sum to (equations 3 to 5), including dimensions by which it cannot be split.
         dims: the dimensions by which it can be split (equation 2).
         granularities: what every share of a dimension is a multiple of.
-        part_dims: the dimensions of which a share reads but some of the input channels.
-        mixes_channels: whether whoever reads the output needs all channels at a position, for the epilogue ends with a step that mixes them.
+        part_dims: the dimensions of which a share reads only some of the input channels.
+        mixes_channels: whether consumers need all channels at a position, because the epilogue ends with a mixing step.
         flops: F_i.
         work: C_ij of equation (7) by dimension, None for the whole unit, of a share in rows or channels; FLOPs.
-        weights: w_ij of equation (1) likewise, elements.
+        weights: w_ij of equation (1) in the same way, elements.
         activations: a_ij of equation (1), elements: the largest of these.
-        output: what a participant owns of the output, elements; IC stands for the even slices of a reduce-scatter.
+        output: what a participant owns of the output, elements; for IC, of the even slices of a reduce-scatter.
     """
 
     name: str
@@ -102,81 +98,8 @@ class Unit:
         return self.sizes[dim] // self.granularities[dim]
 
     def reads_part(self, dim: Dim | None) -> bool:
-        """Whether a share of the dimension reads but some of the input channels."""
+        """Whether a share of the dimension reads only some of the input channels."""
         return dim in self.part_dims
-
-
-def operator_unit(operator: Operator) -> Unit:
-    """An operator as a unit: equations (7) and (1) of ``cost_model.md``, by dimension."""
-    pool = operator.pool.rows
-    granularities: dict[Dim, int] = {dim: operator.granularity(dim) for dim in ("H", "OC", "IC")}
-    slots = range(len(operator.in_shapes))
-    overlap = int(operator.K - operator.S)
-    end = int((operator.out_shape.height - 1) * operator.S - operator.P + operator.K)
-    return Unit(
-        name=operator.name,
-        key=operator.structural_key,
-        reads=tuple(Read(operator.in_shapes[slot], operator.read_shape(slot), not operator.is_gate(slot)) for slot in slots),
-        out_shape=operator.out_shape,
-        pre_pool_shape=operator.pre_pool_shape,
-        field=Field(int(operator.S * granularities["H"]), overlap, operator.P, min(operator.in_shape.height, end)),
-        pool=PoolRows(pool.extent, pool.stride, pool.before),
-        sizes={dim: operator.size(dim) for dim in granularities},
-        dims=operator.splittable_dims,
-        granularities=granularities,
-        part_dims=frozenset(dim for dim in granularities if operator.reads_part(dim)),
-        mixes_channels=operator.mixes_channels,
-        flops=operator.flops,
-        work=_work(operator),
-        weights=_weights(operator),
-        activations=_activations(operator),
-        output=_output(operator),
-    )
-
-
-def _work(operator: Operator) -> dict[Dim | None, Terms]:
-    """C_ij of equation (7); rows under overlapping pool windows are computed twice."""
-    F, pool = operator.flops, operator.pool.rows
-    return {
-        None: (fixed(F),),
-        "H": (Term(F / operator.pre_pool_shape.height, pool.stride, pool.extent - pool.stride),),
-        "OC": (proportional(F, operator.out_channels),),
-        "IC": (proportional(F, operator.in_shape.channels),),
-    }
-
-
-def _weights(operator: Operator) -> dict[Dim | None, Terms]:
-    """w_ij of equation (1)."""
-    W, B = operator.kernel_elements, operator.bias_elements
-    return {
-        None: (fixed(W + B),),
-        "H": (fixed(W + B),),
-        "OC": (proportional(W + B, operator.out_channels),),
-        "IC": (proportional(W, operator.in_shape.channels), fixed(B)),
-    }
-
-
-def _activations(operator: Operator) -> dict[Dim | None, tuple[Terms, ...]]:
-    """a_ij of equation (1): the input and the output before the pool."""
-    C, OC, pool = operator.in_shape.channels, operator.out_channels, operator.pool.rows
-    whole_in, pre = operator.in_elements, operator.pre_pool_shape.elements
-    S, overlap = float(operator.S), float(operator.K - operator.S)
-    input_rows = Term(operator.in_row_elements, S, overlap)
-    pre_pool_rows = Term(OC * operator.pre_pool_shape.width, pool.stride, pool.extent - pool.stride)
-    inputs = proportional(whole_in, OC) if operator.is_channel_local else fixed(whole_in)
-    return {
-        None: ((fixed(whole_in), fixed(pre)),),
-        "H": ((input_rows, pre_pool_rows, fixed(operator.gate_elements)),),
-        "OC": ((inputs, proportional(pre, OC)),),
-        "IC": ((proportional(whole_in, C), fixed(pre)),),
-    }
-
-
-def _output(operator: Operator) -> dict[Dim | None, Terms]:
-    """What a participant owns of the output."""
-    post = operator.out_shape.elements
-    by_channels = (proportional(post, operator.out_channels),)
-    return {None: (fixed(post),), "H": (proportional(post, operator.out_shape.height),), "OC": by_channels, "IC": by_channels}
 
 
 def source_unit(shape: Shape) -> Unit:

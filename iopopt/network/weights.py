@@ -1,4 +1,4 @@
-"""The parameters of a network: what they look like, whether they fit, and random ones."""
+"""The parameters of a network: their shapes, checks, and random ones."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class OperatorWeights:
         kernel: shape (OC, C_in / groups, kernel rows, kernel columns), or None for a kind without one; a fully connected operator's
             kernel covers its whole input map.
         bias: shape (OC,), or None without one.
-        steps: for the number of each step of the epilogue that has any, its parameters, each of shape (OC,): scale and shift of a batch
-            normalisation, the scale or the shift of one that has but one, the slope of a ``prelu``.
+        steps: parameters of the epilogue's steps, by step number, each of shape (OC,): scale and shift of a batch normalisation, the
+            scale or the shift of one with only that, the slope of a ``prelu``.
     """
 
     kernel: Array | None = None
@@ -43,7 +43,7 @@ NO_WEIGHTS = OperatorWeights()
 def random_weights(graph: Graph, seed: int = 0) -> dict[str, OperatorWeights]:
     """Parameters that differ per element and keep activations near 1, so that no error hides in saturation.
 
-    Each kernel is scaled by the typical size of what it reads, which is followed through the network.
+    Each kernel is scaled by the typical size of its input, which is propagated through the network.
     """
     rng = np.random.default_rng(seed)
     values = {graph.source: typical_input(rng)}
@@ -71,7 +71,7 @@ def _random_operator(operator: Operator, values: Values, rng: np.random.Generato
 
 
 def _ranges(step: EpilogueStep) -> tuple[tuple[float, float], ...]:
-    """Between which bounds the parameters of a step are drawn."""
+    """The bounds between which the parameters of a step are drawn."""
     scale, shift, slope = (0.5, 1.5), (-0.5, 0.5), (0.1, 0.5)
     if isinstance(step, Normalisation):
         return {"batch": (scale, shift), "scale": (scale,), "shift": (shift,)}[step.function]
@@ -91,7 +91,7 @@ def check_weights(graph: Graph, weights: Weights) -> None:
     """
     for operator in graph.operators:
         if operator.name not in weights and operator.parameters:
-            raise GraphError(f"weights: operator {operator.name!r} has none; are they those of {graph.name}?")
+            raise GraphError(f"weights: operator {operator.name!r} is missing; are these the weights of {graph.name}?")
         for part, found, shape in _parts(operator, weights.get(operator.name, NO_WEIGHTS)):
             if (None if found is None else np.shape(found)) != shape:
                 has = "is missing" if found is None else f"has shape {np.shape(found)}"
@@ -99,7 +99,7 @@ def check_weights(graph: Graph, weights: Weights) -> None:
 
 
 def _parts(operator: Operator, mine: OperatorWeights) -> Iterator[tuple[str, Array | None, tuple[int, ...] | None]]:
-    """Each parameter by name, as it is and the shape that it should have."""
+    """Each parameter by name: its value and its expected shape."""
     channels = (operator.out_channels,)
     yield "kernel", mine.kernel, operator.kernel_shape
     yield "bias", mine.bias, channels if operator.bias_elements else None

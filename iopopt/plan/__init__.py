@@ -1,1 +1,1 @@
-"""Plans: who computes which part of every operator, over which team, in which shares."""
+"""Plans: which device computes which part of every operator, over which team, in which shares."""

@@ -27,8 +27,8 @@ class PlanBatch:
         strategies: codes of :class:`iopopt.plan.placement.Strategy`, shape (operators, plans).
         shares: n_ij, shape (devices, operators, plans); 0 outside the participants, 1 for a whole operator on its device.
         participants: whether the device takes part, same shape.
-        order: where each device stands in the order of the participants, same shape; None where that is the order of the cluster
-            throughout. What stands at a device that takes no part does not matter.
+        order: the position of each device in the order of the participants, same shape; None if that is always the order of the
+            cluster. The entries of devices that take no part do not matter.
     """
 
     strategies: npt.NDArray[np.int8]
@@ -43,7 +43,7 @@ class PlanBatch:
         return self._at(plans)
 
     def take(self, plans: npt.NDArray[np.int64]) -> PlanBatch:
-        """The plans of these numbers, in this order; a number may repeat."""
+        """The plans at these indices, in this order; an index may repeat."""
         return self._at(plans)
 
     def _at(self, plans: slice | npt.NDArray[np.int64]) -> PlanBatch:
@@ -51,7 +51,7 @@ class PlanBatch:
         return PlanBatch(self.strategies[:, plans], self.shares[..., plans], self.participants[..., plans], order)
 
     def units(self, numbers: npt.NDArray[np.int64]) -> PlanBatch:
-        """The placements of these operators, one after another; a number may repeat."""
+        """The placements of the operators at these indices, in this order; an index may repeat."""
         order = None if self.order is None else self.order[:, numbers]
         return PlanBatch(self.strategies[numbers], self.shares[:, numbers], self.participants[:, numbers], order)
 
@@ -88,7 +88,7 @@ class PlanBatch:
 
     @classmethod
     def from_plans(cls, graph: Graph, plans: Sequence[Plan], device_count: int) -> PlanBatch:
-        """Plans as arrays; they are taken to be valid (:func:`iopopt.plan.plan.validate_plan`)."""
+        """Plans as arrays; they are assumed to be valid (:func:`iopopt.plan.plan.validate_plan`)."""
         return cls.of([[plan[operator.name] for operator in graph.operators] for plan in plans], device_count)
 
     def plan(self, graph: Graph, number: int) -> Plan:
@@ -111,11 +111,11 @@ class PlanBatch:
 
     @cached_property
     def ranks(self) -> Ranks:
-        """Where each participant stands in the order, counted from 0."""
+        """The position of each participant in the order, counted from 0."""
         return np.cumsum(self.participants, axis=0) - 1 if self.order is None else self.order.astype(np.int64)
 
     def along_order(self, function: Callable[..., Array], *values: Array | Mask) -> Array:
-        """A function along the first axis, such as a running sum, with the participants in their order."""
+        """Apply a function along the first axis, such as a running sum, with the participants in their order."""
         if self.order is None:
             return function(*values)
         places = np.argsort(np.where(self.participants, self.order, len(self.order)), axis=0, kind="stable")

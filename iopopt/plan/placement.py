@@ -1,4 +1,4 @@
-"""Placements: one operator's dimension and who computes which interval of it, in the order of the participants."""
+"""Placements: one operator's dimension and which device computes which interval of it, in the order of the participants."""
 
 from __future__ import annotations
 
@@ -42,10 +42,9 @@ class Shard(NamedTuple):
 
 @dataclass(frozen=True)
 class Placement:
-    """One operator's dimension and shards; the devices named are its participants, in the order of their intervals, even with an empty one.
+    """One operator's dimension and shards; their devices are the participants, in their order, including those with an empty interval.
 
-    ``dim`` is None where the operator runs whole on one device; :meth:`whole` makes that one canonical form, and
-    :meth:`split` makes the others from shares.
+    ``dim`` is None if the operator runs whole on one device. :meth:`whole` makes this form, :meth:`split` the others from shares.
 
     Raises:
         PlanError: if participants repeat, intervals are not consecutive, or ``reduce`` does not fit.
@@ -57,7 +56,7 @@ class Placement:
 
     def __post_init__(self) -> None:
         invalid = [shard for shard in self.shards if not isinstance(shard, Shard) or not all(is_integer(value) for value in shard)]
-        self._require(not invalid, f"{short_repr(invalid[:1])} is no Shard(device, start, stop) of integers")
+        self._require(not invalid, f"{short_repr(invalid[:1])} is not a Shard(device, start, stop) of integers")
         devices = self.devices
         distinct = bool(devices) and len(set(devices)) == len(devices) and min(devices) >= 0
         self._require(distinct, f"participants {list(devices)} must be distinct device indices (equation 2)")
@@ -67,7 +66,7 @@ class Placement:
         self._require(self.dim in get_args(Dim), f"dim is {short_repr(self.dim)}; allowed are {', '.join(get_args(Dim))} (equation 2)")
         self._require(len(devices) > 1, "one participant means the operator is whole: write Placement.whole(device)")
         fits = self.reduce in get_args(Reduce) if self.dim == "IC" else self.reduce is None
-        self._require(fits, f"reduce is {short_repr(self.reduce)}; an IC split says 'direct' or 'two_phase', the others None")
+        self._require(fits, f"reduce is {short_repr(self.reduce)}; an IC split needs 'direct' or 'two_phase', other placements None")
         bounds = [0, *itertools.chain.from_iterable(shard[1:] for shard in self.shards)]
         consecutive = all(stop == start for stop, start in zip(bounds[::2], bounds[1::2], strict=False))
         self._require(consecutive, f"intervals {[list(shard[1:]) for shard in self.shards]} are not consecutive from 0")
@@ -85,9 +84,9 @@ class Placement:
 
     @staticmethod
     def split(dim: Dim, devices: Sequence[int], shares: Sequence[int], reduce: Reduce = "direct") -> Placement:
-        """Consecutive intervals of the given sizes, in the order of ``devices``; one device alone runs the operator whole.
+        """Consecutive intervals of the given sizes, in the order of ``devices``; with one device the operator is whole.
 
-        ``reduce`` counts for IC only.
+        ``reduce`` applies to IC only.
         """
         if len(devices) != len(shares):
             raise PlanError(f"placement: {len(shares)} shares for {len(devices)} devices")
@@ -111,7 +110,7 @@ class Placement:
 
     @cached_property
     def starts(self) -> tuple[int, ...]:
-        """Where the intervals begin, in the order of :attr:`devices`."""
+        """The starts of the intervals, in the order of :attr:`devices`."""
         return tuple(shard.start for shard in self.shards)
 
     @property
@@ -140,7 +139,7 @@ def _index(device: object) -> int:
 
 
 def placement_record(placement: Placement) -> dict[str, Any]:
-    """One placement as JSON holds it."""
+    """One placement as a JSON record."""
     record: dict[str, Any] = {"dim": placement.dim, "shards": [shard._asdict() for shard in placement.shards]}
     return record | ({"reduce": placement.reduce} if placement.reduce else {})
 

@@ -16,7 +16,7 @@ from iopopt.network.shapes import Dim
 from iopopt.plan.placement import Placement, placement_from, placement_record
 
 EQUATIONS: Mapping[Dim, int] = {"H": 3, "IC": 4, "OC": 5}
-"""The equation that says what the shares of a dimension sum to."""
+"""The equation that states what the shares of a dimension sum to."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Plan(Mapping[str, Placement]):
         """The plan that gives the operators of ``graph``, in order, these placements."""
         invalid = [placement for placement in placements if not isinstance(placement, Placement)]
         if invalid:
-            raise PlanError(f"plan: {short_repr(invalid[0])} is no Placement; give one for each operator, in order")
+            raise PlanError(f"plan: {short_repr(invalid[0])} is not a Placement; give one for each operator, in order")
         if len(placements) != len(graph):
             raise PlanError(f"plan: {len(placements)} placements for the {len(graph)} operators of {graph.name}")
         return cls(tuple((operator.name, placement) for operator, placement in zip(graph.operators, placements, strict=True)))
@@ -53,7 +53,7 @@ class Plan(Mapping[str, Placement]):
 
     @property
     def split_operators(self) -> tuple[str, ...]:
-        """The operators that more than one device works on."""
+        """The names of the split operators."""
         return tuple(name for name, placement in self.placements if not placement.is_whole)
 
     def to_dict(self) -> dict[str, Any]:
@@ -81,14 +81,14 @@ def validate_plan(graph: Graph, cluster: Cluster, plan: Plan) -> None:
         PlanError: the message names the operator, what was found and what is allowed.
     """
     if not isinstance(plan, Plan):
-        raise PlanError(f"plan: {short_repr(plan)} is no Plan; Plan.of makes one from placements")
+        raise PlanError(f"plan: {short_repr(plan)} is not a Plan; Plan.of makes one from placements")
     names = {operator.name for operator in graph.operators}
     for problem, found in (("has no placement for", names - plan.keys()), ("places unknown", plan.keys() - names)):
         if found:
             listed = ", ".join(sorted(found)[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")
             raise PlanError(f"plan: {problem} {listed}; is it a plan of {graph.name}?")
     if len(plan.placements) != len(graph):
-        raise PlanError(f"plan: {len(plan.placements)} placements for the {len(graph)} operators of {graph.name}; a name repeats")
+        raise PlanError(f"plan: {len(plan.placements)} placements for the {len(graph)} operators of {graph.name}; a name is repeated")
     for operator in graph.operators:
         _validate_placement(operator, plan[operator.name], len(cluster))
 
@@ -110,6 +110,6 @@ def _validate_placement(operator: Operator, placement: Placement, device_count: 
     unit = operator.granularity(placement.dim)
     for share in placement.shares:
         if share % unit:
-            whole = f"OC/g = {unit}, a whole group" if placement.dim == "OC" else f"{unit}, the rows that come of one row upsampled"
+            whole = f"OC/g = {unit}, a whole group" if placement.dim == "OC" else f"{unit}, the rows of one upsampled row"
             equation = EQUATIONS[placement.dim]
-            raise PlanError(f"operator {operator.name!r}: its {placement.dim} share {share} is no multiple of {whole} (equation {equation})")
+            raise PlanError(f"operator {operator.name!r}: its {placement.dim} share {share} is not a multiple of {whole} (equation {equation})")

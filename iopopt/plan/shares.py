@@ -1,4 +1,4 @@
-"""Integer shares of a dimension: the rules by which methods that do not optimise shares choose them."""
+"""Integer shares of a dimension: the rules of methods that do not optimise shares."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def makespan_shares(
 ) -> tuple[int, ...] | None:
     """Shares n_j that minimise the largest max(0, (n_j - 1) stride + extent) / speed_j, exactly.
 
-    None where ``limits``, the largest share of each participant, cannot hold ``size``. A makespan at which less than ``size``
-    fits bounds the optimum from below, so what fits by then is part of an optimum; the few units left go, one at a time, to
-    whoever finishes first with one more.
+    None if ``limits``, the largest share of each participant, sum to less than ``size``. A makespan at which less than ``size`` fits
+    is a lower bound, so the shares that fit belong to an optimum; the few remaining units are assigned one at a time to the device
+    that would finish first with one more.
     """
     speed = np.asarray(speeds, dtype=float)
     ceiling = np.full(len(speeds), size) if limits is None else np.minimum(np.asarray(limits), size)
@@ -69,7 +69,7 @@ def unit_proportional_shares(unit: Unit, dim: Dim, weights: Sequence[float]) -> 
 
 
 def unit_makespan_shares(unit: Unit, dim: Dim, speeds: Sequence[float], limits: Sequence[int] | None = None) -> tuple[int, ...] | None:
-    """Shares of the least compute time max_j C_ij / f_j of equation (7); None where ``limits`` cannot hold the dimension."""
+    """Shares of the least compute time max_j C_ij / f_j of equation (7); None if ``limits`` sum to less than the dimension."""
     window = (unit.pool.stride, unit.pool.extent) if dim == "H" else (1, 1)
     granule_limits = None if limits is None else tuple(limit // unit.granularities[dim] for limit in limits)
     shares = makespan_shares(unit.granules(dim), tuple(speeds), *window, granule_limits)
@@ -77,9 +77,9 @@ def unit_makespan_shares(unit: Unit, dim: Dim, speeds: Sequence[float], limits: 
 
 
 def coarse_shares(unit: Unit, speeds: Sequence[float], rows: int) -> tuple[int, ...] | None:
-    """Rows in proportion to ``speeds``, that many at a time; None where these do not make up the map, or are no whole granules.
+    """Shares in proportion to ``speeds``, in blocks of ``rows`` rows; None if blocks do not divide the map, or granules a block.
 
-    Shares of 2, 4, 8, ... rows at a time have their bounds where maps of half, a quarter, an eighth of the rows have them.
+    The boundaries of blocks of 2, 4, 8, ... rows coincide with row boundaries of maps with half, a quarter, an eighth of the rows.
     """
     height = unit.sizes["H"]
     if height % rows or rows % unit.granularities["H"]:

@@ -18,7 +18,7 @@ from iopopt.plan.plan import Plan
 Team = Literal["all", "best"] | Sequence[int]
 """``"all"`` devices (the paper's space), device indices in the order of their intervals, or ``"best"``: the best of all sets of devices.
 
-Names have no order of their own: they take the cluster's, and so does a set of indices.
+The two names use the order of the cluster, and so does a set of indices.
 """
 
 
@@ -44,7 +44,7 @@ def resolve_team(team: Team, cluster: Cluster) -> tuple[int, ...]:
 
 
 def candidate_teams(team: Team, cluster: Cluster) -> tuple[tuple[int, ...], ...]:
-    """The teams that a method which proves bounds has to look at, the largest first.
+    """The teams that an exact method must search, the largest first.
 
     A team of one device splits nothing, and its plans belong to every other team; so ``"best"`` leaves such teams out.
     """
@@ -60,7 +60,7 @@ def _is_best(team: Team) -> bool:
 
 
 def team_of(plan: Plan) -> tuple[int, ...] | None:
-    """The one team over which a plan splits operators; None where it splits none.
+    """The one team over which a plan splits operators; None if it splits nothing.
 
     Raises:
         PlanError: if two operators are split over different devices.
@@ -68,7 +68,10 @@ def team_of(plan: Plan) -> tuple[int, ...] | None:
     teams = {placement.devices: name for name, placement in plan.items() if not placement.is_whole}
     if len(teams) > 1:
         (one, first), (other, second) = list(teams.items())[:2]
-        raise PlanError(f"the plan splits {first!r} over {list(one)} and {second!r} over {list(other)}: that is no plan of one team")
+        raise PlanError(
+            f"the plan splits {first!r} over {list(one)} and {second!r} over {list(other)}; a plan of one team splits all operators over the "
+            "same devices in the same order"
+        )
     return next(iter(teams), None)
 
 
@@ -83,13 +86,13 @@ def check_in_space(plan: Plan, team: Team, cluster: Cluster) -> None:
         return
     if _is_best(team):
         if found != tuple(sorted(found)):
-            raise PlanError(f"the plan splits over {list(found)}, the space holds teams in the order of the cluster; ask for team={found}")
+            raise PlanError(f"the plan splits over {list(found)}, but the space has only teams in the order of the cluster; ask for team={found}")
         return
     wanted = resolve_team(team, cluster)
     if found != wanted:
-        raise PlanError(f"the plan splits over {list(found)}, the space is that of team {list(wanted)}; ask for team={found} or team='best'")
+        raise PlanError(f"the plan splits over {list(found)}, but the space is that of team {list(wanted)}; ask for team={found} or team='best'")
 
 
 def space_name(team: Team, cluster: Cluster) -> str:
-    """How a Solution names the space for which its bound and status hold."""
+    """The name in a Solution of the space for which its bound and status hold."""
     return "team=best" if _is_best(team) else f"team={resolve_team(team, cluster)}"

@@ -1,1 +1,1 @@
-"""What a plan really does: which device holds, needs and sends which region of every tensor. Free of PyTorch."""
+"""What a plan really does: which device holds, needs and sends which region of every tensor. Needs no PyTorch."""

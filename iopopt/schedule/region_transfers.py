@@ -1,6 +1,6 @@
-"""Who sends what to whom on an edge p -> q: the logical transfers of the cost model as slices of real tensors.
+"""The transfers of an edge p -> q: those of the cost model as slices of real tensors.
 
-Every worker derives the same schedule from graph and plan, so that no message needs a header. What a transfer carries follows from what
+Every worker derives the same schedule from graph and plan, so that no message needs a header. The content of a transfer follows from what
 its receiver needs and its sender owns, not from the evaluator's formulas.
 """
 
@@ -21,7 +21,7 @@ from iopopt.schedule.regions import Interval, Region, Regions, everything
 
 @dataclass(frozen=True)
 class RegionTransfer:
-    """``region`` of the producer's output goes from ``sender`` to ``receiver``; of its partial sums before the pool where ``partial``."""
+    """``region`` of the producer's output goes from ``sender`` to ``receiver``; of its pre-pool partial sums if ``partial``."""
 
     sender: int
     receiver: int
@@ -31,14 +31,14 @@ class RegionTransfer:
 
 @dataclass(frozen=True)
 class RegionRound:
-    """Transfers that may all be under way at once, and what their receivers hold afterwards.
+    """Transfers that may run concurrently, and what their receivers hold afterwards.
 
     Attributes:
-        finished: the region of the producer's finished output that each device then holds; where the transfers are partial sums, the
+        finished: the region of the producer's finished output that each device then holds; if the transfers are partial sums, the
             device adds them up and runs the producer's epilogue on the sum.
-        sums: where partial sums are sent, the region before the pool of which each device gets them.
-        completes: whether the partial sums end here: the finished regions are what the producer's devices own from now on.
-        mixes: whether the receivers run the step at the end of the producer's epilogue that needs all channels.
+        sums: if partial sums are sent, the pre-pool region that each device receives.
+        completes: whether the round is a reduce-scatter: from then on the producer's devices own the finished regions.
+        mixes: whether the receivers run the mixing step of the producer's epilogue.
     """
 
     transfers: tuple[RegionTransfer, ...]
@@ -63,7 +63,7 @@ class EdgeTransfers:
 
 @dataclass(frozen=True)
 class OperatorInputs:
-    """All that the operator ``name``, or the sink, gets before it runs: an edge for each input.
+    """Everything that the operator ``name``, or the sink, receives before it runs: an edge for each input.
 
     ``freed`` are the producers whose tensors nobody reads later.
     """
@@ -95,13 +95,13 @@ def _edge_rounds(graph: Graph, placements: Sequence[Placement], source: int | No
     producer, p = graph.operators[edge.producer], placements[edge.producer]
     needs = needed_regions(consumer, q, edge.slot, by_channels=not producer.mixes_channels)
     rounds = _operator_rounds(producer, p, consumer, q, needs, by_rows=q.dim == "H" and not consumer.is_gate(edge.slot))
-    return rounds if edge.first else rounds[-1:]  # partial sums are completed once
+    return rounds if edge.first else rounds[-1:]  # the reduce-scatter happens once
 
 
 def _operator_rounds(
     producer: Operator, p: Placement, consumer: Operator | None, q: Placement, needs: Regions, *, by_rows: bool = False
 ) -> tuple[RegionRound, ...]:
-    """The rounds of one edge, the reduce-scatter of a two-phase reduce included; the sink is not an operator."""
+    """The rounds of one edge, including the reduce-scatter of a two-phase reduce; ``consumer`` is None for the sink."""
     if p.dim is None:
         return (_from_owner(p.devices[0], needs),)
     if p.dim != "IC":
@@ -123,7 +123,7 @@ def _even_slices(producer: Operator, devices: Sequence[int]) -> dict[int, Region
 
 
 def _before_pool(producer: Operator, finished: Region, *, by_rows: bool = False) -> Region:
-    """The partial sums under a finished region: the rows under its rows, or all, those that no pool window touches included."""
+    """The partial sums under a finished region: the rows under its rows, or all, including those that no pool window touches."""
     rows = pre_pool_rows(producer, finished.rows) if by_rows else everything(producer.pre_pool_shape).rows
     return Region(finished.channels, rows)
 
@@ -134,7 +134,7 @@ def _from_owner(owner: int, needs: Regions) -> RegionRound:
 
 
 def _finished_round(producer: Operator, dim: Dim, owned: Regions, consumer: Operator | None, q: Placement, needs: Regions) -> RegionRound:
-    """The transfers of finished slices that lie in rows or in channels: what each device needs, or an all-gather."""
+    """The transfers of finished slices of rows or channels: what each device needs, or an all-gather."""
     same_team = tuple(owned) == q.devices
     part_read = consumer is not None and consumer.reads_part(q.dim) and not producer.mixes_channels
     if same_team and dim == "OC" and part_read and all(owned[j].holds(needs[j]) for j in q.devices):
@@ -147,7 +147,7 @@ def _finished_round(producer: Operator, dim: Dim, owned: Regions, consumer: Oper
 
 
 def _reduce(owners: tuple[int, ...], finished: Regions, sums: Regions) -> RegionRound:
-    """Every device gets the partial sums of the region that it is to finish, from every other owner."""
+    """Every device receives the partial sums of the region that it finishes, from every other owner."""
     transfers = tuple(RegionTransfer(k, j, region, partial=True) for j, region in sums.items() for k in owners if k != j and region)
     return RegionRound(transfers, finished, sums)
 
@@ -167,7 +167,7 @@ def owned_regions(operator: Operator, placement: Placement) -> dict[int, Region]
 
 
 def read_region(operator: Operator, slot: int) -> Region:
-    """All that the operator reads of input ``slot``."""
+    """The region of input ``slot`` that the operator reads."""
     channels = operator.read_channels(slot)
     return Region(Interval(channels.start, channels.stop), everything(operator.in_shapes[slot]).rows)
 
@@ -175,9 +175,8 @@ def read_region(operator: Operator, slot: int) -> Region:
 def needed_regions(operator: Operator, placement: Placement, slot: int = 0, *, by_channels: bool = True) -> dict[int, Region]:
     """What each participant needs of input ``slot``.
 
-    The rows under its output rows, but all of a gate; its input channels; the input channels of its groups. Otherwise all that the
-    operator reads: if it is whole or computes output channels of all groups (whatever its share). Where the tensor cannot be had
-    ``by_channels`` all channels take the place of some.
+    For H the rows under its output rows, but all of a gate; for IC its input channels; for OC of a channel-local operator the input
+    channels of its groups. Otherwise everything that the operator reads. Without ``by_channels``, all channels are needed instead of some.
     """
     full = read_region(operator, slot) if by_channels else everything(operator.in_shapes[slot])
     needs = {}
@@ -203,7 +202,7 @@ def _input_channels(operator: Operator, placement: Placement, share: Interval) -
 def computed_region(operator: Operator, placement: Placement, device: int) -> Region:
     """What a participant computes before the pool.
 
-    All rows, also those that no pool window touches, unless the split is by rows; all channels in part where it is by input channels.
+    Unless the split is by rows, all rows, including those that no pool window touches; for IC, partial sums of all channels.
     """
     full = everything(operator.pre_pool_shape)
     if placement.dim in (None, "IC"):
@@ -213,7 +212,7 @@ def computed_region(operator: Operator, placement: Placement, device: int) -> Re
 
 
 def pre_pool_rows(operator: Operator, rows: Interval) -> Interval:
-    """Rows before the pool that lie under output rows behind it."""
+    """The pre-pool rows under output rows."""
     pool = operator.pool.rows
     if not rows:
         return Interval(0, 0)
@@ -228,4 +227,4 @@ def field_rows(operator: Operator, rows: Interval) -> Interval:
     if not rows:
         return Interval(0, 0)
     first, last = rows.start * operator.S - operator.P, (rows.stop - 1) * operator.S - operator.P + operator.K
-    return Interval(max(0, int(first)), min(operator.in_shape.height, int(last)))  # whole numbers, for shares are whole units
+    return Interval(max(0, int(first)), min(operator.in_shape.height, int(last)))  # whole numbers, because shares are whole granules

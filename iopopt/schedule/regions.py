@@ -10,7 +10,7 @@ from iopopt.network.shapes import Shape
 
 @dataclass(frozen=True)
 class Interval:
-    """[start, stop); an interval that is empty has ``stop == start``."""
+    """[start, stop); an empty interval has ``stop == start``."""
 
     start: int
     stop: int
@@ -23,21 +23,21 @@ class Interval:
         return self.stop - self.start
 
     def meet(self, other: Interval) -> Interval:
-        """What both hold."""
+        """The intersection."""
         return Interval(max(self.start, other.start), min(self.stop, other.stop))
 
     def shifted(self, offset: int) -> Interval:
-        """The same interval, counted from elsewhere."""
+        """The same interval, shifted by an offset."""
         return Interval(self.start + offset, self.stop + offset)
 
     def within(self, outer: Interval) -> slice:
-        """This interval's place in an array that holds ``outer``."""
+        """The index of this interval in an array that holds ``outer``."""
         return slice(self.start - outer.start, self.stop - outer.start) if self else slice(0, 0)
 
 
 @dataclass(frozen=True)
 class Region:
-    """Channels and rows of a feature map; every column of them."""
+    """Channels and rows of a feature map, with all columns."""
 
     channels: Interval
     rows: Interval
@@ -46,15 +46,15 @@ class Region:
         return bool(self.channels) and bool(self.rows)
 
     def meet(self, other: Region) -> Region:
-        """What both hold."""
+        """The intersection."""
         return Region(self.channels.meet(other.channels), self.rows.meet(other.rows))
 
     def holds(self, other: Region) -> bool:
-        """Whether all of ``other`` lies in this region."""
+        """Whether this region contains all of ``other``."""
         return not other or self.meet(other) == other
 
     def within(self, outer: Region) -> tuple[slice, slice]:
-        """This region's place in an array (channels, rows, ...) that holds ``outer``."""
+        """The index of this region in an array (channels, rows, ...) that holds ``outer``."""
         return self.channels.within(outer.channels), self.rows.within(outer.rows)
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeVar
 
 
 class TransferKind(StrEnum):
-    """The ways in which a tensor passes from one placement to the next: the rows of the table of equation (8)."""
+    """The ways to pass a tensor from one placement to the next: the rows of the table of equation (8)."""
 
     SEND = "send"
     INTERLEAVED = "interleaved"
@@ -26,11 +26,11 @@ V = TypeVar("V")
 
 
 Transfer = tuple[int, int, V]
-"""(sender, receiver, bytes): what one device sends to another on one edge. One of 0 bytes opens its connection all the same."""
+"""(sender, receiver, bytes): what one device sends to another on one edge. One of 0 bytes still opens its connection."""
 
 
 class Loads(NamedTuple):
-    """R_j and S_j, bytes, and N_j of equation (8), by device; who is missing has none."""
+    """R_j and S_j, bytes, and N_j of equation (8), by device; missing devices have 0."""
 
     received: Mapping[int, float]
     sent: Mapping[int, float]
@@ -39,7 +39,7 @@ class Loads(NamedTuple):
 
 @dataclass(frozen=True)
 class Round:
-    """Transfers that are under way at once, and of what kind each edge's are; R_j, S_j and N_j of equation (8) follow from them."""
+    """Transfers that run concurrently, and the kind of each edge; R_j, S_j and N_j of equation (8) follow from them."""
 
     kinds: tuple[TransferKind, ...]
     transfers: tuple[Transfer[float], ...]
@@ -67,7 +67,7 @@ def together(rounds: Sequence[Round]) -> Round:
 
 @dataclass(frozen=True)
 class Step:
-    """One unit of a plan: the rounds in which it gets its inputs, one after another, and then the FLOPs of each participant."""
+    """One unit of a plan: the rounds in which it receives its inputs, one after another, and then the FLOPs of each participant."""
 
     name: str
     rounds: tuple[Round, ...]

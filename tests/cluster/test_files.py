@@ -111,7 +111,7 @@ def test_wrong_files_are_refused(old: str, new: str, message: str, tmp_path: Pat
         (b"devices: [", "line 1"),
         (b"a: b: c\n", "line 1, column 5"),
         (b"\t- a\n", "line 1"),
-        (b"\xff\xfe\x00\x01", "no UTF-8 text"),
+        (b"\xff\xfe\x00\x01", "is not UTF-8 text"),
         (b"a: \x07\n", "not YAML"),
         (b"[" * 20_000, "cannot be read"),
     ],

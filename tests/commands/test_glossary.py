@@ -21,4 +21,4 @@ def test_the_glossary_is_printed_as_plain_text(capsys: pytest.CaptureFixture[str
 
 def test_an_explanation_points_to_the_glossary(trio_solution: Solution) -> None:
     """The last line of an explanation says where its words are explained."""
-    assert trio_solution.explain().splitlines()[-1] == "The words: iopopt glossary."
+    assert trio_solution.explain().splitlines()[-1] == "Terms: see 'iopopt glossary'."

@@ -404,7 +404,7 @@ def test_single_row_is_not_split(trio_graph: Graph, trio_cluster: Cluster) -> No
 @pytest.mark.parametrize(
     ("placement", "message"),
     [
-        (Placement.split("OC", (0, 1), (3, 5)), r"'conv1'.*OC share 3 is no multiple of OC/g = 4.*equation 5"),
+        (Placement.split("OC", (0, 1), (3, 5)), r"'conv1'.*OC share 3 is not a multiple of OC/g = 4.*equation 5"),
         (Placement.split("OC", (0, 1), (4, 3)), r"'conv1'.*OC shares sum to 7, the dimension has 8 \(equation 5\)"),
         (Placement.split("IC", (0, 1), (2, 2)), r"'conv1'.*cannot be split by IC, it has 2 groups; allowed are H, OC"),
     ],
@@ -423,12 +423,12 @@ def test_foreign_plans_are_refused(trio_graph: Graph, trio_cluster: Cluster) -> 
     for placements, message in (
         ((("a", whole), ("b", whole)), "no placement for c"),
         ((("a", whole), ("b", whole), ("c", whole), ("z", whole)), "unknown z"),
-        ((("a", whole), ("a", whole), ("b", whole), ("c", whole)), "repeats"),
+        ((("a", whole), ("a", whole), ("b", whole), ("c", whole)), "a name is repeated"),
     ):
         with pytest.raises(PlanError, match=message):
             evaluate(trio_graph, trio_cluster, Plan(placements))
     for wrong in (None, dict.fromkeys("abc", whole), [whole] * 3):
-        with pytest.raises(PlanError, match="is no Plan"):
+        with pytest.raises(PlanError, match="is not a Plan;"):
             evaluate(trio_graph, trio_cluster, wrong)  # type: ignore[arg-type]
 
 

@@ -14,10 +14,10 @@ from iopopt.cost.instance import Instance
 from iopopt.cost.memory import memory_demands
 
 REASON = re.compile(
-    r"no plan fits the memory \(equation 1\)\. The nearest found asks device '(?P<device>\w+)' for (?P<demand>[\d,]+) bytes and it has "
-    r"(?P<limit>[\d,]+): (?P<excess>[\d,]+) too many; its largest part there is (?P<part>[\d,]+) for operator '(?P<operator>\w+)'\. "
+    r"no plan fits the memory \(equation 1\)\. The closest plan found needs (?P<demand>[\d,]+) bytes on device '(?P<device>\w+)', which has "
+    r"(?P<limit>[\d,]+) \((?P<excess>[\d,]+) short\); the largest part is (?P<part>[\d,]+) for operator '(?P<operator>\w+)'\. "
     r"The model has (?P<weights>[\d,]+) bytes of weights and needs up to (?P<activations>[\d,]+) for activations; all devices together have "
-    r"(?P<total>[\d,]+)\. It would fit with (?P<factor>[\d.]+) times the memory on every device; more devices or fewer bytes per element help too\."
+    r"(?P<total>[\d,]+)\. It would fit with (?P<factor>[\d.]+) times the memory on every device; more devices or fewer bytes per element also help\."
 )
 
 

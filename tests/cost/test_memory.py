@@ -1,12 +1,75 @@
-"""Equation (1) of one participant."""
+"""Memory of shares, by hand; the evaluator's tests compare it with a second implementation."""
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 
-from iopopt import GraphBuilder, Placement
-from iopopt.cost.memory import DeviceDemand, share_memory
+import pytest
+from support.random_instances import random_graph, random_plan
+from support.random_orders import reordered
+
+from iopopt import Graph, GraphBuilder, Placement
+from iopopt.cost.memory import DeviceDemand, share_memory, share_output
+from iopopt.cost.work import share_flops
 from iopopt.network.terms import fixed, proportional
+
+
+def test_memory_of_each_dimension(trio_graph: Graph) -> None:
+    """b of the trio (W = 216, B = 6, in = 32, pre = 48; 8 input bytes a row, 12 before the pool), at two bytes an element."""
+    b = trio_graph["b"].unit
+
+    def demands(placement: Placement) -> list[DeviceDemand]:
+        return [demand for _, demand in share_memory(b, placement, 2)]
+
+    assert demands(Placement.whole(0)) == [(444, 160, 0)]
+    # One row reads (1 - 1) + 3 = 3 rows, three rows 5: the formula makes no exception at the tensor's edge.
+    assert demands(Placement.split("H", (0, 1), (1, 3))) == [(444, 2 * (3 * 8 + 12), 0), (444, 2 * (5 * 8 + 3 * 12), 0)]
+    assert demands(Placement.split("OC", (0, 1), (0, 6))) == [(0, 64, 0), (444, 160, 0)]
+    assert demands(Placement.split("IC", (0, 1), (1, 3))) == [(2 * (54 + 6), 2 * (8 + 48), 0), (2 * (162 + 6), 2 * (24 + 48), 0)]
+
+
+def test_an_empty_row_share_keeps_the_kernel_and_rows(trio_graph: Graph) -> None:
+    """An empty row share holds the kernel and, with K = 3 and S = 1, (0 - 1) + 3 = 2 input rows; no row before the pool."""
+    demands = dict(share_memory(trio_graph["b"].unit, Placement.split("H", (0, 1), (0, 4)), 1))
+    assert demands[0] == (222, 2 * 8, 0)
+
+
+def test_what_is_held_of_an_output() -> None:
+    """Five channels of 4 x 4, pooled to 2 x 2, at two bytes: 160 before the pool, 40 behind it.
+
+    Whole, by rows and by channels its part of these 40; two-phase an even slice, whatever the share; direct all partial sums.
+    """
+    unit = GraphBuilder("x", (2, 4, 4)).conv(5, 1).max_pool(2).build().units[0]
+
+    def held(placement: Placement) -> dict[int, float]:
+        return dict(share_output(unit, placement, 2))
+
+    assert held(Placement.whole(1)) == {1: 40}
+    assert held(Placement.split("H", (1, 0), (2, 0))) == {1: 40, 0: 0}
+    assert held(Placement.split("OC", (1, 0), (4, 1))) == pytest.approx({1: 32, 0: 8})
+    assert held(Placement.split("IC", (1, 0), (0, 2), "two_phase")) == pytest.approx({1: 24, 0: 16})
+    assert held(Placement.split("IC", (1, 0), (0, 2))) == {1: 160, 0: 160}
+
+
+def test_shares_belong_to_devices_in_any_order() -> None:
+    """What a share costs does not depend on its place in the order, but for the even slices, of which the first are the larger."""
+    rng, compared = random.Random(1), 0
+    for _ in range(80):
+        graph = random_graph(rng)
+        plan = reordered(rng, random_plan(rng, graph, 4), 4)
+        for operator in graph.operators:
+            placement = plan[operator.name]
+            if placement.dim is None:
+                continue
+            shares = dict(zip(placement.devices, placement.shares, strict=True))
+            ascending = Placement.split(placement.dim, sorted(shares), [shares[j] for j in sorted(shares)], placement.reduce or "direct")
+            assert dict(share_flops(operator.unit, placement)) == dict(share_flops(operator.unit, ascending))
+            assert dict(share_memory(operator.unit, placement, 4)) == dict(share_memory(operator.unit, ascending, 4))
+            if placement.reduce != "two_phase":
+                assert dict(share_output(operator.unit, placement, 4)) == dict(share_output(operator.unit, ascending, 4))
+            compared += placement.devices != ascending.devices
+    assert compared > 80
 
 
 def test_the_largest_of_several_amounts_counts() -> None:

@@ -162,7 +162,7 @@ def test_missing_weights(graph: Graph, plan: Plan) -> None:
     """Weights that lack an operator are refused; the message names it and the network."""
     weights = random_weights(graph)
     del weights["b"]
-    with pytest.raises(GraphError, match=r"operator 'b' has none; are they those of small\?"):
+    with pytest.raises(GraphError, match=r"operator 'b' is missing; are these the weights of small\?"):
         execute(graph, CLUSTER, plan, weights, random_input(graph))
 
 

@@ -33,7 +33,7 @@ def latency_s(tables, choice):
 def test_tables_add_up_to_the_latency(seed):
     """With one table for all edges of each operator, the sum is the evaluator's price."""
     graph, cluster, tables, choice = instance(seed)
-    assert not tables.apart
+    assert not tables.by_edge
     assert latency_s(tables, choice) == pytest.approx(evaluate(graph, cluster, tables.batch([choice]).plan(graph, 0)).latency_s, rel=1e-12)
 
 
@@ -44,7 +44,7 @@ def test_tables_for_each_edge_are_never_below_it(seed, monkeypatch):
     graph, cluster, tables, choice = instance(seed)
     price = evaluate(graph, cluster, tables.batch([choice]).plan(graph, 0)).latency_s
     edges = Instance(graph, cluster).edges_into
-    assert tables.apart == {i for i in range(len(graph)) if len(edges[i]) > 1}
+    assert tables.by_edge == {i for i in range(len(graph)) if len(edges[i]) > 1}
     if tables.overestimated(choice):
         assert latency_s(tables, choice) > price
     else:

@@ -46,7 +46,7 @@ def test_memory_violation_is_a_status(trio_graph: Graph, trio_cluster: Cluster, 
     assert solution.status == "violates_memory"
     assert solution.plan == trio_plan
     assert solution.reason is not None
-    assert "'d1' needs 459 bytes and has 300: 159 too many" in solution.reason
+    assert "'d1' needs 459 bytes but has 300, 159 short" in solution.reason
     assert "'d0'" not in solution.reason
     assert replace(solution, bound_s=1.0).gap is None
 

@@ -39,7 +39,7 @@ def _instance(seed: int) -> tuple[Graph, Cluster, tuple[int, ...]]:
 def _least(graph: Graph, cluster: Cluster, team: tuple[int, ...], without: Collection[str], within_s: float) -> float:
     """The optimum of the program, seconds; infinite where no plan fits. Nodes of plans beyond ``within_s`` are pruned."""
     instance = Instance(graph, cluster)
-    nodes = None if "pruning" in without else bound_nodes(instance, team).within(within_s)
+    nodes = None if "pruning" in without else bound_nodes(instance, team).nodes_within(within_s)
     return least_objective(Formulation(instance, team, 1.0, nodes=nodes, without=without).program, gap=GAP)
 
 

@@ -54,7 +54,7 @@ def test_the_nodes_of_a_known_plan_are_kept():
         graph = load_model(name)
         cluster = load_cluster(instance, graph)
         solution = solve_dp(graph, cluster)
-        kept = bound_nodes(Instance(graph, cluster), range(len(cluster))).within(solution.latency_s)
+        kept = bound_nodes(Instance(graph, cluster), range(len(cluster))).nodes_within(solution.latency_s)
         assert all(node_of(placement) in nodes for placement, nodes in zip(solution.plan.values(), kept, strict=True))
 
 
@@ -64,7 +64,7 @@ def test_most_nodes_of_a_deep_network_are_ruled_out():
     cluster = load_cluster("edge-x4", graph)
     latency_s = solve_dp(graph, cluster).latency_s
     found = bound_nodes(Instance(graph, cluster), range(4))
-    assert sum(map(len, found.within(latency_s))) < 0.5 * sum(map(len, found.nodes))
+    assert sum(map(len, found.nodes_within(latency_s))) < 0.5 * sum(map(len, found.nodes))
     assert 0.98 * latency_s < found.least_s <= latency_s
 
 
@@ -165,7 +165,7 @@ def test_nodes_within_a_latency_are_those_of_no_greater_bound():
     found = NodeBounds(nodes, [bounds])
     assert len(nodes[0]) == 5
     for latency_s, count in ((3.0, 3), (3.0 * (1 - 1e-12), 3), (3.0 * (1 - 1e-6), 2), (0.5, 0), (9.0, 5)):
-        assert found.within(latency_s) == [nodes[0][:count]]
+        assert found.nodes_within(latency_s) == [nodes[0][:count]]
     assert 1 - 1e-6 < found.least_s < 1
     assert NodeBounds(nodes * 2, [bounds, bounds + 1]).least_s == pytest.approx(2, rel=1e-6)
 
@@ -179,7 +179,7 @@ def test_the_nodes_of_the_optimum_stay(branched):
         latency = Pricer(graph, cluster).price(plans).latency_s
         best = plans.plan(graph, int(latency.argmin()))
         found = bound_nodes(Instance(graph, cluster), team)
-        kept = found.within(float(latency.min()))
+        kept = found.nodes_within(float(latency.min()))
         assert all(node_of(placement) in nodes for placement, nodes in zip(best.values(), kept, strict=True))
         left_out += sum(map(len, found.nodes)) - sum(map(len, kept))
     assert left_out > 50

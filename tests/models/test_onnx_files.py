@@ -107,11 +107,11 @@ SIZE = 6 * 3 * 3 * 3 * 4
     ("entries", "message"),
     [
         ({"location": "gone.bin"}, "'gone.bin' are missing"),
-        ({"location": "../weights.bin"}, "'../weights.bin' lie outside the directory"),
-        ({"location": "/etc/passwd"}, "'/etc/passwd' lie outside"),
-        ({"location": "link.bin"}, "'link.bin' lie outside"),
-        ({"location": ""}, "lie outside"),
-        ({}, "lie outside"),
+        ({"location": "../weights.bin"}, "'../weights.bin' are outside the directory"),
+        ({"location": "/etc/passwd"}, "'/etc/passwd' are outside"),
+        ({"location": "link.bin"}, "'link.bin' are outside"),
+        ({"location": ""}, "are outside"),
+        ({}, "are outside"),
         ({"location": "."}, "missing"),
         ({"location": "weights.bin", "offset": "8"}, f"which has {SIZE}"),
         ({"location": "weights.bin", "length": "8"}, f"take {SIZE}"),
@@ -149,7 +149,7 @@ def test_the_package_is_loaded_late() -> None:
 def test_arguments_for_other_networks(tmp_path: Path) -> None:
     """input_size is for the zoo; input_shape for the zoo and ONNX, with the zoo's own channels; weights are read from ONNX alone."""
     path = save(model([node("Conv", "x w b", "y")], CONV), tmp_path / "net.onnx")
-    with pytest.raises(FileFormatError, match="input_size is for the zoo"):
+    with pytest.raises(FileFormatError, match="use input_size for the zoo"):
         load_model(path, input_size=32)
     with pytest.raises(FileFormatError, match="from JSON has its input shape already"):
         load_model("net.json", input_shape=(3, 8, 8))

@@ -75,7 +75,7 @@ PARTS = {
     "edge": {"producer": "consumer", "consumer": "producer", "source": "target", "shape": "pre_pool_shape", "pre_pool_shape": "shape"},
     "arc": {"source": "target", "target": "source"},
     "line": {"slope": "constant", "constant": "slope"},
-    "operator": {"K": "S", "S": "K"},
+    "self": {"K": "S", "S": "K"},
     "unit": {"sizes": "granularities", "granularities": "sizes"},
 }
 """The same for attributes of what goes by such a name; others do not have both."""

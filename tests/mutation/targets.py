@@ -32,6 +32,7 @@ JOINT = "tests/milp/test_joint_costs.py"
 IDEAS = "tests/milp/test_ideas.py"
 GONE = f"{IDEAS}::test_the_rows_of_an_idea_are_gone_without_it"
 MEMORY = "tests/milp/test_memory_rows.py"
+OPERATORS = "tests/network/operators/test_operator.py"
 PRICES = "tests/cost/test_evaluation.py"
 BRANCHES = "tests/cost/test_branches.py"
 BATCHES = "tests/cost/test_pricer.py"
@@ -63,10 +64,11 @@ TARGETS = (
     Target("iopopt/cost/schedule.py", 4, ("tests/cost/test_schedule.py", BRANCHES)),
     Target("iopopt/cost/transfers.py", 14, ("tests/cost/test_transfers.py", BRANCHES)),
     Target("iopopt/cost/unit_arrays.py", 8, ("tests/cost/test_unit_arrays.py", BATCHES)),
-    Target("iopopt/cost/work.py", 1, (PRICES,)),
+    Target("iopopt/cost/work.py", 1, ("tests/cost/test_work.py",)),
     Target("iopopt/network/tensor_edge.py", 5, ("tests/network/test_tensor_edge.py",)),
     Target("iopopt/network/terms.py", 8, ("tests/network/test_terms.py",)),
-    Target("iopopt/network/unit.py", 10, ("tests/network/test_unit.py",)),
+    Target("iopopt/network/unit.py", 4, ("tests/network/test_unit.py",)),
+    Target("iopopt/network/operators/operator.py", 10, ("tests/network/test_unit.py", OPERATORS, PRICES)),
 )
 
 _GATHER = "iopopt/milp/arc_bounds.py", "_least_gather_s"

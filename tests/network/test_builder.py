@@ -43,8 +43,8 @@ def test_builder_refuses_wrong_sizes(wrong: Any) -> None:
     [
         (lambda: GraphBuilder("x", (4, 6, 6)).conv(4, 3).step(Mixing("shuffle", (3.0,))), "4 channels cannot be shuffled in 3 groups"),
         (lambda: GraphBuilder("x", (4, 8, 8)).space_to_depth(3), "blocks of 3x3 do not divide the input 4x8x8"),
-        (lambda: GraphBuilder("x", (4, 8, 8)).conv(4, 3).step("relu"), r"'relu' is no step of an epilogue; .* activation\(\)"),
-        (lambda: GraphBuilder("x", (4, 8, 8)).add(["input", "input"], "input"), "there is no tensor"),
+        (lambda: GraphBuilder("x", (4, 8, 8)).conv(4, 3).step("relu"), r"'relu' is not an epilogue step; .* activation\(\)"),
+        (lambda: GraphBuilder("x", (4, 8, 8)).add(["input", "input"], "input"), "no tensor is named"),
     ],
 )
 def test_what_builders_refuse(make: Any, message: str) -> None:

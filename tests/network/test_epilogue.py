@@ -36,7 +36,7 @@ def test_wrong_steps_are_refused(make: Any, message: str) -> None:
     [
         ((), None),
         ((Normalisation(), Activation(), Pool(), Mixing("lrn", (5.0, 1.0, 1.0, 1.0))), None),
-        ((Pool(), Activation(), Pool()), "an epilogue holds one pool at most"),
+        ((Pool(), Activation(), Pool()), "an epilogue has at most one pool"),
         ((Mixing(), Activation()), "softmax mixes channels and must end its epilogue"),
         ((Mixing("shuffle", (2.0,)), Mixing()), "shuffle mixes channels and must end its epilogue"),
         ((Mixing("shuffle", (3.0,)),), None),

@@ -27,7 +27,7 @@ def _pointwise(name: str, channels: int = 2) -> Operator:
     [
         ((), (), "no operator"),
         (("a", "a"), (), "repeat: a"),
-        (("a", "b"), (Edge("input", "a"), Edge("z", "b")), "no operator 'z'"),
+        (("a", "b"), (Edge("input", "a"), Edge("z", "b")), "no operator is named 'z'"),
         (("a", "b"), (Edge("input", "a"), Edge("a", "input")), "feed the input"),
         (("a", "b"), (Edge("input", "a"),), "'b' reads 0 tensors"),
         (("a", "b"), (Edge("input", "a"), Edge("input", "b"), Edge("a", "b")), "'b' reads 2 tensors"),
@@ -119,15 +119,15 @@ def test_damaged_files_name_the_file(tmp_path: Path) -> None:
     [
         (b"", "line 1"),
         (b"{", "line 1, column 2"),
-        (b"\xff\xfe\x00", "no UTF-8"),
+        (b"\xff\xfe\x00", "is not UTF-8"),
         (b"[]", "a mapping is expected"),
         (b"null", "a mapping is expected"),
         (b'{"schema_version": 2}', "'schema_version' is 2; this release reads version 1"),
         (b'{"schema_version": true}', "'schema_version' is True"),
         (b'{"schema_version": 1, "schema_version": 1}', "given twice"),
         (b'{"schema_version": 1}', "key 'input_shape' is missing"),
-        (b"[" * 100_000, "no JSON that can be read"),
-        (b'{"schema_version": 1' + b"0" * 5000 + b"}", "no JSON that can be read"),
+        (b"[" * 100_000, "is not readable JSON"),
+        (b'{"schema_version": 1' + b"0" * 5000 + b"}", "is not readable JSON"),
     ],
 )
 def test_unreadable_files(content: bytes, message: str, tmp_path: Path) -> None:

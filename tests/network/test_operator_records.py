@@ -116,7 +116,7 @@ def test_former_graph() -> None:
         ("pool", {"function": "sum"}, "where: 'function' is 'sum'; it must be one of max, average, average_inside"),
         ("pool", {"kind": "lstm"}, "where: 'kind' is 'lstm'; allowed are add, concat, conv"),
         ("pool", {"kind": 3}, "where: 'kind' is 3; it must be a text"),
-        ("conv", {"epilogue": [{"step": "relu"}]}, r"where.epilogue\[0\]: .* is no epilogue step"),
+        ("conv", {"epilogue": [{"step": "relu"}]}, r"where.epilogue\[0\]: .* is not an epilogue step"),
         ("conv", {"epilogue": "relu"}, "where: 'epilogue' is 'relu'; it must be a list"),
         (
             "conv",

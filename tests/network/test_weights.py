@@ -77,7 +77,7 @@ def test_operators_without_parameters_may_be_missing() -> None:
     check_weights(graph, {"a": kernel, "b": OperatorWeights()})
     with pytest.raises(GraphError, match=r"kernel of operator 'b' has shape \(3, 2, 1, 1\); None is expected"):
         check_weights(graph, {"a": kernel, "b": kernel})
-    with pytest.raises(GraphError, match="operator 'a' has none"):
+    with pytest.raises(GraphError, match="operator 'a' is missing; are these the weights of"):
         check_weights(graph, {})
 
 

@@ -138,12 +138,12 @@ def test_a_device_that_is_no_index_is_refused(device: Any) -> None:
 
 def test_fractional_intervals_are_refused() -> None:
     """Shards hold integers, as equations (3) to (5) ask."""
-    with pytest.raises(PlanError, match="no Shard"):
+    with pytest.raises(PlanError, match="is not a Shard"):
         Placement("H", (Shard(0, 0, 8.5), Shard(1, 8.5, 16)))  # type: ignore[arg-type]
 
 
 def test_a_plan_holds_placements() -> None:
     """A mapping or a text in the place of placements is refused."""
     graph = GraphBuilder("two", (1, 4, 4)).conv(2, 3).fc(2).build()
-    with pytest.raises(PlanError, match="no Placement"):
+    with pytest.raises(PlanError, match="is not a Placement"):
         Plan.of(graph, {"conv1": Placement.whole(0), "fc1": Placement.whole(0)})  # type: ignore[arg-type]

@@ -58,7 +58,7 @@ def test_plans_in_a_space(trio_graph: Graph, trio_cluster: Cluster, trio_plan: P
     """A plan is in the space of its own team and of the best; a plan without splits is in every space."""
     for team in ("all", (0, 1, 2), "best"):
         check_in_space(trio_plan, team, trio_cluster)
-    with pytest.raises(PlanError, match=r"over \[0, 1, 2\], the space is that of team \[0, 1\]"):
+    with pytest.raises(PlanError, match=r"over \[0, 1, 2\], but the space is that of team \[0, 1\]"):
         check_in_space(trio_plan, (0, 1), trio_cluster)
     for team in ("all", (0, 1), "best"):
         check_in_space(Plan.of(trio_graph, [Placement.whole(2)] * 3), team, trio_cluster)  # type: ignore[arg-type]
@@ -69,9 +69,9 @@ def test_spaces_of_other_orders(trio_graph: Graph, trio_cluster: Cluster) -> Non
     plan = Plan.of(trio_graph, [Placement.split("H", (1, 0), (2, 2)), Placement.whole(2), Placement.split("OC", (1, 0), (3, 2))])
     check_in_space(plan, (1, 0), trio_cluster)
     for team, name in (((0, 1), r"\[0, 1\]"), ({0, 1}, r"\[0, 1\]"), ("all", r"\[0, 1, 2\]")):
-        with pytest.raises(PlanError, match=rf"over \[1, 0\], the space is that of team {name}; ask for team=\(1, 0\)"):
+        with pytest.raises(PlanError, match=rf"over \[1, 0\], but the space is that of team {name}; ask for team=\(1, 0\)"):
             check_in_space(plan, team, trio_cluster)  # type: ignore[arg-type]
-    with pytest.raises(PlanError, match=r"over \[1, 0\], the space holds teams in the order of the cluster; ask for team=\(1, 0\)"):
+    with pytest.raises(PlanError, match=r"over \[1, 0\], but the space has only teams in the order of the cluster; ask for team=\(1, 0\)"):
         check_in_space(plan, "best", trio_cluster)
 
 

@@ -1,4 +1,4 @@
-"""Bias, activations, normalisations, pools and what mixes channels: what runs behind an operator."""
+"""Bias, activations, normalisations, pools and mixing steps: what runs after an operator."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ACTIVATIONS: Mapping[str, Callable[..., Tensor]] = {
     "multiply": lambda tensor, factor: tensor * factor,
     "add": lambda tensor, term: tensor + term,
 }
-"""Functions of a tensor, their parameters, and those that each channel has."""
+"""Functions of a tensor, their parameters, and the parameters of each channel."""
 
 _NORMALISATIONS: Mapping[str, Callable[..., Tensor]] = {
     "batch": lambda tensor, scale, shift: tensor * scale + shift,
@@ -39,7 +39,7 @@ _NORMALISATIONS: Mapping[str, Callable[..., Tensor]] = {
 
 @dataclass(frozen=True)
 class EpilogueParameters:
-    """The parameters that turn summed-up kernels into finished channels: bias and those of the epilogue, for an interval of channels."""
+    """The parameters of bias and epilogue for an interval of channels."""
 
     bias: Tensor | None = None
     steps: Mapping[int, tuple[Tensor, ...]] = field(default_factory=dict)
@@ -56,9 +56,9 @@ class EpilogueParameters:
 
 
 def finish(operator: Operator, parameters: EpilogueParameters, tensor: Tensor, held: Interval, rows: Interval) -> Tensor:
-    """Bias and epilogue on ``tensor``, which holds the rows ``held`` before the pool: the output rows ``rows``.
+    """The output rows ``rows`` of bias and epilogue on ``tensor``, which holds the pre-pool rows ``held``.
 
-    A last step that mixes channels is left to :func:`mix`, for whoever has them all.
+    A final mixing step is left to :func:`mix`, on a device with all channels.
     """
     if parameters.bias is not None:
         tensor = tensor + parameters.bias[:, None, None]
@@ -76,7 +76,7 @@ def finish(operator: Operator, parameters: EpilogueParameters, tensor: Tensor, h
 
 
 def mix(operator: Operator, tensor: Tensor) -> Tensor:
-    """The last step of the epilogue, which mixes channels, on a tensor that holds them all."""
+    """The mixing step at the end of the epilogue, on a tensor that holds all channels."""
     step = operator.epilogue[-1]
     if not tensor.numel():
         return tensor

@@ -1,4 +1,4 @@
-"""Kernels, already cut, on the rows that a device holds. Bias, normalisation, activation and pool come after."""
+"""Kernels, already cut to a device's channels, on the rows that it holds. Bias and epilogue come after."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from iopopt.schedule.regions import Interval
 
 
 def convolution(operator: Operator, kernel: Tensor, tensor: Tensor, held: Interval, rows: Interval, groups: int) -> Tensor:
-    """Rows of padding are added only where the input ends."""
+    """The pre-pool rows ``rows``; rows of padding are added only where the input ends."""
     span, inside = under(operator.rows, rows, operator.in_shape.height)
     padded = pad(tensor[:, inside.within(held)], span, inside, operator.columns, 0.0)
     strides, dilations = of_both("stride", operator.rows, operator.columns), of_both("dilation", operator.rows, operator.columns)

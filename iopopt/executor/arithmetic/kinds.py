@@ -36,9 +36,9 @@ _WITHOUT_KERNEL: Mapping[str, Callable[[Any, Sequence[TensorSlice], Region], Ten
 
 
 def convolve(operator: Operator, kernel: Tensor, tensor: Tensor, held: Interval, rows: Interval, groups: int) -> Tensor:
-    """The kernel (already cut) on ``tensor``, which holds the input rows ``held``: the rows ``rows`` before the pool.
+    """The pre-pool rows ``rows`` of the kernel (already cut) on ``tensor``, which holds the input rows ``held``.
 
-    Bias, normalisation, activation and pool come after.
+    Bias and epilogue come after.
     """
     if not rows or 0 in kernel.shape[:2]:
         return tensor.new_zeros(kernel.shape[0], len(rows), operator.pre_pool_shape.width)
@@ -46,7 +46,7 @@ def convolve(operator: Operator, kernel: Tensor, tensor: Tensor, held: Interval,
 
 
 def without_kernel(operator: Operator, inputs: Sequence[TensorSlice], region: Region) -> Tensor:
-    """What an operator without a kernel makes of its inputs, of which it holds ``inputs``: ``region`` before its epilogue."""
+    """``region`` of the output of an operator without a kernel, before its epilogue, from the held slices ``inputs``."""
     if not region:
         return inputs[0].tensor.new_zeros(len(region.channels), len(region.rows), operator.pre_pool_shape.width)
     return _WITHOUT_KERNEL[operator.kind](operator, inputs, region)

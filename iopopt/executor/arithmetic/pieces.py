@@ -1,4 +1,4 @@
-"""Pieces of feature maps that a device holds."""
+"""Slices of feature maps that a device holds."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class TensorSlice(NamedTuple):
 
 
 def view(piece: TensorSlice, region: Region) -> Tensor:
-    """A region of a piece, in the same memory."""
+    """A region of a slice, in the same memory."""
     channels, rows = region.within(piece.region)
     return piece.tensor[channels, rows]
 
 
 def cut(piece: TensorSlice, region: Region) -> Tensor:
-    """A region of a piece, as a copy of its own."""
+    """A copy of a region of a slice."""
     return view(piece, region).clone(memory_format=torch.contiguous_format)

@@ -1,4 +1,4 @@
-"""Operators that take over elements as they are: all, some, or in another order."""
+"""Operators that copy elements unchanged: all, some, or in another order."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def _nearest(tensor: Tensor, axis: int, times: int, wanted: Interval, held: Inte
 
 
 def _linear(tensor: Tensor, axis: int, times: int, wanted: Interval, held: Interval, size: int) -> Tensor:
-    """Output i lies at (i + 1/2) / times - 1/2, between two positions; beyond the first and the last the map goes on as it ends."""
+    """Output i is at (i + 1/2) / times - 1/2, between two positions; outside the map, the edge value is repeated."""
     doubled = 2 * torch.arange(wanted.start, wanted.stop) + 1 - times
     below = torch.div(doubled, 2 * times, rounding_mode="floor")
     shape = [1, 1, 1]

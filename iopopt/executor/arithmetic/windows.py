@@ -14,7 +14,7 @@ from iopopt.schedule.regions import Interval
 def pool(function: PoolFunction, window: Window, columns: Window, size: tuple[int, int], tensor: Tensor, held: Interval, rows: Interval) -> Tensor:
     """The output rows ``rows`` of a pool over a map of ``size`` (height, width), of which ``tensor`` holds the rows ``held``.
 
-    Max over what lies inside the map; average over the whole window, in which padding counts as 0, or over what lies inside.
+    The maximum is over elements inside the map; the average is over the whole window, with padding as 0, or over elements inside the map.
     """
     height, width = size
     out_width = columns.output_size(width)
@@ -34,7 +34,7 @@ def pool(function: PoolFunction, window: Window, columns: Window, size: tuple[in
 
 
 def _counts(window: Window, positions: Interval, size: int) -> Tensor:
-    """How many of the elements under each position of the window lie inside the map."""
+    """How many elements under each position of the window are inside the map."""
     starts = torch.arange(positions.start, positions.stop) * window.stride - window.before
     covered = starts[:, None] + torch.arange(window.kernel) * window.dilation
     return ((covered >= 0) & (covered < size)).sum(1)
@@ -51,6 +51,6 @@ def of_both(name: str, rows: Window, columns: Window) -> tuple[int, int]:
 
 
 def pad(tensor: Tensor, rows: Interval, inside: Interval, columns: Window, filler: float) -> Tensor:
-    """``tensor`` holds the rows ``inside`` the map; padded to ``rows``, which may reach beyond it or lie beyond it altogether."""
+    """``tensor`` holds the rows ``inside`` the map; padded to ``rows``, which may extend past it or lie entirely outside it."""
     above, below = (inside.start - rows.start, rows.stop - inside.stop) if inside else (len(rows), 0)
     return functional.pad(tensor, (columns.before, columns.after, above, below), value=filler)

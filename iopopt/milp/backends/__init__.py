@@ -1,7 +1,7 @@
-"""The solvers behind one function: ``solve(program, options, report) -> Outcome``. A new back end is one file here and one line below.
+"""The solvers, each as one function ``solve(program, options, report) -> Outcome``. A new back end is one file here and one line below.
 
-Back ends run in a child process (:mod:`iopopt.milp.worker`), which is the way to threads, a trajectory, and cancelling at any time, and
-keeps solver libraries that cannot share a process apart.
+Back ends run in a child process (:mod:`iopopt.milp.worker`), which allows threads, a trajectory and cancellation at any time, and separates
+solver libraries that cannot share a process.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ OutcomeStatus = Literal["optimal", "feasible", "infeasible", "unknown", "error"]
 
 @dataclass(frozen=True)
 class Options:
-    """What a solve is asked for.
+    """The settings of a solve.
 
     Attributes:
         time_limit_s: seconds of wall clock.
@@ -41,7 +41,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a back end found: ``x`` and ``objective`` of the incumbent, and a proven lower ``bound``; None where there is none."""
+    """What a back end found: ``x`` and ``objective`` of the incumbent, and a proven lower ``bound``; None if it has none."""
 
     status: OutcomeStatus
     x: FloatArray | None
@@ -52,14 +52,14 @@ class Outcome:
 
 
 class Progress(NamedTuple):
-    """One point of a solver's trajectory; objective units, None where there is none yet."""
+    """One point of a solver's trajectory, in units of the objective; None if there is no value yet."""
 
     incumbent: float | None
     bound: float | None
 
 
 Report = Callable[[Progress], None]
-"""Takes the points of the trajectory as they come."""
+"""Receives the points of the trajectory as they are found."""
 
 Incumbent = tuple[float, FloatArray]
 """An objective and its point."""
@@ -68,17 +68,17 @@ Incumbent = tuple[float, FloatArray]
 Solve = Callable[[Program, Options, Report], Outcome]
 
 SavedIncumbents = Callable[[Path, int], list[Incumbent]]
-"""The incumbents of so many variables that a solver has written into its directory so far, complete ones only."""
+"""Reads the incumbents that a solver has written to its directory so far, given their number of variables; complete ones only."""
 
 
 @dataclass(frozen=True)
 class BackendInfo:
-    """How a back end is known: its module, what it stands for, and the accuracy of its objectives."""
+    """The registry entry of a back end: its module, a description, and the accuracy of its objectives."""
 
     module: str
     summary: str
     tolerance: float
-    """Relative: HiGHS is run at 1e-9, the others at what they reach."""
+    """Relative: HiGHS runs at 1e-9, the others at the accuracy that they reach."""
 
 
 BACKENDS: Mapping[str, BackendInfo] = {
@@ -92,7 +92,7 @@ def backend_info(name: str) -> BackendInfo:
     """The entry of a back end.
 
     Raises:
-        UnknownNameError: if there is none of that name.
+        UnknownNameError: if no back end has that name.
     """
     if name not in BACKENDS:
         raise UnknownNameError("back end", name, BACKENDS)
@@ -103,7 +103,7 @@ def load_backend(name: str) -> Solve:
     """The ``solve`` function of a back end.
 
     Raises:
-        UnknownNameError: if there is none of that name.
+        UnknownNameError: if no back end has that name.
         SolverError: if its library cannot be imported.
     """
     info = backend_info(name)
@@ -114,6 +114,6 @@ def load_backend(name: str) -> Solve:
 
 
 def saved_incumbents(name: str, directory: Path, size: int) -> list[Incumbent]:
-    """The incumbents in the directory of a back end that was ended from outside; none where its module cannot read any."""
+    """The incumbents in the directory of a back end that was killed; none if its module cannot read any."""
     read: SavedIncumbents | None = getattr(importlib.import_module(backend_info(name).module), "saved_incumbents", None)
     return [] if read is None else read(directory, size)

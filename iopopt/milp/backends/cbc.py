@@ -19,7 +19,7 @@ _PRINTED_DIGITS = 1e-7
 
 
 def solve(program: Program, options: Options, report: Report) -> Outcome:
-    """Solve with the CBC that PuLP carries.
+    """Solve with the CBC bundled with PuLP.
 
     PuLP reports a time-limited solve as optimal and gives no bound, so status and bound are read from CBC's log.
     """
@@ -36,7 +36,7 @@ def solve(program: Program, options: Options, report: Report) -> Outcome:
         logPath=log,
         options=[f"randomCbcSeed {options.seed}"],
     )
-    solver.tmpDir = options.directory  # so that its files go when the directory does
+    solver.tmpDir = options.directory  # so that its files are removed with the directory
     problem.solve(solver)
     text = Path(log).read_text(encoding="utf-8", errors="replace")
     return _outcome(text, problem, variables, program, options.gap)
@@ -55,13 +55,13 @@ def _outcome(log: str, problem: pulp.LpProblem, variables: list[pulp.LpVariable]
     bound = _printed_bound(log)
     if objective is not None and message.startswith("Optimal solution found"):
         status = "optimal"
-        # CBC prints no bound then: what the tolerance it stopped at implies.
+        # CBC prints no bound in this case; use the one implied by its tolerance.
         bound = objective * (1 - gap) if bound is None else bound
     return Outcome(status, x, objective, bound, message, version)
 
 
 def _printed_bound(log: str) -> float | None:
-    """The proven bound that CBC prints when it stops early, lowered by what its digits may hide."""
+    """The proven bound that CBC prints when it stops early, lowered by its rounding error."""
     found = re.findall(r"^Lower bound:\s+(-?[\d.eE+-]+)", log, re.MULTILINE)
     if not found:
         return None

@@ -28,7 +28,7 @@ _PRINTED_DIGITS = 1e-9
 
 
 def solve(program: Program, options: Options, report: Report) -> Outcome:
-    """Solve with HiGHS; it saves every better incumbent at once."""
+    """Solve with HiGHS; it saves every better incumbent immediately."""
     import ortools
     from ortools.math_opt.python import mathopt
 
@@ -52,18 +52,18 @@ def solve(program: Program, options: Options, report: Report) -> Outcome:
 
 
 def saved_incumbents(directory: Path, size: int) -> list[Incumbent]:
-    """The complete (objective, x) pairs that HiGHS has saved so far, the best last; a half-written one is left out."""
+    """The complete (objective, x) pairs that HiGHS has saved so far, best last; an incomplete one is skipped."""
     path = directory / _INCUMBENTS
     incumbents = []
     for block in path.read_text(encoding="utf-8").split("Objective ")[1:] if path.exists() else []:
         objective, _, *values = block.split("\n", size + 2)
-        if len(values) == size + 1:  # the last of them is what stands behind the last line end
+        if len(values) == size + 1:  # the last item is the text after the last newline
             incumbents.append((float(objective), np.array([float(value) for value in values[:size]])))
     return incumbents
 
 
 def _report_rows(lines: Sequence[str], report: Report) -> None:
-    """The progress rows of the log as points; other lines pass by."""
+    """The progress rows of the log as points; other lines are ignored."""
     for line in lines:
         if match := _PROGRESS.search(line):
             bound, incumbent = (_finite(match[key]) for key in ("bound", "incumbent"))
@@ -75,7 +75,7 @@ def _finite(text: str) -> float | None:
 
 
 def _parameters(options: Options) -> mathopt.SolveParameters:
-    """HiGHS's own options carry what SolveParameters refuses (threads) or lacks (saving incumbents)."""
+    """HiGHS's own options set what SolveParameters rejects (threads) or lacks (saving incumbents)."""
     from ortools.math_opt.python import mathopt
 
     parameters = mathopt.SolveParameters(

@@ -1,4 +1,4 @@
-"""HiGHS through ``scipy.optimize.milp``: always at hand, without a start."""
+"""HiGHS through ``scipy.optimize.milp``: always available, no warm start."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from iopopt.milp.program import Program
 
 
 def solve(program: Program, options: Options, report: Report) -> Outcome:
-    """Solve with scipy's HiGHS; it takes neither a start nor a seed, and logs to no one."""
+    """Solve with scipy's HiGHS; it takes neither a start nor a seed, and prints no log."""
     shape = (len(program.row_lower), len(program.objective))
     matrix = csr_matrix((program.values, (program.rows, program.columns)), shape=shape)
     result = milp(

@@ -45,7 +45,7 @@ def hard_sigmoid(node: Node, network: Network) -> Tensor:
 
 
 def prelu(node: Node, network: Network) -> Tensor:
-    """A slope for each channel; one slope for all is a leaky relu."""
+    """A slope for each channel; with one slope for all it is a leaky relu."""
     tensor, slope = node.tensor(), node.parameters(1)
     channels = network.channels(node, tensor)
     if slope.size == 1 and channels > 1:
@@ -59,7 +59,7 @@ def prelu(node: Node, network: Network) -> Tensor:
 
 
 def clip(node: Node, network: Network) -> Tensor:
-    """Between two bounds, attributes in old operator sets and constant inputs in new ones; from 0 on it is a relu."""
+    """Two bounds, attributes in old operator sets and constant inputs in new ones; with a lower bound of 0 only, it is a relu."""
     least, most = _bound(node, "min", 1, -_LARGEST), _bound(node, "max", 2, _LARGEST)
     if (least, most) == (0.0, _LARGEST):
         return network.step(node, node.tensor(), Activation("relu"))
@@ -79,7 +79,7 @@ def _bound(node: Node, name: str, slot: int, default: float) -> float:
 
 
 def cast(node: Node, network: Network) -> Tensor:
-    """From one width of floating-point numbers to another: ignored, because the cluster states the width."""
+    """Between widths of floating-point numbers: ignored, because the cluster defines the width."""
     if node.integer("to", 0) not in _FLOATS:
         node.refuse(f"it casts a tensor to data type {node.integer('to', 0)}; supported: {', '.join(map(onnx.TensorProto.DataType.Name, _FLOATS))}")
     return node.tensor()

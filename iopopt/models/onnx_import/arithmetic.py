@@ -1,4 +1,4 @@
-"""Add, Sub, Mul, Div and Sum: with constants they are steps, of two tensors or more they are operators."""
+"""Add, Sub, Mul, Div and Sum: with a constant they are steps, with two or more tensors they are operators."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Kind = Literal["add", "mul"]
 
 
 def add(node: Node, network: Network) -> Tensor:
-    """Add, or Sum of any number."""
+    """Add, or Sum of any number of operands."""
     return _combined(node, network, "add")
 
 
@@ -59,7 +59,7 @@ def _combined(node: Node, network: Network, kind: Kind) -> Tensor:
             tensor = _with_constant(node, network, tensor, constant, kind)
         return tensor
     if constants:
-        node.refuse(f"it combines {len(tensors)} tensors and {len(constants)} constants at once; use a node for each")
+        node.refuse(f"it combines {len(tensors)} tensors and {len(constants)} constants at once; use a separate node for each")
     return _joined(node, network, kind, tensors)
 
 
@@ -86,7 +86,7 @@ def _with_constant(node: Node, network: Network, tensor: Tensor, constant: npt.N
 
 
 def _joined(node: Node, network: Network, kind: Kind, tensors: Sequence[Tensor]) -> Tensor:
-    """An operator of several tensors: those of the full map first, then gates of one element a channel."""
+    """An operator with several tensors: those of the full map first, then gates with one element for each channel."""
     tensors = sorted(tensors, key=lambda tensor: network.shape(tensor).elements, reverse=True)
     full, dims = network.shape(tensors[0]), tensors[0].dims
     for tensor in tensors[1:]:
@@ -94,8 +94,8 @@ def _joined(node: Node, network: Network, kind: Kind, tensors: Sequence[Tensor])
         is_gate = shape == (full.channels, 1, 1) and tensor.dims == (1, *shape) and dims == (1, *full)
         if not is_gate and (shape, tensor.dims) != (full, dims):
             node.refuse(
-                f"it combines {written(dims)} and {written(tensor.dims)}; tensors of the same dimensions, or a map and a gate of one element "
-                f"a channel ({written((1, full.channels, 1, 1))}), are supported"
+                f"it combines {written(dims)} and {written(tensor.dims)}; tensors of the same dimensions, or a map and a gate with one element "
+                f"for each channel ({written((1, full.channels, 1, 1))}), are supported"
             )
     if kind == "add" and len({tensor.operator for tensor in tensors}) == 1:  # x + x is 2 x
         return network.step(node, tensors[0], Activation("multiply", (float(len(tensors)),)))

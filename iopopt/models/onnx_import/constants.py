@@ -1,4 +1,4 @@
-"""The constants that a file carries: initializers, inside the file or beside it."""
+"""The constants of a file: initializers, inside the file or in external data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from iopopt.network.records import short_repr
 
 
 class Initializers:
-    """The initializers of a file by name; each is turned into an array when it is first asked for."""
+    """The initializers of a file by name; each is converted to an array when it is first read."""
 
     def __init__(self, path: str, tensors: Mapping[str, onnx.TensorProto]) -> None:
         self._path, self._tensors = path, tensors
@@ -31,7 +31,7 @@ class Initializers:
 
 
 def array_of(tensor: onnx.TensorProto, path: str, where: str) -> Constant:
-    """The array that a tensor of the file at ``path`` holds; where the file keeps raw bytes, a view of them.
+    """The array of a tensor of the file at ``path``; a view if the file stores raw bytes.
 
     Raises:
         FileFormatError: if the data do not fill the dimensions; the message begins with ``where``.
@@ -42,7 +42,7 @@ def array_of(tensor: onnx.TensorProto, path: str, where: str) -> Constant:
     except (KeyError, TypeError, ValueError):
         raise FileFormatError(f"{where}: data type {tensor.data_type} is unknown") from None
     if dtype == np.object_ or tensor.data_type == onnx.TensorProto.STRING:
-        raise UnsupportedError(f"{where}: holds text; constants must be numbers")
+        raise UnsupportedError(f"{where}: is text; constants must be numbers")
     if tensor.data_location == onnx.TensorProto.EXTERNAL:
         return _external(tensor, path, where, dims, dtype)
     try:
@@ -59,17 +59,17 @@ def _checked_dims(tensor: onnx.TensorProto, where: str) -> Dims:
 
 
 def _external(tensor: onnx.TensorProto, path: str, where: str, dims: Dims, dtype: np.dtype[np.generic]) -> Constant:
-    """Data in a file beside the model, which may not lead out of the model's directory."""
+    """Data in a separate file, which must be in the model's directory or below."""
     entries = {entry.key: entry.value for entry in tensor.external_data}
     directory = Path(path).resolve().parent
-    location, mend = entries.get("location", ""), "they belong beside the model, in the same directory or below"
+    location, hint = entries.get("location", ""), "put them into the model's directory or below"
     try:
         source = (directory / location).resolve()
         inside = bool(location) and not Path(location).is_absolute() and source.is_relative_to(directory)
         if not inside:
-            raise FileFormatError(f"{where}: its external data {short_repr(location)} lie outside the directory of the model; {mend}")
+            raise FileFormatError(f"{where}: its external data {short_repr(location)} are outside the directory of the model; {hint}")
         if not source.is_file():
-            raise FileFormatError(f"{where}: its external data {short_repr(location)} are missing; {mend}")
+            raise FileFormatError(f"{where}: its external data {short_repr(location)} are missing; {hint}")
         offset, size = _number(entries, "offset", 0, where), source.stat().st_size
         length, needed = _number(entries, "length", size - offset, where), math.prod(dims) * dtype.itemsize
         if offset + length > size or length < needed or (length > needed and "length" in entries):

@@ -29,7 +29,7 @@ def conv(node: Node, network: Network) -> Tensor:
 
 
 def _padded(pair: tuple[Window, Window], padding: tuple[int, int, int, int]) -> tuple[Window, Window]:
-    """With the zeros of a Pad before the convolution, outside the convolution's own padding."""
+    """The window including the zeros of a Pad before the convolution, outside the convolution's own padding."""
     rows, columns = (
         dataclasses.replace(window, before=window.before + padding[axis], after=window.after + padding[axis + 2]) for axis, window in enumerate(pair)
     )

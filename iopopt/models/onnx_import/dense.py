@@ -1,4 +1,4 @@
-"""Gemm and MatMul: fully connected operators over the whole map, also where a flatten came before."""
+"""Gemm and MatMul: fully connected operators over the whole map, with or without a flatten before them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from iopopt.models.onnx_import.values import Dims, Tensor, written
 
 
 def gemm(node: Node, network: Network) -> Tensor:
-    """alpha A B + beta C with constant B and C; alpha and beta go into the parameters."""
+    """alpha A B + beta C with constant B and C; alpha and beta are multiplied into the parameters."""
     tensor = node.tensor(0)
     if len(tensor.dims) != 2:
         node.reject(f"it multiplies {written(tensor.dims)}; two dimensions are expected")
@@ -56,8 +56,8 @@ def _fully_connected(
             f"it multiplies the last axis of {written(dims)}; one vector, the whole map flattened, is supported (use a 1x1 convolution instead)"
         )
     if matrix.shape[1] != shape.elements:
-        mend = "does the size of the input differ from that which the model was exported for?"
-        node.reject(f"it has weights for {matrix.shape[1]} inputs, but the map before it is {shape}, {shape.elements} elements; {mend}")
+        hint = "does the input size differ from the one that the model was exported for?"
+        node.reject(f"it has weights for {matrix.shape[1]} inputs, but the map before it is {shape}, {shape.elements} elements; {hint}")
     if not len(matrix):
         node.reject("it has no outputs")
     kernel, outputs = matrix.reshape(len(matrix), *shape), (*dims[:-1], len(matrix))

@@ -1,4 +1,4 @@
-"""The dimensions behind nodes that only rename them; the elements keep their order."""
+"""The output dimensions of nodes that only rename them; the elements keep their order."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from iopopt.models.onnx_import.values import Dims, written
 
 
 def reshaped(node: Node, dims: Dims, batch: int = 1) -> Dims:
-    """Behind a Reshape: 0 copies a dimension (unless ``allowzero``), -1 is what remains; a first dimension of ``batch`` counts as 1."""
+    """Of a Reshape: 0 copies a dimension (unless ``allowzero``), -1 is what remains; a first dimension of ``batch`` counts as 1."""
     target = node.whole_numbers(1)
     if batch > 1 and target[:1] == [batch]:
         target[0] = 1
@@ -24,20 +24,20 @@ def reshaped(node: Node, dims: Dims, batch: int = 1) -> Dims:
         fits = known > 0 and elements % known == 0
         target = [(elements // known if fits else 0) if size == -1 else size for size in target]
     if math.prod(target) != elements:
-        mend = "if the batch or the size of the input is written into it, export the model for a batch of 1 and this size"
-        node.refuse(f"{written(dims)} ({elements} elements) does not fill {written(tuple(node.whole_numbers(1)))}; {mend}")
+        hint = "if the target contains the batch or the input size, export the model for a batch of 1 and this size"
+        node.refuse(f"{written(dims)} ({elements} elements) does not fill {written(tuple(node.whole_numbers(1)))}; {hint}")
     return tuple(target)
 
 
 def flattened(node: Node, dims: Dims) -> Dims:
-    """Behind a Flatten: two dimensions, those before the axis and those from it on."""
+    """Of a Flatten: two dimensions, those before the axis and those from it on."""
     axis = node.integer("axis", 1)
     axis = axis if axis == len(dims) else node.axis(axis, len(dims))
     return math.prod(dims[:axis]), math.prod(dims[axis:])
 
 
 def squeezed(node: Node, dims: Dims) -> Dims:
-    """Behind a Squeeze: without the axes of size 1, or without those named."""
+    """Of a Squeeze: without the axes of size 1, or without the given ones."""
     axes = node.figures("axes", 1)
     gone = {axis for axis, size in enumerate(dims) if size == 1} if axes is None else {node.axis(axis, len(dims)) for axis in axes}
     if any(dims[axis] != 1 for axis in gone):
@@ -46,11 +46,11 @@ def squeezed(node: Node, dims: Dims) -> Dims:
 
 
 def unsqueezed(node: Node, dims: Dims) -> Dims:
-    """Behind an Unsqueeze: with axes of size 1 where the result has them."""
+    """Of an Unsqueeze: with axes of size 1 at the given positions of the result."""
     axes = node.figures("axes", 1) or []
     rank = len(dims) + len(axes)
     new = {node.axis(axis, rank) for axis in axes}
     if len(new) != len(axes) or rank > 16:
-        node.reject(f"it adds the axes {axes}, some of them twice or too many")
+        node.reject(f"it adds the axes {axes}; some are given twice or out of range")
     rest = iter(dims)
     return tuple(1 if axis in new else next(rest) for axis in range(rank))

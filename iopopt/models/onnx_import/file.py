@@ -1,4 +1,4 @@
-"""Reads an ONNX file and checks that it is one, with one usable graph."""
+"""Reads an ONNX file and checks that it is valid, with one usable graph."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from iopopt.models.onnx_import.constants import Initializers
 from iopopt.network.records import short_repr
 
 OLDEST_OPSET = 7
-"""Older operator sets broadcast by attributes and normalise in training mode; converters exist."""
+"""The oldest supported operator set: older ones broadcast by attributes and normalise in training mode; converters exist."""
 
 _LARGEST_BYTES = 2**31
 _BEGINNING = 60
@@ -87,11 +87,11 @@ class OnnxFile:
 
 
 def read_file(path: str) -> OnnxFile:
-    """Parse a file and check what concerns it as a whole.
+    """Parse a file and check it as a whole.
 
     Raises:
         FileFormatError: if it cannot be read or is not an ONNX model.
-        UnsupportedError: if its version or its outputs are beyond what is supported.
+        UnsupportedError: if its version or its outputs are not supported.
     """
     file = OnnxFile(path, _parsed(path))
     if not file.model.HasField("graph"):
@@ -129,7 +129,7 @@ def _parsed(path: str) -> onnx.ModelProto:
     except ValueError as error:
         if isinstance(error, FileFormatError):
             raise
-        raise FileFormatError(f"{path!r}: cannot be read ({error})") from None  # a path that no file can have
+        raise FileFormatError(f"{path!r}: cannot be read ({error})") from None  # an impossible path
     if not content:
         raise FileFormatError(f"{path}: the file is empty; an ONNX model is expected")
     try:
@@ -140,7 +140,7 @@ def _parsed(path: str) -> onnx.ModelProto:
 
 
 def _what_it_is(content: bytes) -> str:
-    """The rest of the message about content that is not a model, and what would help."""
+    """The rest of the message about content that is not a model, and how to fix it."""
     start = content[:_BEGINNING]
     if start.startswith(b"version https://git-lfs"):
         return ": it is a pointer of Git LFS; fetch the file itself with git lfs pull"

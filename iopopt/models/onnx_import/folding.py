@@ -21,14 +21,14 @@ Folder = Callable[[Node, Sequence[Constant]], Constant]
 
 
 def folded(node: Node) -> tuple[Constant, ...]:
-    """The outputs of a node all of whose inputs are constants.
+    """The outputs of a node with only constant inputs.
 
     Raises:
         UnsupportedError: if its type is not among :data:`FOLDERS`.
         FileFormatError: if the inputs do not fit the operator.
     """
     if node.type not in FOLDERS:
-        node.refuse(f"all its inputs are constants, and {node.type} is not computed at the import; {SIMPLIFY}")
+        node.refuse(f"all its inputs are constants, and {node.type} is not computed at import; {SIMPLIFY}")
     inputs = [value for value in node.inputs if isinstance(value, np.ndarray)]
     try:
         with np.errstate(all="ignore"):
@@ -51,7 +51,7 @@ def _constant(node: Node, _: Sequence[Constant]) -> Constant:
 
 
 def _constant_of_shape(node: Node, inputs: Sequence[Constant]) -> Constant:
-    """A view of one element: it takes no memory for any dimensions."""
+    """One element, broadcast to the dimensions as a view that takes no memory."""
     dims = tuple(node.whole_numbers(0)) if inputs[0].size else ()
     if any(size < 0 for size in dims) or too_large(dims) or len(dims) > 16:
         node.reject(f"dimensions {written(dims)[:80]} are negative, or too many elements for any tensor")
@@ -63,7 +63,7 @@ def _constant_of_shape(node: Node, inputs: Sequence[Constant]) -> Constant:
 
 
 def _elementwise(function: Callable[..., Any]) -> Folder:
-    """A function of constants that broadcast; the result has the type of the first unless it is a truth value."""
+    """A function of constants that broadcast; the result has the type of the first unless it is boolean."""
 
     def fold(node: Node, inputs: Sequence[Constant]) -> Constant:
         _check_size(node, math.prod(np.broadcast_shapes(*(value.shape for value in inputs))))
@@ -174,4 +174,4 @@ FOLDERS: Mapping[str, Folder] = {
     "Unsqueeze": lambda node, inputs: inputs[0].reshape(unsqueezed(node, inputs[0].shape)),
     "Where": _elementwise(lambda condition, left, right: np.where(condition, left, right)),
 }
-"""How each type of node is computed whose inputs are all constants."""
+"""How each type of node with only constant inputs is computed."""

@@ -1,4 +1,4 @@
-"""The dimensions found at the import against those that onnx's own shape inference finds."""
+"""Compares the dimensions found at import with those of onnx's own shape inference."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ from iopopt.network.builder import ceiled
 from iopopt.network.records import short_repr
 
 _MOST_KEPT = 1024
-"""Constants of more elements are parameters, of which the dimensions alone count."""
+"""Constants of more elements are parameters, of which only the dimensions count."""
 
 _MOST_BYTES = 2**14
 """A node with larger attributes holds such a constant."""
 
 _LONGEST_LIST, _MOST_LISTED = 8192, 2**20
-"""Inference follows lists element by element, also those of which it knows no more than the length: of one node, and of all together."""
+"""The most list elements that inference may follow, for one node and for all: it does so one by one, even if it knows only the length."""
 
 _CANNOT_INFER = (onnx.shape_inference.InferenceError, onnx.checker.ValidationError, DecodeError, RuntimeError, ValueError, MemoryError)
-"""What onnx raises, from C++ or in between, where its inference fails."""
+"""The errors that onnx raises, in C++ or Python, if its inference fails."""
 
 _WITHOUT_LISTS = ("BatchNormalization", "ConstantOfShape", "Conv", "Gemm", "MatMul")
-"""Types of which it looks at the dimensions alone."""
+"""Types of which it reads only the dimensions."""
 
 
 def compare(file: OnnxFile, entering: InputMap, nodes: Sequence[onnx.NodeProto], values: Mapping[str, Value], dims: Mapping[str, Dims]) -> int:
-    """How many values have the dimensions that onnx infers; what it cannot infer is not compared.
+    """The number of values that have the dimensions that onnx infers; those that it cannot infer are not compared.
 
     Args:
         nodes: the nodes that the output needs, in order; all have been translated.
-        values: what their outputs stand for.
-        dims: the dimensions of tensors, also of those that no node here makes any more.
+        values: the values of their outputs.
+        dims: the dimensions of tensors, including those that no remaining node computes.
 
     Raises:
-        FileFormatError: if one has others; the message names it, and the node that makes it.
+        FileFormatError: if the dimensions of a value differ; the message names it, and the node that computes it.
     """
     known = dict(dims) | {name: value.dims if isinstance(value, Tensor) else value.shape for name, value in values.items()}
     found = _inferred(_Skeleton(file, entering, nodes, values, known))
@@ -63,7 +63,7 @@ def compare(file: OnnxFile, entering: InputMap, nodes: Sequence[onnx.NodeProto],
 
 
 def _inferred(skeleton: _Skeleton) -> dict[str, Dims]:
-    """The dimensions that onnx finds, where it finds all; none where its inference fails, which is a second opinion only."""
+    """The dimensions that onnx finds completely; none if its inference fails, because it is only a second opinion."""
     if skeleton.is_long():
         return {}
     try:
@@ -81,9 +81,9 @@ def _full_dims(value: onnx.ValueInfoProto) -> Dims | None:
 
 
 class _Skeleton:
-    """A small model with the dimensions of the file's: no large constant is copied, and no dimension that the file states.
+    """A small model with the same dimensions as the file's: without large constants, and without the dimensions that the file states.
 
-    Left out, so that what they make enters as an input: nodes that make large constants, and pools that versions of onnx disagree about.
+    Nodes that compute large constants, and pools that versions of onnx disagree about, are left out; their outputs become inputs.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class _Skeleton:
         self._kept = [node for node in nodes if not self._is_left_out(node)]
 
     def is_long(self) -> bool:
-        """Whether inference would follow so many elements of lists that it takes long."""
+        """Whether inference would be slow because it follows too many list elements."""
         return sum(map(self._listed, self._kept)) > _MOST_LISTED
 
     def model(self) -> onnx.ModelProto:
@@ -116,14 +116,14 @@ class _Skeleton:
         return node.op_type != "ConstantOfShape" and any(isinstance(value, np.ndarray) and value.size > _MOST_KEPT for value in made)
 
     def _listed(self, node: onnx.NodeProto) -> int:
-        """How many elements of lists inference may follow for a node."""
+        """How many list elements inference may follow for a node."""
         if node.op_type in _WITHOUT_LISTS:
             return 0
         lists = (self._dims(name) for name in (*node.input, *node.output))
         return sum(dims[0] for dims in lists if len(dims) == 1)
 
     def _is_disputed(self, proto: onnx.NodeProto) -> bool:
-        """Whether the last window of a pool begins behind the map; PyTorch, onnxruntime and new versions of onnx drop it."""
+        """Whether the last window of a pool starts after the end of the map; PyTorch, onnxruntime and new versions of onnx drop it."""
         node = Node(proto, self._file.path, self._file.opset, (), ())
         sizes = self._known[proto.input[0]][2:]
         if not node.flag("ceil_mode", 0):
@@ -142,7 +142,7 @@ class _Skeleton:
         return copy
 
     def _for_a_batch_of_1(self, name: str) -> str:
-        """The name of a Reshape's target, or of one without the batch that is written into it."""
+        """The name of a Reshape's target, or of a copy for a batch of 1 if the target contains the batch."""
         target = self._value(name)
         if not isinstance(target, np.ndarray) or target.reshape(-1)[:1].tolist() != [self._entering.batch]:
             return name
@@ -151,7 +151,7 @@ class _Skeleton:
         return other
 
     def _inputs(self, nodes: Sequence[onnx.NodeProto]) -> Iterator[onnx.ValueInfoProto]:
-        """What enters; small constants become initializers instead."""
+        """The inputs of the skeleton; small constants become initializers instead."""
         made = {name for node in nodes for name in node.output} | set(self._constants)
         for name in dict.fromkeys(name for node in nodes for name in node.input if name and name not in made):
             value = self._value(name)

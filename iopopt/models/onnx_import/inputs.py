@@ -1,4 +1,4 @@
-"""The input of a network: which one, and how large."""
+"""The input of a network and its shape."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _HOW = "input_shape=(C, H, W), or --input-shape CxHxW on the command line"
 
 
 class InputMap(NamedTuple):
-    """The input: its name, its map, its dimensions with a batch of 1, and the batch of the file (1 where it is open)."""
+    """The input: its name, its map, its dimensions with a batch of 1, and the batch of the file (1 if it is open)."""
 
     name: str
     shape: Shape
@@ -28,7 +28,7 @@ class InputMap(NamedTuple):
 
 
 def input_map(file: OnnxFile, nodes: Sequence[onnx.NodeProto], input_shape: Sequence[int] | None) -> InputMap:
-    """The input that ``nodes`` read, with ``input_shape`` where it is given.
+    """The input that ``nodes`` read, with ``input_shape`` if it is given.
 
     Raises:
         UnsupportedError: if there is not exactly one, or it is not a float map.
@@ -70,14 +70,14 @@ def _only_input(file: OnnxFile, nodes: Sequence[onnx.NodeProto]) -> onnx.ValueIn
         listed = f"{', '.join(map(short_repr, names[:8]))}{', ...' if len(names) > 8 else ''}"
         raise UnsupportedError(
             f"{file.path}: its graph has {len(names)} inputs ({listed}), but one map is "
-            "expected; turn the others into initializers, or cut out the part behind one of them: "
+            "expected; turn the others into initializers, or cut out the part after one of them: "
             f"onnx.utils.extract_model(source, target, [{names[0]!r}], [{file.output!r}])"
         )
     return file.inputs[names[0]]
 
 
 def _size(dim: onnx.TensorShapeProto.Dimension, where: str, axis: int) -> int | None:
-    """A dimension, or None where it is open; that of the batch does not matter."""
+    """A dimension, or None if it is open; that of the batch does not matter."""
     if not dim.HasField("dim_value") or not axis:
         return None
     if dim.dim_value < 1:
@@ -86,7 +86,7 @@ def _size(dim: onnx.TensorShapeProto.Dimension, where: str, axis: int) -> int | 
 
 
 def _given(where: str, declared: Sequence[int | None], given: Sequence[int], rank: int) -> list[int | None]:
-    """The sizes that the caller gives; channels must be those of the file."""
+    """The sizes given by the caller; the channels must be those of the file."""
     if len(given) != 3 or not all(is_integer(size) and size > 0 for size in given):
         raise GraphError(f"{where}: input_shape is {short_repr(given)}; three positive integers (channels, height, width) are expected")
     if declared[0] not in (None, given[0]):

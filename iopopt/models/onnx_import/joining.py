@@ -24,7 +24,7 @@ def concat(node: Node, network: Network) -> Tensor:
 
 
 def split(node: Node, network: Network) -> tuple[Tensor | None, ...]:
-    """Consecutive ranges of the channels; those that nothing reads are left out."""
+    """Consecutive ranges of the channels, except those that nothing reads."""
     tensor = node.tensor()
     _along_channels(node, network, tensor, node.integer("axis", 0))
     channels, outputs = network.channels(node, tensor), len(node.proto.output)
@@ -38,7 +38,7 @@ def split(node: Node, network: Network) -> tuple[Tensor | None, ...]:
 
 
 def slice_channels(node: Node, network: Network) -> Tensor:
-    """A range of the channels; other axes may only be taken whole."""
+    """A range of the channels; other axes must be taken whole."""
     tensor = node.tensor()
     starts, ends = node.figures("starts", 1) or [], node.figures("ends", 2) or []
     axes = node.figures("axes", 3) or list(range(len(starts)))
@@ -67,7 +67,7 @@ def _along_channels(node: Node, network: Network, tensor: Tensor, axis: int) -> 
 def _even_parts(node: Node, channels: int, outputs: int) -> list[int]:
     """As many parts as outputs; with ``num_outputs`` the last may be smaller."""
     if not node.integer("num_outputs", 0) and channels % outputs:
-        node.reject(f"{channels} channels do not fall into {outputs} equal parts")
+        node.reject(f"{channels} channels do not divide into {outputs} equal parts")
     part = -(-channels // outputs)
     return [part] * (outputs - 1) + [channels - part * (outputs - 1)]
 

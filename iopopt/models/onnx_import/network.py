@@ -1,4 +1,4 @@
-"""The network that a file becomes, while it grows: operators, and the parameters of each."""
+"""The network during the import: operators, and the parameters of each."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from iopopt.network.weights import OperatorWeights
 Parameters = npt.NDArray[np.float32]
 
 _LONGEST_EPILOGUE = 64
-"""Further steps start a new operator: no network has so many, and each is checked against all."""
+"""The most steps of an epilogue; further steps start a new operator. No real network has more, and adding a step checks all of them."""
 
 
 class Network:
-    """Parsers add to it what their nodes compute; each method returns the tensor that comes out.
+    """Parsers add operators and steps for their nodes; each method returns the output tensor.
 
     Args:
-        input_shape: the map that enters.
-        node_names: the names of the nodes, which operators take over where they are unique.
+        input_shape: the input map.
+        node_names: the names of the nodes; operators have the same name if it is unique.
         batch: of the file; the network has a batch of 1.
     """
 
@@ -47,11 +47,11 @@ class Network:
     # Tensors.
 
     def shape(self, tensor: Tensor) -> Shape:
-        """The map behind a tensor."""
+        """The map of a tensor."""
         return self._net.at(tensor.operator).shape
 
     def map(self, node: Node) -> Tensor:
-        """The input of a node that needs a whole map, (1, C, H, W); a convolution takes one with zeros around it, too."""
+        """The input of a node that needs a whole map, (1, C, H, W); a convolution also takes one with zeros around it."""
         tensor = self.unpadded(node.tensor())
         shape = self.shape(tensor)
         if tensor.dims != (1, *shape):
@@ -83,9 +83,9 @@ class Network:
     # Growth.
 
     def operator(self, node: Node, tensor: Tensor, kind: str, out_channels: int, **figures: Any) -> Tensor:
-        """An operator of one input."""
+        """An operator with one input."""
         self._net.at(tensor.operator).operator(kind, out_channels, name=self._free_name(node), **figures)
-        return self._made(node)
+        return self._current_tensor(node)
 
     def multiplied(self, node: Node, tensor: Tensor, kind: str, kernel: Parameters, bias: Parameters | None, **figures: Any) -> Tensor:
         """A ``conv`` or ``fc`` with its parameters; kernel: (OC, C / groups, rows, columns)."""
@@ -96,29 +96,29 @@ class Network:
     def joined(self, node: Node, kind: str, tensors: Sequence[Tensor]) -> Tensor:
         """An ``add``, ``mul`` or ``concat``."""
         getattr(self._net, kind)(*(tensor.operator for tensor in tensors), name=self._free_name(node))
-        return self._made(node)
+        return self._current_tensor(node)
 
     def step(self, node: Node, tensor: Tensor, step: EpilogueStep, *arrays: Parameters) -> Tensor:
-        """A step in the epilogue of the operator that makes the tensor, or behind it; ``arrays`` hold a number a channel."""
+        """A step in the epilogue of the tensor's operator, or as a separate operator; ``arrays`` have one number for each channel."""
         if isinstance(step, (Activation, Mixing)) and not all(map(math.isfinite, step.parameters)):
             node.refuse(f"{step.function} with parameters {step.parameters}; they must be finite")
         before = self._net.at(tensor.operator).at_hand
         if before is not None and len(before.epilogue) >= _LONGEST_EPILOGUE:
             self.freeze(tensor)
         self._net.at(tensor.operator).step(step, name=self._free_name(node))
-        made = self._made(node)
+        made = self._current_tensor(node)
         if arrays:
-            self._steps.setdefault(made.operator, {})[len(self._hand.epilogue) - 1] = arrays
+            self._steps.setdefault(made.operator, {})[len(self._current.epilogue) - 1] = arrays
         return made if isinstance(step, Pool) else Tensor(made.operator, tensor.dims)
 
     @property
-    def _hand(self) -> Operator:
+    def _current(self) -> Operator:
         operator = self._net.at_hand
-        assert operator is not None  # something has just been made
+        assert operator is not None  # an operator has just been added
         return operator
 
-    def _made(self, node: Node) -> Tensor:
-        operator = self._hand
+    def _current_tensor(self, node: Node) -> Tensor:
+        operator = self._current
         self._names.add(operator.name)
         shape = operator.out_shape
         if too_large(shape):
@@ -129,7 +129,7 @@ class Network:
         return Tensor(operator.name, (1, *shape))
 
     def _free_name(self, node: Node) -> str:
-        """The node's name if it is unique, else its output's."""
+        """The node's name if it is unique, otherwise its output's."""
         return next(name for name in self._candidates(node) if name not in self._names)
 
     def _candidates(self, node: Node) -> Iterator[str]:
@@ -142,7 +142,7 @@ class Network:
     # The end.
 
     def finished(self) -> tuple[Graph, dict[str, OperatorWeights]]:
-        """The network and its parameters. A shift right behind a kernel without a bias is its bias."""
+        """The network and its parameters. A shift directly after a kernel without a bias becomes its bias."""
         graph, operators = self._net.build(), []
         for operator in graph.operators:
             if isinstance(operator, KernelOperator) and not operator.bias and operator.epilogue[:1] == (Normalisation("shift"),):

@@ -1,4 +1,4 @@
-"""One node of an ONNX file with what its inputs stand for, as the parsers see it."""
+"""One node of an ONNX file with the values of its inputs, as the parsers see it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Node:
 
     Attributes:
         opset: the version of the operator set, which decides how the attributes are read.
-        inputs: what each input stands for; None for one left out.
+        inputs: the value of each input; None if it is omitted.
         wanted: for each output, whether anything reads it.
     """
 
@@ -40,19 +40,19 @@ class Node:
 
     @property
     def where(self) -> str:
-        """How messages begin."""
+        """The start of messages."""
         return where(self.file, self.proto)
 
     def refuse(self, message: str) -> NoReturn:
-        """What the node asks for cannot be represented.
+        """Refuse a node that cannot be represented.
 
         Raises:
-            UnsupportedError: always; ``message`` says what was found, what is allowed and what would mend it.
+            UnsupportedError: always; ``message`` says what was found, what is allowed and what would fix it.
         """
         raise UnsupportedError(f"{self.where}: {message}")
 
     def reject(self, message: str) -> NoReturn:
-        """The node contradicts its own inputs: the file is damaged.
+        """Refuse a node that contradicts its own inputs: the file is damaged.
 
         Raises:
             FileFormatError: always.
@@ -91,7 +91,7 @@ class Node:
         return constant.astype(np.float32, copy=False)
 
     def vector(self, slot: int, length: int) -> npt.NDArray[np.float32]:
-        """The constant input ``slot`` of one number a channel."""
+        """The constant input ``slot`` with one number for each channel."""
         constant = self.parameters(slot)
         if constant.shape != (length,):
             self.reject(f"its input {self._input_name(slot)} has dimensions {written(constant.shape)}; {length} are expected")
@@ -113,7 +113,7 @@ class Node:
         return {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in self.proto.attribute}
 
     def attribute(self, name: str, default: Any) -> Any:
-        """An attribute as ONNX has it, or ``default``."""
+        """The value of an attribute, or ``default``."""
         return self._attributes.get(name, default)
 
     def integer(self, name: str, default: int) -> int:
@@ -140,7 +140,7 @@ class Node:
         return [int(value) for value in self.attribute(name, default)]
 
     def figures(self, name: str, slot: int) -> list[int] | None:
-        """Integers that older operator sets have as the attribute ``name`` and newer ones as the input ``slot``; None without either."""
+        """Integers from the attribute ``name`` (older operator sets) or the input ``slot`` (newer ones); None without either."""
         if name in self._attributes:
             return self.integers(name)
         return self.whole_numbers(slot) if self.has(slot) else None
@@ -155,11 +155,11 @@ class Node:
     def axis(self, axis: int, rank: int) -> int:
         """An axis counted from the front."""
         if not -rank <= axis < rank:
-            self.reject(f"axis {axis} lies outside a tensor of {rank} dimensions")
+            self.reject(f"axis {axis} is outside a tensor of {rank} dimensions")
         return axis % rank
 
     def one_of(self, name: str, found: Any, allowed: Sequence[Any]) -> None:
-        """Refuse a setting but those allowed."""
+        """Refuse a setting that is not allowed."""
         if found not in allowed:
             self.refuse(f"{name} is {short_repr(found)}; supported: {', '.join(map(str, allowed))}")
 
@@ -170,6 +170,6 @@ class Node:
 
 
 def where(file: str, proto: onnx.NodeProto) -> str:
-    """How messages about a node begin: file, name (its first output's, if it has none) and type."""
+    """The start of messages about a node: file, name (its first output's, if it has none) and type."""
     name = proto.name or next(iter(proto.output), "")
     return f"{file}: node {short_repr(str(name))} ({proto.op_type})"

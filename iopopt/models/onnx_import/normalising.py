@@ -12,11 +12,11 @@ from iopopt.models.onnx_import.values import Tensor, written
 from iopopt.network.epilogue import Mixing, Normalisation
 
 _PER_POSITION = 13
-"""From this operator set on, a softmax takes one axis; before it, all axes from the named one on."""
+"""From this operator set on, a softmax runs over one axis; before, over all axes from the given one on."""
 
 
 def batch_normalisation(node: Node, network: Network) -> Tensor:
-    """gamma (x - mean) / sqrt(variance + epsilon) + beta, as one scale and one shift a channel."""
+    """gamma (x - mean) / sqrt(variance + epsilon) + beta, as one scale and one shift for each channel."""
     node.one_of("training_mode", node.integer("training_mode", 0), (0,))
     node.one_of("spatial", node.integer("spatial", 1), (1,))
     node.no_further_outputs("one of its outputs for training")

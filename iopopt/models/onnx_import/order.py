@@ -1,4 +1,4 @@
-"""Which nodes the output needs, and in which order they run."""
+"""The nodes that the output needs, and their order."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from iopopt.models.onnx_import.values import Dims
 from iopopt.network.records import short_repr
 
 SHAPE_READERS = ("Shape", "Size")
-"""Operators that look at a tensor's dimensions alone."""
+"""Operators that read only a tensor's dimensions."""
 
 
 class Order:
-    """The nodes that the output needs, in topological order: that of the file where it is one.
+    """The nodes that the output needs, in topological order; the order of the file if that is topological.
 
     Attributes:
-        readers: how many inputs of these nodes read each value, those that look at its dimensions alone left out.
+        readers: how many inputs of these nodes read each value, except those that read only its dimensions.
 
     Raises:
-        FileFormatError: if the graph has a cycle, a value is made twice, or something reads a value that nothing makes.
+        FileFormatError: if the graph has a cycle, a value is computed twice, or a node reads a value that nothing computes.
     """
 
     def __init__(self, file: OnnxFile, known_dims: Mapping[str, Dims]) -> None:
@@ -48,7 +48,7 @@ class Order:
         """The nodes that the output depends on."""
         output = self._file.output
         if output not in self._producers:
-            raise FileFormatError(f"{self._file.path}: no node makes its output {short_repr(output)}")
+            raise FileFormatError(f"{self._file.path}: no node computes its output {short_repr(output)}")
         live, waiting = set[int](), [self._producers[output]]
         while waiting:
             number = waiting.pop()
@@ -63,7 +63,7 @@ class Order:
             return []
         for name in filter(None, node.input):
             if name not in self._producers and name not in self._file.inputs and name not in self._file.initializers:
-                raise FileFormatError(f"{where(self._file.path, node)}: it reads {short_repr(name)}, which nothing makes")
+                raise FileFormatError(f"{where(self._file.path, node)}: it reads {short_repr(name)}, which nothing computes")
         return [self._producers[name] for name in node.input if name in self._producers]
 
     def _sorted(self, live: set[int], known_dims: Mapping[str, Dims]) -> list[int]:
@@ -73,14 +73,14 @@ class Order:
         for number, before in sources.items():
             for other in before:
                 followers[other].append(number)
-        ready, waits = [number for number in live if not sources[number]], {number: len(before) for number, before in sources.items()}
+        ready, remaining = [number for number in live if not sources[number]], {number: len(before) for number, before in sources.items()}
         heapq.heapify(ready)
         order = []
         while ready:
             order.append(heapq.heappop(ready))
             for number in followers[order[-1]]:
-                waits[number] -= 1
-                if not waits[number]:
+                remaining[number] -= 1
+                if not remaining[number]:
                     heapq.heappush(ready, number)
         if len(order) < len(live):
             node = self._nodes[min(live - set(order))]

@@ -13,7 +13,7 @@ from iopopt.network.shapes import Window
 
 
 def max_pool(node: Node, network: Network) -> Tensor:
-    """The largest under the window."""
+    """The maximum under the window."""
     node.no_further_outputs("its second output (Indices)")
     node.one_of("storage_order", node.integer("storage_order", 0), (0,))
     tensor = network.map(node)
@@ -38,7 +38,7 @@ def average_pool(node: Node, network: Network) -> Tensor:
 def _pool_windows(node: Node, network: Network, tensor: Tensor) -> tuple[Window, Window]:
     plain = windows(node, node.integers("kernel_shape"), network.shape(tensor)[1:])
     if any(max(window.before, window.after) >= window.extent for window in plain):
-        node.refuse(f"pads is {node.integers('pads')}, no smaller than the window: some windows would hold nothing but padding")
+        node.refuse(f"pads is {node.integers('pads')}, at least as large as the window: some windows would contain only padding")
     return plain
 
 
@@ -47,14 +47,14 @@ def _padded(pair: tuple[Window, Window]) -> bool:
 
 
 def _average(node: Node, plain: tuple[Window, Window], full: tuple[Window, Window]) -> PoolFunction:
-    """What the sum is divided by: explicit padding counts if the node says so, what hangs over the edge never does."""
+    """The average function: explicit padding counts if the node says so, elements past the edge never do."""
     if not _padded(plain):
         return "average" if plain == full else "average_inside"
     if not node.flag("count_include_pad", 0):
         return "average_inside"
     if plain != full:
         node.refuse(
-            "ceil_mode with count_include_pad: the last window counts its padding but not what hangs over the edge; export with ceil_mode=0 or "
+            "ceil_mode with count_include_pad: the last window counts its padding but not elements past the edge; export with ceil_mode=0 or "
             "count_include_pad=0"
         )
     return "average"
@@ -66,12 +66,12 @@ def global_average_pool(node: Node, network: Network) -> Tensor:
 
 
 def global_max_pool(node: Node, network: Network) -> Tensor:
-    """The largest of each channel."""
+    """The maximum of each channel."""
     return whole_map(node, network, network.map(node), "max")
 
 
 def reduce_mean(node: Node, network: Network) -> Tensor:
-    """The average of each channel, where the axes reduced are the rows and columns."""
+    """The average of each channel, if the reduced axes are the rows and columns."""
     tensor = node.tensor(0)
     dims, shape, listed = tensor.dims, network.shape(tensor), node.figures("axes", 1)
     if not listed and node.flag("noop_with_empty_axes", 0):
@@ -92,7 +92,7 @@ def _are_rows_and_columns(axes: set[int], dims: Dims, channels: int) -> bool:
 
 
 def whole_map(node: Node, network: Network, tensor: Tensor, function: PoolFunction) -> Tensor:
-    """A pool whose window is the map: a separate operator, because in an epilogue it would leave its convolution one row to split."""
+    """A pool whose window is the map: a separate operator, because in an epilogue it would leave its convolution only one row to split."""
     shape = network.shape(tensor)
     if (shape.height, shape.width) == (1, 1):
         return tensor

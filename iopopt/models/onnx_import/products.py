@@ -1,4 +1,4 @@
-"""Activations that exporters write as a tensor times a gate made of the same tensor: x sigmoid(x), and x times a hard sigmoid of x."""
+"""Activations that exporters write as a tensor times a function of the same tensor: x sigmoid(x), and x times a hard sigmoid of x."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LONGEST_GATE = max(map(len, _GATES))
 
 
 class Product(NamedTuple):
-    """Several nodes that are one activation: the tensor they read, what lies between, what the last one makes."""
+    """Several nodes that form one activation: the tensor that they read, the values in between, the output of the last node."""
 
     source: str
     between: tuple[str, ...]
@@ -57,7 +57,7 @@ class _Search:
         self._readers = {name: node for node in nodes if node.op_type not in SHAPE_READERS for name in node.input}
 
     def product(self, node: onnx.NodeProto) -> Product | None:
-        """The activation that ends in a Mul, or in the division right behind it."""
+        """The activation that ends in a Mul, or in the division directly after it."""
         if len(node.input) != 2 or len(node.output) != 1:
             return None
         made = node.output[0]
@@ -73,7 +73,7 @@ class _Search:
         return None
 
     def _gate(self, source: str, gate: str) -> tuple[list[str], list[Activation]]:
-        """What turns ``source`` into ``gate``: the values on the way, and the function behind each; nothing if it is anything else."""
+        """The values between ``source`` and ``gate``, each with the function that computes it; empty if no supported chain connects them."""
         names, steps, name = list[str](), list[Activation](), gate
         while name != source:
             step = self._step(self._makers[name]) if name in self._makers and self._is_private(name) else None
@@ -87,7 +87,7 @@ class _Search:
         return self._counts[name] == 1 and name != self._file.output
 
     def _step(self, proto: onnx.NodeProto) -> tuple[str, Activation] | None:
-        """The tensor that a node reads, and its function of each element; None if it has none of those above."""
+        """The tensor that a node reads, and its function of each element; None if it is not one of those above."""
         node = Node(proto, self._file.path, self._file.opset, (), ())
         first = next(iter(proto.input), "")
         if node.type == "Sigmoid":
@@ -120,7 +120,7 @@ class _Search:
 
 
 def _close(steps: Sequence[Activation], pattern: Sequence[Activation]) -> bool:
-    """Whether functions are those of a pattern, as exactly as numbers of 32 bits can say."""
+    """Whether functions match a pattern, within the precision of 32-bit numbers."""
     figures = [number for step in steps for number in step.parameters], [number for step in pattern for number in step.parameters]
     if [step.function for step in steps] != [step.function for step in pattern]:
         return False

@@ -1,4 +1,4 @@
-"""Which function reads which type of node; a new type is one function and one line here."""
+"""The function that reads each type of node; a new type is one function and one line here."""
 
 from __future__ import annotations
 
@@ -55,4 +55,4 @@ PARSERS: Mapping[str, Parser] = {
     "Unsqueeze": shaping.unsqueeze,
     "Upsample": resizing.resize,
 }
-"""Every type of node that is supported on tensors that the network computes."""
+"""Every type of node that is supported on tensors computed by the network."""

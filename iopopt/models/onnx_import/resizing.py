@@ -16,7 +16,7 @@ from iopopt.network.shapes import Window
 _HALF = Fraction(1, 2)
 _FIRST_WITH_MODES = 11
 
-# Where an output lies among the inputs: offset j of u within its block, in inputs from the block's own one.
+# The position of an output among the inputs: offset j of u within its block, in inputs from the block's own one.
 _COORDINATES: Mapping[str, Callable[[int, int], Fraction]] = {
     "asymmetric": lambda j, u: Fraction(j, u),
     "half_pixel": lambda j, u: (j + _HALF) / u - _HALF,
@@ -58,9 +58,9 @@ def _coordinates(node: Node) -> str:
 
 
 def _check_linear(node: Node, factors: tuple[int, int]) -> None:
-    mend = "export with align_corners=False (half_pixel)"
+    hint = "export with align_corners=False (half_pixel)"
     if _coordinates(node) not in _LINEAR:
-        node.refuse(f"linear with coordinate_transformation_mode {_coordinates(node)!r}; supported: {', '.join(_LINEAR)}. {mend}")
+        node.refuse(f"linear with coordinate_transformation_mode {_coordinates(node)!r}; supported: {', '.join(_LINEAR)}. {hint}")
     node.one_of("exclude_outside", node.integer("exclude_outside", 0), (0,))
 
 
@@ -78,7 +78,7 @@ def _check_repetition(node: Node, factors: tuple[int, int]) -> None:
 
 
 def _factors(node: Node, tensor: Tensor) -> tuple[int, int]:
-    """By how much rows and columns grow, from the scales or the sizes."""
+    """The factors by which rows and columns grow, from the scales or the sizes."""
     rank, slot = len(tensor.dims), 2 if node.type == "Resize" and node.opset >= _FIRST_WITH_MODES else 1
     axes = [node.axis(axis, rank) for axis in node.integers("axes", range(rank))]
     if node.has(3):

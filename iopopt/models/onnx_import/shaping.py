@@ -13,7 +13,7 @@ from iopopt.network.shapes import Window
 
 
 def reshape(node: Node, network: Network) -> Tensor:
-    """A batch written into the shape becomes 1."""
+    """A batch in the target shape becomes 1."""
     return Tensor(node.tensor().operator, reshaped(node, node.tensor().dims, network.batch))
 
 
@@ -30,7 +30,7 @@ def unsqueeze(node: Node, network: Network) -> Tensor:
 
 
 def transpose(node: Node, network: Network) -> Tensor:
-    """Axes of size 1 move freely; the two parts of the channels change places in a shuffle."""
+    """Axes of size 1 may move freely; a shuffle exchanges the two parts of the channels."""
     tensor = node.tensor()
     dims = tensor.dims
     order = node.integers("perm", range(len(dims))[::-1])
@@ -51,7 +51,7 @@ def transpose(node: Node, network: Network) -> Tensor:
 
 
 def pad(node: Node, network: Network) -> Tensor:
-    """Zeros around a map, which become padding of the next convolution."""
+    """Zeros around a map, which become padding of the convolution that reads it."""
     tensor = network.map(node)
     node.one_of("mode", node.text("mode", "constant"), ("constant",))
     value = float(node.parameters(2).reshape(-1)[0]) if node.has(2) else node.number("value", 0.0)
@@ -62,7 +62,7 @@ def pad(node: Node, network: Network) -> Tensor:
     around = {node.axis(axis, 4): (pads[number], pads[number + len(axes)]) for number, axis in enumerate(axes)}
     (top, bottom), (left, right) = around.get(2, (0, 0)), around.get(3, (0, 0))
     if any(map(any, (around.get(0, ()), around.get(1, ())))) or min(top, bottom, left, right) < 0 or max(pads) > MOST_ELEMENTS:
-        node.refuse(f"pads is {pads}; only rows and columns can be padded, and none can be cut")
+        node.refuse(f"pads is {pads}; only rows and columns can be padded, and padding cannot be negative")
     batch, channels, height, width = tensor.dims
     return Tensor(tensor.operator, (batch, channels, height + top + bottom, width + left + right), (top, left, bottom, right))
 

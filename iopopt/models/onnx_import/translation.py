@@ -34,12 +34,12 @@ def read_onnx(path: str, input_shape: Sequence[int] | None = None) -> tuple[Grap
     """The network of an ONNX file, for a batch of 1, and its parameters.
 
     Args:
-        input_shape: (C, H, W) of the input; needed where the file leaves sizes open.
+        input_shape: (C, H, W) of the input; required if the file leaves sizes open.
 
     Raises:
         FileFormatError: if the file cannot be read, or contradicts itself.
-        UnsupportedError: if it holds what a network here cannot represent; the message names the node.
-        GraphError: if the input is too small for the network, or of other channels.
+        UnsupportedError: if it has an operation that a network here cannot represent; the message names the node.
+        GraphError: if the input is too small for the network, or has the wrong number of channels.
     """
     file = read_file(path)
     known = dict[str, Dims]()
@@ -56,8 +56,8 @@ class Translation:
 
     Attributes:
         nodes: those that the output needs, in order.
-        network: what has been made.
-        values: what the input and the outputs of the nodes stand for.
+        network: the network so far.
+        values: the values of the input and of the outputs of the nodes.
         dims: the dimensions of every tensor.
     """
 
@@ -68,7 +68,7 @@ class Translation:
         found = products(file, order.nodes, order.readers)
         self._between = {name for product in found for name in product.between}
         self._activations = {product.output: product.activation for product in found}
-        self._readers.subtract(product.source for product in found)  # one activation reads it once
+        self._readers.subtract(product.source for product in found)  # the activation reads it only once
         self.network = Network(Path(file.path).stem, entering.shape, Counter(node.name for node in order.nodes), entering.batch)
         self.values: dict[str, Value] = {entering.name: Tensor(INPUT, entering.dims)}
         self.dims = dict(known_dims) | {entering.name: entering.dims}
@@ -77,17 +77,17 @@ class Translation:
         self._check_output()
 
     def _translate(self, proto: onnx.NodeProto) -> None:
-        """Find out what the outputs of a node stand for."""
+        """Determine the values of the outputs of a node."""
         wanted = tuple(bool(name) and (self._readers[name] > 0 or name == self._file.output) for name in proto.output)
         self._check_type(proto)
         if proto.op_type in SHAPE_READERS and proto.input and proto.input[0] in self.dims:
-            inputs: tuple[Value | None, ...] = (Tensor("", self.dims[proto.input[0]]),)  # who makes it does not matter
+            inputs: tuple[Value | None, ...] = (Tensor("", self.dims[proto.input[0]]),)  # its operator does not matter
         else:
             inputs = tuple(self._value(name) if name else None for name in proto.input)
         node = Node(proto, self._file.path, self._file.opset, inputs, wanted)
         try:
             onnx.checker.check_node(proto, self._context)
-        except (onnx.checker.ValidationError, UnicodeDecodeError) as error:  # the latter where it quotes bytes that are not text
+        except (onnx.checker.ValidationError, UnicodeDecodeError) as error:  # the latter if it quotes bytes that are not text
             node.reject(" ".join(str(error).split("\n\n")[0].split())[:300])
         self._define(node, self._outputs(node))
 
@@ -96,7 +96,7 @@ class Translation:
             if node.type not in PARSERS:
                 node.refuse(_advice(node.type))
             if node.type not in _READ_PADDED and any(isinstance(value, Tensor) and any(value.padding) for value in node.inputs):
-                node.refuse(f"it reads what a Pad gives; only a convolution takes over the zeros before it, a {node.type} does not")
+                node.refuse(f"it reads the output of a Pad; a Pad is supported only before a convolution, not before a {node.type}")
             output = node.proto.output[0] if node.proto.output else ""
             if output in self._between:
                 return (passed_on(node),)
@@ -129,12 +129,12 @@ class Translation:
         return self.values[name]
 
     def _check_type(self, proto: onnx.NodeProto) -> None:
-        """Refuse what no parser reads, before anything else is said about the node."""
+        """Refuse a type that no parser reads, before any other check of the node."""
         node = Node(proto, self._file.path, self._file.opset, (), ())
         if proto.domain not in _DEFAULT_DOMAINS:
             local = any(function.domain == proto.domain and function.name == proto.op_type for function in self._file.model.functions)
-            mend = "inline the functions of the model with onnx.inliner.inline_local_functions" if local else "export it with standard operators"
-            node.refuse(f"it belongs to the domain {short_repr(proto.domain)}, and only standard ONNX operators are supported; {mend}")
+            hint = "inline the functions of the model with onnx.inliner.inline_local_functions" if local else "export it with standard operators"
+            node.refuse(f"it belongs to the domain {short_repr(proto.domain)}, and only standard ONNX operators are supported; {hint}")
         if proto.op_type not in PARSERS and proto.op_type not in FOLDERS:
             node.refuse(_advice(proto.op_type))
 
@@ -143,21 +143,21 @@ class Translation:
         if not isinstance(value, Tensor) or value.operator == INPUT:
             raise UnsupportedError(f"{where} does not depend on its input, or is the input; there is nothing to split")
         if any(value.padding):
-            raise UnsupportedError(f"{where} is what a Pad gives; only a convolution takes over the zeros before it")
+            raise UnsupportedError(f"{where} is the output of a Pad; only a Pad before a convolution is supported")
 
 
 def _advice(kind: str) -> str:
     """Why there is no parser for a type of node, and what to do."""
     if kind.startswith(_QUANTISED):
-        return f"{kind} belongs to a quantised model; import the float model (bytes_per_element of the cluster says how wide numbers are)"
-    mend = "replace it by other operators, simplify the model (onnxsim), or cut out the part before it with onnx.utils.extract_model"
+        return f"{kind} belongs to a quantised model; import the float model (bytes_per_element of the cluster defines the width of numbers)"
+    hint = "replace it by other operators, simplify the model (onnxsim), or cut out the part before it with onnx.utils.extract_model"
     if kind in FOLDERS:
-        return f"{kind} is supported on constants only, and this node reads a computed tensor; {mend}"
-    return f"the operator {kind} is not supported; {mend}"
+        return f"{kind} is supported on constants only, and this node reads a computed tensor; {hint}"
+    return f"the operator {kind} is not supported; {hint}"
 
 
 def _checker_context(file: OnnxFile) -> onnx.checker.C.CheckerContext:
-    """What the checker must know of the file to look at one node."""
+    """What the checker needs to know of the file to check one node."""
     context = onnx.checker.C.CheckerContext()
     context.ir_version = min(max(file.model.ir_version, 3), onnx.IR_VERSION)
     context.opset_imports = {"": file.opset, "ai.onnx": file.opset}

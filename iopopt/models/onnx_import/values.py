@@ -1,4 +1,4 @@
-"""What an ONNX value stands for while a file is translated: a tensor of the network, or a constant."""
+"""The values of a file during the import: tensors of the network, and constants."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 MOST_ELEMENTS = 2**31
-"""More elements than any tensor here may have; what asks for more is a damaged or a hostile file."""
+"""The most elements that a tensor may have; a file with more is damaged or hostile."""
 
 Constant = npt.NDArray[Any]
 Dims = tuple[int, ...]
@@ -21,10 +21,10 @@ class Tensor:
     """A tensor that the network computes.
 
     Attributes:
-        operator: who makes it (``"input"`` for the graph's input); the operator's output is the map of (C, H, W) behind it.
-        dims: the dimensions that ONNX gives it, batch included. The elements stand in the order of the map whatever the dimensions,
-            which is why a reshape costs nothing.
-        padding: zeros around the map that the convolution behind it takes over: rows before, columns before, rows and columns behind.
+        operator: the operator whose output (C, H, W) is the tensor's map (``"input"`` for the graph's input).
+        dims: the dimensions that ONNX gives it, including the batch. The elements have the order of the map for any dimensions, so a
+            reshape costs nothing.
+        padding: zeros around the map that become padding of the next convolution: rows before, columns before, rows after, columns after.
     """
 
     operator: str
@@ -36,7 +36,7 @@ Value = Tensor | Constant
 
 
 def written(dims: Dims) -> str:
-    """Dimensions as messages show them: 1x3x224x224."""
+    """Dimensions for a message: 1x3x224x224."""
     return "x".join(map(str, dims)) if dims else "one element"
 
 

@@ -32,7 +32,7 @@ def windows(node: Node, kernel: Sequence[int], sizes: Sequence[int]) -> tuple[Wi
 
 
 def ceiled_windows(node: Node, plain: tuple[Window, Window], sizes: Sequence[int]) -> tuple[Window, Window]:
-    """The windows of a pool with ``ceil_mode``: a last position that hangs over the edge counts."""
+    """The windows of a pool with ``ceil_mode``: a last position that extends past the edge counts."""
     if not node.flag("ceil_mode", 0) or node.text("auto_pad", "NOTSET").startswith("SAME"):
         return plain
     if node.text("auto_pad", "NOTSET") == "VALID":
@@ -41,7 +41,7 @@ def ceiled_windows(node: Node, plain: tuple[Window, Window], sizes: Sequence[int
 
 
 def _same(window: Window, size: int, upper: bool) -> Window:
-    """Padded so that there are ceil(size / stride) outputs; an odd row goes behind (``upper``) or before."""
+    """Padded so that there are ceil(size / stride) outputs; an odd row goes after the map (``upper``) or before."""
     outputs = -(-size // window.stride)
     total = max(0, (outputs - 1) * window.stride + window.extent - size)
     before = total // 2 if upper else total - total // 2

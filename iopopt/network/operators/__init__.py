@@ -1,4 +1,4 @@
-"""The kinds of operators, one file each; a kind that is added here is found."""
+"""The kinds of operators, one file each; every file in this package is imported and its kinds are registered."""
 
 from __future__ import annotations
 

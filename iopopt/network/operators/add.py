@@ -14,7 +14,7 @@ from iopopt.network.typical_values import Values
 
 @dataclass(frozen=True)
 class Add(Join):
-    """The sum of maps of one shape, or of a map and gates of one element a channel."""
+    """The sum of maps of one shape, or of a map and gates with one element for each channel."""
 
     kind: ClassVar[str] = "add"
 

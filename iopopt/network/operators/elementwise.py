@@ -1,4 +1,4 @@
-"""Operators that are nothing but their epilogue."""
+"""Operators that have only an epilogue."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from iopopt.network.typical_values import Values
 
 @dataclass(frozen=True)
 class Elementwise(Operator):
-    """Steps that cannot join the operator before them, because others read its tensor as it is."""
+    """Steps that cannot join the operator before them, because others read its tensor without them."""
 
     kind: ClassVar[str] = "elementwise"
     former_kinds: ClassVar[tuple[str, ...]] = ("local",)

@@ -1,4 +1,4 @@
-"""What operators have in common that join maps element by element."""
+"""The base class of operators that combine maps element by element."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from iopopt.network.shapes import Shape
 
 @dataclass(frozen=True)
 class Join(Operator):
-    """Joins maps of one shape, or a map and gates of one element a channel."""
+    """Combines maps of one shape, or a map and gates with one element for each channel."""
 
     channel_by_channel: ClassVar[bool] = True
 

@@ -1,4 +1,4 @@
-"""What operators with a kernel have in common."""
+"""The base class of operators with a kernel."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from iopopt.network.typical_values import COUNT, Values
 
 @dataclass(frozen=True)
 class KernelOperator(Operator):
-    """Multiplies what lies under its window by a kernel and sums over rows, columns and the input channels of a group."""
+    """Multiplies the elements under its window by a kernel and sums over rows, columns and the input channels of a group."""
 
     out_channels: int = field()
     bias: bool = field(default=True, kw_only=True)
@@ -24,7 +24,7 @@ class KernelOperator(Operator):
         C, OC, groups = self.in_shape.channels, self.out_channels, self.groups
         self._require(OC > 0 and groups > 0, f"{OC} output channels and {groups} groups must be positive integers")
         divide = C % groups == 0 and OC % groups == 0
-        self._require(divide, f"{groups} groups divide neither or only one of {C} input and {OC} output channels")
+        self._require(divide, f"{groups} groups do not divide both {C} input and {OC} output channels")
 
     @cached_property
     def kernel_shape(self) -> tuple[int, ...]:

@@ -14,7 +14,7 @@ from iopopt.network.typical_values import Values
 
 @dataclass(frozen=True)
 class Mul(Join):
-    """The product of maps of one shape, or of a map and gates of one element a channel (squeeze and excitation)."""
+    """The product of maps of one shape, or of a map and gates with one element for each channel (squeeze and excitation)."""
 
     kind: ClassVar[str] = "mul"
 

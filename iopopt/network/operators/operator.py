@@ -1,4 +1,4 @@
-"""What all operators have in common.
+"""The base class of all operators.
 
 The symbols of the cost model (``iopopt/cost_model.md``) are properties: ``K``, ``S`` and ``P`` of the composite field, ``H_c`` before and
 ``H_o`` after the pool, MACs and weights.
@@ -8,22 +8,23 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import types
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import cache, cached_property
-from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
+from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
 from iopopt.errors import GraphError
 from iopopt.network.epilogue import NO_POOL, EpilogueStep, Mixing, Pool, epilogue_fault
+from iopopt.network.operators.figures import unfit_figures
 from iopopt.network.records import is_integer, short_repr
 from iopopt.network.shapes import NO_WINDOW, Dim, Shape, Window
+from iopopt.network.terms import Term, Terms, fixed, proportional
 from iopopt.network.typical_values import Values
-from iopopt.network.unit import Unit, operator_unit
+from iopopt.network.unit import Field, PoolRows, Read, Unit
 
 INPUT = "input"
 """The reserved name under which edges refer to the graph's input tensor."""
@@ -31,11 +32,11 @@ INPUT = "input"
 
 @dataclass(frozen=True)
 class Operator(ABC):
-    """What one step of a network computes, with the epilogue that runs behind it on the same device.
+    """One operation of a network, with the epilogue that runs after it on the same device.
 
-    A kind of operator is a subclass with a ``kind`` in a file of its own in this package, where it is found. Its fields are its record; what
-    is said here holds for it unless it says otherwise. Every operator reads ``in_shape`` (the first of several inputs), keeps the channels,
-    and has no window, kernel, groups or parameters but those of its epilogue.
+    A kind of operator is a subclass with a ``kind``, in a separate file of this package, which registers it. Its fields are the keys of its
+    record. Unless a subclass overrides them, these defaults hold: the operator reads ``in_shape`` (the first of several inputs), keeps the
+    number of channels, and has no window, kernel, groups or parameters except those of its epilogue.
 
     Raises:
         GraphError: if a figure is out of range or a window does not fit.
@@ -45,7 +46,7 @@ class Operator(ABC):
     former_kinds: ClassVar[tuple[str, ...]] = ()
     """Names of the kind in older records."""
     channel_by_channel: ClassVar[bool] = False
-    """Whether an output channel is made of the input channels of its number."""
+    """Whether each output channel depends only on the input channels with the same index."""
 
     name: str
     in_shape: Shape
@@ -53,10 +54,9 @@ class Operator(ABC):
 
     def __post_init__(self) -> None:
         named = isinstance(self.name, str) and self.name not in ("", INPUT)
-        self._require(named, f"the name {short_repr(self.name)} is no text, empty or reserved")
-        for figure, hint in _figures(type(self)).items():
-            value = getattr(self, figure)
-            self._require(_fits(value, hint), f"{figure} of this {self.kind} is {short_repr(value)}; {_described(hint)}")
+        self._require(named, f"the name {short_repr(self.name)} is not a string, is empty or is reserved")
+        unfit = next(unfit_figures(self), None)
+        self._require(unfit is None, str(unfit))
         for shape in self.in_shapes:
             self._require(all(is_integer(size) and size > 0 for size in shape), f"the sizes of input {shape} must be positive integers")
         self._check()
@@ -66,7 +66,7 @@ class Operator(ABC):
             self._require(min(shape) > 0, f"input {self.in_shape} is too small for {what}: the result would be {shape}")
 
     def _check(self) -> None:
-        """Refuse what the kind cannot be (its figures have the right types, its inputs positive sizes): here, windows that upsample."""
+        """Checks of the kind, after types and input sizes have been checked; by default, windows must not upsample."""
         self._require(self.rows.upsampling == self.columns.upsampling == 1, f"this {self.kind} does not upsample")
 
     def _require(self, holds: bool, message: str) -> None:
@@ -74,25 +74,20 @@ class Operator(ABC):
             raise GraphError(f"operator {self.name!r}: {message}")
 
     @cached_property
-    def unit(self) -> Unit:
-        """The operator as the cost model knows it."""
-        return operator_unit(self)
-
-    @cached_property
     def structural_key(self) -> Operator:
-        """The same operator under a name that says nothing: equal for all that differ in their names alone."""
+        """The operator without its name: equal for operators that differ only in name."""
         return dataclasses.replace(self, name="operator")
 
     @property
     def text(self) -> str:
-        """The kind with what sets it apart from others of its kind: ``conv 3x3/2``, ``pool average 7x7/7``, ``slice from 58``."""
+        """The kind with its distinguishing figures: ``conv 3x3/2``, ``pool average 7x7/7``, ``slice from 58``."""
         return self.kind
 
     @abstractmethod
     def typical(self, inputs: Sequence[Values], rng: np.random.Generator) -> Values:
-        """A sample of elements before the epilogue, where ``inputs`` are such samples and kernels give elements of variance 1."""
+        """A sample of the output before the epilogue, from samples of the inputs; kernels give elements of variance 1."""
 
-    # Figures that some kinds have as fields (a cached_property gives way to a field, a property does not).
+    # Figures that some kinds have as fields (a field overrides a cached_property, but not a property).
 
     @cached_property
     def out_channels(self) -> int:
@@ -116,14 +111,14 @@ class Operator(ABC):
 
     @cached_property
     def more_inputs(self) -> tuple[Shape, ...]:
-        """The inputs behind the first."""
+        """The inputs after the first."""
         return ()
 
     # Shapes.
 
     @cached_property
     def pool(self) -> Pool:
-        """The pool of the epilogue, or one of kernel and stride 1 where there is none."""
+        """The pool of the epilogue, or one of kernel and stride 1 if there is none."""
         return next((step for step in self.epilogue if isinstance(step, Pool)), NO_POOL)
 
     @cached_property
@@ -146,7 +141,7 @@ class Operator(ABC):
         return (self.in_shape, *self.more_inputs)
 
     def is_gate(self, slot: int) -> bool:
-        """Whether input ``slot`` holds one element a channel for a larger map: every row needs all of it."""
+        """Whether input ``slot`` is a gate: one element for each channel of a larger map, all needed by every row."""
         return False
 
     def read_channels(self, slot: int = 0) -> range:
@@ -154,22 +149,22 @@ class Operator(ABC):
         return range(self.in_shapes[slot].channels)
 
     def read_shape(self, slot: int = 0) -> Shape:
-        """What the operator reads of input ``slot``."""
+        """The shape of what the operator reads of input ``slot``."""
         return self.in_shapes[slot]._replace(channels=len(self.read_channels(slot)))
 
     @cached_property
     def in_elements(self) -> int:
-        """What the operator reads of all inputs, elements."""
+        """The number of elements that the operator reads of all inputs."""
         return sum(self.read_shape(slot).elements for slot in range(len(self.in_shapes)))
 
     @cached_property
     def gate_elements(self) -> int:
-        """The elements of those inputs that every row needs whole."""
+        """The number of elements of the gates, which every row needs whole."""
         return sum(shape.elements for slot, shape in enumerate(self.in_shapes) if self.is_gate(slot))
 
     @cached_property
     def in_row_elements(self) -> int:
-        """One row of every input but the gates, elements."""
+        """The number of elements of one row of every input except gates."""
         return (self.in_elements - self.gate_elements) // self.in_shape.height
 
     # The composite receptive field of convolution and pool, in rows.
@@ -198,7 +193,7 @@ class Operator(ABC):
 
     @property
     def has_kernel(self) -> bool:
-        """Whether the operator multiplies by a kernel; those that do not have no FLOPs and no weights."""
+        """Whether the operator multiplies by a kernel; without one it has no FLOPs and no weights."""
         return self.kernel_shape is not None
 
     @cached_property
@@ -232,7 +227,7 @@ class Operator(ABC):
 
     @cached_property
     def splittable_dims(self) -> tuple[Dim, ...]:
-        """The dimensions in which the operator may be split over several devices: rows need at least two of them, IC one ungrouped kernel."""
+        """The dimensions in which the operator may be split over several devices: H needs at least two rows, IC an ungrouped kernel."""
         rows: tuple[Dim, ...] = ("H",) if self.out_shape.height >= 2 else ()
         return (*rows, "OC", "IC") if self.has_kernel and self.groups == 1 else (*rows, "OC")
 
@@ -246,25 +241,25 @@ class Operator(ABC):
 
     @property
     def is_channel_local(self) -> bool:
-        """Whether the output channels fall into groups that read some of the input channels each."""
+        """Whether the output channels form groups, each of which reads only some input channels."""
         return self.groups > 1 or self.channel_by_channel
 
     @property
     def mixes_channels(self) -> bool:
-        """Whether the epilogue ends with a step that mixes channels: what follows sees the whole tensor or rows of it."""
+        """Whether the epilogue ends with a mixing step, so that consumers need all channels of the tensor or of rows of it."""
         return bool(self.epilogue) and isinstance(self.epilogue[-1], Mixing)
 
     @cached_property
     def channel_unit(self) -> int:
-        """What an OC share is a multiple of: the output channels of one group, OC / g, of a grouped convolution."""
+        """The granularity of an OC share: the output channels of one group, OC / g, of a grouped convolution."""
         return self.out_channels // self.groups if self.groups > 1 else 1
 
     def granularity(self, dim: Dim) -> int:
-        """What every share of ``dim`` is a multiple of: whole groups of channels, all rows that come of one row upsampled."""
+        """What every share of ``dim`` is a multiple of: the channels of one group, the rows of one upsampled row."""
         return {"H": self.rows.upsampling, "OC": self.channel_unit, "IC": 1}[dim]
 
     def reads_part(self, dim: Dim | None) -> bool:
-        """Whether a share of ``dim`` needs but some of the input channels: one of IC does, and one of OC if the operator is channel-local."""
+        """Whether a share of ``dim`` needs only some of the input channels: an IC share does, and an OC share of a channel-local operator."""
         return dim == "IC" or (dim == "OC" and self.is_channel_local)
 
     def input_channels(self, dim: Dim | None, share: int, slot: int = 0) -> int:
@@ -272,27 +267,77 @@ class Operator(ABC):
         channels = self.read_shape(slot).channels
         return share * channels // self.size(dim) if dim and self.reads_part(dim) else channels
 
+    # For the cost model.
 
-@cache
-def _figures(kind: type[Operator]) -> dict[str, Any]:
-    """The type of each field but the name."""
-    hints = get_type_hints(kind)
-    return {item.name: hints[item.name] for item in dataclasses.fields(kind) if item.name != "name"}
+    @cached_property
+    def unit(self) -> Unit:
+        """The operator as the cost model knows it: equations (7) and (1) of ``cost_model.md``, by dimension."""
+        pool = self.pool.rows
+        granularities: dict[Dim, int] = {dim: self.granularity(dim) for dim in ("H", "OC", "IC")}
+        slots = range(len(self.in_shapes))
+        overlap = int(self.K - self.S)
+        end = int((self.out_shape.height - 1) * self.S - self.P + self.K)
+        return Unit(
+            name=self.name,
+            key=self.structural_key,
+            reads=tuple(Read(self.in_shapes[slot], self.read_shape(slot), not self.is_gate(slot)) for slot in slots),
+            out_shape=self.out_shape,
+            pre_pool_shape=self.pre_pool_shape,
+            field=Field(int(self.S * granularities["H"]), overlap, self.P, min(self.in_shape.height, end)),
+            pool=PoolRows(pool.extent, pool.stride, pool.before),
+            sizes={dim: self.size(dim) for dim in granularities},
+            dims=self.splittable_dims,
+            granularities=granularities,
+            part_dims=frozenset(dim for dim in granularities if self.reads_part(dim)),
+            mixes_channels=self.mixes_channels,
+            flops=self.flops,
+            work=self._work,
+            weights=self._weights,
+            activations=self._activations,
+            output=self._output,
+        )
 
+    @property
+    def _work(self) -> dict[Dim | None, Terms]:
+        """C_ij of equation (7); rows under overlapping pool windows are computed twice."""
+        F, pool = self.flops, self.pool.rows
+        return {
+            None: (fixed(F),),
+            "H": (Term(F / self.pre_pool_shape.height, pool.stride, pool.extent - pool.stride),),
+            "OC": (proportional(F, self.out_channels),),
+            "IC": (proportional(F, self.in_shape.channels),),
+        }
 
-def _fits(value: object, hint: Any) -> bool:
-    if get_origin(hint) is tuple:
-        return isinstance(value, tuple) and all(_fits(item, get_args(hint)[0]) for item in value)
-    if get_origin(hint) is Literal:
-        return isinstance(value, str) and value in get_args(hint)
-    return is_integer(value) if hint is int else isinstance(value, hint)
+    @property
+    def _weights(self) -> dict[Dim | None, Terms]:
+        """w_ij of equation (1)."""
+        W, B = self.kernel_elements, self.bias_elements
+        return {
+            None: (fixed(W + B),),
+            "H": (fixed(W + B),),
+            "OC": (proportional(W + B, self.out_channels),),
+            "IC": (proportional(W, self.in_shape.channels), fixed(B)),
+        }
 
+    @property
+    def _activations(self) -> dict[Dim | None, tuple[Terms, ...]]:
+        """a_ij of equation (1): the input and the pre-pool output."""
+        C, OC, pool = self.in_shape.channels, self.out_channels, self.pool.rows
+        whole_in, pre = self.in_elements, self.pre_pool_shape.elements
+        S, overlap = float(self.S), float(self.K - self.S)
+        input_rows = Term(self.in_row_elements, S, overlap)
+        pre_pool_rows = Term(OC * self.pre_pool_shape.width, pool.stride, pool.extent - pool.stride)
+        inputs = proportional(whole_in, OC) if self.is_channel_local else fixed(whole_in)
+        return {
+            None: ((fixed(whole_in), fixed(pre)),),
+            "H": ((input_rows, pre_pool_rows, fixed(self.gate_elements)),),
+            "OC": ((inputs, proportional(pre, OC)),),
+            "IC": ((proportional(whole_in, C), fixed(pre)),),
+        }
 
-def _described(hint: Any) -> str:
-    """What a figure of this type may be."""
-    if get_origin(hint) is Literal:
-        return f"allowed are {', '.join(map(repr, get_args(hint)))}"
-    if get_origin(hint) is tuple:
-        return f"a tuple is expected, of each item: {_described(get_args(hint)[0])}"
-    names = [part.__name__ for part in get_args(hint)] if isinstance(hint, types.UnionType) else [hint.__name__]
-    return f"{' or '.join(names)} is expected"
+    @property
+    def _output(self) -> dict[Dim | None, Terms]:
+        """What a participant owns of the output."""
+        post = self.out_shape.elements
+        by_channels = (proportional(post, self.out_channels),)
+        return {None: (fixed(post),), "H": (proportional(post, self.out_shape.height),), "OC": by_channels, "IC": by_channels}

@@ -1,4 +1,4 @@
-"""Pools that are operators of their own."""
+"""Pools that are separate operators."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ class Slice(Operator):
     def _check(self) -> None:
         C, OC, first = self.in_shape.channels, self.out_channels, self.first_channel
         self._require(OC > 0, f"{OC} output channels must be a positive integer")
-        self._require(0 <= first <= C - OC, f"{OC} channels from {first} on lie outside the {C} of the input")
+        self._require(0 <= first <= C - OC, f"{OC} channels starting at {first} are outside the {C} of the input")
 
     @property
     def text(self) -> str:

@@ -25,7 +25,7 @@ class SpaceToDepth(Operator):
 
     def _check(self) -> None:
         blocks = all(window == Window(window.kernel, window.kernel) for window in (self.rows, self.columns))
-        self._require(blocks, "space_to_depth takes blocks: its stride is its kernel")
+        self._require(blocks, "space_to_depth takes blocks: its stride must equal its kernel")
         divide = self.in_shape.height % self.rows.kernel == 0 and self.in_shape.width % self.columns.kernel == 0
         self._require(divide, f"blocks of {self.rows.kernel}x{self.columns.kernel} do not divide the input {self.in_shape}")
 

@@ -18,9 +18,9 @@ from iopopt.network.typical_values import Values
 
 @dataclass(frozen=True)
 class Upsample(Operator):
-    """Each row u times (``nearest``), or interpolated between those beside it (``linear``), u = ``rows.upsampling``; so with columns.
+    """Repeats each row u times (``nearest``) or interpolates between its neighbours (``linear``), u = ``rows.upsampling``; same for columns.
 
-    Output i lies at (i + 1/2) / u - 1/2 among the inputs; ``linear`` therefore has a window of 3.
+    Output i is at position (i + 1/2) / u - 1/2 of the input, so ``linear`` has a window of 3.
     """
 
     kind: ClassVar[str] = "upsample"
@@ -34,7 +34,7 @@ class Upsample(Operator):
         kernel = 3 if self.function == "linear" else 1
         fits = all(window == Window(kernel, 1, kernel // 2, kernel // 2, 1, window.upsampling) for window in (self.rows, self.columns))
         self._require(fits, f"an upsampling by {self.function} has windows of kernel {kernel}, padding {kernel // 2} and stride 1")
-        self._require(self.pool is NO_POOL, "behind an upsampling a pool is an operator of its own")
+        self._require(self.pool is NO_POOL, "a pool after an upsampling must be a separate operator")
 
     @property
     def text(self) -> str:

@@ -61,7 +61,7 @@ def test_channel_local_operators() -> None:
     [
         ({"out_channels": 0}, "0 output channels and 1 groups must be positive integers"),
         ({"out_channels": True}, "out_channels of this conv is True"),
-        ({"groups": 2}, "2 groups divide neither or only one of 3 input and 4 output channels"),
+        ({"groups": 2}, "2 groups do not divide both 3 input and 4 output channels"),
         ({"groups": 0}, "0 groups must be positive"),
         ({"groups": -1}, "-1 groups must be positive"),
         ({"rows": Window(upsampling=2)}, "this conv does not upsample"),

@@ -28,9 +28,9 @@ def test_every_file_is_found() -> None:
 @pytest.mark.parametrize(
     ("name", "shape", "message"),
     [
-        ("", Shape(3, 8, 8), "empty or reserved"),
-        ("input", Shape(3, 8, 8), "empty or reserved"),
-        (3, Shape(3, 8, 8), "no text"),
+        ("", Shape(3, 8, 8), "is empty or is reserved"),
+        ("input", Shape(3, 8, 8), "is empty or is reserved"),
+        (3, Shape(3, 8, 8), "is not a string"),
         ("x", Shape(3, 0, 8), "operator 'x': the sizes of input 3x0x8 must be positive integers"),
         ("x", Shape(3, True, 8), "positive integers"),
         ("x", (3, 8, 8), r"operator 'x': in_shape of this conv is \(3, 8, 8\); Shape is expected"),

@@ -30,7 +30,7 @@ def test_text_and_record() -> None:
 @pytest.mark.parametrize("window", [Window(2), Window(2, 2, 1), Window(2, 2, dilation=2), Window(2, 2, upsampling=2)])
 def test_windows_that_are_no_blocks(window: Window) -> None:
     """Blocks lie side by side."""
-    with pytest.raises(GraphError, match="takes blocks: its stride is its kernel"):
+    with pytest.raises(GraphError, match="takes blocks: its stride must equal its kernel"):
         SpaceToDepth("x", Shape(2, 6, 6), window)
 
 

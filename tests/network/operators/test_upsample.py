@@ -49,5 +49,5 @@ def test_refusals() -> None:
         Upsample("x", Shape(2, 4, 3), "nearest", Window(), Window(1, 2))
     with pytest.raises(GraphError, match="function of this upsample is 'cubic'; allowed are 'nearest', 'linear'"):
         Upsample("x", Shape(2, 4, 3), "cubic")  # type: ignore[arg-type]
-    with pytest.raises(GraphError, match="a pool is an operator of its own"):
+    with pytest.raises(GraphError, match="a pool after an upsampling must be a separate operator"):
         Upsample("x", Shape(2, 4, 3), "nearest", epilogue=(Pool(),))
