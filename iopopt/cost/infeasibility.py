@@ -24,6 +24,7 @@ def nearest_miss(graph: Graph, cluster: Cluster, plans: Sequence[Plan]) -> str:
     worst = max(range(len(cluster)), key=lambda j: overload(memory)[j])
     device = cluster.devices[worst]
     factor = math.ceil(memory[worst] / device.memory_bytes * 1e4) / 1e4  # rounded up, so that it is enough
+    times = f"{factor:.4f}".rstrip("0").rstrip(".")
     operator, demand = _largest_operator(graph, cluster, plan, worst)
     total = sum(limit.memory_bytes for limit in cluster.devices)
     weights, activations = graph.whole_memory_bytes(cluster.bytes_per_element)
@@ -31,7 +32,7 @@ def nearest_miss(graph: Graph, cluster: Cluster, plans: Sequence[Plan]) -> str:
         f"no plan fits the memory (equation 1). The closest plan found needs {memory[worst]:,.0f} bytes on device {device.name!r}, which "
         f"has {device.memory_bytes:,.0f} ({memory[worst] - device.memory_bytes:,.0f} short); the largest part is {demand:,.0f} for "
         f"operator {operator!r}. The model has {weights:,} bytes of weights and needs up to {activations:,} for activations; all devices "
-        f"together have {total:,.0f}. It would fit with {factor:g} times the memory on every device; more "
+        f"together have {total:,.0f}. It would fit with {times} times the memory on every device; more "
         "devices or fewer bytes per element also help."
     )
 

@@ -114,3 +114,24 @@ def test_improving_finds_the_least_of_most():
         found = improve(domains, tables, [0] * 7, most_entries=16)
         exact += total_cost(tables, found) <= least(domains, tables) + 1e-12
     assert exact >= 20
+
+
+def test_no_table_grows_beyond_the_limit_unseen() -> None:
+    """In a ring of 2, 2, 3 and 3 values the first elimination joins two more variables, so the next adds up 18 entries, no fewer."""
+    rng = np.random.default_rng(5)
+    ring = [Table(ends, rng.random((domains[ends[0]], domains[ends[1]]))) for domains in [(2, 2, 3, 3)] for ends in ((0, 1), (0, 2), (1, 3), (2, 3))]
+    with pytest.raises(InstanceTooLargeError):
+        minimise((2, 2, 3, 3), ring, most_entries=17)
+    found = minimise((2, 2, 3, 3), ring, most_entries=18)
+    assert total_cost(ring, found) == min(total_cost(ring, values) for values in np.ndindex(2, 2, 3, 3))
+
+
+def test_the_variable_of_most_neighbours_is_held() -> None:
+    """A wheel without its hub is a ring, which fits the limit: from the best value of the hub one round finds the optimum."""
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        spokes, ring = [(0, rim) for rim in range(1, 6)], [(1, 2), (2, 3), (3, 4), (4, 5), (1, 5)]
+        wheel = [Table(ends, rng.random((3, 3))) for ends in spokes + ring]
+        best = min(np.ndindex(*(3,) * 6), key=lambda values, wheel=wheel: total_cost(wheel, values))
+        start = [best[0], *((value + 1) % 3 for value in best[1:])]
+        assert improve((3,) * 6, wheel, start, most_entries=27, rounds=1) == list(best)

@@ -35,6 +35,16 @@ def test_worked_case(case: WorkedCase) -> None:
     assert evaluation.connections == expected["connections"]
 
 
+def test_the_latency_is_computation_and_communication() -> None:
+    """Both parts, of random plans, add up to the latency, and each is the sum over the operators."""
+    rng = random.Random(17)
+    for _ in range(20):
+        graph, cluster = random_branched_graph(rng), random_cluster(rng)
+        evaluation = evaluate(graph, cluster, random_branched_plan(rng, graph, len(cluster)))
+        assert evaluation.compute_s + evaluation.communication_s == pytest.approx(evaluation.latency_s, **EXACT)
+        assert evaluation.compute_s == pytest.approx(sum(cost.compute_s for cost in evaluation.operators), **EXACT)
+
+
 def test_worked_cases_are_many() -> None:
     """The file of worked cases has not been emptied: sixteen cases that hold every kind of placement."""
     placements = [placement for case in CASES for placement in case.plan.values()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 from support.random_instances import random_graph, random_plan
@@ -11,6 +12,7 @@ from support.random_orders import reordered
 from iopopt import Graph, GraphBuilder, Placement
 from iopopt.cost.memory import DeviceDemand, share_memory, share_output
 from iopopt.cost.work import share_flops
+from iopopt.network.terms import fixed, proportional
 
 
 def test_memory_of_each_dimension(trio_graph: Graph) -> None:
@@ -68,3 +70,12 @@ def test_shares_belong_to_devices_in_any_order() -> None:
                 assert dict(share_output(operator.unit, placement, 4)) == dict(share_output(operator.unit, ascending, 4))
             compared += placement.devices != ascending.devices
     assert compared > 80
+
+
+def test_the_largest_of_several_amounts_counts() -> None:
+    """Activations of 6 n/4 or of 5 elements, whichever is more: 5 at one channel of four, 6 at four; two bytes an element."""
+    unit = GraphBuilder("x", (1, 1, 1)).conv(4, 1, bias=False).build().units[0]
+    either = replace(unit, activations={**unit.activations, "OC": ((proportional(6, 4),), (fixed(5),))})
+    found = {share: dict(share_memory(either, Placement.split("OC", (1, 0), (share, 4 - share)), 2)) for share in (1, 4)}
+    assert found[1] == {1: DeviceDemand(2.0, 10.0), 0: DeviceDemand(6.0, 10.0)}
+    assert found[4] == {1: DeviceDemand(8.0, 12.0), 0: DeviceDemand(0.0, 10.0)}

@@ -159,3 +159,19 @@ def test_kinds() -> None:
         Strategy.IC_TWO_PHASE: Placement.split("IC", (0, 1), (1, 1), "two_phase"),
     }
     assert {kind: placement.strategy for kind, placement in codes.items()} == {kind: kind for kind in codes}
+
+
+def test_edges_of_many_placements() -> None:
+    """Edges into one operator, priced for several placements at each end at once, cost what they do for each combination alone."""
+    rng = random.Random(16)
+    for _ in range(20):
+        graph, cluster = random_branched_graph(rng, tiny=True), random_cluster(rng)
+        pricer, plans = Pricer(graph, cluster), [random_branched_plan(rng, graph, len(cluster)) for _ in range(3)]
+        ways = {i: PlanBatch.of([[plan[operator.name]] for plan in plans], len(cluster)) for i, operator in enumerate(graph.operators)}
+        for edges in filter(None, Instance(graph, cluster).edges_into[: graph.sink]):
+            ends = sorted({end for edge in edges for end in (edge.producer, edge.consumer)} - {graph.source})
+            together = pricer.edges_s(edges, ways)
+            assert together.shape == (3,) * len(ends)
+            for numbers in np.ndindex(*together.shape):
+                alone = {end: ways[end][slice(number, number + 1)] for end, number in zip(ends, numbers, strict=True)}
+                assert together[numbers] == pytest.approx(pricer.edges_s(edges, alone).item(), **EXACT)

@@ -2,48 +2,14 @@
 
 import itertools
 import random
-from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.optimize import Bounds, LinearConstraint, milp
-from scipy.sparse import csr_matrix
-from support.random_branches import random_branched_graph, random_branched_plan
-from support.random_instances import random_cluster, random_graph, random_plan
+from support.programs import FAMILIES, formulation_of, least_objective, random_instance, rows_of, with_memory, without
+from support.random_instances import random_cluster
 
-from iopopt import Cluster, Graph, GraphBuilder, Placement, Plan, evaluate
-from iopopt.cost.instance import Instance
+from iopopt import GraphBuilder, Placement, Plan, evaluate
 from iopopt.methods.exhaustive import all_placements
-from iopopt.milp.formulation import Formulation
-from iopopt.milp.program import Program
-
-
-def least_objective(program: Program, fixed: dict[int, float]) -> float:
-    """The least objective with some variables fixed and integrality dropped; infinite where no point is left."""
-    lower, upper = program.lower.copy(), program.upper.copy()
-    for variable, value in fixed.items():
-        lower[variable] = upper[variable] = value
-    matrix = csr_matrix((program.values, (program.rows, program.columns)), shape=(len(program.row_lower), len(lower)))
-    rows = LinearConstraint(matrix, program.row_lower, program.row_upper)
-    result = milp(program.objective, bounds=Bounds(lower, upper), constraints=rows)
-    return float(result.fun) if result.status == 0 else float("inf")
-
-
-def with_memory(cluster: Cluster, limits: list[float]) -> Cluster:
-    """The cluster with these memory limits, each at least a byte."""
-    devices = tuple(replace(device, memory_bytes=max(1.0, limit)) for device, limit in zip(cluster.devices, limits, strict=True))
-    return replace(cluster, devices=devices)
-
-
-def random_instance(seed: int, *, branched: bool = False) -> tuple[Graph, Cluster, tuple[int, ...], Plan]:
-    """A graph, a cluster, a team of at least two and a plan of it."""
-    rng = random.Random(seed)
-    graph = random_branched_graph(rng) if branched else random_graph(rng)
-    cluster = random_cluster(rng, devices=rng.choice([2, 3, 4]))
-    team = tuple(sorted(rng.sample(range(len(cluster)), rng.randint(2, len(cluster)))))
-    plan = (random_branched_plan if branched else random_plan)(rng, graph, len(cluster), team=team)
-    return graph, cluster, team, plan
-
 
 BRANCHED = pytest.mark.parametrize("branched", [False, True], ids=["chain", "branched"])
 
@@ -54,7 +20,7 @@ def test_a_fixed_plan_costs_what_the_evaluator_says(seed, branched):
     """With a random plan's integers fixed, and memory just enough for it, the least objective is the plan's latency."""
     graph, cluster, team, plan = random_instance(seed, branched=branched)
     evaluation = evaluate(graph, cluster, plan)
-    formulation = Formulation(Instance(graph, with_memory(cluster, list(evaluation.memory_bytes))), team, evaluation.latency_s)
+    formulation = formulation_of(graph, with_memory(cluster, list(evaluation.memory_bytes)), team, evaluation.latency_s)
     point = formulation.integer_point(plan)
     assert least_objective(formulation.program, point) == pytest.approx(1, rel=1e-7)
 
@@ -68,7 +34,7 @@ def test_a_byte_too_little_excludes_the_plan(seed, branched):
     limits = list(evaluation.memory_bytes)
     fullest = int(np.argmax(limits))
     limits[fullest] -= 1
-    formulation = Formulation(Instance(graph, with_memory(cluster, limits)), team, evaluation.latency_s)
+    formulation = formulation_of(graph, with_memory(cluster, limits), team, evaluation.latency_s)
     assert least_objective(formulation.program, formulation.integer_point(plan)) == float("inf")
 
 
@@ -78,7 +44,7 @@ def test_plans_survive_the_way_through_a_point(seed, branched):
     """The plan read from a point of the program is the plan that the point was made from."""
     graph, cluster, team, plan = random_instance(seed, branched=branched)
     evaluation = evaluate(graph, cluster, plan)
-    formulation = Formulation(Instance(graph, cluster), team, evaluation.latency_s)
+    formulation = formulation_of(graph, cluster, team, evaluation.latency_s)
     x = np.zeros(len(formulation.program.objective))
     for variable, value in formulation.integer_point(plan).items():
         x[variable] = value
@@ -98,7 +64,7 @@ def test_every_way_into_groups_is_priced(outputs, groups):
     for p, q in itertools.product(before, (placement for placement in after if placement.dim == "OC")):
         plan = Plan.of(graph, [p, q, Placement.split("IC", team, (1, outputs - 1))])
         evaluation = evaluate(graph, cluster, plan)
-        formulation = Formulation(Instance(graph, with_memory(cluster, list(evaluation.memory_bytes))), team, evaluation.latency_s)
+        formulation = formulation_of(graph, with_memory(cluster, list(evaluation.memory_bytes)), team, evaluation.latency_s)
         cases.add(evaluation.operators[1].cases)
         assert least_objective(formulation.program, formulation.integer_point(plan)) == pytest.approx(1, rel=1e-7)
     assert {("send",), ("interleaved",), ("reduce",), ("all-gather",), ("reduce-scatter", "interleaved"), ("reduce-scatter", "all-gather")} == cases
@@ -109,5 +75,23 @@ def test_the_cutoff_excludes_slower_plans():
     graph, cluster, team, plan = random_instance(3)
     evaluation = evaluate(graph, cluster, plan)
     for factor, expected in ((1.001, pytest.approx(1, rel=1e-7)), (0.999, float("inf"))):
-        formulation = Formulation(Instance(graph, cluster), team, evaluation.latency_s, cutoff_s=factor * evaluation.latency_s)
+        formulation = formulation_of(graph, cluster, team, evaluation.latency_s, cutoff_s=factor * evaluation.latency_s)
         assert least_objective(formulation.program, formulation.integer_point(plan)) == expected
+
+
+@BRANCHED
+def test_every_family_of_rows_is_valid(branched):
+    """The relaxation is never above the optimum of the integers that a random plan fixes, and loses nothing but strength with any family
+    of rows left out; most families strengthen some relaxation."""
+    stronger = set()
+    for seed in range(12):
+        graph, cluster, team, plan = random_instance(seed, branched=branched)
+        program = formulation_of(graph, cluster, team, evaluate(graph, cluster, plan).latency_s).program
+        bound = least_objective(program)
+        assert bound <= 1 + 1e-7
+        for family in FAMILIES:
+            if rows_of(program, family).any():
+                weaker = least_objective(without(program, family))
+                assert weaker <= bound * (1 + 1e-7) + 1e-9
+                stronger |= {family} if weaker < bound * (1 - 1e-6) else set()
+    assert stronger >= {"compute times", "best makespans", "communication times", "links of copies"}

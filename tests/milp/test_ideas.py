@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 import pytest
-from support.program import least_objective
+from support.programs import least_objective
 from support.random_branches import random_branched_graph
 from support.random_instances import random_cluster, random_graph
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from support.program import least_objective
+from support.programs import least_objective
 from support.random_branches import random_branched_graph, random_branched_plan
 from support.random_instances import random_cluster, random_graph, random_plan
 from support.random_orders import in_order, random_order

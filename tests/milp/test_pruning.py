@@ -1,17 +1,22 @@
 """Bounds on nodes hold for every plan, and rule out most nodes of a deep network."""
 
+import itertools
+import math
 import random
 
 import numpy as np
 import pytest
+from support.programs import tiny_instance
 from support.random_branches import random_branched_graph
 from support.random_instances import random_cluster, random_graph
+from support.tiny_edges import edges_of, least_makespan_s
 
 from iopopt import GraphBuilder, PlanBatch, Pricer, load_cluster, load_model, solve_dp
 from iopopt.cost.instance import Instance
 from iopopt.methods.exhaustive import all_placements
-from iopopt.milp.arcs import node_of
-from iopopt.milp.pruning import bound_nodes
+from iopopt.milp import pruning
+from iopopt.milp.arcs import node_of, nodes_of, whole
+from iopopt.milp.pruning import NodeBounds, bound_nodes
 
 
 def least_latencies(graph, cluster, team):
@@ -35,7 +40,7 @@ def test_no_plan_is_faster_than_the_bounds_of_its_nodes(seed, branched):
     rng = random.Random(seed)
     graph = random_branched_graph(rng, tiny=True) if branched else random_graph(rng, operators=rng.randint(2, 3), tiny=True)
     cluster = random_cluster(rng, devices=rng.choice([2, 3]))
-    team = tuple(sorted(rng.sample(range(len(cluster)), rng.randint(1, len(cluster)))))
+    team = any_team(rng, len(cluster), seed)
     found, truth = bound_nodes(Instance(graph, cluster), team), least_latencies(graph, cluster, team)
     for i, (nodes, bounds) in enumerate(zip(found.nodes, found.bounds_s, strict=True)):
         for node, bound in zip(nodes, bounds, strict=True):
@@ -76,3 +81,119 @@ def test_dense_blocks_are_bounded_too(joined):
     latency_s = solve_dp(graph, cluster).latency_s
     found = bound_nodes(Instance(graph, cluster), range(4))
     assert 0.5 * latency_s < found.least_s <= latency_s
+
+
+def enumerated_bounds(graph, cluster, team, combine):
+    """The bounds of all nodes by enumeration of nodes: compute times at their least, and arcs at theirs, which ``combine`` makes one
+    figure of for the edges into each operator."""
+    nodes = [nodes_of(unit, len(cluster), team) for unit in graph.placed_units]
+    computing = [
+        [
+            unit.flops / cluster.devices[node.device].flops_per_s if node.dim is None else least_makespan_s(unit, node.dim, cluster, team)
+            for node in ways
+        ]
+        for unit, ways in zip(graph.placed_units, nodes, strict=True)
+    ]
+    floors = {id(tiny.edge): least_between(tiny, first=first) for tiny, first in zip(edges_of(graph, cluster, team), first_edges(graph), strict=True)}
+    least = [[np.inf] * len(ways) for ways in nodes]
+    for choice in itertools.product(*(range(len(ways)) for ways in nodes)):
+        taken = [ways[number] for ways, number in zip(nodes, choice, strict=True)]
+        cost = sum(seconds[number] for seconds, number in zip(computing, choice, strict=True))
+        taken += [whole(cluster.sink), whole(cluster.source or 0)]
+        for edges in graph.edges_into:
+            priced = [edge for edge in edges if edge.producer != graph.source or cluster.source is not None]
+            parts = [floors[id(edge)][taken[edge.producer], taken[edge.consumer]] for edge in priced]
+            cost += combine(parts, counted=edges[0] in priced) if parts else 0
+        for i, number in enumerate(choice):
+            least[i][number] = min(least[i][number], cost)
+    return least
+
+
+def first_edges(graph):
+    """For every edge of the graph, the source's and the sink's among them, whether it is the first out of its producer."""
+    producers = [edge.producer for edges in graph.edges_into for edge in edges]
+    return [producer not in producers[:number] for number, producer in enumerate(producers)]
+
+
+def least_between(edge, *, first):
+    """The least floor of the arcs between each two nodes."""
+    found = {}
+    for arc in edge.arcs:
+        ends = arc.source, arc.target
+        found[ends] = min(found.get(ends, np.inf), edge.floor_s(arc, first=first))
+    return found
+
+
+@pytest.mark.parametrize("branched", [False, True], ids=["chain", "branched"])
+@pytest.mark.parametrize("seed", range(20))
+def test_bounds_are_the_least_sums_over_nodes(seed, branched):
+    """Elimination leaves nothing out: the bounds are those of all combinations of nodes, with the dearest edge into each operator."""
+    graph, cluster, team = small_instance(seed, branched=branched)
+    truth = enumerated_bounds(graph, cluster, team, lambda parts, counted: max(parts))
+    for bounds, expected in zip(bound_nodes(Instance(graph, cluster), team).bounds_s, truth, strict=True):
+        assert bounds == pytest.approx(expected, rel=1e-9, abs=1e-15)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_large_tables_are_replaced_by_weaker_bounds(seed, monkeypatch):
+    """Where a table over all edges of an operator would be larger than the limit the mean of its edges counts, and where elimination itself grows too
+    large its first edge alone."""
+    graph, cluster, team = small_instance(seed, branched=True)
+    strong = bound_nodes(Instance(graph, cluster), team)
+    ends = [{end for edge in edges for end in (edge.producer, edge.consumer)} for edges in Instance(graph, cluster).edges_into[: graph.sink]]
+    largest = max(math.prod(len(strong.nodes[end]) for end in of if end != graph.source) for of in ends)
+    monkeypatch.setattr(pruning, "_MOST_TOGETHER", largest)
+    for bounds, expected in zip(bound_nodes(Instance(graph, cluster), team).bounds_s, strong.bounds_s, strict=True):
+        assert bounds.tolist() == expected.tolist()
+    monkeypatch.setattr(pruning, "_MOST_TOGETHER", 0)
+    mean = bound_nodes(Instance(graph, cluster), team)
+    truth = enumerated_bounds(graph, cluster, team, lambda parts, counted: sum(parts) / len(parts))
+    for bounds, expected in zip(mean.bounds_s, truth, strict=True):
+        assert bounds == pytest.approx(expected, rel=1e-9, abs=1e-15)
+    monkeypatch.setattr(pruning, "_MOST_ENTRIES", 1)
+    first = bound_nodes(Instance(graph, cluster), team)
+    truth = enumerated_bounds(graph, cluster, team, lambda parts, counted: parts[0] if counted else 0)
+    for bounds, expected in zip(first.bounds_s, truth, strict=True):
+        assert bounds == pytest.approx(expected, rel=1e-9, abs=1e-15)
+    assert mean.least_s <= strong.least_s * (1 + 1e-9)
+
+
+def test_nodes_within_a_latency_are_those_of_no_greater_bound():
+    """A bound of just the latency is within it, rounding included, one a millionth above is not; the least bound lies a little below."""
+    nodes = [nodes_of(unit, 2, (0, 1)) for unit in GraphBuilder("x", (2, 2, 2)).conv(2, 1).build().placed_units]
+    bounds = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
+    found = NodeBounds(nodes, [bounds])
+    assert len(nodes[0]) == 5
+    for latency_s, count in ((3.0, 3), (3.0 * (1 - 1e-12), 3), (3.0 * (1 - 1e-6), 2), (0.5, 0), (9.0, 5)):
+        assert found.nodes_within(latency_s) == [nodes[0][:count]]
+    assert 1 - 1e-6 < found.least_s < 1
+    assert NodeBounds(nodes * 2, [bounds, bounds + 1]).least_s == pytest.approx(2, rel=1e-6)
+
+
+@pytest.mark.parametrize("branched", [False, True], ids=["chain", "branched"])
+def test_the_nodes_of_the_optimum_stay(branched):
+    """Of all plans of a tiny instance the fastest keeps its nodes within its own latency."""
+    left_out = 0
+    for seed in range(30):
+        graph, cluster, team, plans = tiny_instance(seed, branched=branched, most_plans=4000)
+        latency = Pricer(graph, cluster).price(plans).latency_s
+        best = plans.plan(graph, int(latency.argmin()))
+        found = bound_nodes(Instance(graph, cluster), team)
+        kept = found.nodes_within(float(latency.min()))
+        assert all(node_of(placement) in nodes for placement, nodes in zip(best.values(), kept, strict=True))
+        left_out += sum(map(len, found.nodes)) - sum(map(len, kept))
+    assert left_out > 50
+
+
+def small_instance(seed, *, branched):
+    """A graph of few nodes, a cluster and a team."""
+    rng = random.Random(seed)
+    graph = random_branched_graph(rng, tiny=True) if branched else random_graph(rng, operators=rng.randint(2, 3), tiny=True)
+    cluster = random_cluster(rng, devices=rng.choice([2, 3]))
+    return graph, cluster, any_team(rng, len(cluster), seed)
+
+
+def any_team(rng, device_count, seed):
+    """One device or more; in ascending order where the seed is even, in any where it is odd."""
+    team = rng.sample(range(device_count), rng.randint(1, device_count))
+    return tuple(team if seed % 2 else sorted(team))

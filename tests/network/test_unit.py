@@ -159,6 +159,11 @@ def test_a_step_that_mixes_channels() -> None:
     assert [net.build().units[0].mixes_channels for net in (plain, mixed.softmax())] == [False, True]
 
 
+def test_without_a_pool_rows_stay() -> None:
+    """One row before the pool for each behind it, beginning at the first."""
+    assert tuple(PoolRows()) == (1, 1, 0)
+
+
 def test_the_input_and_the_output_are_units() -> None:
     """They are whole, cannot be split, do no work, hold nothing of their own, and own or read all of the tensor."""
     shape = Shape(2, 3, 4)

@@ -279,7 +279,7 @@ def random_branched_plan(rng: random.Random, graph: Graph, device_count: int, te
         sources = [edge for edge in graph.edges_into[i] if edge.producer != graph.source]
         link = rng.choice(sources) if sources else None
         previous = None if link is None else placements[link.producer]
-        devices = tuple(sorted(team)) if team is not None else _participants(rng, device_count, previous)
+        devices = tuple(team) if team is not None else _participants(rng, device_count, previous)
         if len(devices) == 1 or rng.random() < 0.1:
             placements.append(Placement.whole(rng.randrange(device_count)))
             continue

@@ -62,7 +62,7 @@ def random_plan(rng: random.Random, graph: Graph, device_count: int, team: Seque
     placements: list[Placement] = []
     for operator, reader in zip(graph.operators, [*graph.operators[1:], None], strict=True):
         previous = placements[-1] if placements else None
-        devices = tuple(sorted(team)) if team is not None else _participants(rng, device_count, previous)
+        devices = tuple(team) if team is not None else _participants(rng, device_count, previous)
         if len(devices) == 1 or rng.random() < 0.1:
             placements.append(Placement.whole(rng.randrange(device_count)))
             continue

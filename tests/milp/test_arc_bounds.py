@@ -1,0 +1,263 @@
+"""Bounds on arcs: never above what the evaluator charges at any placements of both ends, and attained where that can be shown."""
+
+import itertools
+import math
+from collections import Counter
+
+import pytest
+from support.tiny_edges import MODES, TinyEdge, arc_in_mode, edges_of, even_cluster, mode_of, modes_of, tiny_edges
+
+from iopopt import Cluster, Device, Graph, GraphBuilder
+from iopopt.milp import arc_bounds
+from iopopt.milp.arcs import Arc, split, whole
+
+EXACT = {"rel": 1e-9, "abs": 1e-15}
+
+
+def edge_between(graph: Graph, cluster: Cluster, team: tuple[int, ...]) -> TinyEdge:
+    """The edge between the first two operators of a chain."""
+    return list(edges_of(graph, cluster, team))[1]
+
+
+def two_convolutions(channels: int, rows: int, kernel: int = 1, width: int = 1, **second: int) -> Graph:
+    """Two convolutions over maps ``width`` elements wide; the second's kernel covers ``kernel`` rows."""
+    net = GraphBuilder("two", (channels, rows, width)).conv(channels, 1, bias=False)
+    return net.conv(channels, (kernel, 1), bias=False, **{"padding": (kernel // 2, 0), **second}).build()
+
+
+def arc_of(source: str, target: str | int, mode: str) -> Arc:
+    """An arc from a split producer to a split consumer, or to one that is whole on a device."""
+    return arc_in_mode(split(source), whole(target) if isinstance(target, int) else split(target), mode)
+
+
+def with_speeds(cluster: Cluster, *flops_per_s: float) -> Cluster:
+    """The cluster with other computing capabilities."""
+    devices = (Device(device.name, speed, 1e9, device.bandwidth_bytes_per_s) for device, speed in zip(cluster.devices, flops_per_s, strict=True))
+    return Cluster(tuple(devices), cluster.connection_setup_s, cluster.connections, cluster.source, cluster.sink, cluster.bytes_per_element)
+
+
+@pytest.mark.parametrize(("devices", "kernel", "connections"), [(2, 2, "peer"), (2, 5, "peer"), (3, 2, "peer"), (3, 3, "peer"), (3, 3, "round")])
+def test_halo_floors_are_attained(devices, kernel, connections):
+    """Where each device has rows to spare some shares cost just the floor: one row passes each boundary for each row of overlap."""
+    graph = two_convolutions(2, 4 * devices, kernel, padding=(0, 0))
+    edge = edge_between(graph, even_cluster(devices, connections=connections), tuple(range(devices)))
+    arc = arc_of("H", "H", "halo exchange")
+    assert edge.floor_s(arc, first=False) == pytest.approx(edge.least_s(arc, first=False), **EXACT)
+    assert edge.floor_s(arc, first=False) > 0
+
+
+def test_halo_floors_go_the_better_way():
+    """Between links of very different speed rows go whichever way is quicker at the busiest device, as enumeration does."""
+    links = [1e3, 10.0, 3e3]
+    cluster = Cluster(tuple(Device(f"d{j}", 1e3, 1e9, link) for j, link in enumerate(links)), 0.01, bytes_per_element=1)
+    for order in itertools.permutations(range(3)):
+        shuffled = Cluster(tuple(cluster.devices[j] for j in order), 0.01, bytes_per_element=1)
+        edge = edge_between(two_convolutions(2, 9, 3, padding=(0, 0)), shuffled, (0, 1, 2))
+        arc = arc_of("H", "H", "halo exchange")
+        assert edge.floor_s(arc, first=False) == pytest.approx(edge.least_s(arc, first=False), **EXACT)
+
+
+def test_halo_floors_count_what_the_consumer_reads():
+    """Rows of a slice have its channels, rows of two bytes an element have twice the bytes: both times are the evaluator's least."""
+    graph = GraphBuilder("slice", (4, 8, 3)).conv(4, 1).slice(1, 4).conv(2, (3, 1)).build()
+    for e in (1, 2):
+        cluster = Cluster(even_cluster(2).devices, 0.01, bytes_per_element=e)
+        edge = list(edges_of(graph, cluster, (0, 1)))[2]
+        arc = arc_of("H", "H", "halo exchange")
+        assert edge.floor_s(arc, first=False) == pytest.approx(edge.least_s(arc, first=False), **EXACT)
+        assert edge.floor_s(arc, first=False) == pytest.approx(0.01 + e * 3 * 3 / 1e3)
+
+
+def test_halo_floors_count_rows_behind_the_pool():
+    """Of a pool that halves the width the consumer gets what lies behind it: 4 channels of 3 elements of 2 bytes a row."""
+    graph = GraphBuilder("pooled", (4, 8, 6)).conv(4, 1).max_pool((1, 2), (1, 2)).conv(2, (3, 1)).build()
+    edge, arc = edge_between(graph, even_cluster(2), (0, 1)), arc_of("H", "H", "halo exchange")
+    assert edge.floor_s(arc, first=False) == pytest.approx(edge.least_s(arc, first=False), **EXACT)
+    assert edge.floor_s(arc, first=False) == pytest.approx(0.125 + 2 * 4 * 3 / 1e3)
+
+
+def test_a_search_for_a_halo_floor_that_is_too_long_is_left_out(monkeypatch):
+    """Ways beyond the largest search are not tried, and the floor is 0; exactly as many are."""
+    edge = edge_between(two_convolutions(2, 14, 3, padding=(0, 0)), even_cluster(3), (0, 1, 2))
+    arc = arc_of("H", "H", "halo exchange")
+    monkeypatch.setattr(arc_bounds, "_LARGEST_FLOOR_SEARCH", 3**2)
+    assert edge.floor_s(arc, first=False) > 0
+    monkeypatch.setattr(arc_bounds, "_LARGEST_FLOOR_SEARCH", 3**2 - 1)
+    assert edge.floor_s(arc, first=False) == 0
+
+
+@pytest.mark.parametrize("connections", ["peer", "round"])
+@pytest.mark.parametrize("devices", [2, 3])
+def test_floors_of_whole_teams_are_attained_by_equals(devices, connections):
+    """Equal devices that own and need equal parts gather, and add up partial sums, in just the floor."""
+    graph = two_convolutions(2 * devices, 2 * devices)
+    edge = edge_between(graph, even_cluster(devices, connections=connections), tuple(range(devices)))
+    for source, target, mode in (
+        ("H", "OC", "all-gather"),
+        ("H", "IC", "all-gather"),
+        ("OC", "H", "all-gather"),
+        ("IC", "H", "reduce"),
+        ("IC", "IC", "reduce"),
+    ):
+        arc = arc_of(source, target, mode)
+        assert not edge.is_constant(arc)
+        assert edge.floor_s(arc, first=False) == pytest.approx(edge.least_s(arc, first=False), **EXACT)
+        assert edge.floor_s(arc, first=False) > (devices - 1 if connections == "peer" else 1) * 0.125
+
+
+def test_links_of_a_team_add_up():
+    """Links of 1, 2 and 3 kB/s share a gather so that all end together: each owns what makes up for its link."""
+    cluster = Cluster(tuple(Device(f"d{j}", 1e3, 1e9, 1e3 * (j + 1)) for j in range(3)), 0.0, bytes_per_element=1)
+    edge = edge_between(two_convolutions(6, 6), cluster, (0, 1, 2))
+    arc = arc_of("OC", "H", "all-gather")
+    assert edge.floor_s(arc, first=False) == pytest.approx(36 * 2 / 6e3)
+    assert edge.floor_s(arc, first=False) <= edge.least_s(arc, first=False)
+
+
+@pytest.mark.parametrize("speed", [30.0, 1e3, 1e6])
+@pytest.mark.parametrize("dim", ["H", "OC"])
+def test_what_is_cheap_to_gather_is_slow_to_compute(dim, speed):
+    """To one of two equals: it computes longer to own more, or receives the rest, whichever is cheaper; the floor is just that."""
+    edge = edge_between(two_convolutions(8, 8), even_cluster(2, flops_per_s=speed), (0, 1))
+    arc = arc_of(dim, 0, "all-gather")
+    assert edge.floor_s(arc, first=True) == pytest.approx(edge.least_s(arc, first=True), **EXACT)
+    assert edge.floor_s(arc, first=True) > edge.floor_s(arc, first=False) == 0.125
+
+
+def test_unequal_devices_gather_in_proportion():
+    """To the slower of two devices of 1 and 3 FLOP/s, in both directions of the trade: a quarter is what it owns for nothing."""
+    for speeds, receiver, owned in (((1e3, 3e3), 0, 1 / 4), ((1e3, 3e3), 1, 3 / 4), ((30.0, 10.0), 0, 3 / 4), ((30.0, 10.0), 1, 1 / 4)):
+        edge = edge_between(two_convolutions(8, 8), with_speeds(even_cluster(2), *speeds), (0, 1))
+        for dim in ("H", "OC"):
+            arc = arc_of(dim, receiver, "all-gather")
+            assert edge.floor_s(arc, first=True) == pytest.approx(edge.least_s(arc, first=True), **EXACT)
+            assert edge.floor_s(arc, first=True) <= 0.125 + 2 * 64 / 1e3 * (1 - owned) + 1e-12
+
+
+def test_a_receiver_that_computes_all_at_best_owns_all():
+    """Where one device is so fast that it computes everything at best, gathering to it costs its connection alone."""
+    edge = edge_between(two_convolutions(4, 4), with_speeds(even_cluster(2), 1e6, 1.0), (0, 1))
+    for dim in ("H", "OC"):
+        arc = arc_of(dim, 0, "all-gather")
+        assert edge.floor_s(arc, first=True) == edge.least_s(arc, first=True) == 0.125
+
+
+@pytest.mark.parametrize(("pool", "attained"), [((1, 2), 0), ((2, 2), 1), ((3, 2), 0.75), ((2, 1), 0.75), ((3, 1), 1 / 3)])
+@pytest.mark.parametrize("speed", [30.0, 1e3, 1e5])
+def test_rows_under_pools_count_for_what_is_owned(pool, attained, speed):
+    """Rows computed twice under overlapping windows, or by nobody in gaps, weaken the floor of a gather to one of two equals by what they
+    are of all rows; exact pools leave it attained."""
+    net = GraphBuilder("pooled", (2, 9, 3)).conv(3, 1, bias=False).max_pool((pool[0], 1), (pool[1], 1))
+    edge = edge_between(net.conv(2, 1).build(), even_cluster(2, flops_per_s=speed, bandwidth_bytes_per_s=50.0), (0, 1))
+    for receiver in (0, 1):
+        arc = arc_of("H", receiver, "all-gather")
+        floor_s, least_s = edge.floor_s(arc, first=True), edge.least_s(arc, first=True)
+        assert least_s > 0.125
+        assert floor_s - 0.125 == pytest.approx((least_s - 0.125) * attained)
+
+
+def test_a_receiver_outside_the_team_receives_all():
+    """Whoever owned nothing receives everything over its own link, from each of the team; quick senders attain that."""
+    for connections, opened in (("peer", 2), ("round", 1)):
+        devices = (Device("a", 1e3, 1e9, 1e9), Device("b", 1e3, 1e9, 1e9), Device("c", 1e3, 1e9, 50.0))
+        cluster = Cluster(devices, 0.125, connections, bytes_per_element=2)
+        edge = edge_between(two_convolutions(2, 4), cluster, (0, 1))
+        arc = arc_of("OC", 2, "all-gather")
+        for first in (False, True):
+            assert edge.floor_s(arc, first=first) == pytest.approx(edge.least_s(arc, first=first), **EXACT)
+            assert edge.floor_s(arc, first=first) == pytest.approx(16 / 50 + opened * 0.125)
+
+
+@pytest.mark.parametrize(("kernel", "stride", "padding"), [(1, 1, 0), (2, 1, 0), (3, 1, 1), (2, 2, 0), (1, 2, 0), (3, 2, 1), (3, 2, 0), (3, 3, 1)])
+def test_partial_sums_that_rows_need(kernel, stride, padding):
+    """Gapless fields need every row of the partial sums down to the last field; fields with gaps may need next to none."""
+    for width in (1, 3):
+        graph = two_convolutions(2, 9, kernel, width, stride=(stride, 1), padding=(padding, 0))
+        edge = edge_between(graph, even_cluster(2, setup_s=0.0), (0, 1))
+        arc = arc_of("IC", "H", "reduce")
+        out = (9 + 2 * padding - kernel) // stride + 1
+        rows = min(9, (out - 1) * stride - padding + kernel)
+        expected = 2 * (2 * rows * width) / 2e3 if kernel >= stride else 0
+        assert edge.floor_s(arc, first=False) == pytest.approx(expected)
+        assert edge.floor_s(arc, first=False) <= edge.least_s(arc, first=False)
+
+
+def test_partial_sums_before_a_pool_are_not_bounded_by_rows():
+    """Behind a pool rows of partial sums may lie in gaps, so their floor is the connections; channels still need all of them."""
+    graph = GraphBuilder("pooled", (2, 8, 1)).conv(2, 1, bias=False).max_pool((1, 1), (2, 1)).conv(2, (2, 1), bias=False).build()
+    edge = edge_between(graph, even_cluster(2), (0, 1))
+    assert edge.floor_s(arc_of("IC", "H", "reduce"), first=False) == 0.125
+    arc = arc_of("IC", "IC", "reduce")
+    assert edge.floor_s(arc, first=False) == pytest.approx(0.125 + 2 * 16 / 2e3)
+    assert edge.floor_s(arc, first=False) == pytest.approx(edge.least_s(arc, first=False), **EXACT)
+
+
+def test_constant_arcs_have_one_price():
+    """Whatever the shares, an arc that is called constant has the same loads on every device, those that it is said to have; its floor
+    is their time."""
+    seen = Counter()
+    for edge in tiny_edges(60):
+        for arc in filter(edge.is_constant, edge.passages):
+            assert {passage.loads for passage in edge.passages[arc]} == {edge.constant_loads(arc)}, (arc, edge)
+            for first in (False, True):
+                times_s = edge.passages[arc][0].times_s if first else edge.passages[arc][0].times_s[-1:]
+                assert edge.floor_s(arc, first=first) == pytest.approx(sum(times_s), **EXACT)
+            seen[mode_of(arc), arc.target.dim is None] += 1
+    assert seen.keys() == {("two-phase interleaved", False), *itertools.product(("send", "reduce", "two-phase all-gather"), (False, True))}
+    assert min(seen.values()) > 20
+
+
+def test_arcs_that_no_share_moves_are_called_constant():
+    """Only an arc whose price may depend on shares is not called constant: every one of eight ways to share or more has several prices."""
+    several = Counter()
+    for edge in tiny_edges(60):
+        for arc, passages in edge.passages.items():
+            if mode_of(arc) in ("send", "reduce") and not edge.is_constant(arc) and len({passage.q for passage in passages}) >= 8:
+                several[mode_of(arc)] += 1
+                assert len({passage.loads for passage in passages}) > 1, (arc, edge)
+    assert several.keys() == {"send", "reduce"}
+    assert min(several.values()) >= 10
+
+
+def test_what_takes_shares_over_costs_nothing():
+    """Interleaved and row-aligned arcs are free."""
+    seen = Counter()
+    for edge in tiny_edges(60):
+        for arc in edge.passages:
+            if mode_of(arc) in ("interleaved", "row-aligned"):
+                assert edge.floor_s(arc, first=False) == edge.floor_s(arc, first=True) == edge.least_s(arc, first=False) == 0
+                seen[mode_of(arc)] += 1
+    assert seen.keys() == {"interleaved", "row-aligned"}
+
+
+def test_connections_alone_are_attained():
+    """A gather to a member of the team, or channels sent by one, cost no more than their connections where one device has everything."""
+    seen = Counter()
+    for edge in tiny_edges(60):
+        for arc in edge.passages:
+            gathered = mode_of(arc) == "all-gather" and arc.target.device in edge.team
+            sent = mode_of(arc) == "send" and arc.target.dim != "H" and arc.source.device in edge.team
+            if gathered or sent:
+                assert edge.floor_s(arc, first=False) == pytest.approx(edge.least_s(arc, first=False), **EXACT)
+                seen[mode_of(arc)] += 1
+    assert seen.keys() == {"all-gather", "send"}
+    assert min(seen.values()) > 20
+
+
+def test_floors_are_finite_and_not_negative():
+    """No floor of any arc of the program is below 0 or no number."""
+    floors = [edge.floor_s(arc, first=first) for edge in tiny_edges(60) for arc in edge.arcs for first in (False, True)]
+    assert len(floors) > 2000
+    assert all(0 <= floor_s < math.inf for floor_s in floors)
+    assert modes_of(arc for edge in tiny_edges(60) for arc in edge.arcs) == MODES
+
+
+def test_no_arc_is_cheaper_than_its_floor():
+    """At all placements of both ends the evaluator charges at least the floor, alone and with what the first edge adds; every mode occurs."""
+    seen = Counter()
+    for edge in tiny_edges(60):
+        for arc, first in itertools.product(edge.passages, (False, True)):
+            assert edge.floor_s(arc, first=first) <= edge.least_s(arc, first=first) * (1 + 1e-9) + 1e-15, (arc, first, edge)
+            seen[mode_of(arc)] += 1
+    assert seen.keys() == MODES
+    assert min(seen.values()) > 40

@@ -1,0 +1,91 @@
+"""Which modules are mutated, how many mutants of each are tried, and the quick tests that must notice them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Target(NamedTuple):
+    """``size`` mutants of ``module`` are tried against ``tests`` (files, or single tests of one), in their order."""
+
+    module: str
+    size: int
+    tests: tuple[str, ...]
+
+
+class Mistake(NamedTuple):
+    """A mutant that is tried in any case: ``before`` becomes ``after`` in a line of a function."""
+
+    module: str
+    function: str
+    line: str
+    change: str
+
+
+ORDERS = "tests/milp/test_orders.py"
+PROGRAM = "tests/milp/test_formulation.py"
+CUTOFF = f"{PROGRAM}::test_the_cutoff_excludes_slower_plans"
+TRANSLATION = f"{PROGRAM}::test_plans_survive_the_way_through_a_point", f"{ORDERS}::test_slices_that_are_held_follow_the_order"
+EDGES = "tests/milp/test_edge_costs.py"
+EDGE_VARIABLES = "tests/milp/test_edge_variables.py"
+JOINT = "tests/milp/test_joint_costs.py"
+IDEAS = "tests/milp/test_ideas.py"
+GONE = f"{IDEAS}::test_the_rows_of_an_idea_are_gone_without_it"
+MEMORY = "tests/milp/test_memory_rows.py"
+OPERATORS = "tests/network/operators/test_operator.py"
+PRICES = "tests/cost/test_evaluation.py"
+BRANCHES = "tests/cost/test_branches.py"
+BATCHES = "tests/cost/test_pricer.py"
+
+TARGETS = (
+    Target("iopopt/milp/affine.py", 10, ("tests/milp/test_affine.py", "tests/milp/test_program.py")),
+    Target("iopopt/milp/arc_bounds.py", 30, ("tests/milp/test_arc_bounds.py",)),
+    Target("iopopt/milp/arcs.py", 9, ("tests/milp/test_arcs.py",)),
+    Target("iopopt/milp/bounds.py", 3, ("tests/milp/test_bounds.py",)),
+    Target("iopopt/milp/compute_times.py", 24, ("tests/milp/test_compute_times.py", GONE, EDGES)),
+    Target("iopopt/milp/edge_costs.py", 20, (GONE, EDGES, JOINT)),
+    Target("iopopt/milp/edge_variables.py", 8, (EDGE_VARIABLES, *TRANSLATION, EDGES, MEMORY)),
+    Target("iopopt/milp/formulation.py", 9, (EDGE_VARIABLES, *TRANSLATION, CUTOFF, JOINT, MEMORY)),
+    Target("iopopt/milp/ideas.py", 3, (f"{IDEAS}::test_an_unknown_idea_is_refused", f"{IDEAS}::test_ideas_are_named_once")),
+    Target("iopopt/milp/joint_costs.py", 10, (JOINT, GONE)),
+    Target("iopopt/milp/memory_program.py", 5, ("tests/milp/test_memory_program.py",)),
+    Target("iopopt/milp/memory_rows.py", 16, (MEMORY, "tests/milp/test_memory_program.py")),
+    Target("iopopt/milp/operator_variables.py", 6, ("tests/milp/test_operator_variables.py", EDGE_VARIABLES)),
+    Target("iopopt/milp/program.py", 8, ("tests/milp/test_program.py",)),
+    Target("iopopt/milp/pruning.py", 14, ("tests/milp/test_pruning.py",)),
+    Target("iopopt/cost/edge_arrays.py", 12, ("tests/cost/test_edge_arrays.py", BATCHES)),
+    Target("iopopt/cost/elimination.py", 12, ("tests/cost/test_elimination.py",)),
+    Target("iopopt/cost/evaluation.py", 8, (PRICES, BRANCHES)),
+    Target("iopopt/cost/infeasibility.py", 6, ("tests/cost/test_infeasibility.py",)),
+    Target("iopopt/cost/instance.py", 5, ("tests/cost/test_instance.py", BRANCHES)),
+    Target("iopopt/cost/memory.py", 6, ("tests/cost/test_memory.py", PRICES, BRANCHES)),
+    Target("iopopt/cost/pricer.py", 8, (BATCHES,)),
+    Target("iopopt/cost/rows.py", 8, ("tests/cost/test_rows.py",)),
+    Target("iopopt/cost/schedule.py", 4, ("tests/cost/test_schedule.py", BRANCHES)),
+    Target("iopopt/cost/transfers.py", 14, ("tests/cost/test_transfers.py", BRANCHES)),
+    Target("iopopt/cost/unit_arrays.py", 8, ("tests/cost/test_unit_arrays.py", BATCHES)),
+    Target("iopopt/cost/work.py", 1, ("tests/cost/test_work.py",)),
+    Target("iopopt/network/tensor_edge.py", 5, ("tests/network/test_tensor_edge.py",)),
+    Target("iopopt/network/terms.py", 8, ("tests/network/test_terms.py",)),
+    Target("iopopt/network/unit.py", 4, ("tests/network/test_unit.py",)),
+    Target("iopopt/network/operators/operator.py", 10, ("tests/network/test_unit.py", OPERATORS, PRICES)),
+)
+
+_GATHER = "iopopt/milp/arc_bounds.py", "_least_gather_s"
+_COVERS = "return field.overlap >= field.above and beyond <= field.overlap"
+_ALONE_S = "_least_alone_flops(edge.p, arc) / receiver.flops_per_s"
+_TRADE = "return min(whole_s * (1 - part), alone_s - least_s) + setup"
+
+CERTAIN = (
+    Mistake(*_GATHER, f"alone_s = {_ALONE_S} if edge.first else 0.0", f"{_ALONE_S} if edge.first else 0.0 -> ({_ALONE_S})"),
+    Mistake(*_GATHER, _TRADE, f"{_TRADE} -> return 2 * ({_TRADE.removeprefix('return ')})"),
+    Mistake("iopopt/milp/compute_times.py", "_covers", _COVERS, f"{_COVERS} -> return True"),
+    Mistake(
+        "iopopt/cost/infeasibility.py",
+        "nearest_miss",
+        "factor = math.ceil(memory[worst] / device.memory_bytes * 1e4) / 1e4  # rounded up, so that it is enough",
+        "math.ceil -> math.floor",
+    ),
+)
+"""Mistakes that a proof of optimality would not survive unnoticed: a bound for every edge that holds for first edges alone, a bound twice
+as high, surrogate times where fields do not cover their shares, and a memory that is not enough."""
