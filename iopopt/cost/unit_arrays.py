@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +27,7 @@ _DIMS: Mapping[Strategy, Dim | None] = {
 
 def column(values: Sequence[float]) -> Array:
     """Figures of units or edges along the middle axis."""
-    return np.array([float(value) for value in values]).reshape(-1, 1)
+    return np.array([float(value) for value in values])[:, None]
 
 
 class TermArrays:
@@ -83,8 +84,7 @@ class UnitArrays:
     def memory(self, batch: PlanBatch) -> tuple[Array, Array]:
         """w_ij and a_ij of equation (1)."""
         places, mine = table_places(batch), batch.participants * float(self._e)
-        largest = [terms.amounts(places, batch.shares) for terms in self._activations]
-        activations = largest[0] if len(largest) == 1 else np.maximum.reduce(np.broadcast_arrays(*largest))
+        activations = reduce(np.maximum, [terms.amounts(places, batch.shares) for terms in self._activations])
         return np.asarray(self._weights.amounts(places, batch.shares) * mine), np.asarray(activations * mine)
 
     def live(self, batch: PlanBatch) -> Array:

@@ -122,7 +122,7 @@ class ComputeTimes:
         The limit is the producer's time on arcs by which the consumer's shares follow the producer's, plus what :meth:`_slowest` adds for
         each arc into the node. For arcs with unrelated shares this is a constant above any time, so that the limit does not bind.
         """
-        kept = [flow for arc, flow in edge.flow.items() if arc.source == arc.target == node and arc.kind in _SHARES_FOLLOW and not arc.two_phase]
+        kept = [flow for arc, flow in edge.flow.items() if arc.source == arc.target == node and arc.kind in _SHARES_FOLLOW]
         producer = _times_of(self._times[edge.p.variables.unit.name, node], kept)
         work = _scaled_work(producer.work, edge.q.variables, node)
         return work, total([times(1, *producer.times), *(self._slowest(work, edge, arc) for arc in edge.flow if arc.target == node)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from support.random_branches import random_branched_graph, random_branched_plan
 from support.random_instances import random_graph, random_plan
 from support.random_orders import reordered
 
-from iopopt import Graph, Placement, PlanBatch
+from iopopt import Graph, GraphBuilder, Placement, PlanBatch
 from iopopt.cost.memory import share_memory, share_output
 from iopopt.cost.unit_arrays import TermArrays, UnitArrays, column, even_slices, table_places
 from iopopt.cost.work import share_flops
@@ -69,6 +70,16 @@ def test_arrays_agree_with_the_rules(e: int) -> None:
                 np.testing.assert_allclose(live[:, i, number], _by_device(dict(share_output(unit, plan[i], e))), rtol=1e-12)
                 placed.add(plan[i].strategy)
     assert len(placed) == 5
+
+
+def test_the_largest_of_several_amounts_counts() -> None:
+    """Activations of n or of 5 elements, whichever is more, next to a unit that has one amount only; two bytes an element."""
+    first, second = GraphBuilder("x", (1, 1, 1)).conv(8, 1, bias=False).conv(8, 1, bias=False).build().placed_units
+    either = replace(first, activations={**first.activations, "OC": ((proportional(8, 8),), (fixed(5),))})
+    plan = [Placement.split("OC", (0, 1), (7, 1)), Placement.whole(1)]
+    for units, expected in ([either], [[14], [10]]), ([either, second], [[14, 0], [10, 2 * (8 + 8)]]):
+        _, activations = UnitArrays(units, 2).memory(PlanBatch.of([plan[: len(units)]], 2))
+        assert activations[:, :, 0].tolist() == expected
 
 
 def test_even_slices_follow_the_order() -> None:
