@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from support.random_branches import random_branched_graph, random_branched_plan
 from support.random_instances import random_graph, random_plan
 from support.random_orders import reordered
 
-from iopopt import Graph, Placement, PlanBatch
+from iopopt import Graph, GraphBuilder, Placement, PlanBatch
 from iopopt.cost.memory import share_memory, share_output
 from iopopt.cost.unit_arrays import TermArrays, UnitArrays, column, even_slices, table_places
 from iopopt.cost.work import share_flops
@@ -87,3 +89,15 @@ def test_random_even_slices() -> None:
             for number, plan in enumerate(plans):
                 expected = dict(zip(plan[i].devices, even_shares(unit.sizes["OC"], len(plan[i].devices)), strict=True))
                 assert slices[:, i, number].tolist() == _by_device(expected)  # type: ignore[arg-type]
+
+
+def test_the_largest_of_several_amounts_counts() -> None:
+    """Activations of 6 n/4 or of 5 elements, whichever is more, beside an operator that knows one amount alone; two bytes an element."""
+    units = GraphBuilder("x", (1, 1, 1)).conv(4, 1, bias=False).conv(2, 1).build().placed_units
+    either = replace(units[0], activations={**units[0].activations, "OC": ((proportional(6, 4),), (fixed(5),))})
+    plans = [[Placement.split("OC", (1, 0), (share, 4 - share)), Placement.split("OC", (0, 1), (1, 1))] for share in (1, 4)]
+    _, found = UnitArrays([either, units[1]], 2).memory(PlanBatch.of(plans, 2))
+    for (number, plan), (i, unit) in itertools.product(enumerate(plans), enumerate([either, units[1]])):
+        for j, demand in share_memory(unit, plan[i], 2):
+            assert found[j, i, number] == pytest.approx(demand.activations)
+    assert found[:, 0].tolist() == [[10, 10], [10, 12]]

@@ -171,6 +171,7 @@ def test_the_input_and_the_output_are_units() -> None:
         assert (unit.dims, unit.flops, unit.out_shape, unit.pre_pool_shape) == ((), 0, shape, shape)
         assert _amounts(unit.work[None], 1) == _amounts(unit.weights[None], 1) == _largest(unit, None, 1) == [0]
         assert _amounts(unit.output[None], 1) == [24]
+        assert unit.granularities == {"H": 1, "OC": 1, "IC": 1}
     assert (source_unit(shape).name, source_unit(shape).reads) == (SOURCE, ())
     assert (sink_unit(shape).name, sink_unit(shape).reads) == (SINK, (Read(shape, shape, False),))
 
