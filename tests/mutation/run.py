@@ -200,7 +200,7 @@ def _report(targets: Sequence[Target], trials: Sequence[Trial], equivalent: dict
         print(f"\n{_described(mutant)}\n{_difference(mutant)}")
     for key in stale:
         print(f"\nlisted as equivalent, but there is no such mutant: {key}")
-    too_many = len(survivors) - len(unlisted) > MOST_EQUIVALENT * len(trials)
+    too_many = len(targets) == len(TARGETS) and len(survivors) - len(unlisted) > MOST_EQUIVALENT * len(trials)
     if too_many:
         print(f"\nmore than {MOST_EQUIVALENT:.0%} of the mutants are listed as equivalent")
     return int(bool(unlisted or stale or too_many))
