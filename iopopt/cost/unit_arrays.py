@@ -36,8 +36,8 @@ class TermArrays:
     def __init__(self, by_unit: Sequence[Mapping[Dim | None, Terms]]) -> None:
         rows = [[terms.get(dim, ()) for dim in _DIMS.values()] for terms in by_unit]
         most = max(len(terms) for row in rows for terms in row)
-        padded = [[(*terms, *[fixed(0)] * (most - len(terms))) for terms in row] for row in rows]
-        table = np.array(padded, float).reshape(len(by_unit) * len(Strategy), most, 3)
+        padded = [(*terms, *[fixed(0)] * (most - len(terms))) for row in rows for terms in row]
+        table = np.array([part for terms in padded for term in terms for part in term], float).reshape(-1, most, 3)
         self._terms = [tuple(np.ascontiguousarray(table[:, number, part]) for part in range(3)) for number in range(most)]
 
     def amounts(self, places: Columns, n: Array) -> Array | float:

@@ -140,6 +140,8 @@ class Placement:
 
 def _index(device: object) -> int:
     """A device's index as a plain integer."""
+    if type(device) is int:  # asking the abstract class is slow
+        return device
     if not isinstance(device, numbers.Integral) or isinstance(device, bool):
         raise PlanError(f"placement: device is {short_repr(device)}; it must be the index of a device")
     return int(device)
