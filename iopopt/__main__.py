@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -27,7 +28,16 @@ _USAGE = "usage: iopopt COMMAND ...\n\n" + "\n".join(f"  {name:<8} {summary}" fo
 
 def main() -> int:
     """Run the command that the first argument names; returns the exit code."""
-    words = sys.argv[1:]
+    try:
+        code = _run(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader has seen enough, as with ``| head``
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return code
+
+
+def _run(words: Sequence[str]) -> int:
     if not words or words[0] in ("-h", "--help"):
         print(f"{_USAGE}\n\n'iopopt COMMAND --help' describes a command, 'iopopt glossary' explains the terms.")
         return 0 if words else 2

@@ -16,7 +16,6 @@ import numpy.typing as npt
 from iopopt.cost.rows import Place, Rows, count, missing_rows, needed_rows, pre_pool_rows
 from iopopt.cost.transfers import kinds_between
 from iopopt.cost.unit_arrays import Columns, column, even_slices
-from iopopt.network.shapes import Dim
 from iopopt.network.tensor_edge import TensorEdge
 from iopopt.network.unit import Field, PoolRows
 from iopopt.plan.batch import Array, Mask, PlanBatch, along_order
@@ -24,7 +23,7 @@ from iopopt.plan.placement import Strategy
 from iopopt.schedule.rounds import TransferKind
 
 _CODES = {kind: code for code, kind in enumerate(TransferKind)}
-_DIMS: tuple[Dim | None, ...] = (None, "H", "OC", "IC", "IC")
+_DIMS = tuple(strategy.dim for strategy in Strategy)
 
 
 class _Arrays:
@@ -47,7 +46,7 @@ class EdgeArrays:
     """Figures of edges as columns, and the rows of the table that may apply to each pair of strategies."""
 
     def __init__(self, edges: Sequence[TensorEdge], e: int) -> None:
-        shapes, tensors, sums = ([part(edge) for edge in edges] for part in (_shape, _tensor, _pre_pool_shape))
+        shapes, tensors, sums = zip(*((edge.shape, edge.p.out_shape, edge.pre_pool_shape) for edge in edges), strict=True)
         self.tensor = column([e * shape.elements for shape in tensors])
         self.OC, self.H_o = column([shape.channels for shape in tensors]), column([shape.height for shape in tensors])
         self.whole, self.row = column([e * shape.elements for shape in shapes]), column([e * shape.channels * shape.width for shape in shapes])
@@ -74,18 +73,6 @@ class EdgeArrays:
         count = len(Strategy)
         places = (np.arange(len(same))[:, None] * count + p.strategies) * (2 * count) + 2 * q.strategies + same
         return self._preferred[places], self._fallback[places]
-
-
-def _shape(edge: TensorEdge) -> Any:
-    return edge.shape
-
-
-def _tensor(edge: TensorEdge) -> Any:
-    return edge.p.out_shape
-
-
-def _pre_pool_shape(edge: TensorEdge) -> Any:
-    return edge.pre_pool_shape
 
 
 class Side:

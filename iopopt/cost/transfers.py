@@ -20,13 +20,12 @@ from iopopt.plan.placement import Placement, Strategy
 from iopopt.plan.shares import even_shares
 from iopopt.schedule.rounds import Round, Transfer, TransferKind
 
-_DIMS: tuple[Dim | None, ...] = (None, "H", "OC", "IC", "IC")
 _NOTHING = (TransferKind.INTERLEAVED, TransferKind.ROW_ALIGNED)
 
 
 def kinds_between(edge: TensorEdge, p: Strategy, q: Strategy, *, same_participants: bool) -> tuple[TransferKind, ...]:
     """The rows of the table that may apply, in their order: the last applies in any case, one before it only if the shares fit."""
-    return _kinds(p, q, same_participants, edge.q.field.overlap <= 0, edge.reads_part(_DIMS[q]))
+    return _kinds(p, q, same_participants, edge.q.field.overlap <= 0, edge.reads_part(q.dim))
 
 
 @cache

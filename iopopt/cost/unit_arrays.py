@@ -16,13 +16,7 @@ from iopopt.plan.placement import Strategy
 
 Columns = npt.NDArray[np.int64]
 
-_DIMS: Mapping[Strategy, Dim | None] = {
-    Strategy.WHOLE: None,
-    Strategy.H: "H",
-    Strategy.OC: "OC",
-    Strategy.IC: "IC",
-    Strategy.IC_TWO_PHASE: "IC",
-}
+_DIMS = tuple(strategy.dim for strategy in Strategy)
 
 
 def column(values: Sequence[float]) -> Array:
@@ -34,7 +28,7 @@ class TermArrays:
     """Sums of clipped affine terms of several units, by strategy."""
 
     def __init__(self, by_unit: Sequence[Mapping[Dim | None, Terms]]) -> None:
-        rows = [[terms.get(dim, ()) for dim in _DIMS.values()] for terms in by_unit]
+        rows = [[terms.get(dim, ()) for dim in _DIMS] for terms in by_unit]
         most = max(len(terms) for row in rows for terms in row)
         padded = [(*terms, *[fixed(0)] * (most - len(terms))) for row in rows for terms in row]
         table = np.array([part for terms in padded for term in terms for part in term], float).reshape(-1, most, 3)

@@ -141,9 +141,7 @@ def _followed(graph: Graph, i: int) -> int | None:
 def _strategies(unit: Unit, team_size: int) -> npt.NDArray[np.int8]:
     if team_size == 1:
         return np.array([Strategy.WHOLE], np.int8)
-    rows = [Strategy.H] if "H" in unit.dims else []
-    inputs = [Strategy.IC, Strategy.IC_TWO_PHASE] if "IC" in unit.dims else []
-    return np.array([Strategy.WHOLE, *rows, Strategy.OC, *inputs], np.int8)
+    return np.array([strategy for strategy in Strategy if strategy.dim is None or strategy.dim in unit.dims], np.int8)
 
 
 def _pick(genes: Array, count: int) -> npt.NDArray[np.int64]:

@@ -31,9 +31,7 @@ class Node(NamedTuple):
     @property
     def strategies(self) -> tuple[Strategy, ...]:
         """The strategies of its placements: an IC split has a direct or a two-phase reduce."""
-        if self.dim is None:
-            return (Strategy.WHOLE,)
-        return (Strategy.IC, Strategy.IC_TWO_PHASE) if self.dim == "IC" else (Strategy[self.dim],)
+        return tuple(strategy for strategy in Strategy if strategy.dim == self.dim)
 
 
 class Arc(NamedTuple):

@@ -99,13 +99,11 @@ class PlanBatch:
         """One operator's placement in one plan."""
         devices = np.flatnonzero(self.participants[:, operator, number])
         strategy = Strategy(int(self.strategies[operator, number]))
-        if strategy == Strategy.WHOLE:
+        if strategy.dim is None:
             return Placement.whole(int(devices[0]))
         in_order = [int(j) for j in devices[np.argsort(self.ranks[devices, operator, number])]]
         shares = [int(share) for share in self.shares[in_order, operator, number]]
-        if strategy in (Strategy.IC, Strategy.IC_TWO_PHASE):
-            return Placement.split("IC", in_order, shares, "direct" if strategy == Strategy.IC else "two_phase")
-        return Placement.split("H" if strategy == Strategy.H else "OC", in_order, shares)
+        return Placement.split(strategy.dim, in_order, shares, strategy.reduce or "direct")
 
     # The order of the participants.
 
@@ -114,10 +112,6 @@ class PlanBatch:
         """Where each participant stands in the order, counted from 0; -1 for devices that take no part."""
         ranks = np.cumsum(self.participants, axis=0, dtype=np.int8) - np.int8(1) if self.order is None else self.order
         return np.where(self.participants, ranks, np.int8(-1))
-
-    def along_order(self, function: Callable[..., Array], *values: Array | Mask) -> Array:
-        """:func:`along_order` of the participants."""
-        return along_order(None if self.order is None else self.ranks, function, *values)
 
 
 def along_order(ranks: Ranks | None, function: Callable[..., Array], *values: Array | Mask) -> Array:

@@ -27,7 +27,19 @@ class Strategy(IntEnum):
     IC = 3
     IC_TWO_PHASE = 4
 
+    @property
+    def dim(self) -> Dim | None:
+        """The dimension that it splits; None for a whole operator."""
+        return _FORMS[self][0]
 
+    @property
+    def reduce(self) -> Reduce | None:
+        """How it adds up partial sums; None if it has none."""
+        return _FORMS[self][1]
+
+
+_FORMS: tuple[tuple[Dim | None, Reduce | None], ...] = (None, None), ("H", None), ("OC", None), ("IC", "direct"), ("IC", "two_phase")
+_STRATEGIES = dict(zip(_FORMS, Strategy, strict=True))
 _DIMS, _REDUCES = get_args(Dim), get_args(Reduce)
 
 
@@ -127,9 +139,7 @@ class Placement:
     @cached_property
     def strategy(self) -> Strategy:
         """Dimension and reduce as one code."""
-        if self.dim is None:
-            return Strategy.WHOLE
-        return Strategy.IC_TWO_PHASE if self.reduce == "two_phase" else Strategy[self.dim]
+        return _STRATEGIES[self.dim, self.reduce]
 
     def __str__(self) -> str:
         if self.is_whole:

@@ -1,6 +1,7 @@
 """The benchmark as a user meets it: output, files, exit codes, messages."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -211,6 +212,15 @@ def test_the_console_script_leads_to_the_bench():
     done = subprocess.run([sys.executable, "-c", program, "bensh"], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
     assert "Did you mean 'bench'" in done.stderr
+
+
+def test_a_reader_that_leaves_early_is_no_error():
+    """As with ``| head``: the pipe is closed before anything is read, and nothing is said about it."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "wb") as closed:
+        done = subprocess.run([sys.executable, "-m", "iopopt", "glossary"], stdout=closed, stderr=subprocess.PIPE, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (1, b"")
 
 
 def test_more_plans_than_a_float_holds(capsys):
