@@ -81,8 +81,9 @@ def order_note(comparisons: Iterable[Comparison]) -> str:
 
 
 def solver_note(comparisons: Iterable[Comparison], time_limit_s: float) -> str:
-    """The back end that solved the MILP, and the meaning of its gap."""
-    solvers = sorted({f"{run.backend} {run.backend_version or ''}".strip() for item in comparisons for run in (item.solutions["milp"],)})
+    """The back end that solved the MILP, and the meaning of its gap; where bounds on nodes alone proved the optimum, no solver ran."""
+    runs = [item.solutions["milp"] for item in comparisons]
+    solvers = sorted({f"{run.backend} {run.backend_version}" for run in runs if run.backend_version}) or ["no solver was needed"]
     return (
         f"MILP: {', '.join(solvers)}, at most {time_limit_s:g} s for each instance; the gap is proven: (latency - bound) / latency over every plan "
         "that splits an operator over all devices or leaves it whole on one."

@@ -16,7 +16,7 @@ import iopopt
 from paper_figs import figure_setup_time, table_latency, table_memory
 from paper_figs.appearance import LOOKS
 from paper_figs.columns import MARK, MARK_NOTE, MISSING, Column, Table, fixed, small_percent
-from paper_figs.comparison import reduction_percent
+from paper_figs.comparison import Comparison, reduction_percent, solver_note
 from paper_figs.published import PAPERS
 from paper_figs.report import Report, write
 from paper_figs.setting import BASELINES, LENET, METHODS_COMPARED, SWEEP_INSTANCES, TABLE_INSTANCES, VARIANTS, Instance, load
@@ -237,3 +237,13 @@ def test_time_limit_must_be_positive(limit: str, capsys: pytest.CaptureFixture[s
         table_latency.main(["--time-limit", limit])
     assert refusal.value.code == 2
     assert "--time-limit" in capsys.readouterr().err
+
+
+def test_the_note_names_the_solvers_that_ran() -> None:
+    """A proof by bounds on nodes alone has no version of a solver; only the runs that have one are named, once each."""
+    graph, cluster = load(LENET)
+    proved = dataclasses.replace(iopopt.solve_milp(graph, cluster), backend_version=None)
+    solved = dataclasses.replace(proved, backend="highs", backend_version="ortools 1.2")
+    by_bounds, by_solver = (Comparison(LENET, cluster, {"milp": solution}) for solution in (proved, solved))
+    assert solver_note([by_bounds, by_solver, by_solver], 5).startswith("MILP: highs ortools 1.2, at most 5 s")
+    assert solver_note([by_bounds], 5).startswith("MILP: no solver was needed, at most 5 s")
