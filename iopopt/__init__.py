@@ -21,12 +21,13 @@ from iopopt.errors import (
     IopoptError,
     MissingExtraError,
     PlanError,
+    PluginError,
     SolverError,
     UnknownNameError,
     UnsupportedError,
 )
 from iopopt.executor.running import execute
-from iopopt.methods import METHODS, solve
+from iopopt.methods import METHODS, Method, register_method, solve
 from iopopt.methods.coedge import solve_coedge
 from iopopt.methods.dp import solve_dp
 from iopopt.methods.exhaustive import solve_exhaustive
@@ -36,7 +37,7 @@ from iopopt.methods.milp import solve_milp
 from iopopt.methods.oc import solve_oc
 from iopopt.methods.pso import solve_pso
 from iopopt.methods.single import solve_single
-from iopopt.methods.solution import Solution
+from iopopt.methods.solution import Solution, heuristic_solution
 from iopopt.models import ZOO, load_model, load_weights
 from iopopt.network.builder import GraphBuilder
 from iopopt.network.graph import Graph
@@ -63,12 +64,14 @@ __all__ = [
     "GraphError",
     "InstanceTooLargeError",
     "IopoptError",
+    "Method",
     "MissingExtraError",
     "Operator",
     "Placement",
     "Plan",
     "PlanBatch",
     "PlanError",
+    "PluginError",
     "Pricer",
     "Shard",
     "Solution",
@@ -79,11 +82,13 @@ __all__ = [
     "__version__",
     "evaluate",
     "execute",
+    "heuristic_solution",
     "load_cluster",
     "load_model",
     "load_weights",
     "random_input",
     "random_weights",
+    "register_method",
     "solve",
     "solve_coedge",
     "solve_dp",

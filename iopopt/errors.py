@@ -33,11 +33,15 @@ class FileFormatError(IopoptError, ValueError):
 class UnknownNameError(IopoptError, LookupError):
     """A model, cluster, method or back end of that name does not exist."""
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+    def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
         known = sorted(known)
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        super().__init__(f"unknown {kind} {name!r}.{hint} Known: {', '.join(known)}.")
+        near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+        meant = f" Did you mean {near[0]!r}?" if near else ""
+        super().__init__(f"unknown {kind} {name!r}.{meant} Known: {', '.join(known)}." + (f" {hint}" if hint else ""))
+
+
+class PluginError(IopoptError, ImportError):
+    """A method or back end of the user's cannot be loaded or is not one; the message says what is expected."""
 
 
 class UnsupportedError(IopoptError, ValueError):

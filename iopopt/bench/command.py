@@ -22,7 +22,7 @@ from iopopt.cluster.boards import board_names, link_names
 from iopopt.cluster.reference import TIERS
 from iopopt.commands.command_line import add_input_shape, command_parser, print_error
 from iopopt.errors import IopoptError
-from iopopt.methods import METHODS, method_info
+from iopopt.methods import METHODS
 from iopopt.methods.exhaustive import plan_count, written_count
 from iopopt.milp.backends import BACKENDS, backend_info
 from iopopt.models import ZOO
@@ -72,7 +72,7 @@ class _Benchmark:
         backend_info(options.backend)
         self._methods = _words(options.methods) or [name for name, method in METHODS.items() if not method.tiny_only]
         for method in self._methods:
-            method_info(method)
+            METHODS.find(method)
         self._settings = Settings(options.time_limit, options.gap, options.backend)
         self._seeds, self._explain, self._progress = options.seeds, options.explain, progress
         with _shown_warnings(progress):

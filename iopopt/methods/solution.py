@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, NamedTuple
 
-from iopopt.cluster.cluster import Cluster
+from iopopt.cluster.cluster import Cluster, Device
 from iopopt.cost.evaluation import Evaluation, evaluate
 from iopopt.errors import FileFormatError
 from iopopt.methods.explanation import explain
@@ -144,19 +145,23 @@ class Solution:
 
 def heuristic_solution(
     graph: Graph,
-    cluster: Cluster,
+    devices: Cluster | Sequence[Device],
     plan: Plan,
     *,
     method: str,
-    space: str,
-    build_s: float,
-    solve_s: float,
+    space: str = "not stated",
+    build_s: float = 0.0,
+    solve_s: float = 0.0,
     termination: Termination = "finished",
     seed: int | None = None,
     trajectory: tuple[Point, ...] = (),
 ) -> Solution:
-    """The Solution of a method that proves nothing: the plan, priced by the evaluator, with the memory limits it breaks."""
-    evaluation = evaluate(graph, cluster, plan)
+    """The Solution of a method that proves nothing: the plan, priced by the evaluator, with the memory limits it breaks.
+
+    Raises:
+        PlanError: if the plan breaks equations (2) to (5) or belongs to another graph or cluster.
+    """
+    evaluation = evaluate(graph, devices, plan)
     broken = "; ".join(str(violation) for violation in evaluation.violations)
     return Solution(
         plan=plan,
