@@ -44,8 +44,10 @@ from iopopt.network.graph import Graph
 from iopopt.network.operators.operator import Operator
 from iopopt.network.weights import random_input, random_weights
 from iopopt.plan.batch import PlanBatch
+from iopopt.plan.moves import random_neighbour, random_plan
 from iopopt.plan.placement import Placement, Shard
 from iopopt.plan.plan import Plan
+from iopopt.plan.team import space_name
 
 __version__ = "0.1.0"
 
@@ -87,6 +89,8 @@ __all__ = [
     "load_model",
     "load_weights",
     "random_input",
+    "random_neighbour",
+    "random_plan",
     "random_weights",
     "register_method",
     "solve",
@@ -99,4 +103,5 @@ __all__ = [
     "solve_oc",
     "solve_pso",
     "solve_single",
+    "space_name",
 ]

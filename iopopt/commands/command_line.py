@@ -1,8 +1,10 @@
-"""Shared by the commands: parsers, the option ``--input-shape``, and the report of bad input."""
+"""Shared by the commands: parsers, the option ``--input-shape``, methods of the user's own, and the report of bad input."""
 
 from __future__ import annotations
 
 import argparse
+import sys
+from pathlib import Path
 
 from rich.console import Console
 
@@ -19,6 +21,13 @@ def command_parser(program: str, description: str, epilog: str) -> argparse.Argu
 def print_error(error: IopoptError) -> None:
     """Print one line to standard error."""
     Console(stderr=True).print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
+
+
+def allow_own_modules() -> None:
+    """Let ``package.module:name`` name modules of the current folder, as ``python -m`` does; what is installed comes first."""
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)
 
 
 def add_input_shape(parser: argparse.ArgumentParser) -> None:

@@ -14,6 +14,7 @@ from iopopt.methods.explanation import explain
 from iopopt.network.graph import Graph
 from iopopt.network.records import check_keys, check_schema, short_repr, typed, typed_fields
 from iopopt.plan.plan import Plan
+from iopopt.plan.team import space_name
 
 Status = Literal["optimal", "feasible", "infeasible", "violates_memory", "unknown", "error"]
 """``optimal`` and ``infeasible`` are proven, for the Solution's space; ``violates_memory`` is a priced plan that breaks a memory limit."""
@@ -149,7 +150,7 @@ def heuristic_solution(
     plan: Plan,
     *,
     method: str,
-    space: str = "not stated",
+    space: str | None = None,
     build_s: float = 0.0,
     solve_s: float = 0.0,
     termination: Termination = "finished",
@@ -157,6 +158,8 @@ def heuristic_solution(
     trajectory: tuple[Point, ...] = (),
 ) -> Solution:
     """The Solution of a method that proves nothing: the plan, priced by the evaluator, with the memory limits it breaks.
+
+    ``space`` says which plans the method chose from (:func:`iopopt.space_name`): those of all devices unless given.
 
     Raises:
         PlanError: if the plan breaks equations (2) to (5) or belongs to another graph or cluster.
@@ -169,7 +172,7 @@ def heuristic_solution(
         termination=termination,
         latency_s=evaluation.latency_s,
         bound_s=None,
-        space=space,
+        space=space or space_name("all", devices),
         build_s=build_s,
         solve_s=solve_s,
         method=method,
