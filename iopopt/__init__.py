@@ -9,7 +9,8 @@
 """
 
 from iopopt.cluster.cluster import Cluster, Device
-from iopopt.cluster.files import UnitWarning, load_cluster
+from iopopt.cluster.files import load_cluster
+from iopopt.cluster.units import UnitWarning
 from iopopt.cost.evaluation import Evaluation, evaluate
 from iopopt.cost.pricer import BatchEvaluation, Pricer
 from iopopt.errors import (
