@@ -7,6 +7,7 @@ form, because the bytes of a transfer depend on only one of its ends: on the rec
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from functools import cached_property
 from typing import Any
 
@@ -56,22 +57,33 @@ class EdgeArrays:
         self.pre_pool_end = column([edge.pre_pool_end for edge in edges])
         granularity = column([edge.q.granularities["H"] for edge in edges])
         self.granularity = granularity if (granularity > 1).any() else None
+        self.by_rows = np.array([[edge.read.by_rows] for edge in edges])
+        self._rows = np.arange(len(edges))[:, None]
         self._sizes = np.array([[1 if dim is None else edge.q.sizes[dim] for dim in _DIMS] for edge in edges], float).reshape(-1)
         self._part_read = np.array([[edge.reads_part(dim) for dim in _DIMS] for edge in edges]).reshape(-1)
-        self.by_rows = np.array([[edge.read.by_rows] for edge in edges])
         kinds = [[kinds_between(edge, p, q, same_participants=same) for p in Strategy for q in Strategy for same in (False, True)] for edge in edges]
         self._preferred, self._fallback = (np.array([[_CODES[of[end]] for of in row] for row in kinds]).reshape(-1) for end in (0, -1))
 
+    def at(self, numbers: Columns) -> EdgeArrays:
+        """The figures of the edges of these numbers, of shape (edges, plans): in each plan another edge may stand in one place."""
+        taken = copy(self)
+        for name, figures in vars(self).items():
+            if isinstance(figures, tuple):
+                setattr(taken, name, type(figures)(*(part[numbers, 0] for part in figures)))
+            elif isinstance(figures, np.ndarray) and figures.ndim == 2:
+                setattr(taken, name, figures[numbers, 0])
+        return taken
+
     def part_read(self, q: Side) -> tuple[Mask, Array]:
         """Whether a share of each consumer needs only some of the channels, and the share as a fraction of its dimension."""
-        places = q.strategies + len(_DIMS) * np.arange(len(q.strategies))[:, None]
+        places = q.strategies + len(_DIMS) * self._rows
         return self._part_read[places], q.shares / self._sizes[places]
 
     def kinds(self, p: Side, q: Side) -> tuple[Columns, Columns]:
         """The codes of the first and of the last row of the table that may apply."""
         same = (p.ranks == q.ranks).all(axis=0)
         count = len(Strategy)
-        places = (np.arange(len(same))[:, None] * count + p.strategies) * (2 * count) + 2 * q.strategies + same
+        places = (self._rows * count + p.strategies) * (2 * count) + 2 * q.strategies + same
         return self._preferred[places], self._fallback[places]
 
 
@@ -83,16 +95,17 @@ class Side:
         self.in_order = batch.order is None
         self.count = self.mine.sum(axis=0)
         self.others = self.count - self.mine
-        self.first, self.last = self.ranks == 0, self.mine & (self.ranks == self.count - 1)
+        self.first, self.last = batch.first, batch.last
         self.stop = self.along_order(_running_sum, self.shares)
         self.start = self.stop - self.shares
         self.two_phase = self.strategies == Strategy.IC_TWO_PHASE
 
     def take(self, units: npt.NDArray[np.int64]) -> Side:
-        """The ends at these units, one for each edge."""
+        """The ends at these units, one for each edge, or of shape (edges, plans) where they differ from plan to plan."""
         taken = object.__new__(Side)
+        places = (units,) if units.ndim == 1 else (units, np.arange(units.shape[1]))
         for name, array in vars(self).items():
-            setattr(taken, name, array if name == "in_order" else array[:, units] if array.ndim == 3 else array[units])
+            setattr(taken, name, array if name == "in_order" else array[:, *places] if array.ndim == 3 else array[places])
         return taken
 
     def along_order(self, function: Callable[..., Array], *values: Array | Mask) -> Array:

@@ -210,13 +210,15 @@ def evaluate(graph: Graph, devices: Cluster | Sequence[Device], plan: Plan) -> E
     """
     instance = Instance.of(graph, devices)
     validate_plan(graph, instance.cluster, plan)
+    if plan.spans is not None:
+        instance = instance.covered(plan.spans)
     placements = instance.placements(plan)
     return bulk_synchronous(instance, placements, schedule_of(instance, placements))
 
 
 def schedule_of_plan(graph: Graph, cluster: Cluster, plan: Plan) -> Schedule:
     """The tasks and transfers of a valid plan, as the cost model counts them."""
-    instance = Instance(graph, cluster)
+    instance = Instance(graph, cluster, plan.spans)
     return schedule_of(instance, instance.placements(plan))
 
 

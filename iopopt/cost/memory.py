@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from iopopt.cost.instance import Instance
-from iopopt.network.terms import amount
+from iopopt.network.terms import amount, position
 from iopopt.network.unit import Unit
 from iopopt.plan.placement import Placement
 from iopopt.plan.shares import even_shares
@@ -27,11 +27,11 @@ def memory_demands(instance: Instance, placements: Sequence[Placement]) -> list[
         placements: of every unit (:meth:`Instance.placements`).
     """
     e, nothing = instance.cluster.bytes_per_element, DeviceDemand()
-    demands = [[nothing] * len(instance.cluster) for _ in instance.operators]
-    for unit, placement, row in zip(instance.operators, placements, demands, strict=False):
+    demands = [[nothing] * len(instance.cluster) for _ in instance.placed]
+    for unit, placement, row in zip(instance.placed, placements, demands, strict=False):
         for j, demand in share_memory(unit, placement, e):
             row[j] = demand
-    for producer, during in instance.graph.live_tensors:
+    for producer, during in instance.live_tensors:
         for j, live in _live_bytes(instance, placements, producer):
             for i in during:
                 demands[i][j] = demands[i][j]._replace(live=demands[i][j].live + live)
@@ -48,7 +48,7 @@ def peak_bytes(demands: Sequence[Sequence[DeviceDemand]]) -> tuple[float, ...]:
 def _live_bytes(instance: Instance, placements: Sequence[Placement], producer: int) -> Iterator[tuple[int, float]]:
     """What each device holds of a live tensor; the input is held by the source, or by every device if all have it."""
     unit, e = instance.units[producer], instance.cluster.bytes_per_element
-    if producer == instance.graph.source:
+    if producer == instance.source:
         return iter([(device, e * unit.out_shape.elements) for device in instance.input_holders])
     return share_output(unit, placements[producer], e)
 
@@ -56,8 +56,9 @@ def _live_bytes(instance: Instance, placements: Sequence[Placement], producer: i
 def share_memory(unit: Unit, placement: Placement, bytes_per_element: int) -> Iterator[tuple[int, DeviceDemand]]:
     """w_ij and a_ij: the memory of each participant, bytes; an empty share still has the constant terms."""
     weights, activations = unit.weights[placement.dim], unit.activations[placement.dim]
-    for device, n in zip(placement.devices, placement.shares, strict=True):
-        largest = max([amount(terms, n) for terms in activations])
+    for rank, (device, n) in enumerate(zip(placement.devices, placement.shares, strict=True)):
+        place = position(rank, len(placement.devices))
+        largest = max([amount(terms, n, place) for terms in activations])
         yield device, DeviceDemand(bytes_per_element * amount(weights, n), bytes_per_element * largest)
 
 

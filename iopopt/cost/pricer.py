@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from iopopt.cluster.cluster import Cluster, Device
+from iopopt.cost.block_table import BlockTable
 from iopopt.cost.edge_arrays import EdgeArrays, Side, scatter_volumes, volumes
 from iopopt.cost.instance import Instance
 from iopopt.cost.unit_arrays import UnitArrays
@@ -37,6 +39,14 @@ class BatchEvaluation:
         return self.excess_bytes <= 0
 
 
+class _Blocks(NamedTuple):
+    """Fused blocks up to a length as arrays, beside the operators."""
+
+    table: BlockTable
+    units: UnitArrays
+    edges: EdgeArrays
+
+
 class Pricer:
     """Prices plans of one graph on one cluster; the constants of both are laid out as arrays once.
 
@@ -49,12 +59,13 @@ class Pricer:
         self._instance = Instance.of(graph, devices)
         cluster = self._instance.cluster
         self._e, self._peer, self._setup_s = cluster.bytes_per_element, cluster.connections == "peer", cluster.connection_setup_s
-        self._units = UnitArrays(self._instance.operators, self._e)
+        self._units = UnitArrays(self._instance.placed, self._e)
         self._f = np.array([device.flops_per_s for device in cluster.devices]).reshape(-1, 1, 1)
         self._b = np.array([device.bandwidth_bytes_per_s for device in cluster.devices]).reshape(-1, 1, 1)
         self._limits = np.array([device.memory_bytes for device in cluster.devices]).reshape(-1, 1)
-        edges = [edge for into in self._instance.edges_into for edge in into]
+        self._edge_list = edges = [edge for into in self._instance.edges_into for edge in into]
         self._edges = EdgeArrays(edges, self._e)
+        self._known_blocks: dict[int, _Blocks] = {}
         self._producers, self._consumers = (np.array([getattr(edge, end) for edge in edges]) for end in ("producer", "consumer"))
         self._first_edges = np.flatnonzero(np.diff(self._consumers, prepend=-1))
         self._lay_out_live_tensors()
@@ -78,7 +89,7 @@ class Pricer:
         arrays, side = UnitArrays([self._instance.units[operator]], self._e), Side(placements)
         seconds = (arrays.flops(placements) / self._f).max(axis=0)[0]
         seconds = seconds + self._times(*scatter_volumes(arrays.pre, arrays.OC, side))[0][0]
-        (sink_edge,) = self._instance.edges_into[self._instance.graph.sink]
+        (sink_edge,) = self._instance.edges_into[self._instance.sink]
         if sink_edge.producer == operator:
             sink = Side(self._terminal(0, len(placements)))
             seconds = seconds + self._times(*volumes(EdgeArrays([sink_edge], self._e), side, sink))[0][0]
@@ -97,7 +108,7 @@ class Pricer:
         order; the last is that of the consumer.
         """
         (consumer,) = {edge.consumer for edge in edges}
-        source, devices = self._instance.graph.source, len(self._f)
+        source, devices = self._instance.source, len(self._f)
         ends = sorted({consumer, *(edge.producer for edge in edges if edge.producer != source)})
         sums = [np.zeros((devices, *(1 for _ in ends))) for _ in range(3)]
         for edge in edges:
@@ -110,7 +121,7 @@ class Pricer:
     def _loads(self, edge: TensorEdge, placements: Mapping[int, PlanBatch]) -> tuple[Array, ...]:
         """R_j, S_j and N_j of one edge, of shape (devices, placements of the producer, of the consumer); without the producer axis for the input."""
         q, arrays = placements[edge.consumer], EdgeArrays([edge], self._e)
-        if edge.producer == self._instance.graph.source:
+        if edge.producer == self._instance.source:
             return tuple(part[:, 0] for part in volumes(arrays, Side(self._terminal(1, len(q))), Side(q)))
         p = placements[edge.producer]
         rows, columns = np.divmod(np.arange(len(p) * len(q)), len(q))
@@ -131,13 +142,15 @@ class Pricer:
                 self.live[during, producer] = 1
 
     def _price(self, batch: PlanBatch) -> tuple[Array, ...]:
-        compute = (self._units.flops(batch) / self._f).max(axis=0).sum(axis=0)
-        memory = self._memory(batch)
+        table = None if batch.spans is None else self._blocks(int(batch.spans.max()))
+        compute = (self._flops(batch, table) / self._f).max(axis=0).sum(axis=0)
+        memory = self._memory(batch, table)
         excess = np.maximum(memory - self._limits, 0).sum(axis=0)
-        ends = Side(PlanBatch.join([batch, self._terminal(0, len(batch)), self._terminal(1, len(batch))]))
-        parts = volumes(self._edges, ends.take(self._producers), ends.take(self._consumers))
+        terminals = [self._terminal(0, len(batch)), self._terminal(1, len(batch))]
+        ends = Side(PlanBatch.join([batch, *terminals, *([] if table is None else [_nobody(len(self._f), len(batch))])]))
+        parts = self._edge_volumes(ends, batch, table)
         if len(self._first_edges) < len(self._consumers):
-            parts = tuple(np.add.reduceat(part, self._first_edges, axis=1) for part in parts)  # type: ignore[assignment]
+            parts = tuple(np.add.reduceat(part, self._first_edges, axis=1) for part in parts)
         times, received, connections = self._times(*parts)
         if ends.two_phase.any():
             operators = ends.take(np.arange(len(batch.strategies)))
@@ -146,12 +159,37 @@ class Pricer:
             times, received, connections = (np.concatenate(pair, axis=-2) for pair in totals)
         return compute + times.sum(axis=0), memory, excess, received.sum(axis=(0, 1)), connections.sum(axis=(0, 1))
 
-    def _memory(self, batch: PlanBatch) -> Array:
+    def _edge_volumes(self, ends: Side, batch: PlanBatch, table: _Blocks | None) -> tuple[Array, ...]:
+        """R_j, S_j and N_j of every edge of the graph, or of the block's edge that stands in its place."""
+        if table is None or batch.spans is None:
+            return volumes(self._edges, ends.take(self._producers), ends.take(self._consumers))
+        places = table.table.edge_places(batch.spans)
+        return volumes(table.edges.at(places.edges), ends.take(places.producers), ends.take(places.consumers))
+
+    def _flops(self, batch: PlanBatch, table: _Blocks | None) -> Array:
+        if table is None or batch.spans is None:
+            return self._units.flops(batch)
+        return table.units.flops(batch, table.table.unit_rows(batch.spans))
+
+    def _memory(self, batch: PlanBatch, table: _Blocks | None) -> Array:
         """Equation (1), of shape (devices, plans)."""
-        weights, activations = self._units.memory(batch)
+        if table is None or batch.spans is None:
+            weights, activations = self._units.memory(batch)
+        else:
+            weights, activations = table.units.memory(batch, table.table.unit_rows(batch.spans))
         if self.live.any():
             activations = activations + np.matmul(self.live, self._units.live(batch))
-        return np.asarray(weights.sum(axis=1) + (activations + self.live_input[:, :, None]).max(axis=1))
+        held = activations + self.live_input[:, :, None]
+        if batch.spans is not None:
+            held = np.where(batch.spans > 0, held, 0)  # nothing runs at an operator inside a block
+        return np.asarray(weights.sum(axis=1) + held.max(axis=1))
+
+    def _blocks(self, longest: int) -> _Blocks:
+        """The blocks of at most so many operators, laid out as arrays at their first use."""
+        if longest not in self._known_blocks:
+            table = BlockTable(self._instance, self._edge_list, longest)
+            self._known_blocks[longest] = _Blocks(table, UnitArrays(table.units, self._e), EdgeArrays(table.edges, self._e))
+        return self._known_blocks[longest]
 
     def _terminal(self, number: int, plans: int) -> PlanBatch:
         """The placement of the sink (0) or the source (1), in several plans."""
@@ -162,3 +200,8 @@ class Pricer:
         counted = connections if self._peer else np.minimum(connections, 1)
         t_com = np.maximum(received, sent) / self._b + counted * self._setup_s
         return t_com.max(axis=0), received, counted
+
+
+def _nobody(devices: int, plans: int) -> PlanBatch:
+    """A unit without participants, which stands at the ends of what is no edge in some plan."""
+    return PlanBatch(np.zeros((1, plans), np.int8), np.zeros((devices, 1, plans)), np.zeros((devices, 1, plans), bool))

@@ -22,7 +22,7 @@ def schedule_of(instance: Instance, placements: Sequence[Placement]) -> Schedule
     for number, edges in enumerate(instance.edges_into):
         unit, placement = instance.units[number], placements[number]
         rounds = [round_ for edge in edges for round_ in edge_rounds(edge, placements[edge.producer], placement, e)]
-        tasks = dict(share_flops(unit, placement)) if number < instance.graph.sink else {}
+        tasks = dict(share_flops(unit, placement)) if number < instance.sink else {}
         steps.append(Step(unit.name, _in_turn(rounds), tasks))
     return Schedule(tuple(steps))
 

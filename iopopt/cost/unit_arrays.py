@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from iopopt.network.shapes import Dim
-from iopopt.network.terms import Terms, fixed
+from iopopt.network.terms import Position, Terms, fixed
 from iopopt.network.unit import Unit
 from iopopt.plan.batch import Array, PlanBatch, Ranks
 from iopopt.plan.placement import Strategy
@@ -31,31 +31,43 @@ class TermArrays:
         rows = [[terms.get(dim, ()) for dim in _DIMS] for terms in by_unit]
         most = max(len(terms) for row in rows for terms in row)
         padded = [(*terms, *[fixed(0)] * (most - len(terms))) for row in rows for terms in row]
-        table = np.array([part for terms in padded for term in terms for part in term], float).reshape(-1, most, 3)
-        self._terms = [tuple(np.ascontiguousarray(table[:, number, part]) for part in range(3)) for number in range(most)]
+        by_position = [[[part for term in terms for part in term.at(place)[:3]] for terms in padded] for place in Position]
+        table = np.array(by_position, float).reshape(len(Position), -1, most, 3)
+        self._terms = [_TermArray(*np.ascontiguousarray(table[:, :, number].transpose(2, 0, 1))) for number in range(most)]
 
-    def amounts(self, places: Columns, n: Array) -> Array | float:
-        """The values at shares ``n``; ``places`` give the unit and strategy of each share (:func:`table_places`)."""
+    def amounts(self, places: Columns, n: Array, batch: PlanBatch) -> Array | float:
+        """The values at shares ``n`` of the participants of a batch; ``places`` give the unit and strategy of each share (:func:`table_places`)."""
         total: Array | float = 0.0
-        for weight, slope, constant in self._terms:
-            if weight.any():
-                total = total + weight[places] * _clipped(slope, constant, places, n)
+        for term in self._terms:
+            if term.weight.any():
+                total = total + term.amounts(places, n, batch)
         return total
 
 
-def _clipped(slope: Array, constant: Array, places: Columns, n: Array) -> Array:
-    """max(0, slope n + constant)."""
-    if not slope.any():
-        return np.maximum(constant, 0)[places]
-    affine = slope[places] * n
-    if constant.any():
-        affine = affine + constant[places]
-    return np.maximum(affine, 0) if (constant < 0).any() else affine
+class _TermArray:
+    """One term of several units; the constants are those at each position."""
+
+    def __init__(self, weights: Array, slopes: Array, constants: Array) -> None:
+        self.weight, self._slope, self._constants = weights[0], slopes[0], constants
+        self._by_position = bool((constants != constants[Position.INNER]).any())
+
+    def amounts(self, places: Columns, n: Array, batch: PlanBatch) -> Array:
+        """weight x max(0, slope n + constant)."""
+        constants = self._constants
+        if not self._slope.any():
+            return np.asarray((self.weight * np.maximum(constants[Position.INNER], 0))[places])
+        affine = self._slope[places] * n
+        if self._by_position:
+            first, inner, last = (of_place[places] for of_place in constants)
+            affine = affine + np.where(batch.first, first, np.where(batch.last, last, inner))
+        elif constants.any():
+            affine = affine + constants[Position.INNER][places]
+        return np.asarray(self.weight[places] * (np.maximum(affine, 0) if (constants < 0).any() else affine))
 
 
-def table_places(batch: PlanBatch) -> Columns:
-    """The index in a :class:`TermArrays` of each unit's terms at its strategy."""
-    return np.asarray(batch.strategies + len(Strategy) * np.arange(len(batch.strategies))[:, None])
+def table_places(strategies: npt.NDArray[np.int8], rows: Columns | None = None) -> Columns:
+    """The index in a :class:`TermArrays` of each unit's terms at its strategy; ``rows`` are the numbers of the units, one after another unless given."""
+    return np.asarray(strategies + len(Strategy) * (np.arange(len(strategies))[:, None] if rows is None else rows))
 
 
 class UnitArrays:
@@ -71,21 +83,21 @@ class UnitArrays:
         alternatives = max(len(terms) for unit in units for terms in unit.activations.values())
         self._activations = [TermArrays([_alternative(unit, number) for unit in units]) for number in range(alternatives)]
 
-    def flops(self, batch: PlanBatch) -> Array:
-        """C_ij of equation (7)."""
-        return np.asarray(self._work.amounts(table_places(batch), batch.shares) * batch.participants)
+    def flops(self, batch: PlanBatch, rows: Columns | None = None) -> Array:
+        """C_ij of equation (7); ``rows`` are the numbers of the units in the batch, as for :func:`table_places`."""
+        return np.asarray(self._work.amounts(table_places(batch.strategies, rows), batch.shares, batch) * batch.participants)
 
-    def memory(self, batch: PlanBatch) -> tuple[Array, Array]:
+    def memory(self, batch: PlanBatch, rows: Columns | None = None) -> tuple[Array, Array]:
         """w_ij and a_ij of equation (1)."""
-        places, mine = table_places(batch), batch.participants * float(self._e)
-        activations = reduce(np.maximum, [terms.amounts(places, batch.shares) for terms in self._activations])
-        return np.asarray(self._weights.amounts(places, batch.shares) * mine), np.asarray(activations * mine)
+        places, mine = table_places(batch.strategies, rows), batch.participants * float(self._e)
+        activations = reduce(np.maximum, [terms.amounts(places, batch.shares, batch) for terms in self._activations])
+        return np.asarray(self._weights.amounts(places, batch.shares, batch) * mine), np.asarray(activations * mine)
 
     def live(self, batch: PlanBatch) -> Array:
-        """What each participant holds of the output or the partial sums while they are live, bytes."""
+        """What each participant holds of the output or the partial sums while they are live, bytes; a block's output is its last operator's."""
         two_phase = batch.strategies == Strategy.IC_TWO_PHASE
         n = np.where(two_phase, even_slices(self.OC, batch.participants.sum(axis=0), batch.ranks), batch.shares) if two_phase.any() else batch.shares
-        owned = self._output.amounts(table_places(batch), n)
+        owned = self._output.amounts(table_places(batch.strategies), n, batch)
         return np.asarray(np.where(batch.strategies == Strategy.IC, self.pre, self._e * owned) * batch.participants)
 
 

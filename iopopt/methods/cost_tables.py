@@ -55,7 +55,7 @@ class CostTables:
     def __init__(self, graph: Graph, cluster: Cluster, candidates: Sequence[Sequence[Placement]]) -> None:
         self._instance, self._pricer = Instance(graph, cluster), Pricer(graph, cluster)
         self.limits = np.array([device.memory_bytes for device in cluster.devices])
-        self._kinds = _kinds(self._instance.operators, candidates)
+        self._kinds = _kinds(self._instance.placed, candidates)
         of_kind = {kind: PlanBatch.of([[way] for way in ways], len(cluster)) for kind, ways in zip(self._kinds, candidates, strict=True)}
         self._states = [of_kind[kind] for kind in self._kinds]
         self.domains = [len(states) for states in self._states]
@@ -75,7 +75,7 @@ class CostTables:
 
     def _ends(self, edges: Sequence[TensorEdge]) -> list[int]:
         """The operators at the ends of edges into one operator, that operator last."""
-        return sorted({end for edge in edges for end in (edge.producer, edge.consumer)} - {self._instance.graph.source})
+        return sorted({end for edge in edges for end in (edge.producer, edge.consumer)} - {self._instance.source})
 
     def _table(self, edges: Sequence[TensorEdge]) -> Table:
         """t_com of some edges into one operator; edges between operators of equal structure are priced once."""

@@ -71,7 +71,7 @@ class Solution:
         if self.plan is not None and self.evaluation is not None:
             if self.latency_s != self.evaluation.latency_s:
                 raise ValueError(f"a Solution's latency is {self.latency_s} s, but its evaluation says {self.evaluation.latency_s} s")
-            if dict(self.plan) != {cost.name: cost.placement for cost in self.evaluation.operators}:
+            if self.plan.by_unit != {cost.name: cost.placement for cost in self.evaluation.operators}:
                 raise ValueError("a Solution's evaluation belongs to another plan")
         if self.status in ("optimal", "feasible") and self.bound_s is not None and self.bound_s > self.latency_s:
             raise ValueError(f"a Solution's bound is {self.bound_s} s, but its plan takes {self.latency_s} s")

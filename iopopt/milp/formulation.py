@@ -50,8 +50,8 @@ class Formulation:
     ) -> None:
         self.instance, self.team, self.scale_s = instance, tuple(team), scale_s
         self._builder, self._without = ProgramBuilder(), without
-        nodes = nodes or [nodes_of(unit, len(instance.cluster), self.team) for unit in instance.operators]
-        self._operators = [add_operator(self._builder, unit, ways, self.team) for unit, ways in zip(instance.operators, nodes, strict=True)]
+        nodes = nodes or [nodes_of(unit, len(instance.cluster), self.team) for unit in instance.placed]
+        self._operators = [add_operator(self._builder, unit, ways, self.team) for unit, ways in zip(instance.placed, nodes, strict=True)]
         terminals = (End([node_of(placement)], None) for placement in instance.terminals)
         self._ends = [*(End(list(operator.choice), operator) for operator in self._operators), *terminals]
         self._into = [

@@ -57,7 +57,7 @@ class _DeviceMemory:
         by_operator = [(operator, list(self._nodes(operator))) for operator in self._operators]
         weights = [max((self._most_weights(operator, node) for node in nodes), default=0.0) for operator, nodes in by_operator]
         activations = [max((self._most_activations(operator, node) for node in nodes), default=0.0) for operator, nodes in by_operator]
-        for producer, during in self._instance.graph.live_tensors:
+        for producer, during in self._instance.live_tensors:
             unit = self._instance.units[producer]
             live = self._input_bytes if self._is_input(producer) else self._e * max(unit.pre_pool_shape.elements, unit.out_shape.elements)
             for i in during:
@@ -104,14 +104,14 @@ class _DeviceMemory:
     def _live(self) -> list[Affine]:
         """What the device holds of live tensors while each operator runs."""
         live = [constant(0)] * len(self._operators)
-        for producer, during in self._instance.graph.live_tensors:
+        for producer, during in self._instance.live_tensors:
             held = constant(self._input_bytes) if self._is_input(producer) else self._owned(self._operators[producer], self._two_phase[producer])
             for i in during:
                 live[i] = live[i] + held
         return live
 
     def _is_input(self, producer: int) -> bool:
-        return producer == self._instance.graph.source
+        return producer == self._instance.source
 
     @property
     def _input_bytes(self) -> int:

@@ -78,14 +78,14 @@ class _Tables:
 
     def __init__(self, instance: Instance, team: Sequence[int]) -> None:
         self._instance, self._cluster, self._team = instance, instance.cluster, tuple(team)
-        self.nodes = [nodes_of(unit, len(self._cluster), self._team) for unit in instance.operators]
+        self.nodes = [nodes_of(unit, len(self._cluster), self._team) for unit in instance.placed]
         self._known: dict[object, Array] = {}
 
     def compute_tables(self) -> list[Table]:
         """Bounds on t_cmp of each operator, including the edge to the sink."""
-        parts = zip(self._instance.operators, self.nodes, strict=True)
+        parts = zip(self._instance.placed, self.nodes, strict=True)
         seconds = [np.array([self._compute_s(unit, node) for node in nodes]) for unit, nodes in parts]
-        for edge in self._instance.edges_into[self._instance.graph.sink]:
+        for edge in self._instance.edges_into[self._instance.sink]:
             seconds[edge.producer] += self._edge_s(edge)[:, 0]
         return [Table((i,), costs) for i, costs in enumerate(seconds)]
 
@@ -108,7 +108,7 @@ class _Tables:
 
     def _ends(self, edges: Sequence[TensorEdge]) -> list[int]:
         """The operators at the ends of edges into one operator."""
-        return sorted({end for edge in edges for end in (edge.producer, edge.consumer)} - {self._instance.graph.source})
+        return sorted({end for edge in edges for end in (edge.producer, edge.consumer)} - {self._instance.source})
 
     def _together(self, edges: Sequence[TensorEdge]) -> Table:
         """The largest t_com of some edges into one operator."""
@@ -117,7 +117,7 @@ class _Tables:
         for edge in edges:
             axes = tuple(slice(None) if end in (edge.producer, edge.consumer) else None for end in ends)
             seconds = self._edge_s(edge)
-            costs = np.maximum(costs, (seconds[0] if edge.producer == self._instance.graph.source else seconds)[axes])
+            costs = np.maximum(costs, (seconds[0] if edge.producer == self._instance.source else seconds)[axes])
         return Table(tuple(ends), costs)
 
     def _compute_s(self, unit: Unit, node: Node) -> float:

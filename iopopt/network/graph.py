@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from iopopt.errors import FileFormatError, GraphError
+from iopopt.network.block import block_fault, block_unit
 from iopopt.network.html import graph_html
 from iopopt.network.operator_records import operator_from, operator_record, shape_from
 from iopopt.network.operator_texts import short_count
@@ -18,6 +19,7 @@ from iopopt.network.records import as_list, check_keys, check_schema, foreign, s
 from iopopt.network.shapes import Shape
 from iopopt.network.tensor_edge import LiveTensor, TensorEdge
 from iopopt.network.unit import Unit, sink_unit, source_unit
+from iopopt.network.unit_graph import UnitGraph, contracted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,6 +31,9 @@ class Edge(NamedTuple):
     producer: str
     consumer: str
 
+
+_MOST_COVERS = 1024
+"""How many coverings by blocks are kept."""
 
 MOST_COUNTED = 2**53
 """The most elements, weights or MACs of one operator: beyond this, floats do not hold every integer, and prices would not be exact."""
@@ -114,6 +119,16 @@ class Graph:
 
     # Units and edges by number: the operators in order, then the sink, then the source.
 
+    @cached_property
+    def whole(self) -> UnitGraph:
+        """The graph without fused blocks: every operator is a unit."""
+        numbers = {INPUT: self.source, **{operator.name: i for i, operator in enumerate(self.operators)}}
+        reads: list[list[int]] = [[] for _ in self.operators]
+        for producer, consumer in self.edges:
+            reads[numbers[consumer]].append(numbers[producer])
+        terminals = sink_unit(self.output.out_shape), source_unit(self.input_shape)
+        return UnitGraph((*(operator.unit for operator in self.operators), *terminals), tuple(map(tuple, reads)))
+
     @property
     def sink(self) -> int:
         """The number of the unit that stands for the graph's output."""
@@ -124,49 +139,92 @@ class Graph:
         """The number of the unit that stands for the graph's input."""
         return len(self.operators) + 1
 
-    @cached_property
+    @property
     def units(self) -> tuple[Unit, ...]:
         """The operators, the sink and the source, as the cost model knows them."""
-        return (*(operator.unit for operator in self.operators), sink_unit(self.output.out_shape), source_unit(self.input_shape))
+        return self.whole.units
 
     @property
     def placed_units(self) -> tuple[Unit, ...]:
-        """The units that a plan places: the operators."""
-        return self.units[: self.sink]
+        """The operators."""
+        return self.whole.placed
 
-    @cached_property
+    @property
     def edges_into(self) -> tuple[tuple[TensorEdge, ...], ...]:
         """The edges into each operator, in the order of its inputs, and into the sink."""
-        numbers = {INPUT: self.source, **{operator.name: i for i, operator in enumerate(self.operators)}}
-        read: list[list[int]] = [[] for _ in self.operators]
-        for producer, consumer in self.edges:
-            read[numbers[consumer]].append(numbers[producer])
-        read.append([self.sink - 1])
-        seen: set[int] = set()
-        edges = []
-        for consumer_number, producers in enumerate(read):
-            into = []
-            for slot, producer_number in enumerate(producers):
-                p, q = self.units[producer_number], self.units[consumer_number]
-                into.append(TensorEdge(producer_number, consumer_number, slot, p, q, producer_number not in seen))
-                seen.add(producer_number)
-            edges.append(tuple(into))
-        return tuple(edges)
+        return self.whole.edges_into
 
-    @cached_property
+    @property
     def edges_from(self) -> tuple[tuple[TensorEdge, ...], ...]:
         """The edges out of each unit by number, the first consumer's first; the sink has none."""
-        by_producer: list[list[TensorEdge]] = [[] for _ in self.units]
-        for edge in itertools.chain.from_iterable(self.edges_into):
-            by_producer[edge.producer].append(edge)
-        return tuple(map(tuple, by_producer))
+        return self.whole.edges_from
+
+    @property
+    def live_tensors(self) -> tuple[LiveTensor, ...]:
+        """The live tensors of the graph without fused blocks."""
+        return self.whole.live_tensors
+
+    # Fused blocks.
+
+    def block_fault(self, members: range) -> str | None:
+        """Why the operators of these numbers are no fused block; None if they are one."""
+        if members not in self._block_faults:
+            self._block_faults[members] = block_fault(self.operators, self.whole, members)
+        return self._block_faults[members]
+
+    def block(self, members: range) -> Unit:
+        """The fused block of the operators of these numbers.
+
+        Raises:
+            GraphError: if they are none; the message says why.
+        """
+        if members not in self._blocks:
+            fault = self.block_fault(members)
+            self._require(fault is None, f"operators {members.start} to {members.stop - 1} are no fused block: {fault}")
+            self._blocks[members] = block_unit(self.operators, self.whole, members)
+        return self._blocks[members]
+
+    def blocks(self, longest: int) -> Iterator[range]:
+        """The members of every fused block of at most ``longest`` operators, by last operator, the shortest first."""
+        for end in range(1, len(self)):
+            for span in range(2, min(longest, end + 1) + 1):
+                members = range(end - span + 1, end + 1)
+                if self.block_fault(members) is None:
+                    yield members
+
+    def outside_of(self, members: range) -> int:
+        """The number of the unit whose tensor a fused block reads."""
+        return next(producer for member in members for producer in self.whole.reads[member] if producer not in members)
+
+    def covered(self, spans: Sequence[int]) -> UnitGraph:
+        """The graph whose units are runs of so many operators, in order: single operators and fused blocks.
+
+        Raises:
+            GraphError: if a run is no fused block, or the runs do not cover the operators.
+        """
+        key = tuple(spans)
+        if all(span == 1 for span in key) and len(key) == len(self):
+            return self.whole
+        if key not in self._covers:
+            self._require(min(key, default=0) >= 1 and sum(key) == len(self), f"runs of {list(key)} operators do not cover its {len(self)}")
+            stops = list(itertools.accumulate(key))
+            runs = [range(stop - span, stop) for span, stop in zip(key, stops, strict=True)]
+            if len(self._covers) >= _MOST_COVERS:
+                self._covers.clear()
+            self._covers[key] = contracted(self.whole, runs, [self.block(run) if len(run) > 1 else None for run in runs])
+        return self._covers[key]
 
     @cached_property
-    def live_tensors(self) -> tuple[LiveTensor, ...]:
-        """The live tensors: their owners hold them while the operators before their last consumer run (equation 1)."""
-        last = {edge.producer: edge.consumer for edges in self.edges_into[: self.sink] for edge in edges}
-        spans = [LiveTensor(producer, range(0 if producer == self.source else producer + 1, consumer)) for producer, consumer in last.items()]
-        return tuple(live for live in spans if live.during)
+    def _block_faults(self) -> dict[range, str | None]:
+        return {}
+
+    @cached_property
+    def _blocks(self) -> dict[range, Unit]:
+        return {}
+
+    @cached_property
+    def _covers(self) -> dict[tuple[int, ...], UnitGraph]:
+        return {}
 
     @property
     def output(self) -> Operator:

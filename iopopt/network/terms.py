@@ -1,19 +1,47 @@
-"""Amounts as functions of a share: sums of clipped affine terms, defined once for numbers, arrays and linear expressions."""
+"""Amounts as functions of a share: sums of clipped affine terms, defined once for numbers, arrays and linear expressions.
+
+The rows of a fused block are cut at the map's upper edge for the first participant and at its lower edge for the last, so a term may have
+other constants at these two positions.
+"""
 
 from __future__ import annotations
 
 import itertools
 import math
 from collections.abc import Iterable
+from enum import IntEnum
 from typing import NamedTuple
 
 
+class Position(IntEnum):
+    """Where a participant stands in the order."""
+
+    FIRST = 0
+    INNER = 1
+    LAST = 2
+
+
+def position(rank: int, count: int) -> Position:
+    """The position of one of ``count`` participants."""
+    return Position.FIRST if rank == 0 else Position.LAST if rank == count - 1 else Position.INNER
+
+
 class Term(NamedTuple):
-    """``weight`` x max(0, ``slope`` n + ``constant``) of a share of n rows or channels."""
+    """``weight`` x max(0, ``slope`` n + ``constant``) of a share of n rows or channels.
+
+    ``first`` and ``last`` are the constants of the first and the last participant; None if they are no exception.
+    """
 
     weight: float
     slope: float
     constant: float
+    first: float | None = None
+    last: float | None = None
+
+    def at(self, place: Position) -> Term:
+        """The term of a participant at that position, where it is no exception."""
+        own = self.first if place is Position.FIRST else self.last if place is Position.LAST else None
+        return Term(self.weight, self.slope, self.constant if own is None else own)
 
 
 Terms = tuple[Term, ...]
@@ -37,10 +65,14 @@ def proportional(amount: float, size: int) -> Term:
     return Term(amount / size, 1, 0)
 
 
-def amount(terms: Iterable[Term], n: float) -> float:
-    """The value of the terms at a share of ``n``."""
+def amount(terms: Iterable[Term], n: float, place: Position = Position.INNER) -> float:
+    """The value of the terms at a share of ``n``, of a participant at that position."""
     total = 0.0
-    for weight, slope, constant in terms:
+    for weight, slope, constant, first, last in terms:
+        if first is not None and place is Position.FIRST:
+            constant = first
+        elif last is not None and place is Position.LAST:
+            constant = last
         clipped = slope * n + constant
         if clipped > 0:
             total += weight * clipped
@@ -51,6 +83,7 @@ def lines(terms: Terms, granules: int, granularity: int) -> tuple[Line, ...]:
     """Lines, by rising slope, whose maximum equals the terms at every whole number of granules from 0 to ``granules``.
 
     They connect the values at the ends and at the whole numbers next to where a term stops being clipped, and are the tightest convex bound.
+    The terms are those of one position (:meth:`Term.at`).
     """
     values = [(m, amount(terms, m * granularity)) for m in _corners(terms, granules, granularity)]
     found: list[Line] = []
@@ -64,7 +97,7 @@ def lines(terms: Terms, granules: int, granularity: int) -> tuple[Line, ...]:
 def _corners(terms: Terms, granules: int, granularity: int) -> list[int]:
     """Both ends, and for each term the whole numbers on either side of the share at which it stops being clipped."""
     corners = {0, granules}
-    for _, slope, constant in terms:
+    for _, slope, constant, _, _ in terms:
         if slope > 0 and constant < 0:
             corner = -constant / (slope * granularity)
             corners |= {m for m in (math.floor(corner), math.ceil(corner)) if 0 < m < granules}

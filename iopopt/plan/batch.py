@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -30,12 +30,15 @@ class PlanBatch:
         participants: whether the device takes part, same shape.
         order: the position of each device in the order of the participants, same shape; None if that is always the order of the
             cluster. The entries of devices that take no part do not matter.
+        spans: how many operators the placement of each operator places, shape (operators, plans): more than 1 for the last of a fused block, 0 for
+            its other members, which have no participants of their own; None if it is always 1.
     """
 
     strategies: npt.NDArray[np.int8]
     shares: Array
     participants: Mask
     order: Ranks | None = None
+    spans: npt.NDArray[np.int16] | None = None
 
     def __len__(self) -> int:
         return int(self.strategies.shape[-1])
@@ -48,30 +51,40 @@ class PlanBatch:
         return self._at(plans)
 
     def _at(self, plans: slice | npt.NDArray[np.int64]) -> PlanBatch:
-        order = None if self.order is None else self.order[..., plans]
-        return PlanBatch(self.strategies[:, plans], self.shares[..., plans], self.participants[..., plans], order)
+        order, spans = (None if part is None else part[..., plans] for part in (self.order, self.spans))
+        return PlanBatch(self.strategies[:, plans], self.shares[..., plans], self.participants[..., plans], order, spans)
 
     def units(self, numbers: npt.NDArray[np.int64]) -> PlanBatch:
         """The placements of the operators at these indices, in this order; an index may repeat."""
         order = None if self.order is None else self.order[:, numbers]
-        return PlanBatch(self.strategies[numbers], self.shares[:, numbers], self.participants[:, numbers], order)
+        spans = None if self.spans is None else self.spans[numbers]
+        return PlanBatch(self.strategies[numbers], self.shares[:, numbers], self.participants[:, numbers], order, spans)
 
     @staticmethod
     def join(operators: Sequence[PlanBatch]) -> PlanBatch:
         """Batches of single operators, one after another, as one batch of whole plans."""
-        ordered = any(part.order is not None for part in operators)
+        ordered, fused = (any(getattr(part, name) is not None for part in operators) for name in ("order", "spans"))
         return PlanBatch(
             np.concatenate([part.strategies for part in operators]),
             np.concatenate([part.shares for part in operators], axis=1),
             np.concatenate([part.participants for part in operators], axis=1),
             np.concatenate([part.ranks for part in operators], axis=1) if ordered else None,
+            np.concatenate([part.operators_placed for part in operators]) if fused else None,
         )
 
     @classmethod
-    def of(cls, placements: Sequence[Sequence[Placement]], device_count: int) -> PlanBatch:
-        """``placements[plan][operator]`` as arrays."""
+    def of(cls, placements: Sequence[Sequence[Placement]], device_count: int, spans: Sequence[Sequence[int] | None] | None = None) -> PlanBatch:
+        """``placements[plan][unit]`` as arrays.
+
+        Args:
+            spans: how many operators each placement of each plan places; None, for a plan or for all, if that is always one.
+        """
         if not placements:
             raise PlanError("a batch holds at least one plan")
+        if spans is not None and any(spans):
+            placements, placed = _at_last_operators(placements, spans)
+            unfused = cls.of(placements, device_count)
+            return replace(unfused, participants=unfused.participants & (placed > 0), shares=unfused.shares * (placed > 0), spans=placed)
         plans, operators = len(placements), len(placements[0])
         strategies = np.zeros((operators, plans), np.int8)
         shares = np.zeros((device_count, operators, plans))
@@ -101,11 +114,14 @@ class PlanBatch:
         for plan in plans:
             if not isinstance(plan, Plan):
                 raise PlanError(f"batch: {foreign(plan)} is not a Plan")
-        return cls.of([[plan[operator.name] for operator in graph.operators] for plan in plans], device_count)
+        return cls.of([list(plan.by_unit.values()) for plan in plans], device_count, [plan.spans for plan in plans])
 
     def plan(self, graph: Graph, number: int) -> Plan:
         """One plan of the batch."""
-        return Plan.of(graph, [self.placement(i, number) for i in range(len(graph))])
+        if self.spans is None:
+            return Plan.of(graph, [self.placement(i, number) for i in range(len(graph))])
+        ends = [int(i) for i in np.flatnonzero(self.spans[:, number])]
+        return Plan.of(graph, [self.placement(i, number) for i in ends], [int(span) for span in self.spans[ends, number]])
 
     def placement(self, operator: int, number: int) -> Placement:
         """One operator's placement in one plan."""
@@ -117,6 +133,11 @@ class PlanBatch:
         shares = [int(share) for share in self.shares[in_order, operator, number]]
         return Placement.split(strategy.dim, in_order, shares, strategy.reduce or "direct")
 
+    @property
+    def operators_placed(self) -> npt.NDArray[np.int16]:
+        """:attr:`spans`, written out."""
+        return np.ones(self.strategies.shape, np.int16) if self.spans is None else self.spans
+
     # The order of the participants.
 
     @cached_property
@@ -124,6 +145,28 @@ class PlanBatch:
         """Where each participant stands in the order, counted from 0; -1 for devices that take no part."""
         ranks = np.cumsum(self.participants, axis=0, dtype=np.int16) - np.int16(1) if self.order is None else self.order
         return np.where(self.participants, ranks, np.int16(-1))
+
+    @cached_property
+    def first(self) -> Mask:
+        """Whether each device is the first participant."""
+        return np.asarray(self.ranks == 0)
+
+    @cached_property
+    def last(self) -> Mask:
+        """Whether each device is the last participant."""
+        return np.asarray(self.participants & (self.ranks == self.participants.sum(axis=0) - 1))
+
+
+def _at_last_operators(
+    placements: Sequence[Sequence[Placement]], spans: Sequence[Sequence[int] | None]
+) -> tuple[list[list[Placement]], npt.NDArray[np.int16]]:
+    """A placement for every operator, and how many operators it places, of shape (operators, plans): all of them at the last one, and 0 elsewhere."""
+    lengths = [[1] * len(of_plan) if own is None else own for of_plan, own in zip(placements, spans, strict=True)]
+    written = [
+        [placement for placement, span in zip(of_plan, own, strict=True) for _ in range(span)] for of_plan, own in zip(placements, lengths, strict=True)
+    ]
+    placed = [[span if last else 0 for span in own for last in [False] * (span - 1) + [True]] for own in lengths]
+    return written, np.array(placed, np.int16).T
 
 
 def along_order(ranks: Ranks | None, function: Callable[..., Array], *values: Array | Mask) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,9 +11,10 @@ from typing import Any
 
 from iopopt.cluster.cluster import Cluster
 from iopopt.errors import FileFormatError, PlanError
+from iopopt.network.block import block_name
 from iopopt.network.graph import Graph, as_graph
 from iopopt.network.operators import Operator
-from iopopt.network.records import check_keys, check_schema, foreign, short_repr
+from iopopt.network.records import check_keys, check_schema, foreign, short_repr, typed
 from iopopt.network.shapes import Dim
 from iopopt.plan.html import plan_html
 from iopopt.plan.placement import Placement, placement_from, placement_record
@@ -23,17 +25,26 @@ EQUATIONS: Mapping[Dim, int] = {"H": 3, "IC": 4, "OC": 5}
 
 @dataclass(frozen=True, repr=False)
 class Plan(Mapping[str, Placement]):
-    """A placement for every operator, by name, in the order of the graph."""
+    """A placement for every operator, by name, in the order of the graph.
+
+    Attributes:
+        placements: by operator; the members of a fused block all have the block's, whose shares are rows of its last operator.
+        blocks: the names of the members of each fused block, in order.
+    """
 
     placements: tuple[tuple[str, Placement], ...]
+    blocks: tuple[tuple[str, ...], ...] = ()
 
     @classmethod
-    def of(cls, graph: Graph, placements: Sequence[Placement]) -> Plan:
+    def of(cls, graph: Graph, placements: Sequence[Placement], spans: Sequence[int] | None = None) -> Plan:
         """The plan that gives the operators of ``graph``, in order, these placements.
+
+        Args:
+            spans: how many operators each placement places, more than one for a fused block; always one by default.
 
         Raises:
             GraphError: if ``graph`` is no Graph.
-            PlanError: if ``placements`` are not one Placement for each operator.
+            PlanError: if ``placements`` are not one Placement for each operator, or for each of ``spans``.
         """
         as_graph(graph)
         if not isinstance(placements, Iterable):
@@ -42,13 +53,19 @@ class Plan(Mapping[str, Placement]):
         invalid = [placement for placement in placements if not isinstance(placement, Placement)]
         if invalid:
             raise PlanError(f"plan: {short_repr(invalid[0])} is not a Placement; give one for each operator, in order")
-        if len(placements) != len(graph):
-            raise PlanError(f"plan: {len(placements)} placements for the {len(graph)} operators of {graph.name}")
-        return cls(tuple((operator.name, placement) for operator, placement in zip(graph.operators, placements, strict=True)))
+        spans = [1] * len(placements) if spans is None else list(spans)
+        if len(placements) != len(spans) or sum(spans) != len(graph) or min(spans, default=1) < 1:
+            fused = f", spans {spans}," if max(spans, default=1) > 1 else ""
+            raise PlanError(f"plan: {len(placements)} placements{fused} for the {len(graph)} operators of {graph.name}")
+        names = [operator.name for operator in graph.operators]
+        runs = [tuple(names[stop - span : stop]) for span, stop in zip(spans, itertools.accumulate(spans), strict=True)]
+        by_name = tuple((name, placement) for run, placement in zip(runs, placements, strict=True) for name in run)
+        return cls(by_name, tuple(run for run in runs if len(run) > 1))
 
     def __repr__(self) -> str:
         counts = Counter(placement.dim or "whole" for placement in self.values())
         found = ", ".join(f"{counts[dim]} {dim}" for dim in ("H", "OC", "IC", "whole") if counts[dim])
+        found += f"; {len(self.blocks)} fused blocks" if self.blocks else ""
         return f"Plan({len(self)} operator{'' if len(self) == 1 else 's'}{': ' if found else ''}{found})"
 
     def _repr_html_(self) -> str:
@@ -68,7 +85,22 @@ class Plan(Mapping[str, Placement]):
         return len(self.placements)
 
     def __hash__(self) -> int:
-        return hash(self.placements)
+        return hash((self.placements, self.blocks))
+
+    @cached_property
+    def spans(self) -> tuple[int, ...] | None:
+        """How many operators each placement places, in order; None if it is always one."""
+        if not self.blocks:
+            return None
+        lengths = {block[-1]: len(block) for block in self.blocks}
+        inner = {name for block in self.blocks for name in block[:-1]}
+        return tuple(lengths.get(name, 1) for name, _ in self.placements if name not in inner)
+
+    @property
+    def by_unit(self) -> dict[str, Placement]:
+        """The placements by the names that reports give to single operators and fused blocks."""
+        names, inner = {block[-1]: block_name(block) for block in self.blocks}, {name for block in self.blocks for name in block[:-1]}
+        return {names.get(name, name): placement for name, placement in self.placements if name not in inner}
 
     @property
     def split_operators(self) -> tuple[str, ...]:
@@ -76,8 +108,10 @@ class Plan(Mapping[str, Placement]):
         return tuple(name for name, placement in self.placements if not placement.is_whole)
 
     def to_dict(self) -> dict[str, Any]:
-        """A record of JSON's types; :meth:`from_dict` reads it back."""
-        return {"schema_version": 1, "placements": {name: placement_record(placement) for name, placement in self.placements}}
+        """A record of JSON's types; :meth:`from_dict` reads it back. A fused block is listed once, by its last operator."""
+        fused, inner = {block[-1]: list(block) for block in self.blocks}, {name for block in self.blocks for name in block[:-1]}
+        placed = {name: placement_record(placement) for name, placement in self.placements if name not in inner}
+        return {"schema_version": 1, "placements": {name: record | ({"block": fused[name]} if name in fused else {}) for name, record in placed.items()}}
 
     @classmethod
     def from_dict(cls, record: Any, where: str = "plan") -> Plan:
@@ -90,7 +124,22 @@ class Plan(Mapping[str, Placement]):
         check_keys(record, where, {"schema_version", "placements"})
         if not isinstance(record["placements"], Mapping):
             raise FileFormatError(f"{where}: 'placements' is {short_repr(record['placements'])}; it must map operators to placements")
-        return cls(tuple((name, placement_from(item, f"{where}: {_checked_name(name, where)}")) for name, item in record["placements"].items()))
+        runs = [_run_from(_checked_name(name, where), item, where) for name, item in record["placements"].items()]
+        return cls(
+            tuple((name, placement) for names, placement in runs for name in names),
+            tuple(names for names, _ in runs if len(names) > 1),
+        )
+
+
+def _run_from(name: str, record: Any, where: str) -> tuple[tuple[str, ...], Placement]:
+    """The operators of one placement, and the placement itself."""
+    where = f"{where}: {name}"
+    if not isinstance(record, Mapping) or "block" not in record:
+        return (name,), placement_from(record, where)
+    names = typed(record["block"], tuple[str, ...], f"{where}: 'block'")
+    if len(names) < 2 or len(set(names)) < len(names) or names[-1] != name:
+        raise FileFormatError(f"{where}: 'block' is {short_repr(list(names))}; it must name two or more operators, of which {name!r} is the last")
+    return names, placement_from({key: value for key, value in record.items() if key != "block"}, where)
 
 
 def _checked_name(name: Any, where: str) -> str:
@@ -114,8 +163,25 @@ def validate_plan(graph: Graph, cluster: Cluster, plan: Plan) -> None:
             raise PlanError(f"plan: {problem} {listed}; is it a plan of {graph.name}?")
     if len(plan.placements) != len(graph):
         raise PlanError(f"plan: {len(plan.placements)} placements for the {len(graph)} operators of {graph.name}; a name is repeated")
+    inner = {name for block in plan.blocks for name in block[:-1]}
+    for block in plan.blocks:
+        _validate_block(graph, plan, block)
     for operator in graph.operators:
-        _validate_placement(operator, plan[operator.name], len(cluster))
+        if operator.name not in inner:
+            _validate_placement(operator, plan[operator.name], len(cluster))
+
+
+def _validate_block(graph: Graph, plan: Plan, block: tuple[str, ...]) -> None:
+    """Refuse a fused block that is none, or that is not split by rows; its shares are those of its last operator."""
+    names = [operator.name for operator in graph.operators]
+    members = range(names.index(block[0]), names.index(block[0]) + len(block))
+    fault = "they do not follow each other" if tuple(names[members.start : members.stop]) != block else graph.block_fault(members)
+    if fault is None and len({plan[name] for name in block}) > 1:
+        fault = "they have different placements"
+    if fault is None and plan[block[-1]].dim != "H":
+        fault = f"it is {plan[block[-1]]}; a block is split by H over two devices or more"
+    if fault is not None:
+        raise PlanError(f"fused block {block[0]} to {block[-1]}: {fault}")
 
 
 def _validate_placement(operator: Operator, placement: Placement, device_count: int) -> None:

@@ -27,7 +27,7 @@ def test_units_are_the_operators_the_sink_and_the_source(fork: Graph, cluster: C
     """In that order; a plan places the operators."""
     instance = Instance(fork, cluster)
     assert [unit.name for unit in instance.units] == ["a", "b", "c", SINK, SOURCE]
-    assert [unit.name for unit in instance.operators] == ["a", "b", "c"]
+    assert [unit.name for unit in instance.placed] == ["a", "b", "c"]
 
 
 def test_edges_of_an_input_on_one_device(fork: Graph, cluster: Cluster) -> None:

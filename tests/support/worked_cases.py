@@ -22,8 +22,17 @@ class WorkedCase(NamedTuple):
 
 
 def worked_cases() -> list[WorkedCase]:
-    """All cases of ``data/cost_model.json``."""
-    record = json.loads((Path(__file__).parent / "data" / "cost_model.json").read_text(encoding="utf-8"))
+    """All cases of ``data/cost_model.json``: plans without fused blocks."""
+    return _cases("cost_model")
+
+
+def block_cases() -> list[WorkedCase]:
+    """All cases of ``data/blocks.json``: chains, most with fused blocks."""
+    return _cases("blocks")
+
+
+def _cases(name: str) -> list[WorkedCase]:
+    record = json.loads((Path(__file__).parent / "data" / f"{name}.json").read_text(encoding="utf-8"))
     return [_case(item) for item in record["cases"]]
 
 
@@ -34,7 +43,7 @@ def _case(record: dict[str, Any]) -> WorkedCase:
     graph = Graph(record["name"], operators[0].in_shape, tuple(operators))
     devices = tuple(Device(f"d{j}", **device) for j, device in enumerate(record["cluster"]["devices"]))
     cluster = Cluster(**{**record["cluster"], "devices": devices})
-    plan = Plan.of(graph, [_placement(item) for item in record["plan"]])
+    plan = Plan.of(graph, [_placement(item) for item in record["plan"]], [_span(item) for item in record["plan"]])
     return WorkedCase(record["name"], graph, cluster, plan, record["expected"])
 
 
@@ -49,6 +58,12 @@ def _operator(name: str, record: dict[str, Any], shape: Shape | None) -> Operato
         epilogue = (Pool("max", window, window),)
     in_shape = Shape(record["in_channels"], record["in_height"], record["in_width"])
     return Conv(name, in_shape, record["out_channels"], _window(record), _window(record), epilogue=epilogue)
+
+
+def _span(record: dict[str, Any]) -> int:
+    """How many operators a placement places."""
+    first, last = record.get("operators", (0, 0))
+    return int(last) - int(first) + 1
 
 
 def _window(record: dict[str, Any]) -> Window:

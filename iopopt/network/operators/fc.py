@@ -20,6 +20,10 @@ class FullyConnected(KernelOperator):
     kind: ClassVar[str] = "fc"
 
     @cached_property
+    def fusible(self) -> bool:
+        return False
+
+    @cached_property
     def rows(self) -> Window:
         return Window(self.in_shape.height)
 

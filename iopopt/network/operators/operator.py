@@ -221,6 +221,13 @@ class Operator(ABC):
 
     # Splitting.
 
+    @cached_property
+    def fusible(self) -> bool:
+        """Whether a fused block may have it as a member: its rows need some rows of its input, and not a gate or a whole map."""
+        pool = self.pool.rows
+        is_global = self.pool is not NO_POOL and pool.extent >= self.pre_pool_shape.height
+        return not is_global and self.rows.upsampling == 1 and not any(map(self.is_gate, range(len(self.in_shapes))))
+
     def size(self, dim: Dim) -> int:
         """The extent that the shares of ``dim`` sum to (equations 3 to 5): H_o, OC or C_in."""
         return {"H": self.out_shape.height, "OC": self.out_channels, "IC": self.in_shape.channels}[dim]

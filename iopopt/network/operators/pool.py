@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -24,6 +25,10 @@ class Pooling(Operator):
     function: PoolFunction
     rows: Window = NO_WINDOW
     columns: Window = NO_WINDOW
+
+    @cached_property
+    def fusible(self) -> bool:
+        return super().fusible and self.rows.extent < self.in_shape.height
 
     @property
     def text(self) -> str:
