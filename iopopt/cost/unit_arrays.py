@@ -66,7 +66,7 @@ class _TermArray:
 
 
 def table_places(strategies: npt.NDArray[np.int8], rows: Columns | None = None) -> Columns:
-    """The index in a :class:`TermArrays` of each unit's terms at its strategy; ``rows`` are the numbers of the units, one after another unless given."""
+    """The index in a :class:`TermArrays` of each unit's terms at its strategy; ``rows`` are the units' numbers, one after another unless given."""
     return np.asarray(strategies + len(Strategy) * (np.arange(len(strategies))[:, None] if rows is None else rows))
 
 

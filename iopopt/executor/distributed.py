@@ -17,11 +17,13 @@ from iopopt.cluster.cluster import Cluster
 from iopopt.errors import ExecutionError
 from iopopt.executor.execution import Execution, gather
 from iopopt.executor.job import as_execution_error, check_job, initial_input
-from iopopt.executor.worker import LedgerRow, Report, Timing, Traffic, Worker, cut_shards
+from iopopt.executor.report import LedgerRow, Report, Timing, Traffic
+from iopopt.executor.weight_shards import cut_shards
+from iopopt.executor.worker import Worker
 from iopopt.network.graph import Graph
 from iopopt.network.weights import Array, Weights
 from iopopt.plan.plan import Plan, validate_plan
-from iopopt.schedule.region_transfers import operator_inputs
+from iopopt.schedule.region_transfers import unit_inputs
 
 T = TypeVar("T")
 
@@ -97,7 +99,7 @@ class RankJob:
         self._dtype = check_job(graph, cluster, weights, inputs, timeout_s)
         self._graph, self._cluster, self._plan = graph, cluster, plan
         self._placements = [plan[operator.name] for operator in graph.operators]
-        self._inputs = operator_inputs(graph, self._placements, cluster.source, cluster.sink)
+        self._inputs = unit_inputs(graph, self._placements, cluster.source, cluster.sink, plan.spans)
         self._timeout_s, self._device = timeout_s, dist.get_rank()
         self._shards = cut_shards(graph, self._placements, self._inputs, weights, self._device, self._dtype)
         self._held = initial_input(graph, cluster, inputs, self._device, self._dtype)

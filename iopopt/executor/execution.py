@@ -14,7 +14,7 @@ from iopopt.cost.evaluation import Evaluation, bulk_synchronous, counted_connect
 from iopopt.cost.instance import Instance
 from iopopt.cost.memory import memory_demands
 from iopopt.cost.schedule import schedule_of
-from iopopt.executor.worker import LedgerRow, Report, Timing
+from iopopt.executor.report import LedgerRow, Report, Timing
 from iopopt.network.graph import Graph
 from iopopt.network.unit import SINK
 from iopopt.plan.plan import Plan
@@ -111,7 +111,7 @@ def gather(graph: Graph, cluster: Cluster, plan: Plan, reports: Sequence[Report]
     reports = sorted(reports, key=lambda report: report.device)
     output = reports[cluster.sink].output
     assert output is not None  # the sink ends with the whole output
-    instance = Instance(graph, cluster)
+    instance = Instance(graph, cluster, plan.spans)
     placements = instance.placements(plan)
     schedule, demands = schedule_of(instance, placements), memory_demands(instance, placements)
     logical = _logical_connections(cluster, schedule)
@@ -132,9 +132,7 @@ def gather(graph: Graph, cluster: Cluster, plan: Plan, reports: Sequence[Report]
         elapsed_s=max(report.elapsed_s for report in reports),
         evaluation=bulk_synchronous(instance, placements, schedule),
         demands=tuple(
-            ModelDemand(operator.name, device, *demand)
-            for operator, of in zip(graph.operators, demands, strict=True)
-            for device, demand in enumerate(of)
+            ModelDemand(unit.name, device, *demand) for unit, of in zip(instance.placed, demands, strict=True) for device, demand in enumerate(of)
         ),
     )
 

@@ -9,12 +9,14 @@ from iopopt.cluster.cluster import Cluster, Device
 from iopopt.cost.instance import Instance
 from iopopt.executor.execution import Execution, gather
 from iopopt.executor.job import as_execution_error, check_job, initial_input
+from iopopt.executor.report import Report
 from iopopt.executor.transport import ThreadHub, ThreadTransport
-from iopopt.executor.worker import Report, Worker, cut_shards
+from iopopt.executor.weight_shards import cut_shards
+from iopopt.executor.worker import Worker
 from iopopt.network.graph import Graph
 from iopopt.network.weights import Array, Weights
 from iopopt.plan.plan import Plan, validate_plan
-from iopopt.schedule.region_transfers import operator_inputs
+from iopopt.schedule.region_transfers import unit_inputs
 
 
 def execute(graph: Graph, devices: Cluster | Sequence[Device], plan: Plan, weights: Weights, inputs: Array, *, timeout_s: float = 60.0) -> Execution:
@@ -35,7 +37,7 @@ def execute(graph: Graph, devices: Cluster | Sequence[Device], plan: Plan, weigh
     validate_plan(graph, cluster, plan)
     dtype = check_job(graph, cluster, weights, inputs, timeout_s)
     placements = [plan[operator.name] for operator in graph.operators]
-    inputs_of = operator_inputs(graph, placements, cluster.source, cluster.sink)
+    inputs_of = unit_inputs(graph, placements, cluster.source, cluster.sink, plan.spans)
     hub = ThreadHub(len(cluster), timeout_s)
 
     def run(device: int) -> Report:

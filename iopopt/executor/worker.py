@@ -6,138 +6,19 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from iopopt.executor.arithmetic import EpilogueParameters, TensorSlice, convolve, cut, finish, mix, without_kernel
+from iopopt.executor.arithmetic import TensorSlice, cut, finish, mix
+from iopopt.executor.computing import Computation, Computed
+from iopopt.executor.report import LedgerRow, Report, Timing, Traffic
 from iopopt.executor.transport import Transport
+from iopopt.executor.weight_shards import WeightShard
 from iopopt.network.graph import Graph
 from iopopt.network.unit import SINK
-from iopopt.network.weights import NO_WEIGHTS, Weights
 from iopopt.plan.placement import Placement
-from iopopt.schedule.region_transfers import (
-    EdgeTransfers,
-    OperatorInputs,
-    RegionRound,
-    RegionTransfer,
-    computed_region,
-    needed_regions,
-    owned_regions,
-)
-from iopopt.schedule.regions import Interval, Region
-
-
-@dataclass(frozen=True)
-class LedgerRow:
-    """What a worker held for one operator, bytes of real buffers.
-
-    ``weights``, ``inputs``, ``outputs`` (before the pool) and ``live`` are what equation (1) counts, except that epilogue parameters count as
-    weights, and biases are on the devices that finish the sum of an IC operator. ``live`` are live tensors and partial sums; one that this
-    operator also reads is among its inputs as well, as in equation (1). ``pooled`` outputs (everything that the epilogue makes),
-    ``receive_buffers`` and ``partial_sums`` (received ones, and the sum) are not counted by equation (1). The row of the sink holds the
-    network's output as its input.
-    """
-
-    operator: str
-    device: int
-    weights: int = 0
-    inputs: int = 0
-    outputs: int = 0
-    live: int = 0
-    pooled: int = 0
-    receive_buffers: int = 0
-    partial_sums: int = 0
-
-
-@dataclass(frozen=True)
-class Timing:
-    """Seconds that a worker spent on one operator: receiving its inputs, and computing."""
-
-    operator: str
-    device: int
-    communication_s: float
-    compute_s: float
-
-
-@dataclass(frozen=True)
-class Traffic:
-    """Payload that a worker received and sent on all edges into one operator (or the sink), bytes of real tensors."""
-
-    edge: str
-    device: int
-    received_bytes: int
-    sent_bytes: int
-
-
-@dataclass(frozen=True)
-class Report:
-    """The report of one worker; only the sink's has an ``output``."""
-
-    device: int
-    ledger: tuple[LedgerRow, ...]
-    timings: tuple[Timing, ...]
-    traffic: tuple[Traffic, ...]
-    messages: int
-    wire_bytes: int
-    elapsed_s: float
-    output: Tensor | None
-
-
-@dataclass(frozen=True)
-class WeightShard:
-    """A device's part of one operator: its kernel, and the parameters of bias and epilogue for the channels that it finishes.
-
-    ``finishes`` are these channels: its own, or those whose partial sums it adds up for any consumer.
-    """
-
-    kernel: Tensor | None
-    parameters: EpilogueParameters
-    finishes: Interval
-
-    @property
-    def nbytes(self) -> int:
-        return self.parameters.nbytes + (0 if self.kernel is None else self.kernel.nbytes)
-
-
-def cut_shards(
-    graph: Graph, placements: Sequence[Placement], operator_inputs: Sequence[OperatorInputs], weights: Weights, device: int, dtype: torch.dtype
-) -> list[WeightShard]:
-    """The shards of one device, as copies: the rest of the weights is not held."""
-    shards = []
-    for i, (operator, placement) in enumerate(zip(graph.operators, placements, strict=True)):
-        mine, kernel = weights.get(operator.name, NO_WEIGHTS), None
-        if mine.kernel is not None and device in placement.devices:
-            kernel = _copy(np.asarray(mine.kernel)[_kernel_slices(placement, device)], dtype)
-        channels = _finished_channels(graph, placements, operator_inputs, i, device)
-        own = slice(channels.start, channels.stop)
-        bias = None if mine.bias is None else _copy(np.asarray(mine.bias)[own], dtype)
-        steps = {number: tuple(_copy(np.asarray(part)[own], dtype) for part in parts) for number, parts in mine.steps.items()}
-        shards.append(WeightShard(kernel, EpilogueParameters(bias, steps), channels))
-    return shards
-
-
-def _copy(array: npt.ArrayLike, dtype: torch.dtype) -> Tensor:
-    """A tensor that shares no memory with the array."""
-    return torch.tensor(np.asarray(array), dtype=dtype)
-
-
-def _kernel_slices(placement: Placement, device: int) -> tuple[slice, slice]:
-    (shard,) = (shard for shard in placement.shards if shard.device == device)
-    part = slice(shard.start, shard.stop)
-    return (part if placement.dim == "OC" else slice(None)), (part if placement.dim == "IC" else slice(None))
-
-
-def _finished_channels(graph: Graph, placements: Sequence[Placement], operator_inputs: Sequence[OperatorInputs], i: int, device: int) -> Interval:
-    """The channels of operator ``i`` that the device finishes: its own, or all between the first and the last that it adds up."""
-    if placements[i].dim != "IC":
-        regions = [owned_regions(graph.operators[i], placements[i]).get(device)]
-    else:
-        edges = [edge for inputs_of in operator_inputs for edge in inputs_of.edges if edge.producer == i]
-        regions = [round_.finished.get(device) for edge in edges for round_ in edge.rounds if round_.partial]
-    channels = [region.channels for region in regions if region is not None and region.channels]
-    return Interval(min((part.start for part in channels), default=0), max((part.stop for part in channels), default=0))
+from iopopt.schedule.region_transfers import EdgeTransfers, RegionRound, RegionTransfer, UnitInputs
+from iopopt.schedule.regions import Region
 
 
 @dataclass(frozen=True)
@@ -156,7 +37,7 @@ class Fetched:
 class Worker:
     """Runs one device's part of a plan.
 
-    Between operators it holds, by producers' numbers, what it owns of the tensors that will still be read, and its partial sums of those
+    Between units it holds, by producers' numbers, what it owns of the tensors that will still be read, and its partial sums of those
     that will still be reduced.
     """
 
@@ -164,13 +45,14 @@ class Worker:
         self,
         graph: Graph,
         placements: Sequence[Placement],
-        operator_inputs: Sequence[OperatorInputs],
+        inputs: Sequence[UnitInputs],
         shards: Sequence[WeightShard],
         transport: Transport,
         dtype: torch.dtype,
     ) -> None:
-        self._graph, self._placements, self._inputs, self._shards, self._transport = graph, placements, operator_inputs, shards, transport
+        self._graph, self._placements, self._inputs, self._shards, self._transport = graph, placements, inputs, shards, transport
         self._device = transport.device
+        self._computation = Computation(graph, placements, shards, transport.device)
         self._dtype = dtype
         self._owned: dict[int, TensorSlice] = {}
         self._partial: dict[int, Tensor] = {}
@@ -180,7 +62,7 @@ class Worker:
 
     @torch.inference_mode()
     def run(self, held: TensorSlice | None) -> Report:
-        """Run every operator; ``held`` is the graph's input if this device has it.
+        """Run every unit; ``held`` is the graph's input if this device has it.
 
         Raises:
             ExecutionError: if another worker fails or a message does not arrive in time.
@@ -189,16 +71,16 @@ class Worker:
             self._owned[self._graph.source] = held
         self._transport.barrier()
         started = time.perf_counter()
-        for i, operator in enumerate(self._graph.operators):
+        for unit in self._inputs[:-1]:
             self._transport.barrier()
             begun = time.perf_counter()
-            fetched = self._fetch(self._inputs[i])
+            fetched = self._fetch(unit)
             ended = time.perf_counter()
             self._transport.barrier()
             resumed = time.perf_counter()
-            self._compute(i, fetched)
-            del fetched  # before the next operator's inputs arrive
-            self._timings.append(Timing(operator.name, self._device, ended - begun, time.perf_counter() - resumed))
+            self._compute(unit, fetched)
+            del fetched  # before the next unit's inputs arrive
+            self._timings.append(Timing(unit.name, self._device, ended - begun, time.perf_counter() - resumed))
         self._transport.barrier()
         begun = time.perf_counter()
         result = self._fetch(self._inputs[-1])
@@ -211,8 +93,8 @@ class Worker:
 
     # Receiving inputs.
 
-    def _fetch(self, inputs_of: OperatorInputs) -> Fetched:
-        """Run every edge into an operator, one after another, then free tensors that nobody reads later."""
+    def _fetch(self, inputs_of: UnitInputs) -> Fetched:
+        """Run every edge into a unit, one after another, then free tensors that nobody reads later."""
         inputs: list[TensorSlice] = []
         buffers = sums = received_bytes = sent_bytes = 0
         for edge in inputs_of.edges:
@@ -305,47 +187,30 @@ class Worker:
 
     # Computing.
 
-    def _compute(self, i: int, fetched: Fetched) -> None:
-        """This device's part of one operator."""
-        operator, placement = self._graph.operators[i], self._placements[i]
-        if self._device not in placement.devices:
-            self._note(operator.name, fetched, self._shards[i])
+    def _compute(self, unit: UnitInputs, fetched: Fetched) -> None:
+        """This device's part of one unit."""
+        last, weights = unit.members[-1], sum(self._shards[member].nbytes for member in unit.members)
+        if self._device not in self._placements[last].devices:
+            self._note(unit.name, fetched, weights)
             return
-        region = computed_region(operator, placement, self._device)
-        before_pool = self._before_pool(i, fetched, region)
-        if placement.dim == "IC":
-            self._note(operator.name, fetched, self._shards[i], before_pool)
-            self._partial[i] = before_pool
-            return
-        mine = owned_regions(operator, placement)[self._device]
-        after_pool = finish(operator, self._shards[i].parameters, before_pool, region.rows, mine.rows)
-        if operator.mixes_channels and placement.dim != "OC":  # otherwise the devices that all-gather the channels do it
-            after_pool = mix(operator, after_pool)
-        self._note(operator.name, fetched, self._shards[i], before_pool, after_pool)
-        self._owned[i] = TensorSlice(mine, after_pool)
+        computed = self._computation.run(unit.members, fetched.inputs)
+        self._note(unit.name, fetched, weights, computed)
+        if computed.partial is not None:
+            self._partial[last] = computed.partial
+        if computed.finished is not None:
+            self._owned[last] = computed.finished
 
-    def _before_pool(self, i: int, fetched: Fetched, region: Region) -> Tensor:
-        operator, kernel = self._graph.operators[i], self._shards[i].kernel
-        if kernel is None:
-            return without_kernel(operator, fetched.inputs, region)
-        ((held, tensor),) = fetched.inputs
-        groups = max(1, operator.groups * kernel.shape[0] // operator.out_channels)
-        channels = needed_regions(operator, self._placements[i])[self._device].channels.within(held.channels)
-        return convolve(operator, kernel, tensor[channels], held.rows, region.rows, groups)
-
-    def _note(
-        self, name: str, fetched: Fetched, shard: WeightShard | None = None, before_pool: Tensor | None = None, after_pool: Tensor | None = None
-    ) -> None:
-        """A row of the ledger; without an epilogue there is no further buffer."""
+    def _note(self, name: str, fetched: Fetched, weights: int = 0, computed: Computed | None = None) -> None:
+        """A row of the ledger."""
         live = sum(piece.tensor.nbytes for piece in self._owned.values()) + sum(tensor.nbytes for tensor in self._partial.values())
         row = LedgerRow(
             name,
             self._device,
-            weights=0 if shard is None else shard.nbytes,
-            inputs=fetched.nbytes,
-            outputs=0 if before_pool is None else before_pool.nbytes,
+            weights=weights,
+            inputs=fetched.nbytes if computed is None else computed.inputs,
+            outputs=0 if computed is None else computed.outputs,
             live=live,
-            pooled=0 if after_pool is None or after_pool is before_pool else after_pool.nbytes,
+            pooled=0 if computed is None else computed.pooled,
             receive_buffers=fetched.receive_buffers,
             partial_sums=fetched.partial_sums,
         )

@@ -161,11 +161,11 @@ def _at_last_operators(
     placements: Sequence[Sequence[Placement]], spans: Sequence[Sequence[int] | None]
 ) -> tuple[list[list[Placement]], npt.NDArray[np.int16]]:
     """A placement for every operator, and how many operators it places, of shape (operators, plans): all of them at the last one, and 0 elsewhere."""
-    lengths = [[1] * len(of_plan) if own is None else own for of_plan, own in zip(placements, spans, strict=True)]
-    written = [
-        [placement for placement, span in zip(of_plan, own, strict=True) for _ in range(span)] for of_plan, own in zip(placements, lengths, strict=True)
-    ]
-    placed = [[span if last else 0 for span in own for last in [False] * (span - 1) + [True]] for own in lengths]
+    written, placed = [], []
+    for of_plan, own in zip(placements, spans, strict=True):
+        runs = list(zip(of_plan, own or [1] * len(of_plan), strict=True))
+        written.append([placement for placement, span in runs for _ in range(span)])
+        placed.append([part for _, span in runs for part in (*[0] * (span - 1), span)])
     return written, np.array(placed, np.int16).T
 
 

@@ -111,7 +111,10 @@ class Plan(Mapping[str, Placement]):
         """A record of JSON's types; :meth:`from_dict` reads it back. A fused block is listed once, by its last operator."""
         fused, inner = {block[-1]: list(block) for block in self.blocks}, {name for block in self.blocks for name in block[:-1]}
         placed = {name: placement_record(placement) for name, placement in self.placements if name not in inner}
-        return {"schema_version": 1, "placements": {name: record | ({"block": fused[name]} if name in fused else {}) for name, record in placed.items()}}
+        return {
+            "schema_version": 1,
+            "placements": {name: record | ({"block": fused[name]} if name in fused else {}) for name, record in placed.items()},
+        }
 
     @classmethod
     def from_dict(cls, record: Any, where: str = "plan") -> Plan:

@@ -7,7 +7,7 @@ its receiver needs and its sender owns, not from the evaluator's formulas.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from iopopt.network.graph import Graph
@@ -62,39 +62,61 @@ class EdgeTransfers:
 
 
 @dataclass(frozen=True)
-class OperatorInputs:
-    """Everything that the operator ``name``, or the sink, receives before it runs: an edge for each input.
+class UnitInputs:
+    """Everything that an operator, a fused block or the sink receives before it runs: an edge for each input.
 
-    ``freed`` are the producers whose tensors nobody reads later.
+    Attributes:
+        name: as reports name it.
+        members: the numbers of its operators, more than one for a block; none for the sink.
+        freed: the producers whose tensors nobody reads later.
     """
 
     name: str
+    members: range
     edges: tuple[EdgeTransfers, ...]
     freed: tuple[int, ...]
 
 
-def operator_inputs(graph: Graph, placements: Sequence[Placement], source: int | None, sink: int) -> list[OperatorInputs]:
-    """The inputs of each operator in order, and the sink's."""
-    last = {edge.producer: edge.consumer for edges in graph.edges_into for edge in edges}  # consumer after consumer
+def unit_inputs(graph: Graph, placements: Sequence[Placement], source: int | None, sink: int, spans: Sequence[int] | None = None) -> list[UnitInputs]:
+    """The inputs of each unit in order, and the sink's.
+
+    Args:
+        placements: of each operator; the members of a fused block have the block's.
+        spans: how many operators each unit has; always one by default.
+    """
+    network = graph.whole if spans is None else graph.covered(spans)
+    stops = itertools.accumulate([1] * len(graph) if spans is None else spans)
+    runs = [range(stop - span, stop) for span, stop in zip([1] * len(graph) if spans is None else spans, stops, strict=False)]
+    tensors = [*(run[-1] for run in runs), graph.sink, graph.source]
+    last = {edge.producer: edge.consumer for edges in network.edges_into for edge in edges}  # consumer after consumer
     inputs = []
-    for number, edges in enumerate(graph.edges_into):
-        transfers = tuple(EdgeTransfers(edge.producer, _edge_rounds(graph, placements, source, sink, edge)) for edge in edges)
-        freed = tuple(producer for producer, consumer in last.items() if consumer == number)
-        inputs.append(OperatorInputs(graph.units[number].name, transfers, freed))
+    for number, edges in enumerate(network.edges_into):
+        members = runs[number] if number < network.sink else range(0)
+        rounds = [_edge_rounds(graph, placements, source, sink, tensors[edge.producer], members, edge) for edge in edges]
+        transfers = tuple(EdgeTransfers(tensors[edge.producer], of_edge) for edge, of_edge in zip(edges, rounds, strict=True))
+        freed = tuple(tensors[producer] for producer, consumer in last.items() if consumer == number)
+        inputs.append(UnitInputs(network.units[number].name, members, transfers, freed))
     return inputs
 
 
-def _edge_rounds(graph: Graph, placements: Sequence[Placement], source: int | None, sink: int, edge: TensorEdge) -> tuple[RegionRound, ...]:
-    if edge.consumer == graph.sink:
+def _edge_rounds(
+    graph: Graph, placements: Sequence[Placement], source: int | None, sink: int, tensor: int, members: range, edge: TensorEdge
+) -> tuple[RegionRound, ...]:
+    """The rounds of an edge into the operators ``members``, or into the sink, whose members are none."""
+    if not members:
         needs = {sink: everything(graph.output.out_shape)}
-        return _operator_rounds(graph.output, placements[edge.producer], None, Placement.whole(sink), needs)
-    consumer, q = graph.operators[edge.consumer], placements[edge.consumer]
-    if edge.producer == graph.source:
-        needs = needed_regions(consumer, q, edge.slot)
+        return _operator_rounds(graph.output, placements[tensor], None, Placement.whole(sink), needs)
+    consumer, q = graph.operators[members[-1]], placements[members[-1]]
+    producer = None if tensor == graph.source else graph.operators[tensor]
+    by_channels = producer is None or not producer.mixes_channels
+    if len(members) > 1:
+        needs = block_needs(graph, members, q, tensor, by_channels=by_channels)
+    else:
+        needs = needed_regions(consumer, q, edge.slot, by_channels=by_channels)
+    if producer is None:
         return (RegionRound((), needs) if source is None else _from_owner(source, needs),)
-    producer, p = graph.operators[edge.producer], placements[edge.producer]
-    needs = needed_regions(consumer, q, edge.slot, by_channels=not producer.mixes_channels)
-    rounds = _operator_rounds(producer, p, consumer, q, needs, by_rows=q.dim == "H" and not consumer.is_gate(edge.slot))
+    by_rows = q.dim == "H" and (len(members) > 1 or not consumer.is_gate(edge.slot))
+    rounds = _operator_rounds(producer, placements[tensor], consumer, q, needs, by_rows=by_rows)
     return rounds if edge.first else rounds[-1:]  # the reduce-scatter happens once
 
 
@@ -189,6 +211,31 @@ def needed_regions(operator: Operator, placement: Placement, slot: int = 0, *, b
         else:
             needs[shard.device] = full
     return needs
+
+
+def block_needs(graph: Graph, members: range, placement: Placement, tensor: int, *, by_channels: bool = True) -> dict[int, Region]:
+    """What each participant of a fused block needs of the tensor that the block reads."""
+    readers = [member for member in members if tensor in graph.whole.reads[member]]
+    shape = graph.input_shape if tensor == graph.source else graph.operators[tensor].out_shape
+    alone = by_channels and len(readers) == 1
+    channels = read_region(graph.operators[readers[0]], graph.whole.reads[readers[0]].index(tensor)).channels if alone else everything(shape).channels
+    return {shard.device: Region(channels, block_rows(graph, members, Interval(shard.start, shard.stop))[tensor]) for shard in placement.shards}
+
+
+def block_rows(graph: Graph, members: range, share: Interval) -> dict[int, Interval]:
+    """The rows of each tensor of a fused block, the one that it reads included, under a share of the rows of its last operator."""
+    rows = {members[-1]: share}
+    read = {tensor for member in members for tensor in graph.whole.reads[member]}
+    for tensor in sorted(read, key=lambda tensor: -1 if tensor == graph.source else tensor, reverse=True):
+        under = [field_rows(graph.operators[member], rows[member]) for member in members if tensor in graph.whole.reads[member]]
+        rows[tensor] = _hull(interval for interval in under if interval)
+    return rows
+
+
+def _hull(intervals: Iterable[Interval]) -> Interval:
+    """From the first row to the last."""
+    listed = list(intervals)
+    return Interval(min((rows.start for rows in listed), default=0), max((rows.stop for rows in listed), default=0))
 
 
 def _input_channels(operator: Operator, placement: Placement, share: Interval) -> Interval:

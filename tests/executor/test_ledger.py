@@ -21,8 +21,8 @@ from support.whole_run import whole_run
 
 from iopopt import Cluster, Device, Graph, GraphBuilder, Operator, Placement, Plan
 from iopopt.executor.execution import Execution
+from iopopt.executor.report import LedgerRow
 from iopopt.executor.threads import execute
-from iopopt.executor.worker import LedgerRow
 from iopopt.network.weights import random_input, random_weights
 
 CLUSTER = Cluster(tuple(Device(f"d{j}", 1e6, 1e9, 1e6) for j in range(3)))

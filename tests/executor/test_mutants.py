@@ -10,14 +10,14 @@ from support.edge_payload import assert_payload
 from support.whole_run import WITHIN, relative_error, torch, whole_run
 
 from iopopt import Cluster, Device, ExecutionError, Graph, GraphBuilder, Operator, Placement, Plan
-from iopopt.executor import threads, worker
+from iopopt.executor import computing, threads, worker
 from iopopt.executor.arithmetic import EpilogueParameters, convolve, finish
 from iopopt.executor.execution import Execution
 from iopopt.executor.threads import execute
 from iopopt.executor.worker import Worker
 from iopopt.network.epilogue import Pool
 from iopopt.network.weights import random_input, random_weights
-from iopopt.schedule.region_transfers import OperatorInputs, RegionTransfer
+from iopopt.schedule.region_transfers import UnitInputs, RegionTransfer
 from iopopt.schedule.regions import Interval, Region
 
 CLUSTER = Cluster(tuple(Device(f"d{j}", 1e6, 1e9, 1e6) for j in range(3)))
@@ -50,6 +50,13 @@ def _run(graph: Graph, plan: Plan) -> tuple[Execution, float]:
     weights, inputs = random_weights(graph, 3), random_input(graph, 3)
     execution = execute(graph, CLUSTER, plan, weights, inputs)
     return execution, relative_error(execution.outputs, whole_run(graph, weights, inputs))
+
+
+def replace_arithmetic(monkeypatch: Patch, name: str, function: object) -> None:
+    """Put a mutant in place of a function, wherever the executor uses it."""
+    for module in (computing, worker):
+        if hasattr(module, name):
+            monkeypatch.setattr(module, name, function)
 
 
 def test_the_executor_itself_passes(graph: Graph, rows_plan: Plan, pair_plan: Plan) -> None:
@@ -90,9 +97,9 @@ def test_a_dropped_halo_row_is_noticed(graph: Graph, rows_plan: Plan, monkeypatc
 
 def _change_transfers(monkeypatch: Patch, name: str, change: Callable[[RegionTransfer], RegionTransfer]) -> None:
     """Schedules in which every transfer into one operator is changed."""
-    original = threads.operator_inputs
+    original = threads.unit_inputs
 
-    def changed(*arguments: object) -> list[OperatorInputs]:
+    def changed(*arguments: object) -> list[UnitInputs]:
         result = []
         for inputs_of in original(*arguments):
             edges = []
@@ -102,7 +109,7 @@ def _change_transfers(monkeypatch: Patch, name: str, change: Callable[[RegionTra
             result.append(dataclasses.replace(inputs_of, edges=tuple(edges)) if inputs_of.name == name else inputs_of)
         return result
 
-    monkeypatch.setattr(threads, "operator_inputs", changed)
+    monkeypatch.setattr(threads, "unit_inputs", changed)
 
 
 @pytest.mark.parametrize("dim", ["H", "IC", "OC"])
@@ -113,7 +120,7 @@ def test_a_bias_added_twice_is_noticed(graph: Graph, dim: str, monkeypatch: Patc
         assert parameters.bias is not None
         return finish(operator, dataclasses.replace(parameters, bias=2 * parameters.bias), *arguments)
 
-    monkeypatch.setattr(worker, "finish", twice)
+    replace_arithmetic(monkeypatch, "finish", twice)
     shares = {"H": (4, 4, 4), "IC": (2, 1, 1), "OC": (2, 2, 2)}[dim]
     assert _run(graph, Plan.of(graph, [Placement.split(dim, EVERYBODY, shares), Placement.whole(0)]))[1] > WIDE
 
@@ -126,7 +133,7 @@ def test_a_bias_added_by_every_participant_is_noticed(graph: Graph, pair_plan: P
         return tensor + biases[operator.name][:, None, None] if operator.name == "a" else tensor
 
     biases = {name: torch.tensor(mine.bias) for name, mine in random_weights(graph, 3).items()}
-    monkeypatch.setattr(worker, "convolve", with_bias)
+    replace_arithmetic(monkeypatch, "convolve", with_bias)
     assert _run(graph, pair_plan)[1] > WIDE
 
 
@@ -142,8 +149,8 @@ def test_a_pool_before_the_sum_is_noticed(graph: Graph, reduce: str, monkeypatch
     def unpooled(operator: Operator, *arguments: object) -> torch.Tensor:
         return finish(dataclasses.replace(operator, epilogue=tuple(step for step in operator.epilogue if not isinstance(step, Pool))), *arguments)
 
-    monkeypatch.setattr(worker, "convolve", pooled)
-    monkeypatch.setattr(worker, "finish", unpooled)
+    replace_arithmetic(monkeypatch, "convolve", pooled)
+    replace_arithmetic(monkeypatch, "finish", unpooled)
     plan = Plan.of(graph, [Placement.split("IC", EVERYBODY, (2, 1, 1), reduce), Placement.whole(1)])
     assert _run(graph, plan)[1] > WIDE
 
@@ -154,7 +161,7 @@ def test_an_activation_before_the_sum_is_noticed(graph: Graph, pair_plan: Plan, 
     def activated(operator: Operator, *arguments: object) -> torch.Tensor:
         return torch.relu(convolve(operator, *arguments)) if operator.name == "a" else convolve(operator, *arguments)
 
-    monkeypatch.setattr(worker, "convolve", activated)
+    replace_arithmetic(monkeypatch, "convolve", activated)
     assert _run(graph, pair_plan)[1] > WIDE
 
 
@@ -194,36 +201,36 @@ def test_the_executor_itself_passes_with_branches(branched: Graph, branched_plan
 
 def test_channels_that_nobody_mixes_are_noticed(branched: Graph, branched_plan: Plan, monkeypatch: Patch) -> None:
     """A softmax that is left out behind the concatenation gives another output."""
-    monkeypatch.setattr(worker, "mix", lambda _, tensor: tensor)
+    replace_arithmetic(monkeypatch, "mix", lambda _, tensor: tensor)
     assert _run(branched, branched_plan)[1] > WIDE
 
 
 def test_channels_that_are_mixed_in_part_are_noticed(branched: Graph, branched_plan: Plan, monkeypatch: Patch) -> None:
     """A softmax over two channels at a time, as an owner of two would run it, gives another output."""
-    monkeypatch.setattr(worker, "mix", lambda _, tensor: torch.cat([part.softmax(0) for part in tensor.split(2)]))
+    replace_arithmetic(monkeypatch, "mix", lambda _, tensor: torch.cat([part.softmax(0) for part in tensor.split(2)]))
     assert _run(branched, branched_plan)[1] > WIDE
 
 
 def test_exchanged_inputs_are_noticed(branched: Graph, branched_plan: Plan, monkeypatch: Patch) -> None:
     """A concatenation that gets its inputs in another order gives another output."""
-    original = threads.operator_inputs
+    original = threads.unit_inputs
 
-    def exchanged(*arguments: object) -> list[OperatorInputs]:
+    def exchanged(*arguments: object) -> list[UnitInputs]:
         return [
             dataclasses.replace(inputs_of, edges=inputs_of.edges[::-1]) if inputs_of.name == "c" else inputs_of for inputs_of in original(*arguments)
         ]
 
-    monkeypatch.setattr(threads, "operator_inputs", exchanged)
+    monkeypatch.setattr(threads, "unit_inputs", exchanged)
     assert _run(branched, branched_plan)[1] > WIDE
 
 
 def test_a_tensor_that_is_let_go_too_early_is_noticed(branched: Graph, branched_plan: Plan, monkeypatch: Patch) -> None:
     """A tensor that is released before its last consumer ends the run with an error."""
-    original = threads.operator_inputs
+    original = threads.unit_inputs
 
-    def early(*arguments: object) -> list[OperatorInputs]:
+    def early(*arguments: object) -> list[UnitInputs]:
         return [dataclasses.replace(inputs_of, freed=(0,) if inputs_of.name == "c" else ()) for inputs_of in original(*arguments)]
 
-    monkeypatch.setattr(threads, "operator_inputs", early)
+    monkeypatch.setattr(threads, "unit_inputs", early)
     with pytest.raises(ExecutionError, match="failed: KeyError"):
         _run(branched, branched_plan)

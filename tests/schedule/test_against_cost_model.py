@@ -18,7 +18,7 @@ from support.random_orders import reordered
 
 from iopopt import Cluster, Graph, GraphBuilder, Placement, Plan
 from iopopt.cost.evaluation import schedule_of_plan
-from iopopt.schedule.region_transfers import operator_inputs
+from iopopt.schedule.region_transfers import unit_inputs
 from iopopt.schedule.rounds import TransferKind
 
 
@@ -26,7 +26,7 @@ def region_traffic(graph: Graph, cluster: Cluster, plan: Plan) -> dict[tuple[str
     """The bytes that each device receives and sends on the edges into each operator, or the sink: e x channels x rows x columns."""
     placements = [plan[operator.name] for operator in graph.operators]
     received, sent = Counter[tuple[str, int]](), Counter[tuple[str, int]]()
-    for inputs in operator_inputs(graph, placements, cluster.source, cluster.sink):
+    for inputs in unit_inputs(graph, placements, cluster.source, cluster.sink):
         for edge in inputs.edges:
             unit = graph.units[edge.producer]
             for transfer in (transfer for round_ in edge.rounds for transfer in round_.transfers):
@@ -37,7 +37,7 @@ def region_traffic(graph: Graph, cluster: Cluster, plan: Plan) -> dict[tuple[str
                 size = cluster.bytes_per_element * len(region.channels) * len(region.rows) * shape.width
                 received[inputs.name, transfer.receiver] += size
                 sent[inputs.name, transfer.sender] += size
-    names = [inputs.name for inputs in operator_inputs(graph, placements, cluster.source, cluster.sink)]
+    names = [inputs.name for inputs in unit_inputs(graph, placements, cluster.source, cluster.sink)]
     return {(name, j): (received[name, j], sent[name, j]) for name in names for j in range(len(cluster))}
 
 

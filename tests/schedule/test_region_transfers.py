@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from iopopt import Graph, GraphBuilder, Placement
-from iopopt.schedule.region_transfers import RegionRound, operator_inputs
+from iopopt.schedule.region_transfers import RegionRound, unit_inputs
 from iopopt.schedule.regions import Interval, Region
 
 Sent = dict[tuple[int, int], Region]
@@ -31,7 +31,7 @@ def depthwise() -> Graph:
 
 def _rounds(graph: Graph, p: Placement, q: Placement) -> tuple[RegionRound, ...]:
     """The rounds of the edge a -> b."""
-    (edge,) = operator_inputs(graph, [p, q], None, 0)[1].edges
+    (edge,) = unit_inputs(graph, [p, q], None, 0)[1].edges
     return edge.rounds
 
 
@@ -41,7 +41,7 @@ def _sent(round_: RegionRound) -> Sent:
 
 def test_edges_of_a_chain(graph: Graph) -> None:
     """There is one edge an operator and one to the sink, after which its tensor is let go; what is not priced carries nothing."""
-    inputs = operator_inputs(graph, [Placement.whole(1)] * 2, 2, 1)
+    inputs = unit_inputs(graph, [Placement.whole(1)] * 2, 2, 1)
     assert [inputs_of.name for inputs_of in inputs] == ["a", "b", "(sink)"]
     assert [inputs_of.freed for inputs_of in inputs] == [(3,), (0,), (1,)]
     edges = [edge for inputs_of in inputs for edge in inputs_of.edges]
@@ -53,7 +53,7 @@ def test_edges_of_a_chain(graph: Graph) -> None:
 
 def test_input_that_everybody_has(graph: Graph) -> None:
     """Without a source nothing is sent, and each participant holds what it needs of the input."""
-    first, *_ = operator_inputs(graph, [Placement.split("H", ALL, (2, 1, 1)), Placement.whole(0)], None, 0)
+    first, *_ = unit_inputs(graph, [Placement.split("H", ALL, (2, 1, 1)), Placement.whole(0)], None, 0)
     assert first.edges[0].rounds[0].transfers == ()
     assert first.edges[0].rounds[0].finished == {0: _region((0, 2), (0, 5)), 1: _region((0, 2), (3, 7)), 2: _region((0, 2), (5, 8))}
 
@@ -137,7 +137,7 @@ def test_two_phase_reduce_has_two_rounds(graph: Graph) -> None:
 def test_output_goes_to_the_sink(graph: Graph) -> None:
     """The sink gets every piece of the output that is not its own."""
     placements = [Placement.whole(0), Placement.split("H", ALL, (2, 2, 0))]
-    (last,) = operator_inputs(graph, placements, 0, 1)[-1].edges
+    (last,) = unit_inputs(graph, placements, 0, 1)[-1].edges
     assert _sent(last.rounds[0]) == {(0, 1): _region((0, 3), (0, 2))}
     assert last.rounds[0].finished == {1: _region((0, 3), (0, 4))}
 
@@ -152,7 +152,7 @@ def fork() -> Graph:
 
 def _fork_rounds(fork: Graph, a: Placement) -> tuple[tuple[RegionRound, ...], tuple[RegionRound, ...]]:
     """The rounds a -> b, of which b is whole on device 1, and a -> c, of which c is split by input channels."""
-    inputs = operator_inputs(fork, [a, Placement.whole(1), Placement.split("IC", (0, 1), (2, 2)), Placement.whole(0)], None, 0)
+    inputs = unit_inputs(fork, [a, Placement.whole(1), Placement.split("IC", (0, 1), (2, 2)), Placement.whole(0)], None, 0)
     return inputs[1].edges[0].rounds, inputs[2].edges[0].rounds
 
 
@@ -161,7 +161,7 @@ def test_every_consumer_fetches_for_itself(fork: Graph) -> None:
     (to_b,), (to_c,) = _fork_rounds(fork, Placement.whole(0))
     assert _sent(to_b) == {(0, 1): _region((0, 4), (0, 8))}
     assert _sent(to_c) == {(0, 1): _region((2, 4), (0, 8))}
-    inputs = operator_inputs(fork, [Placement.whole(0)] * 4, 2, 0)
+    inputs = unit_inputs(fork, [Placement.whole(0)] * 4, 2, 0)
     assert [inputs_of.freed for inputs_of in inputs] == [(5,), (), (0,), (1, 2), (3,)]
     assert [[edge.producer for edge in inputs_of.edges] for inputs_of in inputs] == [[5], [0], [0], [1, 2], [3]]
 
@@ -184,7 +184,7 @@ def test_partial_sums_are_reduced_for_every_consumer(fork: Graph) -> None:
 def test_a_tensor_read_twice_crosses_twice() -> None:
     """Each input of an addition is an edge of its own, also where both are one tensor."""
     graph = GraphBuilder("twice", (2, 8, 4)).conv(4, 1, name="a").add("a", "a", name="b").build()
-    inputs_of = operator_inputs(graph, [Placement.whole(0), Placement.whole(1)], None, 1)[1]
+    inputs_of = unit_inputs(graph, [Placement.whole(0), Placement.whole(1)], None, 1)[1]
     assert [_sent(round_) for edge in inputs_of.edges for round_ in edge.rounds] == [{(0, 1): _region((0, 4), (0, 8))}] * 2
 
 
@@ -234,6 +234,6 @@ def test_a_gate_goes_to_every_row() -> None:
     net = GraphBuilder("gated", (4, 8, 4)).operator("conv", 4, name="a").global_average_pool()
     graph = net.mul("a", net.tip, name="c").build()
     rows = Placement.split("H", ALL, (4, 2, 2))
-    a, gate = operator_inputs(graph, [rows, Placement.whole(0), rows], None, 0)[2].edges
+    a, gate = unit_inputs(graph, [rows, Placement.whole(0), rows], None, 0)[2].edges
     assert _sent(a.rounds[0]) == {}
     assert _sent(gate.rounds[0]) == {(0, 1): _region((0, 4), (0, 1)), (0, 2): _region((0, 4), (0, 1))}
