@@ -9,17 +9,22 @@ from __future__ import annotations
 import json
 import sys
 import threading
+import time
+from dataclasses import replace
 from pathlib import Path
 
-from iopopt.milp.backends import load_backend
+from iopopt.milp.backends import LEAST_SOLVE_S, load_backend
 from iopopt.milp.solver_files import read_request, write_outcome
 from iopopt.processes import end_with_parent
 
 
 def main(backend: str, directory: Path) -> None:
-    """Run one request."""
+    """Run one request; the time since it was written, which this process took to start and read it, counts towards its limit."""
     program, options = read_request(directory)
-    write_outcome(directory, load_backend(backend)(program, options, lambda progress: print(json.dumps(progress), flush=True)))
+    solve = load_backend(backend)
+    spent_s = time.time() - (directory / "request.npz").stat().st_mtime
+    options = replace(options, time_limit_s=max(LEAST_SOLVE_S, options.time_limit_s - spent_s))
+    write_outcome(directory, solve(program, options, lambda progress: print(json.dumps(progress), flush=True)))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,9 @@ from typing import Literal, NamedTuple, cast
 from iopopt.errors import SolverError, UnknownNameError
 from iopopt.milp.program import FloatArray, Program
 
+LEAST_SOLVE_S = 0.1
+"""The shortest time limit that a solver is given, seconds: enough for tiny programs."""
+
 OutcomeStatus = Literal["optimal", "feasible", "infeasible", "unknown", "error"]
 
 
