@@ -30,6 +30,8 @@ TIERS = {
     "slow-link": Tier(0.5e9, 1.25e6, 4e-3),
     "fast": Tier(5e9, 125e6, 1e-3),
     "mcu": Tier(2e6, 1.25e6, 1e-3),
+    "board": Tier(8e9, 12.5e6, 1e-3),
+    "wifi": Tier(8e9, 3e6, 3e-3),
 }
 
 _NAME = re.compile(r"(?P<tier>" + "|".join(TIERS) + r")-x(?P<count>\d{1,3})(-(?P<memory>loose|tight-(?P<factor>\d+(\.\d+)?)))?")

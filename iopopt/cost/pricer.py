@@ -17,6 +17,7 @@ from iopopt.errors import PlanError
 from iopopt.network.graph import Graph
 from iopopt.network.records import foreign
 from iopopt.network.tensor_edge import TensorEdge
+from iopopt.network.unit import Unit
 from iopopt.plan.batch import Array, Mask, PlanBatch
 
 _CHUNK = 256
@@ -83,10 +84,10 @@ class Pricer:
 
     # The contribution of one operator, at many placements of it and of its producers.
 
-    def operator_s(self, operator: int, placements: PlanBatch) -> Array:
-        """The cost of each of several placements of one operator by itself: t_cmp of equation (7), its reduce-scatter, and for the last
-        operator the edge to the sink."""
-        arrays, side = UnitArrays([self._instance.units[operator]], self._e), Side(placements)
+    def operator_s(self, operator: int, placements: PlanBatch, block: Unit | None = None) -> Array:
+        """The cost of each of several placements of one operator, or of a block that ends with it, by itself: t_cmp of equation (7), its
+        reduce-scatter, and for the last operator the edge to the sink."""
+        arrays, side = UnitArrays([block or self._instance.units[operator]], self._e), Side(placements)
         seconds = (arrays.flops(placements) / self._f).max(axis=0)[0]
         seconds = seconds + self._times(*scatter_volumes(arrays.pre, arrays.OC, side))[0][0]
         (sink_edge,) = self._instance.edges_into[self._instance.sink]
@@ -95,9 +96,10 @@ class Pricer:
             seconds = seconds + self._times(*volumes(EdgeArrays([sink_edge], self._e), side, sink))[0][0]
         return np.asarray(seconds)
 
-    def operator_demands(self, operator: int, placements: PlanBatch) -> tuple[Array, Array, Array]:
-        """w_ij and a_ij of one operator, and what is held of its output while it is live (equation 1), each of shape (devices, placements)."""
-        arrays = UnitArrays([self._instance.units[operator]], self._e)
+    def operator_demands(self, operator: int, placements: PlanBatch, block: Unit | None = None) -> tuple[Array, Array, Array]:
+        """w_ij and a_ij of one operator, or of a block that ends with it, and what is held of its output while it is live (equation 1), each of
+        shape (devices, placements)."""
+        arrays = UnitArrays([block or self._instance.units[operator]], self._e)
         weights, activations = arrays.memory(placements)
         return weights[:, 0], activations[:, 0], arrays.live(placements)[:, 0]
 
@@ -147,7 +149,7 @@ class Pricer:
         memory = self._memory(batch, table)
         excess = np.maximum(memory - self._limits, 0).sum(axis=0)
         terminals = [self._terminal(0, len(batch)), self._terminal(1, len(batch))]
-        ends = Side(PlanBatch.join([batch, *terminals, *([] if table is None else [_nobody(len(self._f), len(batch))])]))
+        ends = Side(PlanBatch.join([batch, *terminals, *([] if table is None else [PlanBatch.nobody(len(self._f), len(batch))])]))
         parts = self._edge_volumes(ends, batch, table)
         if len(self._first_edges) < len(self._consumers):
             parts = tuple(np.add.reduceat(part, self._first_edges, axis=1) for part in parts)
@@ -200,8 +202,3 @@ class Pricer:
         counted = connections if self._peer else np.minimum(connections, 1)
         t_com = np.maximum(received, sent) / self._b + counted * self._setup_s
         return t_com.max(axis=0), received, counted
-
-
-def _nobody(devices: int, plans: int) -> PlanBatch:
-    """A unit without participants, which stands at the ends of what is no edge in some plan."""
-    return PlanBatch(np.zeros((1, plans), np.int8), np.zeros((devices, 1, plans)), np.zeros((devices, 1, plans), bool))

@@ -10,24 +10,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from iopopt.cluster.cluster import Cluster
 from iopopt.cost.elimination import Table, restricted, total_cost
-from iopopt.cost.instance import Instance
-from iopopt.cost.pricer import BatchEvaluation, Pricer
 from iopopt.cost.stopwatch import NO_LIMIT, Stopwatch
-from iopopt.network.graph import Graph
+from iopopt.methods.candidates import Candidates, Choice, Part
 from iopopt.network.tensor_edge import TensorEdge
-from iopopt.network.unit import Unit
-from iopopt.plan.batch import PlanBatch
-from iopopt.plan.placement import Placement
-from iopopt.plan.plan import Plan
 
 Array = npt.NDArray[np.float64]
-Choice = Sequence[int]
-"""A plan: the number of each operator's candidate."""
-
-MOST_TOGETHER = 50_000
-"""The largest table for all edges into an operator together, entries."""
 
 
 class MemoryPrices(NamedTuple):
@@ -43,40 +31,11 @@ class MemoryPrices(NamedTuple):
     peaks: Array
 
 
-class Candidates:
-    """A few placements of each operator, and the price of every combination of them as a whole plan.
-
-    Attributes:
-        instance: the graph on its cluster.
-        pricer: prices plans of it.
-        kinds: a number for each operator, the same for operators that differ only in name and have the same candidates.
-        states: the candidates of each operator as a batch.
-        domains: how many candidates each operator has.
-    """
-
-    def __init__(self, graph: Graph, cluster: Cluster, placements: Sequence[Sequence[Placement]]) -> None:
-        self.instance, self.pricer = Instance(graph, cluster), Pricer(graph, cluster)
-        self.kinds = _kinds(self.instance.placed, placements)
-        of_kind = {kind: PlanBatch.of([[way] for way in ways], len(cluster)) for kind, ways in zip(self.kinds, placements, strict=True)}
-        self.states = [of_kind[kind] for kind in self.kinds]
-        self.domains = [len(states) for states in self.states]
-
-    def batch(self, choices: Sequence[Choice]) -> PlanBatch:
-        """The plans of several choices."""
-        numbers = np.array(choices)
-        return PlanBatch.join([states.take(numbers[:, i]) for i, states in enumerate(self.states)])
-
-    def plan(self, choice: Choice) -> Plan:
-        """The plan of one choice."""
-        return self.batch([choice]).plan(self.instance.graph, 0)
-
-    def price(self, choices: Sequence[Choice]) -> BatchEvaluation:
-        """The prices of several choices as whole plans: those of the evaluator."""
-        return self.pricer.price(self.batch(choices))
-
-
 class CostTables:
     """The cost of each candidate by itself, of the edges between candidates, and the memory of candidates.
+
+    A fused block is a candidate of each of its members: they take it together, because the tables of edges inside forbid everything else. Its own
+    cost counts at the last member, the edge into it at the first that reads the tensor from outside.
 
     Attributes:
         limits: the memory of each device, bytes.
@@ -91,24 +50,42 @@ class CostTables:
     """
 
     def __init__(self, candidates: Candidates, watch: Stopwatch = NO_LIMIT) -> None:
-        self._instance, self._pricer, self._watch = candidates.instance, candidates.pricer, watch
-        self._kinds, self._states, self.domains = candidates.kinds, candidates.states, candidates.domains
+        self._candidates, self._watch = candidates, watch
+        self._instance, self._pricer = candidates.instance, candidates.pricer
+        self._states, self.domains = candidates.states, candidates.domains
         self.limits = np.array([device.memory_bytes for device in self._instance.cluster.devices])
-        demands = [self._pricer.operator_demands(i, states) for i, states in self._in_time(self._states)]
+        demands = [self._demands(i) for i in self._in_time()]
         self._weights, self._activations, self._live = ([demand[part] for demand in demands] for part in range(3))
-        self.alone_s = [self._pricer.operator_s(i, states) for i, states in self._in_time(self._states)]
+        self.alone_s = [self._alone(i) for i in self._in_time()]
         self._known: dict[object, Array] = {}
         self.by_edge: set[int] = set()
         self.edges = [table for i in range(len(self.domains)) for table in self._incoming(i)]
 
-    def _in_time(self, states: Sequence[PlanBatch]) -> Iterator[tuple[int, PlanBatch]]:
-        for numbered in enumerate(states):
+    def _in_time(self) -> Iterator[int]:
+        for i in range(len(self.domains)):
             self._watch.check()
-            yield numbered
+            yield i
+
+    def _alone(self, i: int) -> Array:
+        """The cost of each candidate by itself; nothing for members inside a block."""
+        seconds = np.zeros(self.domains[i])
+        for part in self._candidates.parts[i]:
+            if part.ends_here:
+                seconds[part.at] = self._pricer.operator_s(i, self._states[i].take(part.numbers), part.block)
+        return seconds
+
+    def _demands(self, i: int) -> tuple[Array, Array, Array]:
+        """What each candidate needs of the memory of each device; nothing for members inside a block."""
+        found = tuple(np.zeros((len(self.limits), self.domains[i])) for _ in range(3))
+        for part in self._candidates.parts[i]:
+            if part.ends_here:
+                for demand, of_part in zip(found, self._pricer.operator_demands(i, self._states[i].take(part.numbers), part.block), strict=True):
+                    demand[:, part.at] = of_part
+        return found[0], found[1], found[2]
 
     def _incoming(self, i: int) -> list[Table]:
         edges = self._instance.edges_into[i]
-        if len(edges) < 2 or prod(self.domains[end] for end in self._ends(edges)) <= MOST_TOGETHER:
+        if len(edges) < 2 or prod(self.domains[end] for end in self._ends(edges)) <= self._candidates.most_together:
             return [self._table(edges)] if edges else []
         self.by_edge.add(i)
         return [self._table([edge]) for edge in edges]
@@ -121,11 +98,54 @@ class CostTables:
         """t_com of some edges into one operator; edges between operators of equal structure are priced once."""
         ends = self._ends(edges)
         places = tuple((ends.index(edge.producer) if edge.producer in ends else None, edge.slot) for edge in edges)
-        key = (tuple(self._kinds[end] for end in ends), places)
+        apart = tuple(end - ends[-1] for end in ends)
+        key = (tuple(self._candidates.kinds[end] for end in ends), places, apart)
         if key not in self._known:
             self._watch.check()
-            self._known[key] = self._pricer.edges_s(edges, {end: self._states[end] for end in ends})
+            self._known[key] = self._costs(edges, ends)
         return Table(tuple(ends), self._known[key])
+
+    def _costs(self, edges: Sequence[TensorEdge], ends: Sequence[int]) -> Array:
+        """t_com for every combination of candidates, infinite where it is no plan."""
+        own, *blocks = self._candidates.parts[ends[-1]]
+        sources = [self._candidates.sources(end) for end in ends[:-1]]
+        placements = {end: self._states[end].take(numbers) for end, numbers in zip(ends, [*sources, own.numbers], strict=True)}
+        among_own = self._pricer.edges_s(edges, placements)
+        costs = np.full([self.domains[end] for end in ends], np.inf)
+        costs[np.ix_(*sources, own.numbers)] = among_own
+        for part in blocks:
+            into = [self._into_block(edge, part) for edge in edges]
+            axes = [tuple(slice(None) if end in (edge.producer, ends[-1]) else None for end in ends) for edge in edges]
+            costs[..., part.at] = sum(of_edge[axis] for of_edge, axis in zip(into, axes, strict=True))
+        return costs
+
+    def _into_block(self, edge: TensorEdge, part: Part) -> Array:
+        """The cost of one edge into a member of a block, by candidate of the producer and of the block: of shape (candidates, placements), or
+        (placements,) if the producer is the input."""
+        count = len(part.numbers)
+        if edge.producer in part.members:
+            inside = np.full((self.domains[edge.producer], count), np.inf)
+            inside[self._candidates.part_of(edge.producer, part.members).numbers, np.arange(count)] = 0
+            return inside
+        assert part.block is not None  # operators by themselves are priced together
+        producers = np.zeros(0, np.int64) if edge.producer == self._instance.source else self._candidates.sources(edge.producer)
+        placed = {edge.producer: self._states[edge.producer].take(producers)} if len(producers) else {}
+        seconds = np.zeros((len(producers), count) if len(producers) else count)
+        if self._charged(edge, part.members):
+            into = TensorEdge(edge.producer, edge.consumer, 0, edge.p, part.block)
+            seconds = self._pricer.edges_s([into], placed | {edge.consumer: self._candidates.placements_of(part.members)})
+        if not len(producers):
+            return seconds
+        outside = np.full((self.domains[edge.producer], count), np.inf)
+        outside[producers] = seconds
+        return outside
+
+    def _charged(self, edge: TensorEdge, members: range) -> bool:
+        """Whether an edge is where a block fetches its tensor: the first into it."""
+        reads = self._instance.graph.whole.reads
+        return (edge.consumer, edge.slot) == next(
+            (member, reads[member].index(edge.producer)) for member in members if edge.producer in reads[member]
+        )
 
     @cached_property
     def edges_at(self) -> list[list[Table]]:
@@ -146,6 +166,8 @@ class CostTables:
         placed = {i: states[slice(number, number + 1)] for i, (states, number) in enumerate(zip(self._states, choice, strict=True))}
         found = []
         for i in sorted(self.by_edge):
+            if choice[i] not in self._candidates.parts[i][0].numbers:
+                continue  # a block has one edge
             tables = [table for table in self.edges if table.variables[-1] == i]
             together = float(self._pricer.edges_s(self._instance.edges_into[i], placed).item())
             if total_cost(tables, choice) > together * (1 + 1e-9):
@@ -175,11 +197,5 @@ class CostTables:
         """The operator at which the activations of each device are largest."""
         running = np.stack([amounts[:, number] for amounts, number in zip(self._activations, choice, strict=True)], axis=1)
         live = np.stack([amounts[:, number] for amounts, number in zip(self._live, choice, strict=True)], axis=1)
-        return np.asarray((running + live @ self._pricer.live.T + self._pricer.live_input).argmax(axis=1))
-
-
-def _kinds(units: Sequence[Unit], candidates: Sequence[Sequence[Placement]]) -> list[int]:
-    """A number for each operator, the same for operators that differ only in name and have the same candidates."""
-    numbers: dict[object, int] = {}
-    keys = ((unit.key, tuple(ways)) for unit, ways in zip(units, candidates, strict=True))
-    return [numbers.setdefault(key, len(numbers)) for key in keys]
+        held = running + live @ self._pricer.live.T + self._pricer.live_input
+        return np.asarray(np.where(self._candidates.runs(choice), held, -1).argmax(axis=1))

@@ -33,10 +33,11 @@ from iopopt.cost.elimination import Table, improve, minimise, restricted, total_
 from iopopt.cost.instance import Instance
 from iopopt.cost.stopwatch import NO_LIMIT, Stopwatch, TimeUpError
 from iopopt.errors import InstanceTooLargeError
+from iopopt.methods.candidates import Candidates
 from iopopt.methods.coedge import coedge_placement
-from iopopt.methods.cost_tables import Candidates, CostTables, MemoryPrices
+from iopopt.methods.cost_tables import CostTables, MemoryPrices
 from iopopt.methods.oc import oc_placement
-from iopopt.methods.settings import limited
+from iopopt.methods.settings import checked_longest_block, limited
 from iopopt.methods.solution import Solution, heuristic_solution
 from iopopt.network.graph import Graph
 from iopopt.network.shapes import Dim
@@ -75,12 +76,14 @@ _MOST_HELD = 100_000
 """The largest table of the elimination when some operators are fixed, entries."""
 
 
-def dp_plan(graph: Graph, cluster: Cluster, team: Sequence[int], watch: Stopwatch = NO_LIMIT) -> Plan:
+def dp_plan(graph: Graph, cluster: Cluster, team: Sequence[int], watch: Stopwatch = NO_LIMIT, longest_block: int = 1) -> Plan:
     """The best plan found at fixed shares; if none fits the memory, the one with the least excess."""
-    return _DynamicProgram(graph, cluster, team, watch).best_plan()
+    return _DynamicProgram(graph, cluster, team, watch, longest_block).best_plan()
 
 
-def solve_dp(graph: Graph, devices: Cluster | Sequence[Device], *, team: Team = "all", time_limit_s: float = math.inf) -> Solution:
+def solve_dp(
+    graph: Graph, devices: Cluster | Sequence[Device], *, team: Team = "all", longest_block: int = 1, time_limit_s: float = math.inf
+) -> Solution:
     """The dynamic program over all strategies at fixed shares.
 
     On chains and most networks with branches it finds the best plan at these shares, unless memory binds or an operator joins many
@@ -93,14 +96,15 @@ def solve_dp(graph: Graph, devices: Cluster | Sequence[Device], *, team: Team = 
         graph: the network, branches included.
         devices: a cluster, or devices with the cluster defaults.
         team: ``"all"`` devices, or one sequence of them.
+        longest_block: the most operators of a fused block.
         time_limit_s: seconds of wall clock for everything.
 
     Raises:
         ClusterError: if ``team`` names a device that does not exist.
-        SolverError: if ``time_limit_s`` is not positive.
+        SolverError: if ``time_limit_s`` or ``longest_block`` is not positive.
     """
     cluster, watch = Instance.of(graph, devices).cluster, limited(time_limit_s)
-    program = _DynamicProgram(graph, cluster, resolve_team(team, cluster), watch)
+    program = _DynamicProgram(graph, cluster, resolve_team(team, cluster), watch, checked_longest_block(longest_block))
     build_s = watch.lap()
     plan = program.best_plan()
     return heuristic_solution(
@@ -108,7 +112,7 @@ def solve_dp(graph: Graph, devices: Cluster | Sequence[Device], *, team: Team = 
         cluster,
         plan,
         method="dp",
-        space=space_name(team, cluster),
+        space=space_name(team, cluster, longest_block),
         build_s=build_s,
         solve_s=watch.lap(),
         termination="time_limit" if watch.cut_short else "finished",
@@ -116,11 +120,14 @@ def solve_dp(graph: Graph, devices: Cluster | Sequence[Device], *, team: Team = 
 
 
 def candidate_placements(unit: Unit, cluster: Cluster, team: Sequence[int]) -> list[Placement]:
-    """The candidates of an operator: whole on each device, and split by every dimension at the shares of each rule; rows also in blocks."""
-    placements = [Placement.whole(device) for device in range(len(cluster))]
+    """The candidates of an operator: whole on each device, and split by every dimension at the shares of each rule; rows also coarsely.
+
+    A fused block is never whole.
+    """
+    placements = [Placement.whole(device) for device in range(len(cluster))] if unit.span == 1 else []
     if len(team) > 1:
         for dim in unit.dims:
-            rules = _share_rules(unit, dim, cluster, team) + (_block_rules(unit, cluster, team) if dim == "H" else [])
+            rules = _share_rules(unit, dim, cluster, team) + (_coarse_rules(unit, cluster, team) if dim == "H" else [])
             for shares in dict.fromkeys(rules):
                 placements.append(Placement.split(dim, team, shares))
                 if dim == "IC":
@@ -139,11 +146,11 @@ def _share_rules(unit: Unit, dim: Dim, cluster: Cluster, team: Sequence[int]) ->
     return [makespan, *proportional, unit_even_shares(unit, dim, len(team))]
 
 
-def _block_rules(unit: Unit, cluster: Cluster, team: Sequence[int]) -> list[tuple[int, ...]]:
-    """Rows in blocks of 2, 4, 8, ..., proportional to speed, so that boundaries coincide in coarser and finer maps of the network."""
+def _coarse_rules(unit: Unit, cluster: Cluster, team: Sequence[int]) -> list[tuple[int, ...]]:
+    """Rows by twos, fours, eights, ..., proportional to speed, so that boundaries coincide in coarser and finer maps of the network."""
     speeds = [cluster.devices[j].flops_per_s for j in team]
-    blocks = itertools.takewhile(lambda block: block * len(team) <= unit.sizes["H"], (2**power for power in itertools.count(1)))
-    found = (coarse_shares(unit, speeds, block) for block in blocks)
+    together = itertools.takewhile(lambda rows: rows * len(team) <= unit.sizes["H"], (2**power for power in itertools.count(1)))
+    found = (coarse_shares(unit, speeds, rows) for rows in together)
     return [shares for shares in found if shares is not None]
 
 
@@ -157,10 +164,13 @@ def _schemes(unit: Unit, cluster: Cluster, team: Sequence[int]) -> list[Placemen
 class _DynamicProgram:
     """The search for the best choice: the number of a candidate for each operator. ``_best`` is the best so far, by excess, then latency."""
 
-    def __init__(self, graph: Graph, cluster: Cluster, team: Sequence[int], watch: Stopwatch) -> None:
+    def __init__(self, graph: Graph, cluster: Cluster, team: Sequence[int], watch: Stopwatch, longest_block: int) -> None:
         self._graph, self._cluster, self._team, self._watch = graph, cluster, team, watch
         self._placements = [candidate_placements(unit, cluster, team) for unit in graph.placed_units]
-        self._candidates = Candidates(graph, cluster, self._placements)
+        blocks = graph.blocks(longest_block) if len(team) > 1 else ()
+        self._candidates = Candidates(
+            graph, cluster, self._placements, {members: candidate_placements(graph.block(members), cluster, team) for members in blocks}
+        )
         self._offered: dict[Choice, tuple[float, Array]] = {}
         self._best: Choice = ()
         self._least = (math.inf, math.inf)
@@ -317,7 +327,6 @@ class _DynamicProgram:
     def _may_be_better(self, i: int, uncertain: bool) -> list[int]:
         """The candidates of operator ``i`` that may improve on the best plan's: those that are faster according to the tables, or all if
         the tables are ``uncertain`` or memory is short."""
-        if uncertain or self._least[0] > 0:
-            return list(range(self._tables.domains[i]))
         latency = self._tables.latency_s(self._best, i)
-        return [int(number) for number in np.flatnonzero(latency < latency[self._best[i]])]
+        possible = np.isfinite(latency) if uncertain or self._least[0] > 0 else latency < latency[self._best[i]]
+        return [int(number) for number in np.flatnonzero(possible)]

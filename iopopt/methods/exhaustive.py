@@ -16,7 +16,7 @@ from iopopt.cost.instance import Instance
 from iopopt.cost.pricer import Pricer
 from iopopt.cost.stopwatch import NO_LIMIT, Stopwatch, TimeUpError
 from iopopt.errors import InstanceTooLargeError
-from iopopt.methods.settings import limited
+from iopopt.methods.settings import checked_longest_block, limited
 from iopopt.methods.single import single_plan
 from iopopt.methods.solution import Solution, Status
 from iopopt.network.graph import Graph
@@ -30,9 +30,21 @@ MAX_PLANS = 5_000_000
 _CHUNK = 8192
 
 
-def plan_count(graph: Graph, cluster: Cluster, team: Team = "all") -> int:
+def plan_count(graph: Graph, cluster: Cluster, team: Team = "all", longest_block: int = 1) -> int:
     """The number of plans in the space of ``team`` (for ``"best"``, plans that several teams share are counted for each)."""
-    return sum(math.prod(_placement_count(op, cluster, members) for op in graph.placed_units) for members in candidate_teams(team, cluster))
+    return sum(_plans_of(graph, cluster, members, longest_block) for members in candidate_teams(team, cluster))
+
+
+def _plans_of(graph: Graph, cluster: Cluster, team: Sequence[int], longest_block: int) -> int:
+    """The number of plans of one team: up to each operator, the plans up to the beginning of the last unit times the placements of that."""
+    ending: dict[int, list[range]] = {}
+    for members in graph.blocks(longest_block) if len(team) > 1 else ():
+        ending.setdefault(members[-1], []).append(members)
+    counts = [1]
+    for i, unit in enumerate(graph.placed_units):
+        fused = sum(counts[members.start] * _placement_count(graph.block(members), cluster, team) for members in ending.get(i, []))
+        counts.append(counts[i] * _placement_count(unit, cluster, team) + fused)
+    return counts[-1]
 
 
 def written_count(count: int) -> str:
@@ -48,16 +60,17 @@ def _placement_count(unit: Unit, cluster: Cluster, team: Sequence[int]) -> int:
     if bars == 0:
         return len(cluster)
     counts = {dim: math.comb(unit.granules(dim) + bars, bars) for dim in unit.dims}
-    return len(cluster) + sum(counts.values()) + counts.get("IC", 0)
+    return (len(cluster) if unit.span == 1 else 0) + sum(counts.values()) + counts.get("IC", 0)
 
 
 def all_placements(unit: Unit, cluster: Cluster, team: Sequence[int], watch: Stopwatch = NO_LIMIT) -> Iterator[Placement]:
-    """Whole on every device, and every dimension at every share in whole granules; for IC with both reduces.
+    """Whole on every device, and every dimension at every share in whole granules; for IC with both reduces. A fused block is never whole.
 
     Raises:
         TimeUpError: if the time is up before the last of them.
     """
-    yield from (Placement.whole(device) for device in range(len(cluster)))
+    if unit.span == 1:
+        yield from (Placement.whole(device) for device in range(len(cluster)))
     if len(team) == 1:
         return
     for dim in unit.dims:
@@ -81,10 +94,11 @@ def solve_exhaustive(
     devices: Cluster | Sequence[Device],
     *,
     team: Team = "all",
+    longest_block: int = 1,
     max_plans: int = MAX_PLANS,
     time_limit_s: float = math.inf,
 ) -> Solution:
-    """The best plan of the space by enumeration.
+    """The best plan of the space by enumeration; with every fused block of at most ``longest_block`` operators.
 
     If the time limit, in seconds of wall clock for everything, ends the enumeration (``termination="time_limit"``), nothing is proven: the plan
     is the best so far, or that of one device. Otherwise the plan is always the same.
@@ -95,25 +109,27 @@ def solve_exhaustive(
         SolverError: if ``time_limit_s`` is not positive.
     """
     cluster, watch = Instance.of(graph, devices).cluster, limited(time_limit_s)
-    count = plan_count(graph, cluster, team)
+    longest_block = checked_longest_block(longest_block)
+    count = plan_count(graph, cluster, team, longest_block)
     if not count <= max_plans:
         raise InstanceTooLargeError(
             f"exhaustive search: {graph.name} on {len(cluster)} devices has {written_count(count)} plans, more than max_plans={max_plans:,}; "
             "use method 'milp' for a proven optimum"
         )
-    return enumerate_plans(graph, cluster, team, watch)
+    return enumerate_plans(graph, cluster, team, watch, longest_block)
 
 
-def enumerate_plans(graph: Graph, cluster: Cluster, team: Team, watch: Stopwatch) -> Solution:
+def enumerate_plans(graph: Graph, cluster: Cluster, team: Team, watch: Stopwatch, longest_block: int = 1) -> Solution:
     """The best plan of the space, or of the part of it that there was time for."""
-    best, nearest = _Best(), _Best()
+    best, nearest, pricer = _Best(), _Best(), Pricer(graph, cluster)
     try:
         for members in candidate_teams(team, cluster):
-            for batch in _all_plans(graph, cluster, members, watch):
-                _keep_best(graph, cluster, batch, best, nearest)
+            for batch in _all_plans(graph, cluster, members, watch, longest_block):
+                _keep_best(graph, cluster, pricer, batch, best, nearest)
     except TimeUpError:
-        _keep_best(graph, cluster, PlanBatch.of([list(single_plan(graph, cluster).values())], len(cluster)), best, nearest)
-    return _outcome(graph, cluster, space_name(team, cluster), best.plan, nearest.plan, watch)
+        single = PlanBatch.from_plans(graph, [single_plan(graph, cluster)], len(cluster))
+        _keep_best(graph, cluster, pricer, single, best, nearest)
+    return _outcome(graph, cluster, space_name(team, cluster, longest_block), best.plan, nearest.plan, watch)
 
 
 @dataclass
@@ -124,24 +140,29 @@ class _Best:
     plan: Plan | None = None
 
 
-def _all_plans(graph: Graph, cluster: Cluster, team: Sequence[int], watch: Stopwatch) -> Iterator[PlanBatch]:
-    """Every plan of one team, in batches: the product of the operators' placements.
+def _all_plans(graph: Graph, cluster: Cluster, team: Sequence[int], watch: Stopwatch, longest_block: int) -> Iterator[PlanBatch]:
+    """Every plan of one team, in batches: for each cover of the operators, the product of the placements of its units.
 
     Raises:
         TimeUpError: if the time is up before the last batch.
     """
-    placements = [[[placement] for placement in all_placements(unit, cluster, team, watch)] for unit in graph.placed_units]
-    states = [PlanBatch.of(ways, len(cluster)) for ways in placements]
-    shape = tuple(len(state) for state in states)
-    for start in range(0, math.prod(shape), _CHUNK):
-        watch.check()
-        numbers = np.unravel_index(np.arange(start, min(start + _CHUNK, math.prod(shape))), shape)
-        yield PlanBatch.join([state.take(number) for state, number in zip(states, numbers, strict=True)])
+    known: dict[Unit, PlanBatch] = {}
+    for spans in graph.covers(longest_block if len(team) > 1 else 1):
+        units = graph.covered(spans).placed
+        for unit in units:
+            if unit not in known:
+                known[unit] = PlanBatch.of_unit(list(all_placements(unit, cluster, team, watch)), unit.span, len(cluster))
+        states = [known[unit] for unit in units]
+        shape = tuple(len(state) for state in states)
+        for start in range(0, math.prod(shape), _CHUNK):
+            watch.check()
+            numbers = np.unravel_index(np.arange(start, min(start + _CHUNK, math.prod(shape))), shape)
+            yield PlanBatch.join([state.take(number) for state, number in zip(states, numbers, strict=True)])
 
 
-def _keep_best(graph: Graph, cluster: Cluster, batch: PlanBatch, best: _Best, nearest: _Best) -> None:
+def _keep_best(graph: Graph, cluster: Cluster, pricer: Pricer, batch: PlanBatch, best: _Best, nearest: _Best) -> None:
     """Keep the fastest plan that fits, and the one closest to fitting."""
-    price = Pricer(graph, cluster).price(batch)
+    price = pricer.price(batch)
     limits = np.array([[device.memory_bytes] for device in cluster.devices])
     for keep, value in ((best, np.where(price.feasible, price.latency_s, np.inf)), (nearest, (price.memory_bytes / limits).max(axis=0))):
         number = int(value.argmin())

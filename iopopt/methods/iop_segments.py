@@ -17,8 +17,9 @@ from iopopt.cost.elimination import MOST_ENTRIES, Table, minimise
 from iopopt.cost.evaluation import evaluate
 from iopopt.cost.stopwatch import NO_LIMIT, Stopwatch, TimeUpError
 from iopopt.errors import InstanceTooLargeError
+from iopopt.methods.candidates import Candidates
 from iopopt.methods.coedge import FullyConnected, coedge_placements
-from iopopt.methods.cost_tables import Candidates, CostTables
+from iopopt.methods.cost_tables import CostTables
 from iopopt.methods.greedy import greedy_plan, iop_pair, paired_successor
 from iopopt.methods.scheme import solve_by
 from iopopt.methods.solution import Solution

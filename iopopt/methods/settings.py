@@ -10,6 +10,9 @@ from iopopt.cost.stopwatch import Stopwatch
 from iopopt.errors import SolverError
 from iopopt.network.records import short_repr
 
+_LONGEST_BLOCK = 1000
+"""A length that no block reaches."""
+
 MOST_SEED = 2**31 - 1
 """The largest seed that every back end takes."""
 
@@ -36,3 +39,12 @@ def checked_integer(name: str, value: int, least: int, most: int) -> int:
     if not isinstance(value, numbers.Integral) or isinstance(value, bool) or not least <= value <= most:
         raise SolverError(f"{name} is {short_repr(value)}; it must be an integer from {least} to {most}")
     return index(value)
+
+
+def checked_longest_block(value: int) -> int:
+    """The largest number of operators of a fused block, as a Python integer.
+
+    Raises:
+        SolverError: if it is no integer of at least 1.
+    """
+    return checked_integer("longest_block", value, 1, _LONGEST_BLOCK)

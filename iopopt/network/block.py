@@ -152,6 +152,7 @@ def block_unit(operators: Sequence[Operator], whole: UnitGraph, members: range) 
         weights={"H": (fixed(parameters),)},
         activations={"H": tuple(_held(run, member, reaches, height) for member in members)},
         output={"H": last.output["H"]},
+        span=len(members),
     )
 
 

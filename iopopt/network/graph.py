@@ -192,6 +192,20 @@ class Graph:
                 if self.block_fault(members) is None:
                     yield members
 
+    def covers(self, longest: int) -> Iterator[tuple[int, ...]]:
+        """Every way to cover the operators with single ones and fused blocks of at most ``longest``, as the lengths of the runs."""
+        ending: dict[int, list[int]] = {}
+        for members in self.blocks(longest):
+            ending.setdefault(members[-1], []).append(len(members))
+
+        def up_to(stop: int) -> Iterator[tuple[int, ...]]:
+            if stop == 0:
+                yield ()
+            for span in [1, *ending.get(stop - 1, [])] if stop else []:
+                yield from ((*before, span) for before in up_to(stop - span))
+
+        return up_to(len(self))
+
     def outside_of(self, members: range) -> int:
         """The number of the unit whose tensor a fused block reads."""
         return next(producer for member in members for producer in self.whole.reads[member] if producer not in members)

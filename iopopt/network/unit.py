@@ -73,6 +73,7 @@ class Unit:
         weights: w_ij of equation (1) in the same way, elements.
         activations: a_ij of equation (1), elements: the largest of these.
         output: what a participant owns of the output, elements; for IC, of the even slices of a reduce-scatter.
+        span: how many operators it has: more than 1 for a fused block, which is never whole on one device.
     """
 
     name: str
@@ -92,6 +93,7 @@ class Unit:
     weights: Mapping[Dim | None, Terms]
     activations: Mapping[Dim | None, tuple[Terms, ...]]
     output: Mapping[Dim | None, Terms]
+    span: int = 1
 
     def granules(self, dim: Dim) -> int:
         """How many granules the shares of a dimension sum to."""

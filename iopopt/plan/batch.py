@@ -61,6 +61,24 @@ class PlanBatch:
         return PlanBatch(self.strategies[numbers], self.shares[:, numbers], self.participants[:, numbers], order, spans)
 
     @staticmethod
+    def nobody(device_count: int, plans: int) -> PlanBatch:
+        """A place without participants, in several plans: a member inside a fused block, which stands at its last operator."""
+        shape = (device_count, 1, plans)
+        return PlanBatch(np.zeros((1, plans), np.int8), np.zeros(shape), np.zeros(shape, bool), None, np.zeros((1, plans), np.int16))
+
+    @staticmethod
+    def of_unit(placements: Sequence[Placement], span: int, device_count: int) -> PlanBatch:
+        """The placements of one unit of so many operators, as the batches of each of these."""
+        last = PlanBatch.of([[placement] for placement in placements], device_count)
+        if span == 1:
+            return last
+        return PlanBatch.join([*[PlanBatch.nobody(device_count, len(last))] * (span - 1), last.of_span(span)])
+
+    def of_span(self, span: int) -> PlanBatch:
+        """The same placements as those of so many operators each, standing at the last."""
+        return replace(self, spans=np.full(self.strategies.shape, span, np.int16))
+
+    @staticmethod
     def join(operators: Sequence[PlanBatch]) -> PlanBatch:
         """Batches of single operators, one after another, as one batch of whole plans."""
         ordered, fused = (any(getattr(part, name) is not None for part in operators) for name in ("order", "spans"))
@@ -70,6 +88,18 @@ class PlanBatch:
             np.concatenate([part.participants for part in operators], axis=1),
             np.concatenate([part.ranks for part in operators], axis=1) if ordered else None,
             np.concatenate([part.operators_placed for part in operators]) if fused else None,
+        )
+
+    @staticmethod
+    def beside(batches: Sequence[PlanBatch]) -> PlanBatch:
+        """The plans of several batches of the same operators as one batch."""
+        ordered, fused = (any(getattr(part, name) is not None for part in batches) for name in ("order", "spans"))
+        return PlanBatch(
+            np.concatenate([part.strategies for part in batches], axis=-1),
+            np.concatenate([part.shares for part in batches], axis=-1),
+            np.concatenate([part.participants for part in batches], axis=-1),
+            np.concatenate([part.ranks for part in batches], axis=-1) if ordered else None,
+            np.concatenate([part.operators_placed for part in batches], axis=-1) if fused else None,
         )
 
     @classmethod

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from iopopt.network.shapes import Dim
+from iopopt.network.terms import amount, position
 from iopopt.network.unit import Unit
 
 FloatArray = npt.NDArray[np.float64]
@@ -70,10 +71,37 @@ def unit_proportional_shares(unit: Unit, dim: Dim, weights: Sequence[float]) -> 
 
 def unit_makespan_shares(unit: Unit, dim: Dim, speeds: Sequence[float], limits: Sequence[int] | None = None) -> tuple[int, ...] | None:
     """Shares of the least compute time max_j C_ij / f_j of equation (7); None if ``limits`` sum to less than the dimension."""
+    if unit.span > 1 and limits is None:
+        return block_makespan_shares(unit, speeds)
     window = (unit.pool.stride, unit.pool.extent) if dim == "H" else (1, 1)
     granule_limits = None if limits is None else tuple(limit // unit.granularities[dim] for limit in limits)
     shares = makespan_shares(unit.granules(dim), tuple(speeds), *window, granule_limits)
     return None if shares is None else _scaled(unit, dim, shares)
+
+
+def block_makespan_shares(unit: Unit, speeds: Sequence[float]) -> tuple[int, ...]:
+    """Rows of a fused block of the least compute time max_j C_ij / f_j of equation (7), exactly.
+
+    What a participant computes never falls as its share grows, so a makespan is possible where the largest shares within it sum to the map.
+    """
+    height, count = unit.sizes["H"], len(speeds)
+    seconds = np.array([[amount(unit.work["H"], n, position(rank, count)) / speed for n in range(height + 1)] for rank, speed in enumerate(speeds)])
+    low, high = -1, height * count + count - 1
+    ordered = np.sort(seconds, axis=None)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if _most_rows(seconds, ordered[middle]).sum() >= height else (middle, high)
+    shares = _most_rows(seconds, ordered[high])
+    while shares.sum() > height:
+        slowest = np.where(shares > 0, seconds[np.arange(count), shares], -np.inf)
+        shares[int(np.argmax(slowest))] -= 1
+    return tuple(int(share) for share in shares)
+
+
+def _most_rows(seconds: FloatArray, makespan: float) -> npt.NDArray[np.int64]:
+    """The most rows that each participant computes within a makespan; where even none takes longer, the makespan is impossible."""
+    within = (seconds <= makespan).sum(axis=1) - 1
+    return within if (within >= 0).all() else np.zeros_like(within)
 
 
 def coarse_shares(unit: Unit, speeds: Sequence[float], rows: int) -> tuple[int, ...] | None:

@@ -75,12 +75,15 @@ def team_of(plan: Plan) -> tuple[int, ...] | None:
     return next(iter(teams), None)
 
 
-def check_in_space(plan: Plan, team: Team, cluster: Cluster) -> None:
-    """Refuse a plan outside the space of ``team``.
+def check_in_space(plan: Plan, team: Team, cluster: Cluster, longest_block: int = 1) -> None:
+    """Refuse a plan outside the space of ``team`` and of blocks of at most so many operators.
 
     Raises:
         PlanError: the message names the operators or the teams that do not fit.
     """
+    longest = max(plan.blocks, key=len, default=())
+    if len(longest) > longest_block:
+        raise PlanError(f"the plan fuses {longest[0]} to {longest[-1]}, {len(longest)} operators; ask for longest_block={len(longest)}")
     found = team_of(plan)
     if found is None:
         return
@@ -93,10 +96,11 @@ def check_in_space(plan: Plan, team: Team, cluster: Cluster) -> None:
         raise PlanError(f"the plan splits over {list(found)}, but the space is that of team {list(wanted)}; ask for team={found} or team='best'")
 
 
-def space_name(team: Team, devices: Cluster | Sequence[Device]) -> str:
-    """The name in a Solution of the space of ``team``, for which its bound and status hold.
+def space_name(team: Team, devices: Cluster | Sequence[Device], longest_block: int = 1) -> str:
+    """The name in a Solution of the space of ``team``, for which its bound and status hold; with all fused blocks up to a length.
 
     Raises:
         ClusterError: if ``team`` names a device that does not exist.
     """
-    return "team=best" if _is_best(team) else f"team={resolve_team(team, as_cluster(devices))}"
+    blocks = f", blocks of up to {longest_block}" if longest_block > 1 else ""
+    return ("team=best" if _is_best(team) else f"team={resolve_team(team, as_cluster(devices))}") + blocks
