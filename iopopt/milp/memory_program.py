@@ -23,7 +23,7 @@ def least_memory_plan(instance: Instance, team: Sequence[int], backend: str, tim
     """
     builder = ProgramBuilder()
     operators = [add_operator(builder, unit, nodes_of(unit, len(instance.cluster), team), team) for unit in instance.operators]
-    factor = builder.variable("memory factor", cost=1)
+    factor = builder.variable(("memory factor",), cost=1)
     limits = [times(device.memory_bytes, factor) for device in instance.cluster.devices]
     add_memory(builder, instance, operators, limits, [_summed(operator) for operator in operators], always=True)
     options = Options(time_limit_s, gap=0.0, seed=0, threads=1, start={}, directory="")

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from iopopt.milp.affine import Affine, constant
+from iopopt.milp.arcs import Name
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -32,8 +33,8 @@ class Program:
     values: FloatArray
     row_lower: FloatArray
     row_upper: FloatArray
-    names: tuple[str, ...]
-    row_names: tuple[str, ...]
+    names: tuple[Name, ...]
+    row_names: tuple[Name, ...]
 
     @property
     def size(self) -> str:
@@ -49,13 +50,13 @@ class ProgramBuilder:
         self._lower: list[float] = []
         self._upper: list[float] = []
         self._integer: list[bool] = []
-        self._names: list[str] = []
+        self._names: list[Name] = []
         self._triplets: list[tuple[int, int, float]] = []
         self._row_lower: list[float] = []
         self._row_upper: list[float] = []
-        self._row_names: list[str] = []
+        self._row_names: list[Name] = []
 
-    def variable(self, name: str, *, upper: float = INF, integer: bool = False, cost: float = 0.0) -> int:
+    def variable(self, name: Name, *, upper: float = INF, integer: bool = False, cost: float = 0.0) -> int:
         """A variable of at least 0; returns its index."""
         self._names.append(name)
         self._objective.append(cost)
@@ -67,19 +68,19 @@ class ProgramBuilder:
     def add_cost(self, variable: int, cost: float) -> None:
         self._objective[variable] += cost
 
-    def equal(self, name: str, left: Affine, right: Affine) -> None:
+    def equal(self, name: Name, left: Affine, right: Affine) -> None:
         """left = right."""
         self._row(name, left, right, 0.0, 0.0)
 
-    def at_least(self, name: str, left: Affine, right: Affine) -> None:
+    def at_least(self, name: Name, left: Affine, right: Affine) -> None:
         """left >= right."""
         self._row(name, left, right, 0.0, INF)
 
-    def at_most(self, name: str, left: Affine, right: Affine) -> None:
+    def at_most(self, name: Name, left: Affine, right: Affine) -> None:
         """left <= right."""
         self._row(name, left, right, -INF, 0.0)
 
-    def cost_at_most(self, name: str, limit: float) -> None:
+    def cost_at_most(self, name: Name, limit: float) -> None:
         """Exclude points with a larger objective."""
         costs = {variable: cost for variable, cost in enumerate(self._objective) if cost}
         self.at_most(name, Affine(costs), constant(limit))
@@ -100,7 +101,7 @@ class ProgramBuilder:
             row_names=tuple(self._row_names),
         )
 
-    def _row(self, name: str, left: Affine, right: Affine, lower: float, upper: float) -> None:
+    def _row(self, name: Name, left: Affine, right: Affine, lower: float, upper: float) -> None:
         number = len(self._row_names)
         difference = left - right
         self._triplets.extend((number, variable, value) for variable, value in sorted(difference.terms.items()) if value)
