@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack
 from pathlib import Path
 
 from iopopt.cluster.cluster import Cluster
@@ -29,6 +28,7 @@ from iopopt.models import load_model
 from iopopt.network.graph import Graph
 from iopopt.network.records import read_json, write_json
 from iopopt.plan.plan import Plan, validate_plan
+from iopopt.processes import fault, python_child
 
 OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -94,22 +94,21 @@ def _run_processes(graph: Graph, cluster: Cluster, plan: Plan, words: Sequence[s
     with tempfile.TemporaryDirectory(prefix="iopopt-") as directory:
         path = Path(directory) / "plan.json"
         write_json(path, plan.to_dict())
-        command = [sys.executable, "-P", "-m", "iopopt.executor", *words, "--plan", str(path)]
         environment = _rank_environment(len(cluster))
-        children: list[subprocess.Popen[str]] = []
-        try:
-            for rank in range(len(cluster)):
-                quiet = None if rank == cluster.sink else subprocess.DEVNULL
-                ranked = environment | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
-                children.append(
-                    subprocess.Popen(
-                        command, env=ranked, stdin=subprocess.PIPE, stdout=quiet, stderr=subprocess.PIPE, text=True, start_new_session=True
+        with ExitStack() as stack:
+            children = [
+                stack.enter_context(
+                    python_child(
+                        "iopopt.executor",
+                        [*words, "--plan", str(path)],
+                        environment=environment | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+                        stdout=None if rank == cluster.sink else subprocess.DEVNULL,
+                        stderr=subprocess.PIPE,
                     )
                 )
+                for rank in range(len(cluster))
+            ]
             return _wait(children, deadline_s)
-        finally:
-            for child in children:
-                _end(child)
 
 
 def _rank_environment(devices: int) -> dict[str, str]:
@@ -117,8 +116,7 @@ def _rank_environment(devices: int) -> dict[str, str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(devices), "OMP_NUM_THREADS": "1"}
-    return os.environ | meeting | {"PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
+    return {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(devices), "OMP_NUM_THREADS": "1"}
 
 
 def _wait(children: Sequence[subprocess.Popen[str]], deadline_s: float) -> int:
@@ -143,17 +141,8 @@ def _first_cause(children: Sequence[subprocess.Popen[str]], failed: Sequence[int
         child = children[rank]
         child.kill()
         text = child.stderr.read() if child.stderr else ""
-        said[rank] = (text.strip().splitlines() or [f"process ended by signal {-child.returncode}" if child.returncode < 0 else "no output"])[-1]
+        said[rank] = (text.strip().splitlines() or [f"process ended by {ended}" if (ended := fault(child.returncode)) else "no output"])[-1]
     return "; ".join(f"device {rank}: {line.removeprefix('error: ')}" for rank, line in said.items())
-
-
-def _end(child: subprocess.Popen[str]) -> None:
-    with suppress(ProcessLookupError):  # it has already ended
-        os.killpg(child.pid, signal.SIGKILL)
-    child.wait()
-    for stream in (child.stdin, child.stdout, child.stderr):
-        if stream:
-            stream.close()
 
 
 def _parser(program: str) -> argparse.ArgumentParser:

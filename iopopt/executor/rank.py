@@ -27,11 +27,13 @@ from iopopt.network.graph import Graph
 from iopopt.network.weights import Array, Weights, random_input, random_weights
 from iopopt.plan.placement import Placement
 from iopopt.plan.plan import Plan
+from iopopt.processes import end_with_parent
 
 
 def run_rank(graph: Graph, cluster: Cluster, plan: Plan, options: argparse.Namespace) -> int:
     """Join the others, run ``--repeat`` times, and report on the sink."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    if _started_by_a_pipe():
+        threading.Thread(target=end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
     weights, inputs = weights_of(graph, options), random_input(graph, options.seed)
     device = join(cluster, options.timeout)
@@ -53,11 +55,9 @@ def weights_of(graph: Graph, options: argparse.Namespace) -> Weights:
     return random_weights(graph, options.seed)
 
 
-def _end_with_parent() -> None:
-    """Exit when the starting process exits, which closes our standard input (a terminal or torchrun keeps it open)."""
-    if sys.stdin is not None and not sys.stdin.isatty() and "TORCHELASTIC_RUN_ID" not in os.environ:
-        os.read(0, 1)
-        os._exit(1)
+def _started_by_a_pipe() -> bool:
+    """Whether standard input is the starting process's pipe, which ends with it; a terminal and torchrun keep theirs open."""
+    return sys.stdin is not None and not sys.stdin.isatty() and "TORCHELASTIC_RUN_ID" not in os.environ
 
 
 def _report(

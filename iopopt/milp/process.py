@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +16,7 @@ from iopopt.errors import SolverError
 from iopopt.milp.backends import Options, Outcome, Progress, backend_info, saved_incumbents
 from iopopt.milp.program import Program
 from iopopt.milp.solver_files import read_outcome, write_request
+from iopopt.processes import fault, python_child
 
 GRACE_S = 5.0
 """Grace period after the time limit before the child is killed, seconds."""
@@ -60,38 +57,11 @@ def run_backend(name: str, program: Program, options: Options) -> Run:
     with tempfile.TemporaryDirectory(prefix="iopopt-") as text:
         directory = Path(text)
         write_request(directory, program, replace(options, directory=text))
-        with _child(name, directory) as child:
+        with (
+            open(directory / "errors.txt", "w", encoding="utf-8") as errors,
+            python_child("iopopt.milp.worker", [name, text], stdout=subprocess.PIPE, stderr=errors) as child,
+        ):
             return _watch(name, child, directory, len(program.objective), options.time_limit_s)
-
-
-@contextmanager
-def _child(name: str, directory: Path) -> Iterator[subprocess.Popen[str]]:
-    """A worker in its own session, so that Ctrl-C reaches only the parent; it never outlives the block."""
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    with open(directory / "errors.txt", "w", encoding="utf-8") as errors:
-        child = subprocess.Popen(
-            [sys.executable, "-P", "-m", "iopopt.milp.worker", name, str(directory)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            env=environment,
-            start_new_session=True,
-        )
-        try:
-            yield child
-        finally:
-            _kill(child)
-
-
-def _kill(child: subprocess.Popen[str]) -> None:
-    """End the child and its own children (CBC is a separate process)."""
-    with suppress(ProcessLookupError):  # it has ended, and all of its group with it
-        os.killpg(child.pid, signal.SIGKILL)
-    child.wait()
-    for stream in (child.stdin, child.stdout):
-        if stream:
-            stream.close()
 
 
 def _watch(name: str, child: subprocess.Popen[str], directory: Path, size: int, time_limit_s: float) -> Run:
@@ -105,7 +75,7 @@ def _watch(name: str, child: subprocess.Popen[str], directory: Path, size: int, 
         interrupted = True
     except subprocess.TimeoutExpired:
         timed_out = True
-    crash = signal.Signals(-child.returncode).name if child.returncode is not None and child.returncode < 0 else None
+    crash = None if child.returncode is None else fault(child.returncode)
     child.kill()
     reader.join(timeout=1.0)
     outcome = read_outcome(directory)

@@ -52,4 +52,4 @@ def write_outcome(directory: Path, outcome: Outcome) -> None:
     record = {name: getattr(outcome, name) for name in ("status", "objective", "bound", "message", "version")} | {"has_x": outcome.x is not None}
     partial = directory / "outcome.part.npz"
     np.savez(partial, record=np.array(json.dumps(record)), x=np.zeros(0) if outcome.x is None else outcome.x)
-    partial.rename(directory / "outcome.npz")
+    partial.replace(directory / "outcome.npz")

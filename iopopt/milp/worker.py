@@ -7,14 +7,13 @@ may kill it at any time.
 from __future__ import annotations
 
 import json
-import os
-import signal
 import sys
 import threading
 from pathlib import Path
 
 from iopopt.milp.backends import load_backend
 from iopopt.milp.solver_files import read_request, write_outcome
+from iopopt.processes import end_with_parent
 
 
 def main(backend: str, directory: Path) -> None:
@@ -23,15 +22,6 @@ def main(backend: str, directory: Path) -> None:
     write_outcome(directory, load_backend(backend)(program, options, lambda progress: print(json.dumps(progress), flush=True)))
 
 
-def _end_with_parent() -> None:
-    """Exit when the parent exits, which closes our standard input.
-
-    The raw descriptor is read, because a thread blocked in ``sys.stdin`` would delay interpreter shutdown.
-    """
-    os.read(0, 1)
-    os.killpg(os.getpgid(0), signal.SIGKILL)  # this process leads its own group, in which a solver may be another process
-
-
 if __name__ == "__main__":
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     main(sys.argv[1], Path(sys.argv[2]))

@@ -103,7 +103,7 @@ def test_an_unknown_back_end_names_those_that_exist():
 
 def test_a_child_that_dies_is_an_error(monkeypatch):
     """A worker that ends without an outcome is reported with what it printed last."""
-    monkeypatch.setattr(process.sys, "executable", "/bin/false")
+    monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(SolverError, match="back end 'highs' ended with code 1"):
         run_backend("highs", knapsack(), options())
 
@@ -113,7 +113,7 @@ def test_a_child_that_a_fault_kills_loses_nothing(monkeypatch, tmp_path):
     fault = tmp_path / "fault"
     fault.write_text("#!/bin/sh\nkill -SEGV $$\n", encoding="utf-8")
     fault.chmod(0o755)
-    monkeypatch.setattr(process.sys, "executable", str(fault))
+    monkeypatch.setattr(sys, "executable", str(fault))
     run = run_backend("highs", knapsack(), options())
     assert (run.crash, run.outcome.status) == ("SIGSEGV", "unknown")
     graph = load_model("alexnet")
