@@ -38,6 +38,7 @@ from iopopt.methods.oc import solve_oc
 from iopopt.methods.pso import solve_pso
 from iopopt.methods.single import solve_single
 from iopopt.methods.solution import Solution, heuristic_solution
+from iopopt.milp.backends import BACKENDS, Backend, register_backend
 from iopopt.models import ZOO, load_model, load_weights
 from iopopt.network.builder import GraphBuilder
 from iopopt.network.graph import Graph
@@ -50,8 +51,10 @@ from iopopt.plan.plan import Plan
 __version__ = "0.1.0"
 
 __all__ = [
+    "BACKENDS",
     "METHODS",
     "ZOO",
+    "Backend",
     "BatchEvaluation",
     "Cluster",
     "ClusterError",
@@ -88,6 +91,7 @@ __all__ = [
     "load_weights",
     "random_input",
     "random_weights",
+    "register_backend",
     "register_method",
     "solve",
     "solve_coedge",

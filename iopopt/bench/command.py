@@ -24,7 +24,7 @@ from iopopt.commands.command_line import add_input_shape, command_parser, print_
 from iopopt.errors import IopoptError
 from iopopt.methods import METHODS
 from iopopt.methods.exhaustive import plan_count, written_count
-from iopopt.milp.backends import BACKENDS, backend_info
+from iopopt.milp.backends import BACKENDS
 from iopopt.models import ZOO
 
 OK, METHOD_FAILED, BAD_INPUT, NOTHING_FITS, INTERRUPTED = 0, 1, 2, 3, 130
@@ -69,7 +69,7 @@ class _Benchmark:
     """One invocation of the benchmark: its checked input, and the runs so far."""
 
     def __init__(self, options: argparse.Namespace, progress: Console) -> None:
-        backend_info(options.backend)
+        BACKENDS.find(options.backend)
         self._methods = _words(options.methods) or [name for name, method in METHODS.items() if not method.tiny_only]
         for method in self._methods:
             METHODS.find(method)

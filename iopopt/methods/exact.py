@@ -13,7 +13,7 @@ from iopopt.cost.instance import Instance
 from iopopt.errors import PlanError, SolverError
 from iopopt.methods.solution import Solution, Status, Termination
 from iopopt.methods.team_search import TeamSearch
-from iopopt.milp.backends import backend_info
+from iopopt.milp.backends import BACKENDS
 from iopopt.milp.ideas import checked_ideas
 from iopopt.milp.memory_program import least_memory_plan
 from iopopt.network.graph import Graph
@@ -44,7 +44,7 @@ def solve_exactly(
 ) -> Solution:
     """See :func:`iopopt.solve_milp`."""
     cluster = as_cluster(devices)
-    backend_info(backend)
+    BACKENDS.find(backend)
     _check_settings(time_limit_s, gap)
     seed, threads = _checked_integer("seed", seed, 0, _MOST_SEED), _checked_integer("threads", threads, 1, _MOST_THREADS)
     search = TeamSearch(Instance(graph, cluster), float(time_limit_s), float(gap), backend, seed, threads, checked_ideas(without))
@@ -106,7 +106,7 @@ def _solution(search: TeamSearch, space: str, teams: Sequence[tuple[int, ...]]) 
 
 def _checked_bound(search: TeamSearch, bound: float) -> float:
     """A bound may exceed the incumbent by the back end's tolerance; more than that is an error."""
-    if bound > search.latency_s * (1 + backend_info(search.backend).tolerance):
+    if bound > search.latency_s * (1 + BACKENDS.find(search.backend).tolerance):
         raise SolverError(f"back end {search.backend!r} claims that no plan is faster than {bound!r} s, but one takes {search.latency_s!r} s")
     return min(bound, search.latency_s)
 
@@ -116,11 +116,11 @@ def _verdict(search: TeamSearch, bound: float, proven_infeasible: bool) -> tuple
     if search.plan is None:
         return ("infeasible", "exhausted") if proven_infeasible else ("unknown", stopped)
     # A bound is lowered by the back end's tolerance, so a gap that it was asked to close may look that much wider.
-    closed = search.latency_s - bound <= (search.gap + 2 * backend_info(search.backend).tolerance) * search.latency_s
+    closed = search.latency_s - bound <= (search.gap + 2 * BACKENDS.find(search.backend).tolerance) * search.latency_s
     if not closed:
         return "feasible", stopped
     # A wide gap may be what was asked for, but it does not prove optimality.
-    proven = search.latency_s - bound <= (_OPTIMAL_GAP + 2 * backend_info(search.backend).tolerance) * search.latency_s
+    proven = search.latency_s - bound <= (_OPTIMAL_GAP + 2 * BACKENDS.find(search.backend).tolerance) * search.latency_s
     return ("optimal" if proven else "feasible"), "gap"
 
 

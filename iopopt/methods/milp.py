@@ -33,7 +33,7 @@ def solve_milp(
         time_limit_s: seconds of wall clock for everything.
         gap: the relative gap (latency - bound) / latency at which to stop.
         warm_start: a plan of the space; the result is never worse. The better of greedy and dynamic program is tried anyway.
-        backend: a name of :data:`iopopt.milp.backends.BACKENDS`.
+        backend: a name of :data:`iopopt.BACKENDS`, or ``package.module:Class`` for a back end of your own.
         seed: the back end's random seed.
         threads: how many threads the back end may use.
         without: ideas of the program to leave out, by the names of :data:`iopopt.milp.ideas.IDEAS`; this changes the time, never the optimum.
@@ -46,6 +46,7 @@ def solve_milp(
         PlanError: if ``warm_start`` is of another graph, outside the space, or breaks a memory limit.
         ClusterError: if ``team`` names a device that does not exist.
         UnknownNameError: if no back end or idea has a given name.
+        PluginError: if a back end of your own cannot be imported.
         SolverError: if the back end fails, or its objective does not agree with the evaluator.
     """
     # The program and its back ends are loaded when the method is called, so that ``import iopopt`` stays fast.

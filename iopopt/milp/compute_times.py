@@ -99,7 +99,9 @@ class ComputeTimes:
         for groups in groupings:
             if len(groups) > 1 or (operator.unit.name, node) not in self._times:
                 surrogate = self._add_times(operator, node, work, groups, cost=0)
-                self._builder.at_most(("surrogate", operator.unit.name, node, str(len(self._times[operator.unit.name, node]) - 1)), times(1, *surrogate.times), limit)
+                self._builder.at_most(
+                    ("surrogate", operator.unit.name, node, str(len(self._times[operator.unit.name, node]) - 1)), times(1, *surrogate.times), limit
+                )
 
     def _add_times(self, operator: OperatorVariables, node: Node, work: Work, groups: Sequence[Group], cost: float) -> Times:
         label = (operator.unit.name, node, str(len(self._times.get((operator.unit.name, node), ()))))

@@ -28,7 +28,7 @@ from iopopt.cost.instance import Instance
 from iopopt.methods.exhaustive import all_placements, plan_count
 from iopopt.milp import memory_program
 from iopopt.milp.arcs import Arc
-from iopopt.milp.backends import Options, load_backend
+from iopopt.milp.backends import BACKENDS, Options
 from iopopt.milp.formulation import Formulation
 from iopopt.milp.program import Program
 
@@ -214,7 +214,7 @@ def least_memory(graph: Graph, cluster: Cluster, team: tuple[int, ...], status: 
 
     def run(backend: str, program: Program, options: Options) -> SimpleNamespace:
         assert (backend, options.time_limit_s, options.gap, options.threads, options.start) == ("scipy", 30.0, 0.0, 1, {})
-        outcome = load_backend(backend)(program, options, lambda line: None)
+        outcome = BACKENDS.find(backend)().solve(program, options, lambda line: None)
         return SimpleNamespace(outcome=outcome if status is None else replace(outcome, status=status, x=None, objective=None))
 
     with pytest.MonkeyPatch.context() as patch:
