@@ -9,7 +9,8 @@
 """
 
 from iopopt.cluster.cluster import Cluster, Device
-from iopopt.cluster.files import UnitWarning, load_cluster
+from iopopt.cluster.files import load_cluster
+from iopopt.cluster.units import UnitWarning
 from iopopt.cost.evaluation import Evaluation, evaluate
 from iopopt.cost.pricer import BatchEvaluation, Pricer
 from iopopt.errors import (
@@ -45,8 +46,10 @@ from iopopt.network.graph import Graph
 from iopopt.network.operators.operator import Operator
 from iopopt.network.weights import random_input, random_weights
 from iopopt.plan.batch import PlanBatch
+from iopopt.plan.moves import random_neighbour, random_plan
 from iopopt.plan.placement import Placement, Shard
 from iopopt.plan.plan import Plan
+from iopopt.plan.team import space_name
 
 __version__ = "0.1.0"
 
@@ -90,6 +93,8 @@ __all__ = [
     "load_model",
     "load_weights",
     "random_input",
+    "random_neighbour",
+    "random_plan",
     "random_weights",
     "register_backend",
     "register_method",
@@ -103,4 +108,5 @@ __all__ = [
     "solve_oc",
     "solve_pso",
     "solve_single",
+    "space_name",
 ]

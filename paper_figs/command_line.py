@@ -14,6 +14,11 @@ from paper_figs.comparison import Progress
 from paper_figs.report import Report, show, write
 
 RESULTS = Path(__file__).parent / "results"
+"""The tracked output; ``--update`` renews it, and nothing else writes there."""
+
+OUTPUT = Path("paper_results")
+"""Where files go otherwise, in the current folder."""
+
 EXTRAS = ("matplotlib", "tabulate")
 
 Build = Callable[[float, Progress], Report]
@@ -24,14 +29,17 @@ def run(stem: str, description: str, build: Build, steps: int, argv: Sequence[st
 
     Progress and errors go to the standard error stream, the tables to the standard output.
     """
-    options = _parser(stem, description).parse_args(argv)
+    parser = _parser(stem, description)
+    options = parser.parse_args(argv)
+    if options.output.resolve() == RESULTS.resolve():
+        parser.error("--output is the folder of the tracked results; --update renews them")
     missing = [name for name in EXTRAS if importlib.util.find_spec(name) is None]
     if missing:
         print(f"{stem} needs {' and '.join(missing)}: pip install 'iopopt[figures]'", file=sys.stderr)
         return 2
     try:
         report = build(options.time_limit, StepPrinter(steps))
-        paths = write(report, options.output)
+        paths = write(report, RESULTS if options.update else options.output)
     except (IopoptError, OSError) as error:
         print(f"{stem}: {error}", file=sys.stderr)
         return 1
@@ -45,7 +53,9 @@ def _parser(stem: str, description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"python -m paper_figs.{stem}", description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--output", type=Path, default=RESULTS, metavar="DIR", help="directory of the output files (default: paper_figs/results)")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--output", type=Path, default=OUTPUT, metavar="DIR", help="directory of the output files (default: %(default)s)")
+    where.add_argument("--update", action="store_true", help="renew the tracked results in paper_figs/results instead")
     parser.add_argument(
         "--time-limit", type=_seconds, default=60.0, metavar="SECONDS", help="time limit of the MILP for each instance (default: %(default)g)"
     )

@@ -48,6 +48,11 @@ class Comparison:
         """The same for the largest peak over the devices."""
         return reduction_percent(max(self.memory_bytes(method)), max(self.memory_bytes(baseline)))
 
+    def milp_devices(self) -> frozenset[int]:
+        """The devices that compute something in the MILP's plan; none without a plan."""
+        plan = self.solutions["milp"].plan
+        return frozenset(shard.device for name in plan or () for shard in plan[name].shards if shard.size > 0) if plan else frozenset()
+
     def order(self) -> str:
         """OC, CoEdge and the IOP greedy by latency, the fastest first: what the paper states as ``IOP < CoEdge < OC``."""
         names = {"oc": "OC", "coedge": "CoEdge", "greedy": "IOP"}
@@ -78,6 +83,15 @@ def order_note(comparisons: Iterable[Comparison]) -> str:
     orders = [(item.instance.label, item.order()) for item in comparisons]
     verdicts = [f"{name}: {order}" + ("" if order == PAPER_ORDER else " (not the paper's order)") for name, order in orders]
     return f"Latency, the paper's order {PAPER_ORDER}; here, with the greedy for IOP: {'; '.join(verdicts)}."
+
+
+def one_device_notes(comparisons: Iterable[Comparison]) -> tuple[str, ...]:
+    """A sentence on each network that the MILP's plan leaves to one device."""
+    return tuple(
+        f"{item.instance.label}: the MILP's plan is device {next(iter(devices))} alone; its reductions compare one device with {len(item.cluster)}."
+        for item in comparisons
+        if len(devices := item.milp_devices()) == 1
+    )
 
 
 def solver_note(comparisons: Iterable[Comparison], time_limit_s: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from paper_figs.columns import Column, fixed, method_columns, small_percent
@@ -11,6 +12,14 @@ from paper_figs.setting import BASELINES, METHODS_COMPARED, VARIANTS
 BASELINE_GROUPS = {"oc": "reduction vs OC, %", "coedge": "reduction vs CoEdge, %"}
 LATENCY_COLUMNS = method_columns(METHODS_COMPARED, "latency_s", "latency, ms", fixed(1, scale=1e3))
 GAP_COLUMN = Column("milp_gap_percent", "", "MILP gap, %", small_percent)
+
+PLAN_GROUP = "MILP plan"
+PLAN_COLUMNS = (
+    Column("milp_operators", PLAN_GROUP, "operators", fixed(0)),
+    Column("milp_split_operators", PLAN_GROUP, "split", fixed(0)),
+    Column("milp_devices", PLAN_GROUP, "devices", fixed(0)),
+)
+"""How many operators the plan of the MILP has, how many of them it splits, and how many devices compute something."""
 
 
 def reduction_columns(baseline: str) -> tuple[Column, ...]:
@@ -36,5 +45,13 @@ def latency_row(comparison: Comparison) -> dict[str, Any]:
         **{f"{method}_latency_s": solution.latency_s for method, solution in solutions.items()},
         "milp_gap_percent": comparison.gap_percent,
         **reductions,
+        **plan_cells(comparison),
         **{f"{method}_status": solution.status for method, solution in solutions.items()},
     }
+
+
+def plan_cells(comparison: Comparison) -> dict[str, float]:
+    """The values of PLAN_COLUMNS; NaN without a plan."""
+    plan = comparison.solutions["milp"].plan
+    counts = (math.nan,) * 3 if plan is None else (len(plan), len(plan.split_operators), len(comparison.milp_devices()))
+    return {column.key: count for column, count in zip(PLAN_COLUMNS, counts, strict=True)}

@@ -4,9 +4,9 @@ Three unequal devices of 5, 10 and 20 GFLOP/s on links of 125 MB/s (the referenc
 model each, and 2 ms to set up a connection; the figure sweeps these 1 to 8 ms. Every device has the input, the first needs the output.
 
 This is not the setting of the IOP paper, which is unknown. It is one of the reference instances in which the paper's order of methods (IOP,
-then CoEdge, then OC) holds; on ``edge-x3``, whose devices are slower relative to their links, it holds for VGG11 only. In the sweep the gain of
-IOP greedy over CoEdge is flat or falls slightly up to 3 to 5 ms and then grows up to 8 ms. No figure was chosen to match published
-percentages: finding a setting that explains them is a separate task.
+then CoEdge, then OC) holds; on ``edge-x3``, whose devices are slower relative to their links, OC is the fastest of them on AlexNet. How the gains
+go with the set-up time is printed by ``figure_setup_time``. No figure was chosen to match published percentages: finding a setting that explains
+them is a separate task.
 """
 
 from __future__ import annotations

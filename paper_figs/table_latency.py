@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from paper_figs.columns import PAPER, Column, Table, fixed
 from paper_figs.command_line import run
-from paper_figs.comparison import Comparison, Progress, compare, order_note, solver_note
-from paper_figs.latency_rows import BASELINE_GROUPS, GAP_COLUMN, LATENCY_COLUMNS, latency_row, marked_latencies, reduction_columns
+from paper_figs.comparison import Comparison, Progress, compare, one_device_notes, order_note, solver_note
+from paper_figs.latency_rows import BASELINE_GROUPS, GAP_COLUMN, LATENCY_COLUMNS, PLAN_COLUMNS, latency_row, marked_latencies, reduction_columns
 from paper_figs.published import caveat, iop_paper
 from paper_figs.report import Report
 from paper_figs.setting import BASELINES, METHODS_COMPARED, TABLE_INSTANCES, Instance, describe
@@ -23,7 +23,7 @@ STEPS = len(TABLE_INSTANCES) * len(METHODS_COMPARED)
 
 def latency_table(comparisons: Sequence[Comparison]) -> Table:
     """One row for each model."""
-    columns = [Column("model", "", "model"), *LATENCY_COLUMNS, GAP_COLUMN]
+    columns = [Column("model", "", "model"), *LATENCY_COLUMNS, GAP_COLUMN, *PLAN_COLUMNS]
     for baseline in BASELINES:
         columns += [*reduction_columns(baseline), Column(f"paper_reduction_vs_{baseline}_percent", BASELINE_GROUPS[baseline], PAPER, fixed(2))]
     published = iop_paper().reductions
@@ -51,6 +51,7 @@ def build(time_limit_s: float, progress: Progress, instances: Sequence[Instance]
         notes=(
             "A reduction is 100 (1 - method / baseline): positive where the method is faster, negative where it is slower.",
             order_note(comparisons),
+            *one_device_notes(comparisons),
             solver_note(comparisons, time_limit_s),
             caveat(),
         ),

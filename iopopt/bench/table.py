@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from statistics import fmean
 
 from rich.table import Table
 from rich.text import Text
 
 from iopopt.bench.instance import Instance
 from iopopt.bench.run import Run, best_latency_s
-from iopopt.methods import METHODS
 from iopopt.methods.solution import Solution
+from iopopt.plan.team import space_name
 
 _NONE = "-"
 _HEADINGS = (
@@ -35,39 +36,53 @@ def instance_table(runs: Sequence[Run]) -> Table:
     table.add_column("method", no_wrap=True)
     for heading in _HEADINGS:
         table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("space", no_wrap=True)
     table.add_column("status")
     for method in dict.fromkeys(run.method for run in runs):
-        for label, run in _representatives([run for run in runs if run.method == method]):
-            table.add_row(label, *_cells(run, best))
+        for label, shown in _lines([run for run in runs if run.method == method]):
+            table.add_row(Text(label), *_cells(shown, best))
     return table
 
 
-def _representatives(runs: Sequence[Run]) -> list[tuple[str, Run]]:
-    """The one run, or the median and the worst of several seeds."""
-    label = METHODS[runs[0].method].label
-    if len(runs) == 1:
-        return [(label, runs[0])]
+def _lines(runs: Sequence[Run]) -> list[tuple[str, Sequence[Run]]]:
+    """One run; of several seeds the median, which for an even number of them is the mean of the two in the middle, and the worst."""
+    label, count = runs[0].label, len(runs)
+    if count == 1:
+        return [(label, runs)]
     ordered = sorted(runs, key=lambda run: run.solution.latency_s)
-    median = ordered[(len(ordered) - 1) // 2]
-    return [(f"{label}, median of {len(runs)}", median), (f"{label}, worst of {len(runs)}", ordered[-1])]
+    middle = ordered[(count - 1) // 2 : count // 2 + 1]
+    return [(f"{label}, median of {count}", middle), (f"{label}, worst of {count}", ordered[-1:])]
 
 
-def _cells(run: Run, best_s: float) -> list[str]:
-    solution, instance, evaluation = run.solution, run.instance, run.solution.evaluation
-    fits = solution.status in ("optimal", "feasible")
-    latency = solution.latency_s if solution.plan else None
+def _cells(runs: Sequence[Run], best_s: float) -> list[str | Text]:
+    """The figures of a run, or the means of those of two."""
+    instance, evaluations = runs[0].instance, [run.solution.evaluation for run in runs]
+    latency = fmean(run.solution.latency_s for run in runs)
+    fits = all(run.fits for run in runs)
+    memory = zip(*(evaluation.memory_bytes for evaluation in evaluations if evaluation), strict=True)
     return [
         _text(latency, _milliseconds),
-        _text(solution.latency_s / best_s - 1 if fits else None, lambda value: f"{value:.2%}"),
-        _text(solution.gap, lambda value: f"{value:.3%}"),
-        _text(instance.coedge_s / latency if latency else None, lambda value: f"{value:.3f}"),
-        _text(instance.single_s / latency if latency else None, lambda value: f"{value:.3f}"),
-        _NONE if evaluation is None else "/".join(f"{demand / 1e6:.3g}" for demand in evaluation.memory_bytes),
-        _NONE if evaluation is None else f"{evaluation.connections}",
-        _NONE if evaluation is None else f"{evaluation.transferred_bytes / 1e3:,.0f}",
-        f"{solution.build_s + solution.solve_s:.2f}",
-        _status(solution),
+        _text(latency / best_s - 1 if fits else math.nan, lambda value: f"{value:.2%}"),
+        _text(fmean(math.nan if run.solution.gap is None else run.solution.gap for run in runs), lambda value: f"{value:.3%}"),
+        _text(instance.coedge_s / latency if latency else math.nan, lambda value: f"{value:.3f}"),
+        _text(instance.single_s / latency if latency else math.nan, lambda value: f"{value:.3f}"),
+        _NONE if None in evaluations else "/".join(f"{fmean(demands) / 1e6:.3g}" for demands in memory),
+        _text(fmean(evaluation.connections if evaluation else math.nan for evaluation in evaluations), lambda value: f"{value:,.4g}"),
+        _text(fmean(evaluation.transferred_bytes if evaluation else math.nan for evaluation in evaluations), lambda value: f"{value / 1e3:,.0f}"),
+        f"{fmean(run.solution.build_s + run.solution.solve_s for run in runs):.2f}",
+        Text(_either(_space(run) for run in runs)),
+        _either(_status(run.solution) for run in runs),
     ]
+
+
+def _either(texts: Iterable[str]) -> str:
+    return " / ".join(dict.fromkeys(texts))
+
+
+def _space(run: Run) -> str:
+    """The space for which bound and status hold, in short."""
+    whole = space_name("all", run.instance.cluster)
+    return "all devices" if run.solution.space == whole else run.solution.space.removeprefix("team=")
 
 
 def _status(solution: Solution) -> str:
@@ -82,8 +97,8 @@ def _milliseconds(seconds: float) -> str:
     return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
 
 
-def _text(value: float | None, shape: Callable[[float], str]) -> str:
-    return _NONE if value is None or not math.isfinite(value) else shape(value)
+def _text(value: float, shape: Callable[[float], str]) -> str:
+    return shape(value) if math.isfinite(value) else _NONE
 
 
 def _title(instance: Instance) -> str:

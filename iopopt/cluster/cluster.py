@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import numbers
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
+from iopopt.cluster.html import cluster_html
+from iopopt.cluster.units import warn_of_units
 from iopopt.errors import ClusterError, FileFormatError
-from iopopt.network.records import check_keys, check_schema, is_integer, is_number, short_repr
+from iopopt.network.records import check_keys, check_schema, foreign, is_integer, is_number, plain, short_repr
 
 Connections = Literal["peer", "round"]
+
+LEAST_FIGURE, MOST_FIGURE = 1e-6, 1e24
+"""The figures that a device may have: far beyond any device, and such that no latency overflows."""
+
+MOST_SETUP_S, MOST_ELEMENT_BYTES, MOST_DEVICES = 1e9, 1024, 10_000
 
 
 @dataclass(frozen=True)
@@ -18,7 +26,7 @@ class Device:
     """One device: computing capability f_j in FLOP/s (2 per MAC), memory capacity M_j in bytes, link bandwidth b_j in bytes/s.
 
     Raises:
-        ClusterError: if a figure is not a positive finite number.
+        ClusterError: if a figure is not a positive finite number from 1e-6 to 1e24.
     """
 
     name: str
@@ -31,13 +39,14 @@ class Device:
             raise ClusterError(f"device: name is {short_repr(self.name)}; it must be a non-empty string")
         for key in ("flops_per_s", "memory_bytes", "bandwidth_bytes_per_s"):
             value = getattr(self, key)
-            if not is_number(value) or not value > 0:
-                raise ClusterError(f"device {self.name!r}: {key} is {short_repr(value)}; it must be a positive finite number")
+            if not is_number(value) or not LEAST_FIGURE <= value <= MOST_FIGURE:
+                allowed = f"it must be a positive finite number, from {LEAST_FIGURE:g} to {MOST_FIGURE:g}"
+                raise ClusterError(f"device {short_repr(self.name)}: {key} is {short_repr(value)}; {allowed}")
             if not isinstance(value, (int, float)):  # a Fraction or a numpy number, which JSON does not know
                 object.__setattr__(self, key, float(value))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Cluster:
     """The devices in their fixed order, and how they communicate.
 
@@ -61,21 +70,28 @@ class Cluster:
     bytes_per_element: int = 4
 
     def __post_init__(self) -> None:
+        if not isinstance(self.devices, Iterable) or isinstance(self.devices, (str, Mapping)):
+            raise ClusterError(f"cluster: devices is {foreign(self.devices)}; it must be a sequence of Device")
         object.__setattr__(self, "devices", tuple(self.devices))
         self._require(bool(self.devices), "has no device; it needs at least one")
+        self._require(len(self.devices) <= MOST_DEVICES, f"has {len(self.devices)} devices; at most {MOST_DEVICES} are allowed")
         invalid = [device for device in self.devices if not isinstance(device, Device)]
         self._require(not invalid, f"holds {short_repr(invalid[:1])}, which is not a Device")
         names = [device.name for device in self.devices]
-        repeated = sorted({name for name in names if names.count(name) > 1})
+        repeated = sorted(name for name, count in Counter(names).items() if count > 1)
         self._require(not repeated, f"device names repeat: {', '.join(repeated)}")
         for key in ("source", "sink", "bytes_per_element"):
             value = getattr(self, key)
             if isinstance(value, numbers.Integral) and not isinstance(value, bool):
                 object.__setattr__(self, key, int(value))  # numpy's integers become Python's, which JSON can hold
         setup, width = self.connection_setup_s, self.bytes_per_element
-        self._require(is_number(setup) and setup >= 0, f"connection_setup_s is {short_repr(setup)}; it must be a finite number of at least 0")
+        allowed = f"it must be a finite number of at least 0 and at most {MOST_SETUP_S:g}"
+        self._require(is_number(setup) and 0 <= setup <= MOST_SETUP_S, f"connection_setup_s is {short_repr(setup)}; {allowed}")
         self._require(self.connections in ("peer", "round"), f"connections is {short_repr(self.connections)}; allowed are 'peer' and 'round'")
-        self._require(is_integer(width) and width > 0, f"bytes_per_element is {short_repr(width)}; it must be a positive integer")
+        allowed = f"it must be a positive integer of at most {MOST_ELEMENT_BYTES}"
+        self._require(is_integer(width) and 0 < width <= MOST_ELEMENT_BYTES, f"bytes_per_element is {short_repr(width)}; {allowed}")
+        if not isinstance(setup, (int, float)):  # as in Device
+            object.__setattr__(self, "connection_setup_s", float(setup))
         for key in ("source", "sink"):
             value = getattr(self, key)
             known = (key == "source" and value is None) or (is_integer(value) and 0 <= value < len(names))
@@ -90,9 +106,16 @@ class Cluster:
     def __len__(self) -> int:
         return len(self.devices)
 
+    def __repr__(self) -> str:
+        names = ", ".join(device.name for device in self.devices[:4]) + (", ..." if len(self) > 4 else "")
+        return f"Cluster({len(self)} device{'s' if len(self) > 1 else ''}: {short_repr(names)[1:-1]}; source {self.source}, sink {self.sink})"
+
+    def _repr_html_(self) -> str:
+        return cluster_html(self)
+
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-ready record; :meth:`from_dict` reads it back."""
-        return {"schema_version": 1, **asdict(self), "devices": [asdict(device) for device in self.devices]}
+        """A record of JSON's types; :meth:`from_dict` reads it back."""
+        return {"schema_version": 1, **plain(self)}
 
     @classmethod
     def from_dict(cls, record: Any, where: str = "cluster") -> Cluster:
@@ -104,7 +127,7 @@ class Cluster:
         check_schema(record, where, 1)
         optional = {"connection_setup_s", "connections", "source", "sink", "bytes_per_element"}
         check_keys(record, where, {"schema_version", "devices"}, optional)
-        if not isinstance(record["devices"], list) or not record["devices"]:
+        if not isinstance(record["devices"], (list, tuple)) or not record["devices"]:
             raise FileFormatError(f"{where}: 'devices' is {short_repr(record['devices'])}; it must be a list of at least one device")
         try:
             devices = tuple(_device_from(item, f"{where}: devices[{number}]") for number, item in enumerate(record["devices"]))
@@ -120,14 +143,21 @@ class Cluster:
 def as_cluster(devices: Cluster | Sequence[Device]) -> Cluster:
     """A cluster unchanged, or a plain sequence of devices with the cluster defaults.
 
+    Warns:
+        UnitWarning: if a figure looks as if it were in another unit, once for each cluster.
+
     Raises:
         ClusterError: if ``devices`` is neither.
     """
     if isinstance(devices, Cluster):
-        return devices
-    if isinstance(devices, Iterable) and not isinstance(devices, (str, Mapping)):
-        return Cluster(tuple(devices))
-    raise ClusterError(f"cluster: {short_repr(devices)} is neither a Cluster nor a sequence of Device")
+        cluster = devices
+    elif isinstance(devices, Iterable) and not isinstance(devices, (str, Mapping)):
+        cluster = Cluster(tuple(devices))
+    else:
+        advice = "load_cluster reads one by name or from a file, Cluster.from_dict from a record"
+        raise ClusterError(f"cluster: {foreign(devices)} is neither a Cluster nor a sequence of Device ({advice})")
+    warn_of_units(cluster)
+    return cluster
 
 
 def _device_from(record: Any, where: str) -> Device:
@@ -141,6 +171,6 @@ def _device_from(record: Any, where: str) -> Device:
 def _index_of(value: Any, key: str, names: list[str]) -> Any:
     if isinstance(value, str):
         if value not in names:
-            raise ClusterError(f"{key} is {value!r}, which is not a device. Devices: {', '.join(names)}.")
+            raise ClusterError(f"{key} is {short_repr(value)}, which is not a device. Devices: {', '.join(names)}.")
         return names.index(value)
     return value

@@ -9,6 +9,7 @@ import re
 from typing import NamedTuple
 
 from iopopt.cluster.cluster import Cluster, Device
+from iopopt.cluster.units import trust_units
 from iopopt.errors import ClusterError
 from iopopt.network.graph import Graph
 
@@ -58,7 +59,9 @@ def reference_cluster(name: str, graph: Graph) -> Cluster:
         Device(f"{match['tier']}{j}", tier.flops_per_s * SPEED_RATIOS[j % len(SPEED_RATIOS)], memory, tier.bandwidth_bytes_per_s)
         for j in range(int(match["count"]))
     )
-    return Cluster(tuple(devices), connection_setup_s=tier.connection_setup_s)
+    cluster = Cluster(tuple(devices), connection_setup_s=tier.connection_setup_s)
+    trust_units(cluster)  # the memory of a toy network may be a few bytes
+    return cluster
 
 
 def default_reference(graph: Graph) -> str:

@@ -1,12 +1,16 @@
-"""Shared by the commands: parsers, the option ``--input-shape``, and the report of bad input."""
+"""Shared by the commands: parsers, the option ``--input-shape``, methods of the user's own, and the report of bad input."""
 
 from __future__ import annotations
 
 import argparse
+import sys
+from pathlib import Path
 
 from rich.console import Console
 
-from iopopt.errors import IopoptError
+from iopopt.cluster.cluster import Cluster
+from iopopt.errors import ClusterError, IopoptError
+from iopopt.plan.team import Team, resolve_team
 
 
 def command_parser(program: str, description: str, epilog: str) -> argparse.ArgumentParser:
@@ -21,6 +25,13 @@ def print_error(error: IopoptError) -> None:
     Console(stderr=True).print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
 
 
+def allow_own_modules() -> None:
+    """Let ``package.module:name`` name modules of the current folder, as ``python -m`` does; what is installed comes first."""
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)
+
+
 def add_input_shape(parser: argparse.ArgumentParser) -> None:
     """Add ``--input-shape`` to a command; its value is (C, H, W) or None."""
     parser.add_argument(
@@ -29,6 +40,21 @@ def add_input_shape(parser: argparse.ArgumentParser) -> None:
         metavar="CxHxW",
         help="shape of the network's input, such as 3x224x224, if an .onnx file leaves it open, or to change its size",
     )
+
+
+def named_team(text: str, cluster: Cluster, cluster_name: str) -> Team:
+    """The team that ``--team`` names on a cluster: ``all``, ``best``, or devices by name or index, separated by commas."""
+    if text in ("all", "best"):
+        return text  # type: ignore[return-value]  # mypy does not narrow a str to a Literal
+    numbers = {device.name: number for number, device in enumerate(cluster.devices)}
+    words = [word.strip() for word in text.split(",")]
+    for word in words:
+        if word not in numbers and not (word.isascii() and word.isdigit() and int(word) < len(cluster)):
+            raise ClusterError(
+                f"--team {text}: {cluster_name} has no device {word!r}; allowed are all, best, or devices separated by commas: "
+                f"{', '.join(numbers)}, or their indices 0 to {len(cluster) - 1}"
+            )
+    return resolve_team([numbers[word] if word in numbers else int(word) for word in words], cluster)
 
 
 def _shape(text: str) -> tuple[int, int, int]:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from iopopt.cluster.cluster import Cluster, Device
+from iopopt.cost.html import evaluation_html
 from iopopt.cost.instance import Instance
 from iopopt.cost.memory import memory_demands, peak_bytes
 from iopopt.cost.schedule import schedule_of
 from iopopt.errors import FileFormatError
 from iopopt.network.graph import Graph
-from iopopt.network.records import check_keys, check_schema, short_repr, typed_fields
+from iopopt.network.records import as_list, check_keys, check_schema, plain, typed_fields
 from iopopt.network.unit import SINK
 from iopopt.plan.placement import Placement, placement_from, placement_record
 from iopopt.plan.plan import Plan, validate_plan
@@ -62,7 +64,7 @@ class Violation:
         return f"device {self.name!r} needs {demand} bytes but has {limit}, {excess} short (equation 1)"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation:
     """The price of a plan.
 
@@ -103,6 +105,20 @@ class Evaluation:
         """The part of the latency that is communication, the sink included."""
         return sum(operator.communication_s for operator in self.operators) + self.sink_s
 
+    @property
+    def sink_transfer(self) -> tuple[float, int]:
+        """The bytes and the connections of the edge to the sink."""
+        own_bytes, own_connections = (sum(getattr(cost, name) for cost in self.operators) for name in ("transferred_bytes", "connections"))
+        return self.transferred_bytes - own_bytes, self.connections - own_connections
+
+    def __repr__(self) -> str:
+        fits = "fits the memory" if self.feasible else f"breaks {len(self.violations)} memory limit{'s' if len(self.violations) > 1 else ''}"
+        parts = f"{self.compute_s * 1e3:.4g} computation, {self.communication_s * 1e3:.4g} communication"
+        return f"Evaluation({self.latency_s * 1e3:.4g} ms: {parts}; {len(self.operators)} operators; {fits})"
+
+    def _repr_html_(self) -> str:
+        return evaluation_html(self)
+
     def to_frame(self) -> pd.DataFrame:
         """One row for each operator, and one for the sink."""
         import pandas as pd
@@ -119,34 +135,58 @@ class Evaluation:
             }
             for cost in self.operators
         ]
-        rest_bytes = self.transferred_bytes - sum(cost.transferred_bytes for cost in self.operators)
-        rest_connections = self.connections - sum(cost.connections for cost in self.operators)
-        sink = (SINK, "", "+".join(self.sink_cases), self.sink_s, 0.0, rest_bytes, rest_connections)
+        sink = (SINK, "", "+".join(self.sink_cases), self.sink_s, 0.0, *self.sink_transfer)
         return pd.DataFrame([*rows, dict(zip(rows[0], sink, strict=True))])
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-ready record; :meth:`from_dict` reads it back."""
-        operators = [asdict(cost) | {"placement": placement_record(cost.placement)} for cost in self.operators]
-        return {"schema_version": 1, **asdict(self), "operators": operators}
+        """A record of JSON's types; :meth:`from_dict` reads it back."""
+        operators = [plain(cost) | {"placement": placement_record(cost.placement)} for cost in self.operators]
+        return {"schema_version": 1, **plain(self), "operators": operators}
 
     @classmethod
     def from_dict(cls, record: Any, where: str = "evaluation") -> Evaluation:
         """Read a record of :meth:`to_dict`.
 
         Raises:
-            FileFormatError: if a key is missing, unknown or of the wrong type; the message begins with ``where``.
+            FileFormatError: if a key is missing, unknown or of the wrong type, or the parts contradict each other; the message begins with
+                ``where``.
         """
         check_schema(record, where, 1)
         names = {item.name for item in fields(cls)}
         check_keys(record, where, names | {"schema_version"})
         nested = {"operators", "violations"}
-        for key in nested:
-            if not isinstance(record[key], list):
-                raise FileFormatError(f"{where}: {key!r} is {short_repr(record[key])}; it must be a list")
+        listed = {key: as_list(record[key], f"{where}: {key!r}") for key in nested}
         values = typed_fields({name: record[name] for name in names - nested}, cls, where)
-        operators = tuple(_cost_from(item, f"{where}: operators[{number}]") for number, item in enumerate(record["operators"]))
-        violations = tuple(_violation_from(item, f"{where}: violations[{number}]") for number, item in enumerate(record["violations"]))
-        return cls(**values, operators=operators, violations=violations)
+        operators = tuple(_cost_from(item, f"{where}: operators[{number}]") for number, item in enumerate(listed["operators"]))
+        violations = tuple(_violation_from(item, f"{where}: violations[{number}]") for number, item in enumerate(listed["violations"]))
+        evaluation = cls(**values, operators=operators, violations=violations)
+        fault = _contradiction(evaluation)
+        if fault is not None:
+            raise FileFormatError(f"{where}: {fault}")
+        return evaluation
+
+
+def _contradiction(evaluation: Evaluation) -> str | None:
+    """How the parts of an evaluation contradict each other, if they do."""
+    if not evaluation.operators:
+        return "it has no operators"
+    count = len(evaluation.device_names)
+    for name, figures in (
+        ("memory_bytes", evaluation.memory_bytes),
+        ("memory_limit_bytes", evaluation.memory_limit_bytes),
+        *((f"device_compute_s of {cost.name!r}", cost.device_compute_s) for cost in evaluation.operators),
+    ):
+        if len(figures) != count:
+            return f"{name} has {len(figures)} figures for {count} devices"
+    if min(evaluation.memory_limit_bytes) <= 0:
+        return f"memory_limit_bytes is {list(evaluation.memory_limit_bytes)}; every limit is positive"
+    used = max([violation.device for violation in evaluation.violations] + [max(cost.placement.devices) for cost in evaluation.operators])
+    if used >= count:
+        return f"it uses device {used} of {count}, counted from 0"
+    parts = evaluation.compute_s + evaluation.communication_s
+    if not math.isclose(parts, evaluation.latency_s, rel_tol=1e-9, abs_tol=1e-12):
+        return f"latency_s is {evaluation.latency_s!r}, but the parts sum to {parts!r}"
+    return None
 
 
 def _cost_from(record: Any, where: str) -> OperatorCost:

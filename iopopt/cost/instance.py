@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from iopopt.cluster.cluster import Cluster, Device, as_cluster
-from iopopt.network.graph import Graph
+from iopopt.network.graph import Graph, as_graph
 from iopopt.network.tensor_edge import TensorEdge
 from iopopt.network.unit import Unit
 from iopopt.plan.placement import Placement
@@ -26,12 +26,16 @@ class Instance:
 
     @classmethod
     def of(cls, graph: Graph, devices: Cluster | Sequence[Device]) -> Instance:
-        """The instance of a graph on a cluster, or on devices with the cluster defaults.
+        """The instance of a graph on a cluster, or on devices with the cluster defaults: where every entry point checks what it was given.
+
+        Warns:
+            UnitWarning: if a figure of the cluster looks as if it were in another unit.
 
         Raises:
+            GraphError: if ``graph`` is no Graph.
             ClusterError: if ``devices`` is neither.
         """
-        return cls(graph, as_cluster(devices))
+        return cls(as_graph(graph), as_cluster(devices))
 
     @property
     def units(self) -> tuple[Unit, ...]:

@@ -11,7 +11,9 @@ from iopopt.cluster.cluster import Cluster, Device
 from iopopt.cost.edge_arrays import EdgeArrays, Side, scatter_volumes, volumes
 from iopopt.cost.instance import Instance
 from iopopt.cost.unit_arrays import UnitArrays
+from iopopt.errors import PlanError
 from iopopt.network.graph import Graph
+from iopopt.network.records import foreign
 from iopopt.network.tensor_edge import TensorEdge
 from iopopt.plan.batch import Array, Mask, PlanBatch
 
@@ -58,7 +60,13 @@ class Pricer:
         self._lay_out_live_tensors()
 
     def price(self, batch: PlanBatch) -> BatchEvaluation:
-        """Latency, memory and volume of every plan of the batch."""
+        """Latency, memory and volume of every plan of the batch.
+
+        Raises:
+            PlanError: if ``batch`` is no PlanBatch.
+        """
+        if not isinstance(batch, PlanBatch):
+            raise PlanError(f"pricer: {foreign(batch)} is not a PlanBatch; PlanBatch.from_plans makes one")
         parts = [self._price(batch[slice(start, start + _CHUNK)]) for start in range(0, len(batch), _CHUNK)]
         return BatchEvaluation(*(np.concatenate([part[column] for part in parts], axis=-1) for column in range(5)))
 

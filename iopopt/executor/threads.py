@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from iopopt.cluster.cluster import Cluster, Device, as_cluster
+from iopopt.cluster.cluster import Cluster, Device
+from iopopt.cost.instance import Instance
 from iopopt.executor.execution import Execution, gather
 from iopopt.executor.job import as_execution_error, check_job, initial_input
 from iopopt.executor.transport import ThreadHub, ThreadTransport
@@ -30,7 +31,7 @@ def execute(graph: Graph, devices: Cluster | Sequence[Device], plan: Plan, weigh
         UnsupportedError: if the executor has no arithmetic for an operator, or for the cluster's element size (4 and 8 bytes).
         ExecutionError: if a worker fails, or a message does not arrive in time.
     """
-    cluster = as_cluster(devices)
+    cluster = Instance.of(graph, devices).cluster
     validate_plan(graph, cluster, plan)
     dtype = check_job(graph, cluster, weights, inputs, timeout_s)
     placements = [plan[operator.name] for operator in graph.operators]

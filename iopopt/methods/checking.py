@@ -22,9 +22,7 @@ def checked_solution(graph: Graph, cluster: Cluster, solution: object, method: s
         SolverError: the message names the method, what it returned, and what is expected.
     """
     if not isinstance(solution, Solution):
-        raise SolverError(
-            f"method {method!r} returned {short_repr(solution)}; a Solution is expected (iopopt.heuristic_solution makes one of a plan)"
-        )
+        raise SolverError(f"method {method!r} returned {short_repr(solution)}; a Solution is expected, as iopopt.heuristic_solution makes")
     if fault := _claim_fault(solution, proves_bounds) or _plan_fault(graph, cluster, solution):
         raise SolverError(f"method {method!r} returned an invalid Solution: {fault}")
     return solution

@@ -25,8 +25,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from iopopt.cluster.cluster import Cluster, Device, as_cluster
+from iopopt.cluster.cluster import Cluster, Device
 from iopopt.cost.elimination import Table, improve, minimise, restricted, total_cost
+from iopopt.cost.instance import Instance
 from iopopt.errors import InstanceTooLargeError
 from iopopt.methods.coedge import coedge_placement
 from iopopt.methods.cost_tables import CostTables, MemoryPrices
@@ -84,7 +85,7 @@ def solve_dp(graph: Graph, devices: Cluster | Sequence[Device], *, team: Team = 
     Raises:
         ClusterError: if ``team`` names a device that does not exist.
     """
-    cluster, watch = as_cluster(devices), Stopwatch()
+    cluster, watch = Instance.of(graph, devices).cluster, Stopwatch()
     program = _DynamicProgram(graph, cluster, resolve_team(team, cluster))
     build_s = watch.lap()
     plan = program.best_plan()

@@ -7,7 +7,7 @@ import numbers
 from collections.abc import Collection, Sequence
 from operator import index
 
-from iopopt.cluster.cluster import Cluster, Device, as_cluster
+from iopopt.cluster.cluster import Cluster, Device
 from iopopt.cost.infeasibility import nearest_miss
 from iopopt.cost.instance import Instance
 from iopopt.errors import PlanError, SolverError
@@ -43,7 +43,7 @@ def solve_exactly(
     without: Collection[str],
 ) -> Solution:
     """See :func:`iopopt.solve_milp`."""
-    cluster = as_cluster(devices)
+    cluster = Instance.of(graph, devices).cluster
     BACKENDS.find(backend)
     _check_settings(time_limit_s, gap)
     seed, threads = _checked_integer("seed", seed, 0, _MOST_SEED), _checked_integer("threads", threads, 1, _MOST_THREADS)

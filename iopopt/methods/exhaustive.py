@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from iopopt.cluster.cluster import Cluster, Device, as_cluster
+from iopopt.cluster.cluster import Cluster, Device
 from iopopt.cost.evaluation import evaluate
 from iopopt.cost.infeasibility import nearest_miss
+from iopopt.cost.instance import Instance
 from iopopt.cost.pricer import Pricer
 from iopopt.errors import InstanceTooLargeError
 from iopopt.methods.solution import Solution
@@ -75,7 +76,7 @@ def solve_exhaustive(graph: Graph, devices: Cluster | Sequence[Device], *, team:
         InstanceTooLargeError: if the space holds more than ``max_plans`` plans; the message gives their count.
         ClusterError: if ``team`` names a device that does not exist.
     """
-    cluster, watch = as_cluster(devices), Stopwatch()
+    cluster, watch = Instance.of(graph, devices).cluster, Stopwatch()
     count = plan_count(graph, cluster, team)
     if not count <= max_plans:
         raise InstanceTooLargeError(

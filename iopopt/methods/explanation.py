@@ -1,16 +1,197 @@
-"""Explains the price of a plan."""
+"""Explains the price of a plan, on one screen: deep networks in groups of consecutive operators."""
 
 from __future__ import annotations
 
-from iopopt.cost.evaluation import Evaluation
+import itertools
+import re
+import textwrap
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from iopopt.cost.evaluation import Evaluation, OperatorCost
+from iopopt.network.unit import SINK
+
+WIDTH = 120
+"""The longest line, characters."""
+
+MOST_LINES = 27
+"""The most lines of the table for operators: as many as leave room for the rest of the explanation on a screen of 40 lines."""
 
 _NEARLY_FULL = 0.95
+_MOST_DEVICES = 8
+"""The most devices whose memory is listed."""
+
+_MOST_WRITTEN_OUT = 1e15
+"""Whole figures from here on are written with an exponent."""
+
+_NARROWEST = 12
+"""What a column of text keeps of a long entry."""
+
+_TEXTS, _FIGURES = ("operator", "placement", "edge"), ("count", "t_com [s]", "t_cmp [s]", "bytes", "connections")
 
 
-def explain(evaluation: Evaluation) -> list[str]:
-    """Lines on how operators are split, what dominates the latency, and which memory limit binds."""
-    table = evaluation.to_frame().to_string(index=False, float_format=lambda value: f"{value:.6g}")
-    return ["", table, "", _latency_parts(evaluation), _slowest(evaluation), _memory(evaluation), "Terms: see 'iopopt glossary'."]
+@dataclass(frozen=True)
+class Group:
+    """Consecutive operators as one line of the table; their figures are summed."""
+
+    operators: tuple[OperatorCost, ...]
+
+    @property
+    def name(self) -> str:
+        first, last = self.operators[0].name, self.operators[-1].name
+        return first if len(self.operators) == 1 else f"{first} to {last}"
+
+    @property
+    def placement(self) -> str:
+        """The placement that all have, or the dimensions with the range of each participant's share."""
+        if len({cost.placement for cost in self.operators}) == 1:
+            return str(self.operators[0].placement)
+        patterns: dict[Hashable, list[OperatorCost]] = {}
+        for cost in self.operators:
+            patterns.setdefault(_pattern(cost), []).append(cost)
+        return "; ".join(_share_ranges(costs) for costs in patterns.values())
+
+    @property
+    def edge(self) -> str:
+        """The rows of the communication table that applied, each once, the most frequent first."""
+        if len(self.operators) == 1:
+            return "+".join(self.operators[0].cases)
+        cases = [case for cost in self.operators for round_ in cost.cases for case in round_.split("+")]
+        return ", ".join(sorted(dict.fromkeys(cases), key=lambda case: -cases.count(case)))
+
+    @property
+    def communication_s(self) -> float:
+        return sum(cost.communication_s for cost in self.operators)
+
+    @property
+    def compute_s(self) -> float:
+        return sum(cost.compute_s for cost in self.operators)
+
+    @property
+    def transferred_bytes(self) -> float:
+        return sum(cost.transferred_bytes for cost in self.operators)
+
+    @property
+    def connections(self) -> int:
+        return sum(cost.connections for cost in self.operators)
+
+
+def explain(evaluation: Evaluation, full: bool = False) -> list[str]:
+    """Lines on how operators are split, what dominates the latency, and which memory limit binds; ``full`` groups and cuts nothing."""
+    groups = [Group((cost,)) for cost in evaluation.operators] if full else grouped(evaluation.operators)
+    below = wrapped([_latency_parts(evaluation), _slowest(evaluation), _memory(evaluation), _terms(groups)])
+    return ["", *_table(evaluation, groups, None if full else WIDTH), "", *below]
+
+
+def wrapped(lines: Iterable[str]) -> list[str]:
+    """Lines of text, broken where they are longer than a screen is wide."""
+    return [part for line in lines for part in textwrap.wrap(line, WIDTH, subsequent_indent="  ", break_on_hyphens=False)]
+
+
+# Groups.
+
+
+def grouped(operators: Sequence[OperatorCost], most: int = MOST_LINES) -> list[Group]:
+    """The finest groups that are at most ``most``: single operators if these fit.
+
+    Otherwise, consecutive operators form a group if they have the same placement and the same place in the network (``layer3.1`` of
+    ``layer3.1.conv2``), which is made coarser until it is no condition; then if they have the same dimension, participants and reduce. If all
+    this gives too many, the two neighbours that add least to the latency are joined until it does not.
+    """
+    for key in _keys(operators):
+        groups = _runs(operators, key)
+        if len(groups) <= most:
+            return groups
+    return _joined(groups, most)
+
+
+def _keys(operators: Sequence[OperatorCost]) -> Iterator[Callable[[int], Hashable]]:
+    """What consecutive operators must have in common, by their position, from the finest to the coarsest."""
+    paths = [tuple(re.split(r"[./]", cost.name))[:-1] for cost in operators]
+    yield lambda i: i
+    for depth in range(max(map(len, paths)), -1, -1):
+        yield lambda i, depth=depth: (paths[i][:depth], operators[i].placement)  # type: ignore[misc]
+    yield lambda i: _pattern(operators[i])
+
+
+def _pattern(cost: OperatorCost) -> Hashable:
+    return cost.placement.dim, cost.placement.devices, cost.placement.reduce
+
+
+def _runs(operators: Sequence[OperatorCost], key: Callable[[int], Hashable]) -> list[Group]:
+    return [Group(tuple(operators[i] for i in run)) for _, run in itertools.groupby(range(len(operators)), key)]
+
+
+def _joined(groups: list[Group], most: int) -> list[Group]:
+    """At most ``most`` groups: the neighbours that add least to the latency are joined first, so that what is costly stays alone."""
+    groups = list(groups)
+    seconds = [group.communication_s + group.compute_s for group in groups]
+    while len(groups) > most:
+        at = min(range(len(groups) - 1), key=lambda i: seconds[i] + seconds[i + 1])
+        groups[at : at + 2] = [Group(groups[at].operators + groups[at + 1].operators)]
+        seconds[at : at + 2] = [seconds[at] + seconds[at + 1]]
+    return groups
+
+
+def _share_ranges(costs: Sequence[OperatorCost]) -> str:
+    """Operators that are split alike: the dimension, and the least and the largest share of each participant."""
+    placement = costs[0].placement
+    if placement.dim is None:
+        return str(placement)
+    shares = zip(*(cost.placement.shares for cost in costs), strict=True)
+    ranges = "/".join(f"{min(share)}-{max(share)}" if min(share) < max(share) else str(share[0]) for share in shares)
+    reduce = ", two-phase" if placement.reduce == "two_phase" else ""
+    return f"{placement.dim} {ranges} on {'/'.join(map(str, placement.devices))}{reduce}"
+
+
+# The table.
+
+
+def _table(evaluation: Evaluation, groups: Sequence[Group], width: int | None) -> list[str]:
+    """A line for each group and one for the sink, below the names of the columns."""
+    rows: list[tuple[float | str, ...]] = [
+        (group.name, group.placement, group.edge, len(group.operators), group.communication_s, group.compute_s, *_transfer(group)) for group in groups
+    ]
+    rows.append((SINK, "", "+".join(evaluation.sink_cases), "", evaluation.sink_s, 0.0, *evaluation.sink_transfer))
+    cells = [_TEXTS + _FIGURES, *(tuple(map(_cell, row)) for row in rows)]
+    if len(groups) == len(evaluation.operators):
+        cells = [row[: len(_TEXTS)] + row[len(_TEXTS) + 1 :] for row in cells]  # every count is 1
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    if width is not None:
+        widths = _narrowed(widths, width)
+    return ["  ".join(_fitted(cell, size, place) for place, (cell, size) in enumerate(zip(row, widths, strict=True))).rstrip() for row in cells]
+
+
+def _transfer(group: Group) -> tuple[float, int]:
+    return group.transferred_bytes, group.connections
+
+
+def _cell(value: float | str) -> str:
+    if isinstance(value, str):
+        return value
+    return f"{value:.0f}" if value % 1 == 0 and value < _MOST_WRITTEN_OUT else f"{value:.6g}"
+
+
+def _narrowed(widths: Sequence[int], width: int) -> list[int]:
+    """The widths of the columns, with the widest text column made narrower until all fit."""
+    widths = list(widths)
+    texts = range(len(_TEXTS))
+    while sum(widths) + 2 * (len(widths) - 1) > width and max(widths[place] for place in texts) > _NARROWEST:
+        widths[max(texts, key=lambda place: widths[place])] -= 1
+    return widths
+
+
+def _fitted(cell: str, size: int, place: int) -> str:
+    """A cell as wide as its column: names keep both ends, other texts their beginning; figures are aligned to the right."""
+    if place >= len(_TEXTS):
+        return cell.rjust(size)
+    if len(cell) > size:
+        end = (size - 3) // 2 if place == 0 else 0
+        cell = cell[: size - end - 3] + "..." + cell[len(cell) - end :]
+    return cell.ljust(size)
+
+
+# What dominates.
 
 
 def _latency_parts(evaluation: Evaluation) -> str:
@@ -33,9 +214,18 @@ def _slowest(evaluation: Evaluation) -> str:
 
 
 def _memory(evaluation: Evaluation) -> str:
+    """The peak memory of the devices; of many devices, of those that are fullest."""
+    figures = list(zip(evaluation.device_names, evaluation.memory_bytes, evaluation.memory_limit_bytes, strict=True))
+    fullest = sorted(range(len(figures)), key=lambda j: figures[j][1] / figures[j][2], reverse=True)[:_MOST_DEVICES]
     uses = [
         f"{name} {demand / 1e6:.4g} of {limit / 1e6:.4g} MB"
         + (" (over the limit)" if demand > limit else " (binds)" if demand > _NEARLY_FULL * limit else "")
-        for name, demand, limit in zip(evaluation.device_names, evaluation.memory_bytes, evaluation.memory_limit_bytes, strict=True)
+        for name, demand, limit in (figures[j] for j in sorted(fullest))
     ]
-    return "Peak memory: " + ", ".join(uses) + "."
+    others = len(figures) - len(fullest)
+    return "Peak memory: " + ", ".join(uses) + (f", and {others} devices that are less full" if others else "") + "."
+
+
+def _terms(groups: Sequence[Group]) -> str:
+    whole = all(len(group.operators) == 1 for group in groups)
+    return ("" if whole else "Figures of a line with a count are sums; explain(full=True) has every operator. ") + "Terms: see 'iopopt glossary'."

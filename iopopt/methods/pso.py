@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from iopopt.cluster.cluster import Cluster, Device, as_cluster
+from iopopt.cluster.cluster import Cluster, Device
+from iopopt.cost.instance import Instance
 from iopopt.cost.pricer import Pricer
 from iopopt.errors import SolverError
 from iopopt.methods.solution import Point, Solution, Termination, heuristic_solution
@@ -64,7 +65,7 @@ class Decoder:
 
     def __init__(self, graph: Graph, cluster: Cluster, team: Sequence[int]) -> None:
         self._units, self._team, self._devices = graph.placed_units, np.array(team), len(cluster)
-        self._ranks = np.zeros(len(cluster), np.int8)
+        self._ranks = np.zeros(len(cluster), np.int16)
         self._ranks[self._team] = np.arange(len(team))
         self._in_order = list(team) == sorted(team)
         self._followed = [_followed(graph, i) for i in range(len(graph))]
@@ -100,7 +101,7 @@ class Decoder:
                 self._follow(unit, strategies[i], follows & owns, owned, team_shares)
             shares[self._team, i] = np.where(mine, team_shares, 0)
             shares[device[whole], i, np.flatnonzero(whole)] = 1
-        order = None if self._in_order else np.where(strategies == Strategy.WHOLE, 0, self._ranks[:, None, None]).astype(np.int8)
+        order = None if self._in_order else np.where(strategies == Strategy.WHOLE, 0, self._ranks[:, None, None]).astype(np.int16)
         return PlanBatch(strategies, shares, participants, order)
 
     def _shares(self, unit: Unit, strategies: npt.NDArray[np.int8], genes: Array) -> Array:
@@ -167,7 +168,7 @@ def solve_pso(
         ClusterError: if ``team`` names a device that does not exist.
         SolverError: if a setting is out of range.
     """
-    cluster, watch = as_cluster(devices), Stopwatch()
+    cluster, watch = Instance.of(graph, devices).cluster, Stopwatch()
     settings = settings or SwarmSettings()
     if not time_limit_s > 0:
         raise SolverError(f"time_limit_s is {time_limit_s}; it must be positive")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from iopopt.cluster.cluster import Cluster, Device, as_cluster
+from iopopt.cluster.cluster import Cluster, Device
+from iopopt.cost.instance import Instance
 from iopopt.methods.solution import Solution, heuristic_solution
 from iopopt.methods.stopwatch import Stopwatch
 from iopopt.network.graph import Graph
@@ -20,6 +21,6 @@ def solve_by(make_plan: MakePlan, graph: Graph, devices: Cluster | Sequence[Devi
     Raises:
         ClusterError: if ``team`` names a device that does not exist.
     """
-    cluster, watch = as_cluster(devices), Stopwatch()
+    cluster, watch = Instance.of(graph, devices).cluster, Stopwatch()
     plan = make_plan(graph, cluster, resolve_team(team, cluster))
     return heuristic_solution(graph, cluster, plan, method=method, space=space_name(team, cluster), build_s=0.0, solve_s=watch.elapsed_s)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from iopopt.cluster.cluster import Cluster, Device, as_cluster
+from iopopt.cluster.cluster import Cluster, Device
 from iopopt.cost.evaluation import evaluate
+from iopopt.cost.instance import Instance
 from iopopt.methods.solution import Solution, heuristic_solution
 from iopopt.methods.stopwatch import Stopwatch
 from iopopt.network.graph import Graph
@@ -22,6 +23,6 @@ def single_plan(graph: Graph, cluster: Cluster) -> Plan:
 
 def solve_single(graph: Graph, devices: Cluster | Sequence[Device]) -> Solution:
     """The best single device."""
-    cluster, watch = as_cluster(devices), Stopwatch()
+    cluster, watch = Instance.of(graph, devices).cluster, Stopwatch()
     plan = single_plan(graph, cluster)
     return heuristic_solution(graph, cluster, plan, method="single", space="fixed scheme", build_s=0.0, solve_s=watch.elapsed_s)

@@ -10,10 +10,12 @@ from typing import Any, Literal, NamedTuple
 from iopopt.cluster.cluster import Cluster, Device
 from iopopt.cost.evaluation import Evaluation, evaluate
 from iopopt.errors import FileFormatError
-from iopopt.methods.explanation import explain
+from iopopt.methods.explanation import explain, wrapped
+from iopopt.methods.html import solution_html
 from iopopt.network.graph import Graph
-from iopopt.network.records import check_keys, check_schema, short_repr, typed, typed_fields
+from iopopt.network.records import check_keys, check_schema, plain, short_repr, typed, typed_fields
 from iopopt.plan.plan import Plan
+from iopopt.plan.team import space_name
 
 Status = Literal["optimal", "feasible", "infeasible", "violates_memory", "unknown", "error"]
 """``optimal`` and ``infeasible`` are proven, for the Solution's space; ``violates_memory`` is a priced plan that breaks a memory limit."""
@@ -30,7 +32,7 @@ class Point(NamedTuple):
     bound_s: float | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Solution:
     """A method's answer.
 
@@ -83,34 +85,46 @@ class Solution:
             return None
         return (self.latency_s - self.bound_s) / self.latency_s if self.latency_s > 0 else 0.0
 
-    def explain(self) -> str:
-        """How operators are split, what dominates the latency, which memory limit binds."""
-        lines = [self._headline(), *([f"Reason: {self.reason}"] if self.reason else [])]
-        return "\n".join([*lines, *(explain(self.evaluation) if self.evaluation else [])])
+    def __repr__(self) -> str:
+        bound = "" if self.bound_s is None else f", bound {self.bound_s * 1e3:.4g} ms"
+        return f"Solution({short_repr(self.method, 24)[1:-1]}: {self.status}, {self._found()}{bound})"
 
-    def _headline(self) -> str:
+    def _repr_html_(self) -> str:
+        return solution_html(self)
+
+    def explain(self, *, full: bool = False) -> str:
+        """How operators are split, what dominates the latency, which memory limit binds.
+
+        Args:
+            full: a line for every operator, uncut, instead of groups of operators that fit a screen.
+        """
+        lines = [self.headline, *([f"Reason: {self.reason}"] if self.reason else [])]
+        return "\n".join([*wrapped(lines), *(explain(self.evaluation, full) if self.evaluation else [])])
+
+    @property
+    def headline(self) -> str:
+        """What was found and what is proven, in one sentence."""
         how = self.method + (f" ({self.backend})" if self.backend else "")
-        if self.plan is None:
-            found = "no plan"
-        else:
-            split = len(self.plan.split_operators)
-            found = f"{self.latency_s * 1e3:.4g} ms, {split} of {len(self.plan)} operators split"
         proof = "nothing is proven about other plans"
         if self.status == "infeasible":
             proof = f"proven: no plan of {self.space} fits the memory"
         elif self.bound_s is not None:
             gap = f" (gap {self.gap:.2%})" if self.gap is not None else ""
             proof = f"no plan of {self.space} is faster than {self.bound_s * 1e3:.4g} ms{gap}"
-        return f"{how}: {self.status}, stopped by {self.termination}: {found}; {proof}."
+        return f"{how}: {self.status}, stopped by {self.termination}: {self._found()}; {proof}."
+
+    def _found(self) -> str:
+        if self.plan is None:
+            return "no plan"
+        return f"{self.latency_s * 1e3:.4g} ms, {len(self.plan.split_operators)} of {len(self.plan)} operators split"
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-ready record; :meth:`from_dict` reads it back. An infinite latency is written as null."""
+        """A record of JSON's types; :meth:`from_dict` reads it back. An infinite latency is written as null."""
         record = {item.name: getattr(self, item.name) for item in fields(self)}
         record["plan"] = None if self.plan is None else self.plan.to_dict()
         record["evaluation"] = None if self.evaluation is None else self.evaluation.to_dict()
         record["latency_s"] = None if self.plan is None else self.latency_s
-        record["trajectory"] = [list(point) for point in self.trajectory]
-        return {"schema_version": 1, **record}
+        return {"schema_version": 1, **plain(record)}
 
     @classmethod
     def from_dict(cls, record: Any, where: str = "solution") -> Solution:
@@ -149,7 +163,7 @@ def heuristic_solution(
     plan: Plan,
     *,
     method: str,
-    space: str = "not stated",
+    space: str | None = None,
     build_s: float = 0.0,
     solve_s: float = 0.0,
     termination: Termination = "finished",
@@ -157,6 +171,8 @@ def heuristic_solution(
     trajectory: tuple[Point, ...] = (),
 ) -> Solution:
     """The Solution of a method that proves nothing: the plan, priced by the evaluator, with the memory limits it breaks.
+
+    ``space`` says which plans the method chose from (:func:`iopopt.space_name`): those of all devices unless given.
 
     Raises:
         PlanError: if the plan breaks equations (2) to (5) or belongs to another graph or cluster.
@@ -169,7 +185,7 @@ def heuristic_solution(
         termination=termination,
         latency_s=evaluation.latency_s,
         bound_s=None,
-        space=space,
+        space=space or space_name("all", devices),
         build_s=build_s,
         solve_s=solve_s,
         method=method,

@@ -108,5 +108,6 @@ def _read_trajectory(child: subprocess.Popen[str], trajectory: list[TimedProgres
     assert child.stdout is not None
     started = time.perf_counter()
     for line in child.stdout:
-        if line.endswith("\n"):  # a child that was killed may have begun a line
-            trajectory.append(TimedProgress(time.perf_counter() - started, Progress(*json.loads(line))))
+        if not line.endswith("\n"):  # a child that was killed had begun it
+            return
+        trajectory.append(TimedProgress(time.perf_counter() - started, Progress(*json.loads(line))))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ from iopopt.errors import FileFormatError, GraphError, MissingExtraError, Unknow
 from iopopt.models import alexnet, googlenet, lenet, mobilenet, resnet, squeezenet, vgg, yolo
 from iopopt.models.sizes import InputSize
 from iopopt.network.graph import Graph
-from iopopt.network.records import is_integer, read_json, short_repr
+from iopopt.network.records import foreign, is_integer, read_json, short_repr
 
 if TYPE_CHECKING:
     from iopopt.network.weights import Weights
@@ -60,11 +61,14 @@ def load_model(name: str | Path, *, input_size: InputSize | None = None, input_s
 
     Raises:
         UnknownNameError: if ``name`` is neither; the message lists the zoo.
-        GraphError: if the input is too small (for the zoo the message names the smallest that fits), or has the wrong number of channels.
+        GraphError: if ``name`` is neither a name nor a path, or the input is too small (for the zoo the message names the smallest that fits)
+            or has the wrong number of channels.
         FileFormatError: if the file cannot be read as a network.
         UnsupportedError: if an ONNX file holds what a network here cannot represent.
         MissingExtraError: if it is an ONNX file and the package ``onnx`` is not installed.
     """
+    if not isinstance(name, (str, os.PathLike)):
+        raise GraphError(f"model: found {foreign(name)}; a name or a path is expected (Graph.from_dict reads a record)")
     text = str(name)
     suffix = text.lower().rpartition(".")[2]
     if suffix in ("json", "onnx") and input_size is not None:

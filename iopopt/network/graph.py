@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from iopopt.errors import FileFormatError, GraphError
+from iopopt.network.html import graph_html
 from iopopt.network.operator_records import operator_from, operator_record, shape_from
+from iopopt.network.operator_texts import short_count
 from iopopt.network.operators.operator import INPUT, Operator
-from iopopt.network.records import check_keys, check_schema, short_repr, typed
+from iopopt.network.records import as_list, check_keys, check_schema, foreign, short_repr, typed
 from iopopt.network.shapes import Shape
 from iopopt.network.tensor_edge import LiveTensor, TensorEdge
 from iopopt.network.unit import Unit, sink_unit, source_unit
@@ -27,12 +30,17 @@ class Edge(NamedTuple):
     consumer: str
 
 
-@dataclass(frozen=True)
+MOST_COUNTED = 2**53
+"""The most elements, weights or MACs of one operator: beyond this, floats do not hold every integer, and prices would not be exact."""
+
+
+@dataclass(frozen=True, repr=False)
 class Graph:
     """Operators in topological order and the edges between them; without ``edges`` they form a chain from the input.
 
     Raises:
-        GraphError: if names repeat, an edge points backwards or nowhere, shapes disagree, or there is not exactly one output.
+        GraphError: if names repeat, an edge points backwards or nowhere, shapes disagree, there is not exactly one output, or an operator is
+            too large to be counted exactly.
     """
 
     name: str
@@ -43,8 +51,10 @@ class Graph:
     def __post_init__(self) -> None:
         names = [operator.name for operator in self.operators]
         self._require(bool(names), "it has no operators")
-        duplicates = {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else set()
-        self._require(not duplicates, f"operator names repeat: {', '.join(sorted(duplicates))}")
+        repeated = sorted(name for name, count in Counter(names).items() if count > 1)
+        self._require(not repeated, f"operator names repeat: {', '.join(repeated)}")
+        for operator in self.operators:
+            self._check_counts(operator)
         if not self.edges:
             object.__setattr__(self, "edges", tuple(Edge(p, q) for p, q in itertools.pairwise([INPUT, *names])))
         self._check_edges()
@@ -52,6 +62,15 @@ class Graph:
     def _require(self, holds: bool, message: str) -> None:
         if not holds:
             raise GraphError(f"graph {self.name!r}: {message}")
+
+    def _check_counts(self, operator: Operator) -> None:
+        counts = {
+            "elements": max(operator.in_elements, operator.pre_pool_shape.elements, operator.out_shape.elements),
+            "parameters": operator.parameters,
+            "MACs": operator.macs,
+        }
+        for what, count in counts.items():
+            self._require(count <= MOST_COUNTED, f"operator {operator.name!r} has {short_repr(count)} {what}; at most 2**53 are counted exactly")
 
     def _check_edges(self) -> None:
         seen = {INPUT: self.input_shape}
@@ -75,6 +94,13 @@ class Graph:
         for producer, shape in zip(producers, expected, strict=True):
             self._require(producer in seen, f"edge {producer} -> {operator.name} points backwards: operators must be in topological order")
             self._require(seen[producer] == shape, f"{producer} gives {seen[producer]}, but {operator.name} reads {shape}")
+
+    def __repr__(self) -> str:
+        shapes = f"{self.input_shape} to {self.output.out_shape}"
+        return f"Graph({short_repr(self.name, 40)}: {shapes}, {len(self)} operators, {short_count(self.macs) or 0} MACs)"
+
+    def _repr_html_(self) -> str:
+        return graph_html(self)
 
     def __getitem__(self, name: str) -> Operator:
         return self._by_name[name]
@@ -183,7 +209,7 @@ class Graph:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-ready record; :meth:`from_dict` reads it back."""
+        """A record of JSON's types; :meth:`from_dict` reads it back."""
         return {
             "schema_version": 1,
             "name": self.name,
@@ -202,11 +228,23 @@ class Graph:
         """
         check_schema(record, where, 1)
         check_keys(record, where, {"schema_version", "name", "input_shape", "operators"}, {"edges"})
-        if not isinstance(record["operators"], list):
-            raise FileFormatError(f"{where}: 'operators' is {short_repr(record['operators'])}; it must be a list")
-        operators = [operator_from(item, f"{where}: operators[{number}]") for number, item in enumerate(record["operators"])]
+        listed = as_list(record["operators"], f"{where}: 'operators'")
+        operators = [operator_from(item, f"{where}: operators[{number}]") for number, item in enumerate(listed)]
         edges = typed(record.get("edges", []), tuple[tuple[str, ...], ...], f"{where}: 'edges'")
         if any(len(edge) != 2 for edge in edges):
             raise FileFormatError(f"{where}: 'edges' must be a list of pairs [producer, consumer]")
         name = typed(record["name"], str, f"{where}: 'name'")
         return cls(name, shape_from(record["input_shape"], f"{where}: 'input_shape'"), tuple(operators), tuple(Edge(*edge) for edge in edges))
+
+
+def as_graph(graph: Graph) -> Graph:
+    """The graph unchanged: the check of what was given as one.
+
+    Raises:
+        GraphError: if it is no Graph; the message says what makes one of it.
+    """
+    if isinstance(graph, Graph):
+        return graph
+    advice = f"load_model({short_repr(graph)}) makes one" if isinstance(graph, str) else "load_model makes one of a name or file"
+    advice = "Graph.from_dict makes one of a record" if isinstance(graph, Mapping) else advice
+    raise GraphError(f"graph: found {foreign(graph)}; a Graph is expected ({advice})")

@@ -2,25 +2,50 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
+import itertools
 import json
 import math
 import numbers
+import reprlib
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from iopopt.errors import FileFormatError
 
 
+class _Beginning(reprlib.Repr):
+    """Writes out the beginning of a value only: with aliases, the whole of a small YAML file may be larger than memory."""
+
+    def repr_dict(self, x: Mapping[Any, Any], level: int) -> str:
+        """In the order of the mapping, which the base class sorts."""
+        if level <= 0:
+            return "{...}"
+        items = [f"{self.repr1(key, level - 1)}: {self.repr1(value, level - 1)}" for key, value in itertools.islice(x.items(), self.maxdict)]
+        return "{" + ", ".join(items + ["..."] * (len(x) > self.maxdict)) + "}"
+
+
+_SHORT = _Beginning()
+_SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxtuple, _SHORT.maxdict, _SHORT.maxset, _SHORT.maxfrozenset = 4, 8, 8, 8, 8, 8
+_SHORT.maxstring, _SHORT.maxlong, _SHORT.maxother = 200, 200, 200
+
+
 def short_repr(value: Any, limit: int = 60) -> str:
     """The repr of ``value`` for a message, shortened if long."""
     try:
-        text = repr(value)
+        text = _SHORT.repr(value)
     except ValueError:  # an integer of more digits than Python writes out
         return "a number of thousands of digits"
     return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def foreign(value: Any) -> str:
+    """A value that is of the wrong type, for a message: what it is, and its type."""
+    name = type(value).__name__
+    return "None" if value is None else f"{short_repr(value)} (a {name})" if name[0] not in "aeiou" else f"{short_repr(value)} (an {name})"
 
 
 def is_number(value: Any) -> bool:
@@ -38,6 +63,24 @@ def is_integer(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+def as_list(value: Any, where: str) -> Sequence[Any]:
+    """A list of a record, or the tuple in its place.
+
+    Raises:
+        FileFormatError: if it is neither; the message begins with ``where``.
+    """
+    if not isinstance(value, (list, tuple)):
+        raise FileFormatError(f"{where} is {short_repr(value)}; it must be a list")
+    return value
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON knows it: dataclasses become mappings, tuples lists, at any depth."""
+    if dataclasses.is_dataclass(value):
+        return {item.name: plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
+    return [plain(item) for item in value] if isinstance(value, (tuple, list)) else value
+
+
 def check_keys(record: Any, where: str, required: set[str], optional: set[str] = frozenset()) -> None:  # type: ignore[assignment]
     """Refuse a record that is not a mapping, lacks a key or has an unknown one.
 
@@ -48,9 +91,9 @@ def check_keys(record: Any, where: str, required: set[str], optional: set[str] =
         raise FileFormatError(f"{where}: found {short_repr(record)}; a mapping with the keys {', '.join(sorted(required | optional))} is expected")
     for key in record:
         if key not in required | optional:
-            near = difflib.get_close_matches(str(key), sorted(required | optional), n=1)
+            near = difflib.get_close_matches(key[:80], sorted(required | optional), n=1) if isinstance(key, str) else []
             hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise FileFormatError(f"{where}: unknown key {key!r}.{hint} Allowed: {', '.join(sorted(required | optional))}.")
+            raise FileFormatError(f"{where}: unknown key {short_repr(key)}.{hint} Allowed: {', '.join(sorted(required | optional))}.")
     missing = sorted(required - record.keys())
     if missing:
         raise FileFormatError(f"{where}: key {missing[0]!r} is missing" + (f" (so are {', '.join(missing[1:])})" if missing[1:] else ""))
@@ -69,11 +112,15 @@ def check_schema(record: Any, where: str, version: int) -> None:
         raise FileFormatError(f"{where}: 'schema_version' is {short_repr(found)}; this release reads version {version}")
 
 
-_CHECKS = {float: ("a finite number", is_number), int: ("an integer", is_integer), types.NoneType: ("null", lambda value: value is None)}
+_CHECKS = {
+    float: ("a finite number", is_number),
+    int: ("an integer (of 64 bits)", lambda value: is_integer(value) and -(2**63) <= value < 2**63),
+    types.NoneType: ("null", lambda value: value is None),
+}
 
 
 def typed(value: Any, hint: Any, where: str) -> Any:
-    """A value of a JSON record, checked against the type hint of its field; lists become tuples.
+    """A value of a JSON record, checked against the type hint of its field; lists become tuples, and numbers floats where a float is meant.
 
     Hints are float, int, bool, str, None, Literals of strings, unions of these, and tuples of one type.
 
@@ -81,13 +128,11 @@ def typed(value: Any, hint: Any, where: str) -> Any:
         FileFormatError: if it is anything else; the message begins with ``where`` and says what is allowed.
     """
     if get_origin(hint) is tuple:
-        if not isinstance(value, (list, tuple)):
-            raise FileFormatError(f"{where} is {short_repr(value)}; it must be a list")
-        return tuple(typed(item, get_args(hint)[0], f"{where}[{number}]") for number, item in enumerate(value))
+        return tuple(typed(item, get_args(hint)[0], f"{where}[{number}]") for number, item in enumerate(as_list(value, where)))
     options = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
     for option in options:
         if isinstance(value, str) and value in get_args(option) if get_origin(option) is Literal else _fits(value, option):
-            return value
+            return float(value) if option is float else value
     raise FileFormatError(f"{where} is {short_repr(value)}; it must be {' or '.join(_described(option) for option in options)}")
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from iopopt.errors import GraphError
 from iopopt.network.epilogue import Activation, EpilogueStep, Normalisation
-from iopopt.network.graph import Graph
+from iopopt.network.graph import Graph, as_graph
 from iopopt.network.operators.operator import Operator
 from iopopt.network.typical_values import Values, after_epilogue, typical_input
 
@@ -46,7 +46,7 @@ def random_weights(graph: Graph, seed: int = 0) -> dict[str, OperatorWeights]:
     Each kernel is scaled by the typical size of its input, which is propagated through the network.
     """
     rng = np.random.default_rng(seed)
-    values = {graph.source: typical_input(rng)}
+    values = {as_graph(graph).source: typical_input(rng)}
     weights = {}
     for i, operator in enumerate(graph.operators):
         inputs = [values[edge.producer] for edge in graph.edges_into[i]]
@@ -80,7 +80,7 @@ def _ranges(step: EpilogueStep) -> tuple[tuple[float, float], ...]:
 
 def random_input(graph: Graph, seed: int = 0) -> npt.NDArray[np.float32]:
     """An input of standard normal elements, shape (C, H, W)."""
-    return np.random.default_rng(seed + 1).standard_normal(tuple(graph.input_shape)).astype(np.float32)
+    return np.random.default_rng(seed + 1).standard_normal(tuple(as_graph(graph).input_shape)).astype(np.float32)
 
 
 def check_weights(graph: Graph, weights: Weights) -> None:

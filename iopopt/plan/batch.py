@@ -10,13 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from iopopt.errors import PlanError
-from iopopt.network.graph import Graph
+from iopopt.network.graph import Graph, as_graph
+from iopopt.network.records import foreign
 from iopopt.plan.placement import Placement, Strategy
 from iopopt.plan.plan import Plan
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
-Ranks = npt.NDArray[np.int8]
+Ranks = npt.NDArray[np.int16]
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class PlanBatch:
     strategies: npt.NDArray[np.int8]
     shares: Array
     participants: Mask
-    order: npt.NDArray[np.int8] | None = None
+    order: Ranks | None = None
 
     def __len__(self) -> int:
         return int(self.strategies.shape[-1])
@@ -74,7 +75,7 @@ class PlanBatch:
         plans, operators = len(placements), len(placements[0])
         strategies = np.zeros((operators, plans), np.int8)
         shares = np.zeros((device_count, operators, plans))
-        participants, order = np.zeros(shares.shape, bool), np.zeros(shares.shape, np.int8)
+        participants, order = np.zeros(shares.shape, bool), np.zeros(shares.shape, np.int16)
         ordered = False
         for number, plan in enumerate(placements):
             for i, placement in enumerate(plan):
@@ -88,7 +89,18 @@ class PlanBatch:
 
     @classmethod
     def from_plans(cls, graph: Graph, plans: Sequence[Plan], device_count: int) -> PlanBatch:
-        """Plans as arrays; they are assumed to be valid (:func:`iopopt.plan.plan.validate_plan`)."""
+        """Plans as arrays; they are assumed to be valid (:func:`iopopt.plan.plan.validate_plan`).
+
+        Raises:
+            GraphError: if ``graph`` is no Graph.
+            PlanError: if something else than a Plan is among ``plans``, or there is none.
+        """
+        as_graph(graph)
+        if isinstance(plans, Plan):
+            raise PlanError("batch: found one Plan; a sequence of them is expected")
+        for plan in plans:
+            if not isinstance(plan, Plan):
+                raise PlanError(f"batch: {foreign(plan)} is not a Plan")
         return cls.of([[plan[operator.name] for operator in graph.operators] for plan in plans], device_count)
 
     def plan(self, graph: Graph, number: int) -> Plan:
@@ -110,8 +122,8 @@ class PlanBatch:
     @cached_property
     def ranks(self) -> Ranks:
         """Where each participant stands in the order, counted from 0; -1 for devices that take no part."""
-        ranks = np.cumsum(self.participants, axis=0, dtype=np.int8) - np.int8(1) if self.order is None else self.order
-        return np.where(self.participants, ranks, np.int8(-1))
+        ranks = np.cumsum(self.participants, axis=0, dtype=np.int16) - np.int16(1) if self.order is None else self.order
+        return np.where(self.participants, ranks, np.int16(-1))
 
 
 def along_order(ranks: Ranks | None, function: Callable[..., Array], *values: Array | Mask) -> Array:

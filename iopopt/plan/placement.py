@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any, Literal, NamedTuple, get_args
 
 from iopopt.errors import FileFormatError, PlanError
-from iopopt.network.records import check_keys, is_integer, short_repr
+from iopopt.network.records import as_list, check_keys, is_integer, short_repr
 from iopopt.network.shapes import Dim
 
 Reduce = Literal["direct", "two_phase"]
@@ -37,6 +37,9 @@ class Strategy(IntEnum):
         """How it adds up partial sums; None if it has none."""
         return _FORMS[self][1]
 
+
+_MOST_SHARES = 2**63
+"""The end of the last interval stays below: no dimension is as large, and arrays hold such integers."""
 
 _FORMS: tuple[tuple[Dim | None, Reduce | None], ...] = (None, None), ("H", None), ("OC", None), ("IC", "direct"), ("IC", "two_phase")
 _STRATEGIES = dict(zip(_FORMS, Strategy, strict=True))
@@ -92,6 +95,8 @@ class Placement:
             return f"reduce is {short_repr(self.reduce)}; an IC split needs 'direct' or 'two_phase', other placements None"
         if any(shard.start != stop for shard, stop in zip(self.shards, [0, *(shard.stop for shard in self.shards)], strict=False)):
             return f"intervals {[list(shard[1:]) for shard in self.shards]} are not consecutive from 0"
+        if self.shards[-1].stop >= _MOST_SHARES:
+            return f"intervals {short_repr([list(shard[1:]) for shard in self.shards])} end beyond 2**63"
         if any(shard.stop < shard.start for shard in self.shards):
             return f"intervals {[list(shard[1:]) for shard in self.shards]} hold a negative share"
         return None
@@ -166,9 +171,7 @@ def placement_record(placement: Placement) -> dict[str, Any]:
 def placement_from(record: Any, where: str) -> Placement:
     """Read a record of :func:`placement_record`; FileFormatError begins with ``where``."""
     check_keys(record, where, {"dim", "shards"}, {"reduce"})
-    if not isinstance(record["shards"], list):
-        raise FileFormatError(f"{where}: 'shards' is {short_repr(record['shards'])}; it must be a list")
-    for shard in record["shards"]:
+    for shard in as_list(record["shards"], f"{where}: 'shards'"):
         check_keys(shard, f"{where}: shards", set(Shard._fields))
         if not all(isinstance(value, int) and not isinstance(value, bool) for value in shard.values()):
             raise FileFormatError(f"{where}: shards: {short_repr(shard)} must hold integers")

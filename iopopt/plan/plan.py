@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from iopopt.cluster.cluster import Cluster
 from iopopt.errors import FileFormatError, PlanError
-from iopopt.network.graph import Graph
+from iopopt.network.graph import Graph, as_graph
 from iopopt.network.operators import Operator
-from iopopt.network.records import check_keys, check_schema, short_repr
+from iopopt.network.records import check_keys, check_schema, foreign, short_repr
 from iopopt.network.shapes import Dim
+from iopopt.plan.html import plan_html
 from iopopt.plan.placement import Placement, placement_from, placement_record
 
 EQUATIONS: Mapping[Dim, int] = {"H": 3, "IC": 4, "OC": 5}
 """The equation that states what the shares of a dimension sum to."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Plan(Mapping[str, Placement]):
     """A placement for every operator, by name, in the order of the graph."""
 
@@ -27,13 +29,30 @@ class Plan(Mapping[str, Placement]):
 
     @classmethod
     def of(cls, graph: Graph, placements: Sequence[Placement]) -> Plan:
-        """The plan that gives the operators of ``graph``, in order, these placements."""
+        """The plan that gives the operators of ``graph``, in order, these placements.
+
+        Raises:
+            GraphError: if ``graph`` is no Graph.
+            PlanError: if ``placements`` are not one Placement for each operator.
+        """
+        as_graph(graph)
+        if not isinstance(placements, Iterable):
+            raise PlanError(f"plan: found {foreign(placements)}; a Placement for each operator is expected, in order")
+        placements = list(placements)
         invalid = [placement for placement in placements if not isinstance(placement, Placement)]
         if invalid:
             raise PlanError(f"plan: {short_repr(invalid[0])} is not a Placement; give one for each operator, in order")
         if len(placements) != len(graph):
             raise PlanError(f"plan: {len(placements)} placements for the {len(graph)} operators of {graph.name}")
         return cls(tuple((operator.name, placement) for operator, placement in zip(graph.operators, placements, strict=True)))
+
+    def __repr__(self) -> str:
+        counts = Counter(placement.dim or "whole" for placement in self.values())
+        found = ", ".join(f"{counts[dim]} {dim}" for dim in ("H", "OC", "IC", "whole") if counts[dim])
+        return f"Plan({len(self)} operator{'' if len(self) == 1 else 's'}{': ' if found else ''}{found})"
+
+    def _repr_html_(self) -> str:
+        return plan_html(self)
 
     @cached_property
     def _by_name(self) -> dict[str, Placement]:
@@ -57,7 +76,7 @@ class Plan(Mapping[str, Placement]):
         return tuple(name for name, placement in self.placements if not placement.is_whole)
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-ready record; :meth:`from_dict` reads it back."""
+        """A record of JSON's types; :meth:`from_dict` reads it back."""
         return {"schema_version": 1, "placements": {name: placement_record(placement) for name, placement in self.placements}}
 
     @classmethod
@@ -71,7 +90,13 @@ class Plan(Mapping[str, Placement]):
         check_keys(record, where, {"schema_version", "placements"})
         if not isinstance(record["placements"], Mapping):
             raise FileFormatError(f"{where}: 'placements' is {short_repr(record['placements'])}; it must map operators to placements")
-        return cls(tuple((name, placement_from(item, f"{where}: {name}")) for name, item in record["placements"].items()))
+        return cls(tuple((name, placement_from(item, f"{where}: {_checked_name(name, where)}")) for name, item in record["placements"].items()))
+
+
+def _checked_name(name: Any, where: str) -> str:
+    if not isinstance(name, str):
+        raise FileFormatError(f"{where}: operator {foreign(name)} is not named by a string")
+    return name
 
 
 def validate_plan(graph: Graph, cluster: Cluster, plan: Plan) -> None:
@@ -81,7 +106,7 @@ def validate_plan(graph: Graph, cluster: Cluster, plan: Plan) -> None:
         PlanError: the message names the operator, what was found and what is allowed.
     """
     if not isinstance(plan, Plan):
-        raise PlanError(f"plan: {short_repr(plan)} is not a Plan; Plan.of makes one from placements")
+        raise PlanError(f"plan: {foreign(plan)} is not a Plan; Plan.of makes one from placements, Plan.from_dict from a record")
     names = {operator.name for operator in graph.operators}
     for problem, found in (("has no placement for", names - plan.keys()), ("places unknown", plan.keys() - names)):
         if found:

@@ -10,7 +10,7 @@ from collections.abc import Sequence, Set
 from operator import index
 from typing import Literal
 
-from iopopt.cluster.cluster import Cluster
+from iopopt.cluster.cluster import Cluster, Device, as_cluster
 from iopopt.errors import ClusterError, PlanError
 from iopopt.network.records import short_repr
 from iopopt.plan.plan import Plan
@@ -93,6 +93,10 @@ def check_in_space(plan: Plan, team: Team, cluster: Cluster) -> None:
         raise PlanError(f"the plan splits over {list(found)}, but the space is that of team {list(wanted)}; ask for team={found} or team='best'")
 
 
-def space_name(team: Team, cluster: Cluster) -> str:
-    """The name in a Solution of the space for which its bound and status hold."""
-    return "team=best" if _is_best(team) else f"team={resolve_team(team, cluster)}"
+def space_name(team: Team, devices: Cluster | Sequence[Device]) -> str:
+    """The name in a Solution of the space of ``team``, for which its bound and status hold.
+
+    Raises:
+        ClusterError: if ``team`` names a device that does not exist.
+    """
+    return "team=best" if _is_best(team) else f"team={resolve_team(team, as_cluster(devices))}"

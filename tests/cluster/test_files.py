@@ -174,11 +174,18 @@ def test_presets_and_instances(trio_graph: Graph) -> None:
         load_cluster("edge-x4")
 
 
-@pytest.mark.parametrize("name", ["pi5-x3", "pi4-x0", "edge", "edge-x3-lose", "", "x", "cluster.txt", "a\0b", None, 3])
+@pytest.mark.parametrize("name", ["pi5-x3", "pi4-x0", "edge", "edge-x3-lose", "", "x", "cluster.txt", "a\0b"])
 def test_unknown_names(name: Any, trio_graph: Graph) -> None:
     """A name that is nothing raises UnknownNameError that lists what exists."""
     with pytest.raises(UnknownNameError, match=r"unknown cluster.*Known: .*edge-x3.*pi4-x3"):
         load_cluster(name, trio_graph)
+
+
+@pytest.mark.parametrize("name", [None, 3, {"schema_version": 1}, Cluster((Device("a", 1, 1, 1),))])
+def test_what_is_no_name_and_no_path(name: Any) -> None:
+    """Anything but a name or a path is refused with its type and what reads a record."""
+    with pytest.raises(ClusterError, match=rf"\(an? {type(name).__name__}\); a name or a path is expected \(Cluster\.from_dict|found None; a name"):
+        load_cluster(name)
 
 
 def test_unknown_names_suggest_the_nearest() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,12 @@ import pytest
 from matplotlib.figure import Figure
 
 import iopopt
-from paper_figs import figure_setup_time, table_latency, table_memory
+from paper_figs import command_line, figure_setup_time, table_latency, table_memory
 from paper_figs.appearance import LOOKS
 from paper_figs.columns import MARK, MARK_NOTE, MISSING, Column, Table, fixed, small_percent
-from paper_figs.comparison import Comparison, reduction_percent, solver_note
+from paper_figs.command_line import OUTPUT, RESULTS
+from paper_figs.comparison import Comparison, one_device_notes, reduction_percent, solver_note
+from paper_figs.latency_rows import plan_cells
 from paper_figs.published import PAPERS
 from paper_figs.report import Report, write
 from paper_figs.setting import BASELINES, LENET, METHODS_COMPARED, SWEEP_INSTANCES, TABLE_INSTANCES, VARIANTS, Instance, load
@@ -221,6 +224,84 @@ def test_command_writes_and_prints(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     output = capsys.readouterr()
     assert all(cell in output.out for cell in latency.tables[0].cells()[0])
     assert "table_latency.png" in output.err
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    """Every file, by name."""
+    return {path.name: path.read_bytes() for path in directory.iterdir()}
+
+
+def test_the_tracked_results_change_by_update_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, latency: Report) -> None:
+    """A run writes to the current folder, whatever it is; only --update renews the tracked files."""
+    monkeypatch.setattr(table_latency, "build", lambda time_limit_s, progress: latency)
+    monkeypatch.chdir(tmp_path)
+    tracked = contents(RESULTS)
+    assert table_latency.main([]) == 0
+    assert contents(RESULTS) == tracked
+    assert "table_latency.md" in contents(tmp_path / OUTPUT)
+    monkeypatch.setattr(command_line, "RESULTS", tmp_path / "tracked")
+    assert table_latency.main(["--update"]) == 0
+    assert contents(tmp_path / "tracked").keys() == contents(tmp_path / OUTPUT).keys()
+
+
+@pytest.mark.parametrize("words", [["--output", str(RESULTS)], ["--output", "elsewhere", "--update"]])
+def test_the_tracked_results_are_no_output_folder(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """The tracked folder as --output, or both options at once, is refused before anything is solved."""
+    with pytest.raises(SystemExit) as refusal:
+        table_latency.main(words)
+    assert refusal.value.code == 2
+    assert "--update" in capsys.readouterr().err
+
+
+def test_the_table_says_what_the_milp_splits(latency: Report) -> None:
+    """On LeNet one device alone is the optimum: no operator split, one device, and a sentence that names it; CoEdge's plan would read otherwise."""
+    row = latency.tables[0].rows[0]
+    assert (row["milp_operators"], row["milp_split_operators"], row["milp_devices"]) == (5, 0, 1)
+    assert row["milp_latency_s"] == pytest.approx(iopopt.solve_single(*load(LENET)).latency_s)
+    assert "LeNet: the MILP's plan is device 0 alone; its reductions compare one device with 3." in latency.notes
+    graph, cluster = load(LENET)
+    rows = Comparison(LENET, cluster, {"milp": iopopt.solve_coedge(graph, cluster)})
+    assert list(plan_cells(rows).values()) == [5, 2, 3]
+    assert one_device_notes([rows]) == ()
+
+
+def test_a_plan_that_was_not_found_splits_nothing() -> None:
+    """Without a plan there is no count, and no sentence on devices."""
+    graph, cluster = load(LENET)
+    nothing = dataclasses.replace(iopopt.solve_milp(graph, cluster), plan=None, evaluation=None, latency_s=math.inf, status="unknown")
+    comparison = Comparison(LENET, cluster, {"milp": nothing})
+    assert all(map(math.isnan, plan_cells(comparison).values()))
+    assert one_device_notes([comparison]) == ()
+
+
+@pytest.mark.parametrize(
+    ("gains", "words"),
+    [
+        ([0.27, 0.26, 0.25, 0.24, 0.21, 0.57, 0.90, 1.22], "0.27 % at 1 ms, falls to 0.21 % at 5 ms, grows to 1.22 % at 8 ms"),
+        ([18.4, 19.0, 20.1], "18.40 % at 1 ms, grows to 20.10 % at 3 ms"),
+        ([0.1052, 0.1049, 0.1049, 0.0, -2.5], "0.105 % at 1 ms, falls to 0.105 % at 2 ms, is flat to 0.105 % at 3 ms, falls to -2.50 % at 5 ms"),
+        ([1.0, 3.0, 2.0, 4.0], "1.00 % at 1 ms, grows to 3.00 % at 2 ms, falls to 2.00 % at 3 ms, grows to 4.00 % at 4 ms"),
+        ([5.0], "5.00 % at 1 ms"),
+    ],
+)
+def test_a_trend_is_told_from_turn_to_turn(gains: list[float], words: str) -> None:
+    """The words follow every point, not the two ends alone."""
+    assert figure_setup_time.trend(dict(enumerate(gains, start=1))) == words
+
+
+def test_the_figure_tells_the_trend_of_its_own_rows(sweep: Report) -> None:
+    """The note gives the gains of the frame at their set-up times."""
+    frame = sweep.frames["figure_setup_time"]
+    gains = frame[frame["method"] == "greedy"].set_index("t_est_ms")["reduction_vs_coedge_percent"]
+    note = f"VGG11 {gains[1]:.3g} % at 1 ms, grows to {gains[8]:.2f} % at 8 ms."
+    assert f"IOP greedy gains {gains[1]:.2f} to {gains[8]:.2f} % over CoEdge, by set-up time: {note}" in sweep.notes
+
+
+def test_the_papers_order_does_not_hold_everywhere() -> None:
+    """What the documentation of the setting says of edge-x3."""
+    graph, cluster = load(Instance("AlexNet", "alexnet", "edge-x3"))
+    latencies = {method: iopopt.solve(graph, cluster, method).latency_s for method in ("oc", "coedge", "greedy")}
+    assert min(latencies, key=latencies.__getitem__) == "oc"
 
 
 def test_steps_announced_are_the_steps_taken() -> None:

@@ -1,0 +1,83 @@
+"""The notes below a table: why a method has no plan, and what the table alone would not tell."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from iopopt.bench.instance import Instance
+from iopopt.bench.run import Run, best_latency_s
+from iopopt.cost.evaluation import evaluate
+from iopopt.methods.dp import dp_plan
+from iopopt.methods.exhaustive import MAX_PLANS, plan_count
+from iopopt.methods.stopwatch import Stopwatch
+from iopopt.plan.team import resolve_team
+
+_ROUNDING = 1e-9
+TEAM_SEARCH_S = 10.0
+"""How long smaller teams are searched for, seconds."""
+
+Team = tuple[int, ...]
+
+
+def notes(instance: Instance, runs: Sequence[Run]) -> Iterator[str]:
+    """The notes on one instance."""
+    for run in runs:
+        if run.solution.reason:
+            yield f"{run.label}: {run.solution.reason}"
+    yield from _one_device(instance, runs)
+    yield from _outside_the_space(instance, runs)
+    if all(run.method != "exhaustive" for run in runs) and (count := plan_count(instance.graph, instance.cluster, instance.team)) <= MAX_PLANS:
+        yield f"Exhaustive search would price {count:,} plans; --methods exhaustive adds it."
+
+
+def _one_device(instance: Instance, runs: Sequence[Run]) -> Iterator[str]:
+    """Where cooperation brings nothing."""
+    if math.isfinite(best := best_latency_s(runs)) and best >= instance.single_s * (1 - _ROUNDING) and any(run.method != "single" for run in runs):
+        yield f"No plan of the table is faster than one device alone ({instance.single_s * 1e3:.4g} ms)."
+
+
+def _outside_the_space(instance: Instance, runs: Sequence[Run]) -> Iterator[str]:
+    """Where a plan of another space, of the table or of a smaller team, is faster than a plan called optimal in its own."""
+    proven = [run for run in runs if run.solution.status == "optimal"]
+    for run in proven:
+        faster = [other for other in runs if other.fits and _beats(other.solution.latency_s, run)]
+        if faster:
+            other = min(faster, key=lambda other: other.solution.latency_s)
+            yield f"{run.label} is optimal for {run.solution.space} only: {other.label} found a faster plan outside that space."
+    if not proven or instance.team == "best":
+        return
+    best = min(proven, key=lambda run: run.solution.latency_s)
+    found = _smaller_team(instance)
+    if found is not None and _beats(found[1], best):
+        (team, latency_s), devices = found, instance.cluster.devices
+        yield (
+            f"{best.label} is optimal for {best.solution.space} only: over {', '.join(devices[j].name for j in team)} the dynamic program finds "
+            f"{latency_s * 1e3:.4g} ms, {1 - latency_s / best.solution.latency_s:.1%} less; --team best searches all teams, with proof."
+        )
+
+
+def _beats(latency_s: float, run: Run) -> bool:
+    """Whether a latency is below what the run proved of its space, and by more than its gap."""
+    bound = run.solution.bound_s
+    return bound is not None and latency_s < bound * (1 - _ROUNDING)
+
+
+def _smaller_team(instance: Instance) -> tuple[Team, float] | None:
+    """The best team found by leaving one device out at a time, the slowest first, while that helps, and its latency in seconds."""
+    watch, team, best = Stopwatch(), resolve_team(instance.team, instance.cluster), None
+    while len(team) > 2:
+        slowest_first = sorted(team, key=lambda j: instance.cluster.devices[j].flops_per_s)
+        found: list[tuple[float, Team]] = []
+        for left_out in slowest_first:
+            if watch.elapsed_s > TEAM_SEARCH_S:
+                break
+            smaller = tuple(j for j in team if j != left_out)
+            price = evaluate(instance.graph, instance.cluster, dp_plan(instance.graph, instance.cluster, smaller))
+            if price.feasible:
+                found.append((price.latency_s, smaller))
+        if not found or (best is not None and min(found)[0] >= best[1]):
+            break
+        latency_s, team = min(found)
+        best = team, latency_s
+    return best

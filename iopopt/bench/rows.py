@@ -1,0 +1,105 @@
+"""Runs as rows of tidy tables, one value in each cell."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator
+from functools import cache
+from importlib.metadata import version
+from typing import Any
+
+from iopopt.bench.run import Run
+from iopopt.cost.evaluation import Evaluation
+
+Row = dict[str, Any]
+
+
+def run_row(run: Run, name: str, best_s: float) -> Row:
+    """One run; every figure is the evaluator's for the returned plan, and empty without one. ``name`` is the stem of its files."""
+    instance, solution = run.instance, run.solution
+    latency = solution.latency_s if solution.plan else None
+    return {
+        **_key(run, name),
+        "devices": len(instance.cluster),
+        "status": solution.status,
+        "termination": solution.termination,
+        "space": solution.space,
+        "latency_s": latency,
+        "bound_s": solution.bound_s,
+        "gap_to_best": solution.latency_s / best_s - 1 if run.fits else None,
+        "proven_gap": solution.gap,
+        "speedup_over_coedge": instance.coedge_s / latency if latency else None,
+        "speedup_over_single": instance.single_s / latency if latency else None,
+        **_evaluation_columns(solution.evaluation),
+        "build_s": solution.build_s,
+        "solve_s": solution.solve_s,
+        "backend": solution.backend,
+        "backend_version": solution.backend_version,
+        "reason": solution.reason,
+        **_settings_columns(run),
+        "started": run.started.isoformat(timespec="seconds"),
+        **environment(),
+    }
+
+
+def device_rows(run: Run, name: str) -> Iterator[Row]:
+    """One row for each device: what the cluster says of it, and what the plan asks of it."""
+    evaluation = run.solution.evaluation
+    for j, device in enumerate(run.instance.cluster.devices):
+        yield {
+            **_key(run, name),
+            "device": j,
+            "device_name": device.name,
+            "flops_per_s": device.flops_per_s,
+            "memory_limit_bytes": device.memory_bytes,
+            "bandwidth_bytes_per_s": device.bandwidth_bytes_per_s,
+            "memory_bytes": evaluation.memory_bytes[j] if evaluation else None,
+            "compute_s": sum(cost.device_compute_s[j] for cost in evaluation.operators) if evaluation else None,
+        }
+
+
+def _key(run: Run, name: str) -> Row:
+    return {"run": name, "model": run.instance.model, "cluster": run.instance.cluster_name, "method": run.method, "seed": run.seed}
+
+
+def _evaluation_columns(evaluation: Evaluation | None) -> Row:
+    if evaluation is None:
+        return dict.fromkeys(("peak_memory_bytes", "connections", "transferred_bytes", "compute_s", "communication_s"))
+    return {
+        "peak_memory_bytes": max(evaluation.memory_bytes),
+        "connections": evaluation.connections,
+        "transferred_bytes": evaluation.transferred_bytes,
+        "compute_s": evaluation.compute_s,
+        "communication_s": evaluation.communication_s,
+    }
+
+
+def _settings_columns(run: Run) -> Row:
+    """What was asked for; the names say where it differs from what was found."""
+    instance, settings, shape = run.instance, run.settings, run.instance.graph.input_shape
+    team = instance.team if isinstance(instance.team, str) else "-".join(map(str, instance.team))
+    return {
+        "asked_team": team,
+        "asked_time_limit_s": settings.time_limit_s,
+        "asked_gap": settings.gap,
+        "asked_backend": settings.backend,
+        "asked_threads": settings.threads,
+        "asked_bandwidth_mbit": instance.bandwidth_mbit,
+        "connection_setup_s": instance.cluster.connection_setup_s,
+        "input_channels": shape.channels,
+        "input_height": shape.height,
+        "input_width": shape.width,
+    }
+
+
+@cache
+def environment() -> Row:
+    """The machine and the versions."""
+    return {
+        "iopopt_version": version("iopopt"),
+        "python_version": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": platform.processor() or platform.machine(),
+        "processors": os.cpu_count(),
+    }

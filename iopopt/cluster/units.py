@@ -1,0 +1,98 @@
+"""Figures of a cluster that look as if they were in another unit."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from iopopt.cluster.cluster import Cluster
+
+_MOST_NAMED = 3
+"""How many figures one warning names."""
+
+_CHECKED = "_units_checked"
+"""The mark of a cluster that was checked; it is no part of its value, as a cached property is none."""
+
+
+class UnitWarning(UserWarning):
+    """A figure looks as if it were in another unit."""
+
+
+class Plausible(NamedTuple):
+    """The range of a figure outside which it is more likely in another unit; what that unit may be if it is too small, or too large."""
+
+    least: float
+    most: float
+    unit: str
+    if_small: str
+    if_large: str
+
+
+PLAUSIBLE = {
+    # From an 8-bit microcontroller that multiplies in software to more than the largest accelerators.
+    "flops_per_s": Plausible(1e5, 1e16, "FLOP/s", "MFLOP/s, GFLOP/s or TFLOP/s", "FLOP per hour"),
+    # From less than a Cortex-M0 has to more than the largest servers have.
+    "memory_bytes": Plausible(2e4, 1e14, "bytes", "kB, MB or GB", "bits"),
+    # From the slowest long-range radios to more than the links inside a server.
+    "bandwidth_bytes_per_s": Plausible(1e3, 1e12, "bytes/s", "kB/s, MB/s or Mbit/s", "bits/s"),
+    "connection_setup_s": Plausible(0.0, 0.5, "seconds", "", "milliseconds"),
+    "bytes_per_element": Plausible(1, 8, "bytes", "", "bits"),
+}
+"""Every figure of a device or cluster that is checked."""
+
+LINK_RATES_BIT_PER_S = (10e6, 11e6, 54e6, 100e6, 150e6, 300e6, 433e6, 867e6, 1e9, 2.5e9, 10e9)
+"""Nominal rates of Ethernet and Wi-Fi; given as bytes per second they are almost certainly a mistake."""
+
+
+def doubts(cluster: Cluster) -> Iterator[str]:
+    """What is implausible, one sentence for each figure."""
+    for device in cluster.devices:
+        for key in ("flops_per_s", "memory_bytes", "bandwidth_bytes_per_s"):
+            doubt = _doubt(key, getattr(device, key))
+            if doubt:
+                yield f"device {device.name!r}: {doubt}"
+    for key in ("connection_setup_s", "bytes_per_element"):
+        doubt = _doubt(key, getattr(cluster, key))
+        if doubt:
+            yield doubt
+
+
+def _doubt(key: str, value: float) -> str | None:
+    least, most, unit, if_small, if_large = PLAUSIBLE[key]
+    if key == "bandwidth_bytes_per_s" and value in LINK_RATES_BIT_PER_S:
+        return f"{key} is {value:,.0f}, the nominal rate of a {value / 1e6:g} Mbit/s link in bits; in bytes that is {value / 8:,.0f}"
+    if least <= value <= most:
+        return None
+    return f"{key} is {value:g}, but {least:g} to {most:g} {unit} are plausible; is it in {if_small if value < least else if_large}?"
+
+
+def warn_of_units(cluster: Cluster, where: str = "") -> None:
+    """Warn of implausible figures, once for each cluster, at the line outside this package that led here.
+
+    Args:
+        where: the file that the cluster is from, for the message.
+    """
+    if _CHECKED in vars(cluster):
+        return
+    trust_units(cluster)
+    found = list(doubts(cluster))
+    if found:
+        more = f"; and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
+        text = "; ".join(found[:_MOST_NAMED]) + more
+        warnings.warn(f"{where}: {text}" if where else text, UnitWarning, stacklevel=_caller_level())
+
+
+def trust_units(cluster: Cluster) -> None:
+    """Never warn of this cluster: it has been checked, or it is not of a person's making."""
+    vars(cluster)[_CHECKED] = True
+
+
+def _caller_level() -> int:
+    """The ``stacklevel`` at which the caller of this function reports the first frame outside the package."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "iopopt":
+        level, frame = level + 1, frame.f_back
+    return level

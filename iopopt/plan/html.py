@@ -1,0 +1,91 @@
+"""A picture of a plan as HTML, for notebooks: for each operator a bar of shares, coloured by device."""
+
+from __future__ import annotations
+
+import colorsys
+import itertools
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import TYPE_CHECKING
+
+from iopopt.network.html import heading, text
+
+if TYPE_CHECKING:
+    from iopopt.plan.placement import Placement
+    from iopopt.plan.plan import Plan
+
+_COLOURS = ("#77aadd", "#ee8866", "#eedd88", "#44bb99", "#ffaabb", "#99ddff", "#bbcc33", "#aaaa00")
+"""Paul Tol's light scheme: eight colours that colour-blind readers tell apart and that black text is readable on."""
+
+_DIMS = {None: "whole", "H": "H, rows", "OC": "OC, output channels", "IC": "IC, input channels"}
+_NARROWEST = 0.04
+"""The part of a bar below which a share is not written into it."""
+
+_CELL = "padding:1px 0.6em 1px 0;white-space:nowrap"
+
+
+def colour(device: int) -> str:
+    """The colour of a device: one of a scheme, and beyond that hues that differ as much as possible, equally light."""
+    if device < len(_COLOURS):
+        return _COLOURS[device]
+    red, green, blue = colorsys.hls_to_rgb(device * 0.618034 % 1, 0.75, 0.6)
+    return f"#{round(255 * red):02x}{round(255 * green):02x}{round(255 * blue):02x}"
+
+
+def plan_html(plan: Plan, device_names: Sequence[str] | None = None) -> str:
+    """A bar for each run of operators with equal placements, below the colours of the devices.
+
+    Args:
+        device_names: the names of the cluster's devices; without them a device is shown by its number.
+    """
+    used = sorted({device for placement in plan.values() for device in placement.devices})
+    names = {device: f"{device}" if device_names is None else f"{device} {device_names[device]}" for device in used}
+    runs = [[name for name, _ in run] for _, run in itertools.groupby(plan.placements, key=lambda item: item[1])]
+    rows = "".join(_row(run, plan[run[0]], names) for run in runs)
+    legend = "".join(
+        f'<span style="display:inline-block;white-space:nowrap;margin-right:1em">{_swatch(device)} {text(name)}</span>'
+        for device, name in names.items()
+    )
+    split = f"{len(plan.split_operators)} of {len(plan)} operators split; devices:"
+    return (
+        f"{heading('Plan', split)}<div>{legend}</div>"
+        f'<div style="max-height:40em;overflow:auto"><table style="border-collapse:collapse;width:100%;max-width:64em"><tbody>{rows}</tbody></table>'
+        "</div>"
+    )
+
+
+def _swatch(device: int) -> str:
+    style = f"display:inline-block;width:0.9em;height:0.9em;vertical-align:-0.1em;background:{colour(device)};border:1px solid #8888"
+    return f'<span style="{style}"></span>'
+
+
+def _row(operators: Sequence[str], placement: Placement, names: dict[int, str]) -> str:
+    count = f" ({len(operators)})" if len(operators) > 1 else ""
+    cells = (f"{_short(operators[0])} to {_short(operators[-1])}" if count else text(operators[0])) + count
+    dim = _DIMS[placement.dim] + (", two-phase" if placement.reduce == "two_phase" else "")
+    return (
+        f'<tr><td style="{_CELL};text-align:left">{cells}</td><td style="{_CELL};text-align:left">{escape(dim)}</td>'
+        f'<td style="width:60%;padding:1px 0">{_bar(placement, names)}</td></tr>'
+    )
+
+
+def _short(name: str) -> str:
+    """A name of which two stand in one cell."""
+    return escape(name if len(name) <= 24 else f"{name[:11]}...{name[-10:]}")
+
+
+def _bar(placement: Placement, names: dict[int, str]) -> str:
+    total = sum(placement.shares)
+    return f'<div style="display:flex;width:100%;border:1px solid #8888;min-width:14em">{"".join(_pieces(placement, total, names))}</div>'
+
+
+def _pieces(placement: Placement, total: int, names: dict[int, str]) -> Iterable[str]:
+    """The shares that are not empty, as wide as they are large."""
+    for device, share in zip(placement.devices, placement.shares, strict=True):
+        if share == 0:
+            continue
+        part = share / total
+        what = "whole" if placement.dim is None else f"{placement.dim} {share} of {total}"
+        label = "" if part < _NARROWEST else text(names[device]) if placement.dim is None else str(share)
+        style = f"flex:0 0 {100 * part:.3f}%;background:{colour(device)};color:#000;text-align:center;overflow:hidden;line-height:1.5em;height:1.5em"
+        yield f'<div style="{style}" title="device {escape(names[device])}: {what}">{label}</div>'
