@@ -39,6 +39,7 @@ from iopopt.methods.oc import solve_oc
 from iopopt.methods.pso import solve_pso
 from iopopt.methods.single import solve_single
 from iopopt.methods.solution import Solution, heuristic_solution
+from iopopt.milp.backends import BACKENDS, Backend, register_backend
 from iopopt.models import ZOO, load_model, load_weights
 from iopopt.network.builder import GraphBuilder
 from iopopt.network.graph import Graph
@@ -53,8 +54,10 @@ from iopopt.plan.team import space_name
 __version__ = "0.1.0"
 
 __all__ = [
+    "BACKENDS",
     "METHODS",
     "ZOO",
+    "Backend",
     "BatchEvaluation",
     "Cluster",
     "ClusterError",
@@ -93,6 +96,7 @@ __all__ = [
     "random_neighbour",
     "random_plan",
     "random_weights",
+    "register_backend",
     "register_method",
     "solve",
     "solve_coedge",

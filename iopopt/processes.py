@@ -14,6 +14,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import IO
 
 import psutil
@@ -44,7 +45,7 @@ def python_child(
         stdout: as of ``subprocess.Popen``; None shares this process's.
     """
     name = uuid.uuid4().hex
-    inherited = os.environ | {"PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
+    inherited = os.environ | {"PYTHONPATH": os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)}
     child = subprocess.Popen(
         [sys.executable, "-P", "-m", module, *words],
         stdin=subprocess.PIPE,

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from support.backends import usable
 
-from iopopt import Cluster, Device, Evaluation, Graph, GraphBuilder, Placement, Plan, Solution, evaluate
+from iopopt import BACKENDS, Cluster, Device, Evaluation, Graph, GraphBuilder, Placement, Plan, Solution, evaluate
 from iopopt.methods.solution import heuristic_solution
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request: pytest.FixtureRequest) -> str:
+    """Every back end, those that other packages announce included."""
+    return usable(request.param)
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ from iopopt.cluster.reference import TIERS
 from iopopt.commands.command_line import add_input_shape, allow_own_modules, command_parser, print_error
 from iopopt.errors import IopoptError
 from iopopt.methods import METHODS
-from iopopt.milp.backends import BACKENDS, backend_info
+from iopopt.milp.backends import BACKENDS
 from iopopt.models import ZOO
 
 OK, METHOD_FAILED, BAD_INPUT, NOTHING_FITS, INTERRUPTED = 0, 1, 2, 3, 130
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m iopop
 
 def _benchmark(options: argparse.Namespace, progress: Console) -> Benchmark:
     """The benchmark that the options ask for; everything that they name is checked."""
-    backend_info(options.backend)
+    BACKENDS.find(options.backend)
     methods = _words(options.methods) or [name for name, method in METHODS.items() if not method.tiny_only]
     for method in methods:
         METHODS.find(method)

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from iopopt.cluster.cluster import Cluster
 from iopopt.cluster.files import load_cluster
 from iopopt.cluster.reference import default_reference
+from iopopt.commands.command_line import named_team
 from iopopt.cost.evaluation import evaluate
-from iopopt.errors import ClusterError
 from iopopt.methods.coedge import coedge_placements
 from iopopt.methods.single import single_plan
 from iopopt.models import load_model
@@ -101,23 +101,8 @@ def _instance(name: str, graph: Graph, cluster_name: str, cluster: Cluster, band
         cluster_name=cluster_name,
         graph=graph,
         cluster=cluster,
-        team=_team(team, cluster, cluster_name),
+        team=named_team(team, cluster, cluster_name),
         bandwidth_mbit=bandwidth_mbit,
         coedge_s=evaluate(graph, cluster, coedge).latency_s,
         single_s=evaluate(graph, cluster, single_plan(graph, cluster)).latency_s,
     )
-
-
-def _team(text: str, cluster: Cluster, cluster_name: str) -> Team:
-    """The team that ``text`` names on a cluster."""
-    if text in ("all", "best"):
-        return text  # type: ignore[return-value]  # mypy does not narrow a str to a Literal
-    numbers = {device.name: number for number, device in enumerate(cluster.devices)}
-    words = [word.strip() for word in text.split(",")]
-    for word in words:
-        if word not in numbers and not (word.isascii() and word.isdigit() and int(word) < len(cluster)):
-            raise ClusterError(
-                f"--team {text}: {cluster_name} has no device {word!r}; allowed are all, best, or devices separated by commas: "
-                f"{', '.join(numbers)}, or their indices 0 to {len(cluster) - 1}"
-            )
-    return resolve_team([numbers[word] if word in numbers else int(word) for word in words], cluster)

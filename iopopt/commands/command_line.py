@@ -8,7 +8,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from iopopt.errors import IopoptError
+from iopopt.cluster.cluster import Cluster
+from iopopt.errors import ClusterError, IopoptError
+from iopopt.plan.team import Team, resolve_team
 
 
 def command_parser(program: str, description: str, epilog: str) -> argparse.ArgumentParser:
@@ -38,6 +40,21 @@ def add_input_shape(parser: argparse.ArgumentParser) -> None:
         metavar="CxHxW",
         help="shape of the network's input, such as 3x224x224, if an .onnx file leaves it open, or to change its size",
     )
+
+
+def named_team(text: str, cluster: Cluster, cluster_name: str) -> Team:
+    """The team that ``--team`` names on a cluster: ``all``, ``best``, or devices by name or index, separated by commas."""
+    if text in ("all", "best"):
+        return text  # type: ignore[return-value]  # mypy does not narrow a str to a Literal
+    numbers = {device.name: number for number, device in enumerate(cluster.devices)}
+    words = [word.strip() for word in text.split(",")]
+    for word in words:
+        if word not in numbers and not (word.isascii() and word.isdigit() and int(word) < len(cluster)):
+            raise ClusterError(
+                f"--team {text}: {cluster_name} has no device {word!r}; allowed are all, best, or devices separated by commas: "
+                f"{', '.join(numbers)}, or their indices 0 to {len(cluster) - 1}"
+            )
+    return resolve_team([numbers[word] if word in numbers else int(word) for word in words], cluster)
 
 
 def _shape(text: str) -> tuple[int, int, int]:

@@ -12,7 +12,7 @@ from iopopt.errors import PlanError, SolverError
 from iopopt.methods.settings import MOST_SEED, checked_integer, limited
 from iopopt.methods.solution import Solution, Status, Termination
 from iopopt.methods.team_search import TeamSearch
-from iopopt.milp.backends import backend_info
+from iopopt.milp.backends import BACKENDS
 from iopopt.milp.ideas import checked_ideas
 from iopopt.network.graph import Graph
 from iopopt.plan.plan import Plan
@@ -39,7 +39,7 @@ def solve_exactly(
     """See :func:`iopopt.solve_milp`."""
     watch = limited(time_limit_s, may_be_infinite=False)
     cluster = Instance.of(graph, devices).cluster
-    backend_info(backend)
+    BACKENDS.find(backend)
     if not 0 <= gap < 1:
         raise SolverError(f"gap is {gap}; it must be at least 0 and below 1 (1e-4 stands for 0.01 %)")
     seed, threads = checked_integer("seed", seed, 0, MOST_SEED), checked_integer("threads", threads, 1, _MOST_THREADS)
@@ -92,11 +92,11 @@ def _verdict(search: TeamSearch, bound: float) -> tuple[Status, Termination]:
     if search.plan is None:
         return ("infeasible", "exhausted") if math.isinf(bound) else ("unknown", stopped)
     # A bound is lowered by the back end's tolerance, so a gap that it was asked to close may look that much wider.
-    closed = search.latency_s - bound <= (search.gap + 2 * backend_info(search.backend).tolerance) * search.latency_s
+    closed = search.latency_s - bound <= (search.gap + 2 * BACKENDS.find(search.backend).tolerance) * search.latency_s
     if not closed:
         return "feasible", stopped
     # A wide gap may be what was asked for, but it does not prove optimality.
-    proven = search.latency_s - bound <= (_OPTIMAL_GAP + 2 * backend_info(search.backend).tolerance) * search.latency_s
+    proven = search.latency_s - bound <= (_OPTIMAL_GAP + 2 * BACKENDS.find(search.backend).tolerance) * search.latency_s
     return ("optimal" if proven else "feasible"), "gap"
 
 

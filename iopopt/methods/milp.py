@@ -34,7 +34,7 @@ def solve_milp(
             ended from outside.
         gap: the relative gap (latency - bound) / latency at which to stop.
         warm_start: a plan of the space; the result is never worse. The better of greedy and dynamic program is tried anyway.
-        backend: a name of :data:`iopopt.milp.backends.BACKENDS`.
+        backend: a name of :data:`iopopt.BACKENDS`, or ``package.module:Class`` for a back end of your own.
         seed: the back end's random seed. A search that closes the gap (``termination="gap"``) gives the same plan for the same seed with one
             thread, the same back end and the same versions on the same machine. One that the time limit ends does not, nor need one with
             several threads, and other versions or machines may find another plan of equal latency within the gap. What is proven holds anyway.
@@ -50,6 +50,7 @@ def solve_milp(
         PlanError: if ``warm_start`` is of another graph, outside the space, or breaks a memory limit.
         ClusterError: if ``team`` names a device that does not exist.
         UnknownNameError: if no back end or idea has a given name.
+        PluginError: if a back end of your own cannot be imported.
         SolverError: if a setting is out of range, the back end cannot run, or it fails or contradicts the evaluator and no plan is known.
     """
     # The program and its back ends are loaded when the method is called, so that ``import iopopt`` stays fast.

@@ -21,7 +21,7 @@ from iopopt.methods.dp import dp_plan
 from iopopt.methods.greedy import greedy_plan
 from iopopt.methods.single import single_plan
 from iopopt.methods.solution import Point
-from iopopt.milp.backends import LEAST_SOLVE_S, Options, Outcome, backend_info
+from iopopt.milp.backends import BACKENDS, LEAST_SOLVE_S, Options, Outcome
 from iopopt.milp.formulation import Formulation
 from iopopt.milp.memory_program import least_memory_plan
 from iopopt.milp.process import Run, run_backend
@@ -224,7 +224,7 @@ class TeamSearch:
         except PlanError as error:
             return f"back end {self.backend!r} returned a point for {name} that is no plan: {error}"
         claimed_s = outcome.objective * formulation.scale_s
-        if price_s <= claimed_s * (1 + backend_info(self.backend).tolerance):
+        if price_s <= claimed_s * (1 + BACKENDS.find(self.backend).tolerance):
             return None
         return (
             f"back end {self.backend!r} prices its plan for {name} at {claimed_s!r} s, the evaluator at {price_s!r} s; "
@@ -236,14 +236,14 @@ class TeamSearch:
         if outcome.status == "infeasible":
             self.bounds[team] = math.inf if cutoff is None else max(self.bounds[team], cutoff)
         elif outcome.bound is not None:
-            tolerance = backend_info(self.backend).tolerance
+            tolerance = BACKENDS.find(self.backend).tolerance
             bound_s = (outcome.bound - tolerance * abs(outcome.bound)) * formulation.scale_s
             self.bounds[team] = max(self.bounds[team], bound_s if cutoff is None else min(bound_s, cutoff))
 
     def _withdraw_if_contradicted(self, team: tuple[int, ...]) -> None:
         """Drop what the back end proved about a team if a known plan of it is faster; a bound may exceed it by the back end's tolerance."""
         known_s = min(self.least_s.get(of, math.inf) for of in (None, team))
-        most_s = known_s * (1 + backend_info(self.backend).tolerance)
+        most_s = known_s * (1 + BACKENDS.find(self.backend).tolerance)
         claimed_s = self.bounds[team]
         if claimed_s <= most_s or claimed_s == self._without_backend_s(team):
             return

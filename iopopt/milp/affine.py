@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
+from iopopt.milp.arcs import Name
+
 
 class Affine:
     """A linear expression: coefficients by variable, and a constant. Expressions add, subtract, and multiply by numbers."""
@@ -56,9 +58,9 @@ def total(parts: Iterable[Affine]) -> Affine:
 
 
 class _Builder(Protocol):
-    def variable(self, name: str) -> int: ...
+    def variable(self, name: Name) -> int: ...
 
-    def at_least(self, name: str, left: Affine, right: Affine) -> None: ...
+    def at_least(self, name: Name, left: Affine, right: Affine) -> None: ...
 
 
 class AffineRows:
@@ -67,7 +69,7 @@ class AffineRows:
     A count that never falls below 0 is a separate variable that is at least the number of rows; costs make it equal.
     """
 
-    def __init__(self, builder: _Builder, flows: Sequence[int], label: str) -> None:
+    def __init__(self, builder: _Builder, flows: Sequence[int], label: Name) -> None:
         self._builder, self._flows, self._label, self._count = builder, flows, label, 0
 
     def constant(self, value: float) -> Affine:
@@ -77,7 +79,7 @@ class AffineRows:
         return yes if condition else no
 
     def at_least_zero(self, value: Affine) -> Affine:
-        name = f"rows[{self._label},{self._count}]"
+        name = ("rows", *self._label, str(self._count))
         self._count += 1
         variable = self._builder.variable(name)
         self._builder.at_least(name, times(1, variable), value)

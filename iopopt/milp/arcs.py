@@ -34,6 +34,10 @@ class Node(NamedTuple):
         return tuple(strategy for strategy in Strategy if strategy.dim == self.dim)
 
 
+Name = tuple[str | int | Node, ...]
+"""What a variable or a row of the program is called: its family, then operators by name, nodes, devices by index, and further words."""
+
+
 class Arc(NamedTuple):
     """One way of passing a tensor from ``source`` to ``target``; after a reduce-scatter if ``two_phase``."""
 
@@ -42,8 +46,15 @@ class Arc(NamedTuple):
     kind: TransferKind
     two_phase: bool = False
 
-    def __str__(self) -> str:
-        return f"{self.source},{self.target},{'two-phase ' if self.two_phase else ''}{self.kind}"
+    @property
+    def way(self) -> str:
+        """How the tensor is passed."""
+        return f"two-phase {self.kind}" if self.two_phase else str(self.kind)
+
+    @property
+    def name(self) -> Name:
+        """The arc's part of the names of variables and rows."""
+        return self.source, self.target, self.way
 
 
 def whole(device: int) -> Node:

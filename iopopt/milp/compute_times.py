@@ -99,19 +99,22 @@ class ComputeTimes:
         for groups in groupings:
             if len(groups) > 1 or (operator.unit.name, node) not in self._times:
                 surrogate = self._add_times(operator, node, work, groups, cost=0)
-                self._builder.at_most(f"surrogate[{operator.unit.name},{node},{surrogate.times[0]}]", times(1, *surrogate.times), limit)
+                self._builder.at_most(
+                    ("surrogate", operator.unit.name, node, str(len(self._times[operator.unit.name, node]) - 1)), times(1, *surrogate.times), limit
+                )
 
     def _add_times(self, operator: OperatorVariables, node: Node, work: Work, groups: Sequence[Group], cost: float) -> Times:
-        label = f"{operator.unit.name},{node},{len(self._times.get((operator.unit.name, node), ()))}"
-        variables = [self._builder.variable(f"T[{label},{number}]", cost=cost) for number in range(len(groups))]
+        label = (operator.unit.name, node, str(len(self._times.get((operator.unit.name, node), ()))))
+        family = "t_compute" if cost else "t_surrogate"
+        variables = [self._builder.variable((family, *label, str(number)), cost=cost) for number in range(len(groups))]
         for time, (number, group) in zip(variables, enumerate(groups), strict=True):
             for copy, j in zip(group.copies, self._team, strict=True):
                 speed = self._cluster.devices[j].flops_per_s * self._scale_s
-                for line in work.lines:
+                for part, line in enumerate(work.lines):
                     flops = times(line.slope / speed, copy) + times(line.constant / speed, *group.flows)
-                    self._builder.at_least(f"eq7[{label},{number},{j}]", times(1, time), flops)
+                    self._builder.at_least(("eq7", *label, str(number), j, str(part)), times(1, time), flops)
             if "makespan_cuts" not in self._without:
-                self._builder.at_least(f"makespan[{label},{number}]", times(1, time), times(work.floor_s / self._scale_s, *group.flows))
+                self._builder.at_least(("makespan", *label, str(number)), times(1, time), times(work.floor_s / self._scale_s, *group.flows))
         found = Times(work, groups, variables)
         self._times.setdefault((operator.unit.name, node), []).append(found)
         return found

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from iopopt.milp.affine import Affine, constant, times
-from iopopt.milp.arcs import Arc, Node, arcs_between
+from iopopt.milp.arcs import Arc, Name, Node, arcs_between
 from iopopt.milp.operator_variables import Copies, OperatorVariables
 from iopopt.milp.program import ProgramBuilder
 from iopopt.network.tensor_edge import TensorEdge
@@ -73,9 +73,13 @@ class EdgeVariables:
     loads: list[Load] = field(default_factory=list)
 
     @property
-    def label(self) -> str:
+    def label(self) -> Name:
         """The edge's part of the names of variables and rows."""
         return _label(self.edge)
+
+    def seen_from(self, direction: Direction) -> Name:
+        """The edge in names that begin with the operator at one of its ends."""
+        return ("to", *self.label[1:]) if direction == "source" else ("from", self.label[0], *self.label[2:])
 
     def flows_at(self, direction: Direction, node: Node) -> list[int]:
         """The flow variables of the arcs out of, or into, a node."""
@@ -92,9 +96,8 @@ class EdgeVariables:
         return max(taken, key=lambda arc: taken[arc]).two_phase
 
 
-def _label(edge: TensorEdge) -> str:
-    slot = f".{edge.slot}" if edge.slot else ""
-    return f"{edge.p.name}>{edge.q.name}{slot}"
+def _label(edge: TensorEdge) -> Name:
+    return (edge.p.name, edge.q.name, *([f"input{edge.slot}"] if edge.slot else []))
 
 
 def add_edge(builder: ProgramBuilder, edge: TensorEdge, p: End, q: End, team_size: int) -> EdgeVariables:
@@ -107,7 +110,7 @@ def add_edge(builder: ProgramBuilder, edge: TensorEdge, p: End, q: End, team_siz
     for one, other in itertools.product(p.nodes, q.nodes):
         parallel = list(arcs_between(one, edge, other, team_size))
         for arc in parallel:
-            flow[arc] = builder.variable(f"y[{_label(edge)},{arc}]", upper=1, integer=len(parallel) > 1)
+            flow[arc] = builder.variable(("y", *_label(edge), *arc.name), upper=1, integer=len(parallel) > 1)
     variables = EdgeVariables(edge, p, q, flow)
     _conserve(builder, variables, "source", p)
     _conserve(builder, variables, "target", q)
@@ -117,7 +120,7 @@ def add_edge(builder: ProgramBuilder, edge: TensorEdge, p: End, q: End, team_siz
 def _conserve(builder: ProgramBuilder, edge: EdgeVariables, direction: Direction, end: End) -> None:
     for node in end.nodes:
         taken = times(1, end.operator.choice[node]) if end.operator else constant(1)
-        builder.equal(f"flow[{edge.label},{direction},{node}]", times(1, *edge.flows_at(direction, node)), taken)
+        builder.equal(("flow", *edge.label, direction, node), times(1, *edge.flows_at(direction, node)), taken)
 
 
 def link_copies(builder: ProgramBuilder, edge: EdgeVariables) -> None:
@@ -132,7 +135,7 @@ def _link_end(builder: ProgramBuilder, edge: EdgeVariables, direction: Direction
         covered = {flow for group in groups for flow in group.flows}
         rest = [flow for flow in edge.flows_at(direction, node) if flow not in covered]
         if rest:
-            groups.append(Group(rest, operator.copies(builder, node, f"{edge.label},{direction}-rest", rest)))
-        for rank, share in enumerate(operator.shares[node]):
-            name = f"copies[{operator.unit.name},{node},{edge.label},{direction},{rank}]"
+            groups.append(Group(rest, operator.copies(builder, node, (*edge.seen_from(direction), "rest"), rest)))
+        for rank, (j, share) in enumerate(zip(operator.team, operator.shares[node], strict=True)):
+            name = ("copies", operator.unit.name, node, *edge.seen_from(direction), j)
             builder.equal(name, times(1, share), times(1, *(group.copies[rank] for group in groups)))

@@ -74,7 +74,7 @@ class Formulation:
         limits = [constant(device.memory_bytes - reserve_bytes) for device in instance.cluster.devices]
         add_memory(self._builder, instance, self._operators, limits, [edges[0].two_phase for edges in self._out_of])
         if cutoff_s is not None:
-            self._builder.cost_at_most("cutoff", cutoff_s / scale_s)
+            self._builder.cost_at_most(("cutoff",), cutoff_s / scale_s)
         self.program: Program = self._builder.build()
 
     def plan(self, x: FloatArray) -> Plan:
@@ -126,4 +126,4 @@ class Formulation:
         """One kind of reduce for all consumers."""
         for edge in edges[1:]:
             if edge.two_phase.terms:
-                self._builder.equal(f"reduce[{operator.unit.name},{edge.label}]", edge.two_phase, edges[0].two_phase)
+                self._builder.equal(("reduce", *edge.label), edge.two_phase, edges[0].two_phase)

@@ -29,7 +29,7 @@ def least_memory_plan(instance: Instance, team: Sequence[int], backend: str, wat
     """
     builder = ProgramBuilder(watch)
     operators = [add_operator(builder, unit, nodes_of(unit, len(instance.cluster), team), team) for unit in instance.placed]
-    factor = builder.variable("memory factor", cost=1)
+    factor = builder.variable(("memory factor",), cost=1)
     limits = [times(device.memory_bytes, factor) for device in instance.cluster.devices]
     add_memory(builder, instance, operators, limits, [_summed(operator) for operator in operators], always=True)
     program = builder.build()

@@ -44,13 +44,13 @@ class _DeviceMemory:
 
     def add(self, builder: ProgramBuilder, scale: float, limit: Affine) -> None:
         """Equation (1), in units of 1 / ``scale`` bytes."""
-        peak = builder.variable(f"A[{self._j}]")
+        peak = builder.variable(("A", self._j))
         resident = total(self._weights(operator) for operator in self._operators)
         for operator, live in zip(self._operators, self._live(), strict=True):
             for number, line in enumerate(self._activations(operator)):
-                name = f"activations[{operator.unit.name},{self._j},{number}]"
+                name = ("activations", operator.unit.name, self._j, str(number))
                 builder.at_least(name, times(1, peak), (line + live) * scale)
-        builder.at_most(f"eq1[{self._j}]", times(1, peak) + resident * scale, limit * scale)
+        builder.at_most(("eq1", self._j), times(1, peak) + resident * scale, limit * scale)
 
     def most(self) -> float:
         """A bound on the demand of any plan on the device."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from iopopt.milp.affine import constant, times
-from iopopt.milp.arcs import Node
+from iopopt.milp.arcs import Name, Node
 from iopopt.milp.program import FloatArray, ProgramBuilder
 from iopopt.network.unit import Unit
 from iopopt.plan.placement import Placement, Reduce
@@ -55,21 +55,21 @@ class OperatorVariables:
         shares = [self.granularity(node) * round(float(x[variable])) for variable in self.shares[node]]
         return Placement.split(node.dim, self.team, shares, reduce)
 
-    def copies(self, builder: ProgramBuilder, node: Node, label: str, flows: Sequence[int]) -> Copies:
+    def copies(self, builder: ProgramBuilder, node: Node, label: Name, flows: Sequence[int]) -> Copies:
         """A copy of the shares of ``node`` that is active while one of ``flows`` is."""
-        name = f"{self.unit.name},{node},{label}"
-        copies = [builder.variable(f"n[{name},{rank}]") for rank in range(len(self.team))]
-        builder.equal(f"eq3-5[{name}]", times(1, *copies), times(self.size(node), *flows))
+        name = (self.unit.name, node, *label)
+        copies = [builder.variable(("n", *name, j)) for j in self.team]
+        builder.equal(("eq3-5", *name), times(1, *copies), times(self.size(node), *flows))
         return copies
 
 
 def add_operator(builder: ProgramBuilder, unit: Unit, nodes: Sequence[Node], team: Sequence[int]) -> OperatorVariables:
     """The variables of an operator over its ``nodes``, with equations (2) to (5)."""
-    choice = {node: builder.variable(f"x[{unit.name},{node}]", upper=1, integer=True) for node in nodes}
-    builder.equal(f"eq2[{unit.name}]", times(1, *choice.values()), constant(1))
+    choice = {node: builder.variable(("x", unit.name, node), upper=1, integer=True) for node in nodes}
+    builder.equal(("eq2", unit.name), times(1, *choice.values()), constant(1))
     operator = OperatorVariables(unit, tuple(team), choice, {})
     for node in nodes:
         if node.dim is not None:
-            operator.shares[node] = [builder.variable(f"n[{unit.name},{node},{j}]", upper=operator.size(node), integer=True) for j in team]
-            builder.equal(f"eq3-5[{unit.name},{node}]", times(1, *operator.shares[node]), times(operator.size(node), choice[node]))
+            operator.shares[node] = [builder.variable(("n", unit.name, node, j), upper=operator.size(node), integer=True) for j in team]
+            builder.equal(("eq3-5", unit.name, node), times(1, *operator.shares[node]), times(operator.size(node), choice[node]))
     return operator

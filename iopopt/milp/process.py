@@ -7,13 +7,13 @@ import subprocess
 import tempfile
 import threading
 import time
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from iopopt.errors import SolverError
-from iopopt.milp.backends import Options, Outcome, Progress, backend_info, saved_incumbents
+from iopopt.milp.backends import BACKENDS, Backend, Options, Outcome, Progress, place_of
+from iopopt.milp.backends.checking import checked_outcome
 from iopopt.milp.program import Program
 from iopopt.milp.solver_files import read_outcome, write_request
 from iopopt.processes import fault, python_child
@@ -44,33 +44,34 @@ class Run:
 
 
 def run_backend(name: str, program: Program, options: Options, *, grace_s: float | None = None) -> Run:
-    """Solve ``program`` with the back end ``name`` in a child process.
+    """Solve ``program`` in a child process, with a back end by its name or ``package.module:Class``.
 
     Ctrl-C ends the child at once; the result then has the last incumbent that it saved. The same happens if the child exceeds its time limit
     or is killed by a signal (a fault in the solver's code).
 
     Args:
-        name: of the back end.
+        name: of the back end, or ``package.module:Class``.
         program, options: what it solves, and how.
         grace_s: how long after its time limit the child is ended, seconds; by default long enough to start on a loaded machine.
 
     Raises:
         UnknownNameError: if no back end has that name.
-        SolverError: if the child fails; the message ends with what it printed last.
+        PluginError: if a back end of the user's cannot be imported.
+        SolverError: if the back end fails or returns no valid Outcome; the message names it and says why.
     """
-    backend_info(name)
+    backend = BACKENDS.find(name)
     with tempfile.TemporaryDirectory(prefix="iopopt-") as text:
         directory = Path(text)
         write_request(directory, program, replace(options, directory=text))
         patience_s = options.time_limit_s + (_START_S + GRACE_S if grace_s is None else grace_s)
         with (
             open(directory / "errors.txt", "w", encoding="utf-8") as errors,
-            python_child("iopopt.milp.worker", [name, text], stdout=subprocess.PIPE, stderr=errors) as child,
+            python_child("iopopt.milp.worker", [place_of(backend), text], stdout=subprocess.PIPE, stderr=errors) as child,
         ):
-            return _watch(name, child, directory, len(program.objective), patience_s)
+            return _watch(name, backend, child, directory, len(program.objective), patience_s)
 
 
-def _watch(name: str, child: subprocess.Popen[str], directory: Path, size: int, patience_s: float) -> Run:
+def _watch(name: str, backend: type[Backend], child: subprocess.Popen[str], directory: Path, size: int, patience_s: float) -> Run:
     trajectory: list[TimedProgress] = []
     reader = threading.Thread(target=_read_trajectory, args=(child, trajectory), daemon=True)
     reader.start()
@@ -88,18 +89,24 @@ def _watch(name: str, child: subprocess.Popen[str], directory: Path, size: int, 
     if outcome is None and not (interrupted or timed_out or crash):
         said = (directory / "errors.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()
         raise SolverError(f"back end {name!r} ended with code {child.returncode}: {' | '.join(said[-3:]) or 'it printed nothing'}")
-    return Run(outcome or _last_incumbent(name, directory, size, trajectory), trajectory, interrupted, timed_out, None if outcome else crash)
+    if outcome is None:
+        return Run(_last_incumbent(name, backend, directory, size, trajectory), trajectory, interrupted, timed_out, crash)
+    if outcome.status == "error":
+        raise SolverError(f"back end {name!r} failed: {outcome.message}")
+    return Run(outcome, trajectory, interrupted, timed_out)
 
 
-def _last_incumbent(name: str, directory: Path, size: int, trajectory: list[TimedProgress]) -> Outcome:
-    """The best incumbent on disk and the last bound printed, for a child that was killed."""
-    bounds = [point.progress.bound for point in trajectory if point.progress.bound is not None]
-    incumbents = saved_incumbents(name, directory, size)
-    bound = max(bounds, default=None)
-    if not incumbents:
-        return Outcome("unknown", None, None, bound, "ended from outside without an incumbent", "")
-    objective, x = min(incumbents, key=lambda pair: pair[0])
-    return Outcome("feasible", x, objective, bound, "ended from outside", "")
+def _last_incumbent(name: str, backend: type[Backend], directory: Path, size: int, trajectory: list[TimedProgress]) -> Outcome:
+    """The best incumbent on disk and the best bound reported, for a child that was killed."""
+    bound = max((point.progress.bound for point in trajectory if point.progress.bound is not None), default=None)
+    try:
+        incumbents = backend().saved_incumbents(directory, size)
+        if not incumbents:
+            return Outcome("unknown", None, None, bound, "ended from outside without an incumbent", "")
+        objective, x = min(incumbents, key=lambda pair: pair[0])
+        return checked_outcome(Outcome("feasible", x, objective, bound, "ended from outside", ""), size)
+    except Exception as error:  # of a class that may be another author's
+        raise SolverError(f"back end {name!r}: the incumbents that it saved cannot be read: {type(error).__name__}: {error}") from error
 
 
 def _read_trajectory(child: subprocess.Popen[str], trajectory: list[TimedProgress]) -> None:
@@ -107,5 +114,6 @@ def _read_trajectory(child: subprocess.Popen[str], trajectory: list[TimedProgres
     assert child.stdout is not None
     started = time.perf_counter()
     for line in child.stdout:
-        with suppress(json.JSONDecodeError):  # what a solver's library prints by itself
-            trajectory.append(TimedProgress(time.perf_counter() - started, Progress(*json.loads(line))))
+        if not line.endswith("\n"):  # a child that was killed had begun it
+            return
+        trajectory.append(TimedProgress(time.perf_counter() - started, Progress(*json.loads(line))))

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from iopopt.cost.stopwatch import NO_LIMIT, Stopwatch
 from iopopt.milp.affine import Affine, constant
+from iopopt.milp.arcs import Name
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -34,8 +35,8 @@ class Program:
     values: FloatArray
     row_lower: FloatArray
     row_upper: FloatArray
-    names: tuple[str, ...]
-    row_names: tuple[str, ...]
+    names: tuple[Name, ...]
+    row_names: tuple[Name, ...]
 
     @property
     def size(self) -> str:
@@ -52,13 +53,13 @@ class ProgramBuilder:
         self._lower: list[float] = []
         self._upper: list[float] = []
         self._integer: list[bool] = []
-        self._names: list[str] = []
+        self._names: list[Name] = []
         self._rows, self._columns, self._values = array("q"), array("q"), array("d")
         self._row_lower: list[float] = []
         self._row_upper: list[float] = []
-        self._row_names: list[str] = []
+        self._row_names: list[Name] = []
 
-    def variable(self, name: str, *, upper: float = INF, integer: bool = False, cost: float = 0.0) -> int:
+    def variable(self, name: Name, *, upper: float = INF, integer: bool = False, cost: float = 0.0) -> int:
         """A variable of at least 0; returns its index."""
         self._watch.check()
         self._names.append(name)
@@ -71,19 +72,19 @@ class ProgramBuilder:
     def add_cost(self, variable: int, cost: float) -> None:
         self._objective[variable] += cost
 
-    def equal(self, name: str, left: Affine, right: Affine) -> None:
+    def equal(self, name: Name, left: Affine, right: Affine) -> None:
         """left = right."""
         self._row(name, left, right, 0.0, 0.0)
 
-    def at_least(self, name: str, left: Affine, right: Affine) -> None:
+    def at_least(self, name: Name, left: Affine, right: Affine) -> None:
         """left >= right."""
         self._row(name, left, right, 0.0, INF)
 
-    def at_most(self, name: str, left: Affine, right: Affine) -> None:
+    def at_most(self, name: Name, left: Affine, right: Affine) -> None:
         """left <= right."""
         self._row(name, left, right, -INF, 0.0)
 
-    def cost_at_most(self, name: str, limit: float) -> None:
+    def cost_at_most(self, name: Name, limit: float) -> None:
         """Exclude points with a larger objective."""
         costs = {variable: cost for variable, cost in enumerate(self._objective) if cost}
         self.at_most(name, Affine(costs), constant(limit))
@@ -103,7 +104,7 @@ class ProgramBuilder:
             row_names=tuple(self._row_names),
         )
 
-    def _row(self, name: str, left: Affine, right: Affine, lower: float, upper: float) -> None:
+    def _row(self, name: Name, left: Affine, right: Affine, lower: float, upper: float) -> None:
         self._watch.check()
         number = len(self._row_names)
         difference = left - right

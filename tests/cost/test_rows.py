@@ -132,7 +132,7 @@ def test_expressions_agree_with_numbers() -> None:
         n = len(case.shares)
         for flow in (1, 0):
             point = Point([flow, *(flow * share for share in case.shares), *(flow * share for share in case.owned)])
-            of = AffineRows(point, [0], "x")
+            of = AffineRows(point, [0], ("x",))
             found = []
             for rank, (_, place) in enumerate(_cut(case.shares)):
                 share = Rows(times(1, *range(1, 1 + rank)), times(1, *range(1, 2 + rank)))

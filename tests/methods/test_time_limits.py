@@ -1,8 +1,10 @@
 """What is left of a search that runs out of time at any of its steps: a valid plan, never worse than what was cheap to find."""
 
+import io
 import json
 import os
 import random
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -241,12 +243,18 @@ def test_the_methods_that_can_take_long_are_limited():
 def test_the_start_of_a_back_end_counts(monkeypatch, tmp_path):
     """A request of 10 s that was written 4 s ago has 6 s left; one that waited longer than its limit has the least."""
     given = []
-    monkeypatch.setattr(worker, "load_backend", lambda name: lambda program, options, report: given.append(options.time_limit_s) or OUTCOME)
+
+    class Fake:
+        def solve(self, program, options, report):
+            given.append(options.time_limit_s)
+            return OUTCOME
+
+    monkeypatch.setattr(worker, "BACKENDS", SimpleNamespace(find=lambda place: Fake))
     for age_s in (4.0, 99.0):
         write_request(tmp_path, ProgramBuilder().build(), Options(10.0, 0.0, 0, 1, {}, ""))
         written = (tmp_path / "request.npz").stat().st_mtime - age_s
         os.utime(tmp_path / "request.npz", (written, written))
-        worker.main("fake", tmp_path)
+        worker.main("fake", tmp_path, io.StringIO())
     assert given[0] == pytest.approx(6.0, abs=1.0)
     assert given[1] == 0.1
 

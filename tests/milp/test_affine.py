@@ -66,7 +66,7 @@ def test_values_follow_the_operations() -> None:
 
 def test_constants_are_in_force_while_a_flow_is() -> None:
     """Over the flows v0 and v1 the constant 4 is 4 (v0 + v1), and 0 needs no variable."""
-    of = AffineRows(Point([1, 0]), [0, 1], "x")
+    of = AffineRows(Point([1, 0]), [0, 1], ("x",))
     assert _is(of.constant(4), {0: 4, 1: 4}, 0)
     assert _is(of.constant(0), {}, 0)
     assert _is(of.choose(True, of.constant(1), of.constant(2)), {0: 1, 1: 1}, 0)
@@ -76,14 +76,14 @@ def test_constants_are_in_force_while_a_flow_is() -> None:
 def test_counts_are_variables_above_their_rows() -> None:
     """max(0, v1 - 3 v0) of a program is a variable of at least 0 with a row that holds it above v1 - 3 v0."""
     builder = ProgramBuilder()
-    flow, share = builder.variable("y"), builder.variable("n")
-    of = AffineRows(builder, [flow], "edge")
+    flow, share = builder.variable(("y",)), builder.variable(("n",))
+    of = AffineRows(builder, [flow], ("edge",))
     first = of.at_least_zero(times(1, share) - of.constant(3))
     second = of.at_least_zero(times(1, share))
     program = builder.build()
     assert (dict(first.terms), dict(second.terms)) == ({2: 1}, {3: 1})
-    assert program.names == ("y", "n", "rows[edge,0]", "rows[edge,1]")
-    assert program.row_names == ("rows[edge,0]", "rows[edge,1]")
+    assert program.names == (("y",), ("n",), ("rows", "edge", "0"), ("rows", "edge", "1"))
+    assert program.row_names == (("rows", "edge", "0"), ("rows", "edge", "1"))
     assert program.lower[2:].tolist() == [0, 0]
     rows = {(row, column): value for row, column, value in zip(program.rows.tolist(), program.columns.tolist(), program.values.tolist(), strict=True)}
     assert rows == {(0, 0): 3, (0, 1): -1, (0, 2): 1, (1, 1): -1, (1, 3): 1}
@@ -94,5 +94,5 @@ def test_a_point_pushes_counts_down() -> None:
     """The least value that a count may have is its rows, or 0 where these are fewer than none."""
     for share, counted in ((5, 2), (3, 0), (1, 0)):
         point = Point([1, share])
-        of = AffineRows(point, [0], "x")
+        of = AffineRows(point, [0], ("x",))
         assert point.value(of.at_least_zero(times(1, 1) - of.constant(3))) == counted

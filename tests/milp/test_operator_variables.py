@@ -42,8 +42,8 @@ def test_copies_are_in_force_with_their_flows():
     unit, builder = one_unit("points"), ProgramBuilder()
     operator = add_operator(builder, unit, nodes_of(unit, 3, TEAM), TEAM)
     (node,) = [node for node in operator.shares if node.dim == "H"]
-    flows = [builder.variable("y", upper=1), builder.variable("z", upper=1)]
-    copies = operator.copies(builder, node, "copy", flows)
+    flows = [builder.variable(("y",), upper=1), builder.variable(("z",), upper=1)]
+    copies = operator.copies(builder, node, ("copy",), flows)
     assert len(copies) == len(TEAM)
     program = builder.build()
     base = {**dict.fromkeys(operator.choice.values(), 0.0), operator.choice[node]: 1.0}

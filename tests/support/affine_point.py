@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from iopopt.milp.affine import Affine
+from iopopt.milp.arcs import Name
 
 
 class Point:
@@ -12,14 +13,14 @@ class Point:
 
     def __init__(self, values: Sequence[float]) -> None:
         self._values = list(values)
-        self.names: list[str] = []
+        self.names: list[Name] = []
 
-    def variable(self, name: str) -> int:
+    def variable(self, name: Name) -> int:
         self.names.append(name)
         self._values.append(0.0)
         return len(self._values) - 1
 
-    def at_least(self, name: str, left: Affine, right: Affine) -> None:
+    def at_least(self, name: Name, left: Affine, right: Affine) -> None:
         ((variable, coefficient),) = left.terms.items()
         assert (coefficient, left.constant) == (1, 0)
         self._values[variable] = max(self._values[variable], self.value(right))

@@ -29,7 +29,7 @@ from iopopt.cost.stopwatch import Stopwatch
 from iopopt.methods.exhaustive import all_placements, plan_count
 from iopopt.milp import memory_program
 from iopopt.milp.arcs import Arc
-from iopopt.milp.backends import Options, load_backend
+from iopopt.milp.backends import BACKENDS, Options
 from iopopt.milp.formulation import Formulation
 from iopopt.milp.program import Program
 
@@ -42,7 +42,7 @@ FAMILIES = {
     "edges alone": "edge",
     "links of copies": "copies",
 }
-"""The families of rows without which the relaxation of some instance is weaker, by what their names begin with."""
+"""The families of rows without which the relaxation of some instance is weaker, by the first word of their names."""
 
 SCALE_S = 0.375
 """Some unit of the objective that is not a second."""
@@ -89,8 +89,7 @@ def without(program: Program, family: str) -> Program:
 
 def rows_of(program: Program, family: str) -> npt.NDArray[np.bool_]:
     """Which rows are of a family."""
-    prefix = f"{FAMILIES.get(family, family)}["
-    return np.array([name.startswith(prefix) for name in program.row_names])
+    return np.array([name[0] == FAMILIES.get(family, family) for name in program.row_names])
 
 
 def least_objective(program: Program, fixed: Mapping[int, float] | None = None, *, gap: float | None = None) -> float:
@@ -133,7 +132,7 @@ def surrogate_slacks(formulation: Formulation, plan: Plan) -> list[float]:
     All other times are at their least, and so are the surrogate times.
     """
     program = formulation.program
-    surrogate = np.array([name.startswith("T[") for name in program.names]) & (program.objective == 0)
+    surrogate = np.array([name[0] == "t_surrogate" for name in program.names])
     point = least_point(program, formulation.integer_point(plan), program.objective + 1e-6 * surrogate)
     assert point is not None
     taken = _matrix(program)[:, surrogate] @ point[surrogate]
@@ -144,8 +143,8 @@ def surrogate_slacks(formulation: Formulation, plan: Plan) -> list[float]:
 def surrogates_of(formulation: Formulation, operator: str, dim: str) -> int:
     """How many limits surrogate times of an operator's split by ``dim`` have."""
     program = formulation.program
-    prefix = f"{FAMILIES['surrogate times']}[{operator},{dim},"
-    return sum(name.startswith(prefix) for name in program.row_names)
+    begin = (FAMILIES["surrogate times"], operator, dim)
+    return sum(tuple(map(str, name[:3])) == begin for name in program.row_names)
 
 
 def plans_of_each_case(graph: Graph, cluster: Cluster, team: tuple[int, ...], *, each: int, seed: int = 0, tries: int = 400) -> list[Plan]:
@@ -188,7 +187,7 @@ def with_any_reduces(plan: Plan) -> list[Plan]:
 
 def limits_memory(formulation: Formulation, device: int) -> bool:
     """Whether the program holds the memory limit of a device."""
-    return f"eq1[{device}]" in formulation.program.row_names
+    return ("eq1", device) in formulation.program.row_names
 
 
 def all_plans(graph: Graph, cluster: Cluster, team: tuple[int, ...]) -> PlanBatch:
@@ -216,7 +215,7 @@ def least_memory(graph: Graph, cluster: Cluster, team: tuple[int, ...], status: 
 
     def run(backend: str, program: Program, options: Options, *, grace_s: float | None) -> SimpleNamespace:
         assert (backend, options.time_limit_s, options.gap, options.threads, options.start) == ("scipy", 30.0, 0.0, 1, {})
-        outcome = load_backend(backend)(program, options, lambda line: None)
+        outcome = BACKENDS.find(backend)().solve(program, options, lambda line: None)
         return SimpleNamespace(outcome=outcome if status is None else replace(outcome, status=status, x=None, objective=None))
 
     with pytest.MonkeyPatch.context() as patch:

@@ -1,4 +1,4 @@
-"""The solvers, each as one function ``solve(program, options, report) -> Outcome``. A new back end is one file here and one line below.
+"""The solvers: one file and one registry line each. A :class:`Backend` is a class with ``solve(program, options, report) -> Outcome``.
 
 Back ends run in a child process (:mod:`iopopt.milp.worker`), which allows threads, a trajectory and cancellation at any time, and separates
 solver libraries that cannot share a process.
@@ -6,117 +6,94 @@ solver libraries that cannot share a process.
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal, NamedTuple, cast
+import functools
+import inspect
+import sys
+from typing import Any, cast
 
-from iopopt.errors import SolverError, UnknownNameError
-from iopopt.milp.program import FloatArray, Program
+from iopopt.errors import PluginError
+from iopopt.milp.backends.backend import LEAST_SOLVE_S, Backend, Incumbent, Options, Outcome, OutcomeStatus, Progress, Report
+from iopopt.network.records import short_repr
+from iopopt.registry import Registry
 
-LEAST_SOLVE_S = 0.1
-"""The shortest time limit that a solver is given, seconds: enough for tiny programs."""
+__all__ = [
+    "BACKENDS",
+    "LEAST_SOLVE_S",
+    "Backend",
+    "Incumbent",
+    "Options",
+    "Outcome",
+    "OutcomeStatus",
+    "Progress",
+    "Report",
+    "place_of",
+    "register_backend",
+]
 
-OutcomeStatus = Literal["optimal", "feasible", "infeasible", "unknown", "error"]
-
-
-@dataclass(frozen=True)
-class Options:
-    """The settings of a solve.
-
-    Attributes:
-        time_limit_s: seconds of wall clock.
-        gap: the relative gap (incumbent - bound) / incumbent at which to stop.
-        seed: the solver's random seed.
-        threads: how many threads the solver may use.
-        start: values of integral variables to start from, by index; may be empty.
-        directory: where the back end may write files.
-    """
-
-    time_limit_s: float
-    gap: float
-    seed: int
-    threads: int
-    start: Mapping[int, float]
-    directory: str
+_MEMBERS = ("summary", "tolerance", "solve", "saved_incumbents")
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What a back end found: ``x`` and ``objective`` of the incumbent, and a proven lower ``bound``; None if it has none."""
-
-    status: OutcomeStatus
-    x: FloatArray | None
-    objective: float | None
-    bound: float | None
-    message: str
-    version: str
+def place_of(backend: type[Backend]) -> str:
+    """Where another process imports a class from: ``package.module:qualified.name``."""
+    return f"{backend.__module__}:{backend.__qualname__}"
 
 
-class Progress(NamedTuple):
-    """One point of a solver's trajectory, in units of the objective; None if there is no value yet."""
-
-    incumbent: float | None
-    bound: float | None
-
-
-Report = Callable[[Progress], None]
-"""Receives the points of the trajectory as they are found."""
-
-Incumbent = tuple[float, FloatArray]
-"""An objective and its point."""
-
-
-Solve = Callable[[Program, Options, Report], Outcome]
-
-SavedIncumbents = Callable[[Path, int], list[Incumbent]]
-"""Reads the incumbents that a solver has written to its directory so far, given their number of variables; complete ones only."""
-
-
-@dataclass(frozen=True)
-class BackendInfo:
-    """The registry entry of a back end: its module, a description, and the accuracy of its objectives."""
-
-    module: str
-    summary: str
-    tolerance: float
-    """Relative: HiGHS runs at 1e-9, the others at the accuracy that they reach."""
+def _adapted(name: str, found: Any) -> type[Backend]:
+    """An imported object, if it is a back end that a child process can import."""
+    if not isinstance(found, type):
+        raise PluginError(f"back end {name!r} is {short_repr(found)}; a class derived from iopopt.Backend is expected")
+    missing = [member for member in _MEMBERS if not hasattr(found, member)] or sorted(getattr(found, "__abstractmethods__", ()))
+    if missing:
+        raise PluginError(f"back end {name!r}: {found.__name__} has no {', '.join(missing)}; derive it from iopopt.Backend, and write solve")
+    tolerance = found.tolerance  # type: ignore[attr-defined]
+    if not isinstance(tolerance, float) or not 0 <= tolerance < 1:
+        raise PluginError(f"back end {name!r}: its tolerance is {short_repr(tolerance)}; a relative accuracy such as 1e-6 is expected")
+    if _needs_arguments(found):
+        raise PluginError(f"back end {name!r}: {found.__name__} cannot be made without arguments; settings can be attributes of a derived class")
+    backend = cast(type[Backend], found)
+    if not _is_importable(backend):
+        raise PluginError(
+            f"back end {name!r}: {place_of(backend)} cannot be imported by another process, in which back ends run; define the class at the top "
+            "level of a module (a .py file on Python's path), not in a script, a notebook or a function"
+        )
+    return backend
 
 
-BACKENDS: Mapping[str, BackendInfo] = {
-    "highs": BackendInfo("iopopt.milp.backends.highs", "HiGHS through OR-Tools MathOpt", 1e-8),
-    "cbc": BackendInfo("iopopt.milp.backends.cbc", "CBC through PuLP", 1e-6),
-    "scipy": BackendInfo("iopopt.milp.backends.scipy_highs", "HiGHS through scipy.optimize.milp", 1e-6),
-}
-
-
-def backend_info(name: str) -> BackendInfo:
-    """The entry of a back end.
-
-    Raises:
-        UnknownNameError: if no back end has that name.
-    """
-    if name not in BACKENDS:
-        raise UnknownNameError("back end", name, BACKENDS)
-    return BACKENDS[name]
-
-
-def load_backend(name: str) -> Solve:
-    """The ``solve`` function of a back end.
-
-    Raises:
-        UnknownNameError: if no back end has that name.
-        SolverError: if its library cannot be imported.
-    """
-    info = backend_info(name)
+def _needs_arguments(found: type) -> bool:
     try:
-        return cast(Solve, importlib.import_module(info.module).solve)
-    except ImportError as error:
-        raise SolverError(f"back end {name!r} ({info.summary}) cannot be loaded: {error}") from error
+        inspect.signature(found).bind()
+    except TypeError:
+        return True
+    except ValueError:  # a class written in C may have no signature
+        return False
+    return False
 
 
-def saved_incumbents(name: str, directory: Path, size: int) -> list[Incumbent]:
-    """The incumbents in the directory of a back end that was killed; none if its module cannot read any."""
-    read: SavedIncumbents | None = getattr(importlib.import_module(backend_info(name).module), "saved_incumbents", None)
-    return [] if read is None else read(directory, size)
+def _is_importable(backend: type) -> bool:
+    if backend.__module__ in ("__main__", "__mp_main__"):
+        return False
+    module: Any = sys.modules.get(backend.__module__)
+    return functools.reduce(lambda place, name: getattr(place, name, None), backend.__qualname__.split("."), module) is backend
+
+
+BACKENDS = Registry[type[Backend]](
+    "back end",
+    "iopopt.backends",
+    {
+        "highs": "iopopt.milp.backends.highs:Highs",
+        "scip": "iopopt.milp.backends.scip:Scip",
+        "cbc": "iopopt.milp.backends.cbc:Cbc",
+        "scipy": "iopopt.milp.backends.scipy_highs:ScipyHighs",
+    },
+    _adapted,
+)
+"""Every back end; other packages announce theirs under the entry-point group ``iopopt.backends``."""
+
+
+def register_backend(name: str, backend: type[Backend]) -> None:
+    """Let ``solve_milp(backend=name)`` and the benchmark find a back end of your own; see :class:`Backend`.
+
+    Raises:
+        PluginError: if the name is a built-in's, or ``backend`` is no such class, or other processes cannot import it.
+    """
+    BACKENDS.register(name, _adapted(name, backend))

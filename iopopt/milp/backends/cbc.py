@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pulp
 
-from iopopt.milp.backends import Options, Outcome, OutcomeStatus, Report
-from iopopt.milp.program import Program
+from iopopt.milp.backends.backend import Backend, Options, Outcome, OutcomeStatus, Report
+from iopopt.milp.program import FloatArray, Program
+
+if TYPE_CHECKING:
+    import pulp
 
 # "Infeasible or unbounded" is infeasible here: costs and variables are at least 0.
 _INFEASIBLE = re.compile(r"^(Result - .*infeasible.*|Problem (is|proven) infeasible.*|Pre-processing says infeasible or unbounded.*)$", re.M | re.I)
@@ -18,38 +21,44 @@ _PRINTED_DIGITS = 1e-7
 """CBC prints bounds with eight digits; the last is not trusted."""
 
 
-def solve(program: Program, options: Options, report: Report) -> Outcome:
-    """Solve with the CBC bundled with PuLP.
+class Cbc(Backend):
+    """The CBC bundled with PuLP."""
 
-    PuLP reports a time-limited solve as optimal and gives no bound, so status and bound are read from CBC's log.
-    """
-    problem, variables = to_pulp(program)
-    for index, value in options.start.items():
-        variables[index].setInitialValue(value)
-    log = str(Path(options.directory) / "cbc.log")
-    solver = pulp.PULP_CBC_CMD(
-        msg=False,
-        timeLimit=options.time_limit_s,
-        gapRel=options.gap,
-        threads=options.threads,
-        warmStart=bool(options.start),
-        logPath=log,
-        options=[f"randomCbcSeed {options.seed}"],
-    )
-    solver.tmpDir = options.directory  # so that its files are removed with the directory
-    problem.solve(solver)
-    text = Path(log).read_text(encoding="utf-8", errors="replace")
-    return _outcome(text, problem, variables, program, options.gap)
+    summary = "CBC through PuLP"
+
+    def solve(self, program: Program, options: Options, report: Report) -> Outcome:
+        """PuLP reports a time-limited solve as optimal and gives no bound, so status and bound are read from CBC's log."""
+        import pulp
+
+        problem, variables = to_pulp(program)
+        for index, value in options.start.items():
+            variables[index].setInitialValue(value)
+        log = str(Path(options.directory) / "cbc.log")
+        solver = pulp.PULP_CBC_CMD(
+            msg=False,
+            timeLimit=options.time_limit_s,
+            gapRel=options.gap,
+            threads=options.threads,
+            warmStart=bool(options.start),
+            logPath=log,
+            options=[f"randomCbcSeed {options.seed}"],
+        )
+        solver.tmpDir = options.directory  # so that its files are removed with the directory
+        problem.solve(solver)
+        text = Path(log).read_text(encoding="utf-8", errors="replace")
+        return _outcome(text, problem, variables, program, options.gap)
 
 
 def _outcome(log: str, problem: pulp.LpProblem, variables: list[pulp.LpVariable], program: Program, gap: float) -> Outcome:
+    import pulp
+
     version = f"PuLP {pulp.__version__}"
     result = re.search(r"^Result - (.*)$", log, re.MULTILINE)
     message = result.group(1).strip() if result else "CBC gave no result line"
     if found := _INFEASIBLE.search(log):
         return Outcome("infeasible", None, None, None, found.group(0), version)
     solved = problem.sol_status in (pulp.LpSolutionOptimal, pulp.LpSolutionIntegerFeasible)
-    x = np.array([math.nan if (value := variable.value()) is None else value for variable in variables]) if solved else None
+    x = _point(variables, program) if solved else None
     objective = None if x is None else float(program.objective @ x)
     status: OutcomeStatus = "unknown" if x is None else "feasible"
     bound = _printed_bound(log)
@@ -58,6 +67,11 @@ def _outcome(log: str, problem: pulp.LpProblem, variables: list[pulp.LpVariable]
         # CBC prints no bound in this case; use the one implied by its tolerance.
         bound = objective * (1 - gap) if bound is None else bound
     return Outcome(status, x, objective, bound, message, version)
+
+
+def _point(variables: list[pulp.LpVariable], program: Program) -> FloatArray:
+    """The values; PuLP leaves out variables of no row and no cost."""
+    return np.array([lower if (value := variable.value()) is None else value for variable, lower in zip(variables, program.lower, strict=True)])
 
 
 def _printed_bound(log: str) -> float | None:
@@ -70,7 +84,9 @@ def _printed_bound(log: str) -> float | None:
 
 
 def to_pulp(program: Program) -> tuple[pulp.LpProblem, list[pulp.LpVariable]]:
-    """The program as a PuLP problem, which also writes LP and MPS files."""
+    """The program as a PuLP problem."""
+    import pulp
+
     problem = pulp.LpProblem("iopopt", pulp.LpMinimize)
     variables = [
         pulp.LpVariable(f"v{index}", lower, None if math.isinf(upper) else upper, "Integer" if integer else "Continuous")
