@@ -131,7 +131,7 @@ class CostTables:
         producers = np.zeros(0, np.int64) if edge.producer == self._instance.source else self._candidates.sources(edge.producer)
         placed = {edge.producer: self._states[edge.producer].take(producers)} if len(producers) else {}
         seconds = np.zeros((len(producers), count) if len(producers) else count)
-        if self._charged(edge, part.members):
+        if self._instance.graph.fetches(part.members, edge.consumer, edge.slot):
             into = TensorEdge(edge.producer, edge.consumer, 0, edge.p, part.block)
             seconds = self._pricer.edges_s([into], placed | {edge.consumer: self._candidates.placements_of(part.members)})
         if not len(producers):
@@ -139,13 +139,6 @@ class CostTables:
         outside = np.full((self.domains[edge.producer], count), np.inf)
         outside[producers] = seconds
         return outside
-
-    def _charged(self, edge: TensorEdge, members: range) -> bool:
-        """Whether an edge is where a block fetches its tensor: the first into it."""
-        reads = self._instance.graph.whole.reads
-        return (edge.consumer, edge.slot) == next(
-            (member, reads[member].index(edge.producer)) for member in members if edge.producer in reads[member]
-        )
 
     @cached_property
     def edges_at(self) -> list[list[Table]]:

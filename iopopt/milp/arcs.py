@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from iopopt.cost.instance import Instance
 from iopopt.cost.transfers import kinds_between
 from iopopt.network.shapes import Dim
 from iopopt.network.tensor_edge import TensorEdge
@@ -20,13 +21,18 @@ from iopopt.schedule.rounds import TransferKind
 
 
 class Node(NamedTuple):
-    """What a placement is to the program: a dimension over the team, or whole (``dim`` None) on ``device``."""
+    """What a placement is to the program: a dimension over the team, or whole (``dim`` None) on ``device``.
+
+    ``span`` is how many operators it places: more than 1 for a fused block, which is a node of its last operator.
+    """
 
     dim: Dim | None
     device: int | None
+    span: int = 1
 
     def __str__(self) -> str:
-        return self.dim or f"whole{self.device}"
+        fused = f"{self.span}" if self.span > 1 else ""
+        return f"{self.dim}{fused}" if self.dim else f"whole{self.device}"
 
     @property
     def strategies(self) -> tuple[Strategy, ...]:
@@ -61,23 +67,35 @@ def whole(device: int) -> Node:
     return Node(None, device)
 
 
-def split(dim: Dim) -> Node:
-    return Node(dim, None)
+def split(dim: Dim, span: int = 1) -> Node:
+    return Node(dim, None, span)
 
 
 def nodes_of(unit: Unit, device_count: int, team: Sequence[int]) -> list[Node]:
-    """Whole on any device, or split over the team by each dimension that can be."""
-    return [*map(whole, range(device_count)), *(split(dim) for dim in unit.dims if len(team) > 1)]
+    """Whole on any device, or split over the team by each dimension that can be; a fused block is never whole."""
+    wholes = map(whole, range(device_count)) if unit.span == 1 else ()
+    return [*wholes, *(split(dim, unit.span) for dim in unit.dims if len(team) > 1)]
 
 
-def node_of(placement: Placement) -> Node:
-    """The node that a placement over the team, or on one device, belongs to."""
-    return whole(placement.devices[0]) if placement.dim is None else split(placement.dim)
+def all_nodes(instance: Instance, team: Sequence[int], longest_block: int = 1) -> list[list[Node]]:
+    """The nodes of every operator, and at its last operator that of every fused block of at most so many."""
+    nodes = [nodes_of(unit, len(instance.cluster), team) for unit in instance.placed]
+    for members in instance.graph.blocks(longest_block):
+        nodes[members[-1]] += nodes_of(instance.graph.block(members), len(instance.cluster), team)
+    return nodes
 
 
-def arc_of(p: Placement, q: Placement, kind: TransferKind) -> Arc:
-    """The arc that a plan takes, from the row of the table under which the evaluator prices its last round."""
-    return Arc(node_of(p), node_of(q), kind, p.strategy == Strategy.IC_TWO_PHASE)
+def node_of(placement: Placement, span: int = 1) -> Node:
+    """The node that a placement over the team, or on one device, belongs to; of ``span`` operators."""
+    return whole(placement.devices[0]) if placement.dim is None else split(placement.dim, span)
+
+
+def arc_of(p: Placement, q: Placement, kind: TransferKind, spans: tuple[int, int] = (1, 1)) -> Arc:
+    """The arc that a plan takes, from the row of the table under which the evaluator prices its last round.
+
+    ``spans`` are the numbers of operators that the two placements place.
+    """
+    return Arc(node_of(p, spans[0]), node_of(q, spans[1]), kind, p.strategy == Strategy.IC_TWO_PHASE)
 
 
 def arcs_between(source: Node, edge: TensorEdge, target: Node, team_size: int) -> Iterator[Arc]:

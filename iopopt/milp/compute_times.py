@@ -13,10 +13,10 @@ from iopopt.cluster.cluster import Cluster
 from iopopt.milp.affine import Affine, times, total
 from iopopt.milp.arcs import Arc, Node
 from iopopt.milp.bounds import best_makespan_s
-from iopopt.milp.edge_variables import EdgeVariables, Group
+from iopopt.milp.edge_variables import EdgeVariables, Group, Port
 from iopopt.milp.operator_variables import OperatorVariables
 from iopopt.milp.program import ProgramBuilder
-from iopopt.network.terms import Line, lines
+from iopopt.network.terms import Line, lines, position
 from iopopt.network.unit import Unit
 from iopopt.schedule.rounds import TransferKind
 
@@ -27,17 +27,18 @@ _SHARES_FOLLOW = (TransferKind.ROW_ALIGNED, TransferKind.INTERLEAVED, TransferKi
 class Work(NamedTuple):
     """C_ij of a split node as the maximum of lines over a share in granules, and 0; the shares sum to ``size`` granules.
 
-    The 0 needs no line, because T_g >= 0. ``floor_s`` is the least max_j C_ij / f_j over integer shares.
+    The 0 needs no line, because T_g >= 0. ``lines`` are those of each participant, in team order: only a block's differ.
+    ``floor_s`` is the least max_j C_ij / f_j over integer shares.
     """
 
-    lines: Sequence[Line]
+    lines: Sequence[Sequence[Line]]
     size: int
     floor_s: float
 
     @property
     def steepest(self) -> Line:
-        """The line that is the maximum for all except small shares."""
-        return self.lines[-1]
+        """The line that is the maximum for all except small shares; of an operator, whose participants have the same lines."""
+        return self.lines[0][-1]
 
 
 class Times(NamedTuple):
@@ -68,22 +69,22 @@ class ComputeTimes:
         self._without = without
         self._times: dict[tuple[str, Node], list[Times]] = {}
 
-    def add(self, operator: OperatorVariables, incoming: Sequence[EdgeVariables], outgoing: Sequence[EdgeVariables]) -> None:
-        """Add the times of one operator, from the edges into it and out of it; operators must be added in topological order."""
+    def add(self, operator: OperatorVariables, incoming: Sequence[EdgeVariables], outgoing: Sequence[Port]) -> None:
+        """Add the times of one operator or block, from the edges into it and out of it, in topological order."""
         for node, choice in operator.choice.items():
             if node.dim is None and operator.unit.flops:
                 assert node.device is not None
                 self._builder.add_cost(choice, operator.unit.flops / self._cluster.devices[node.device].flops_per_s / self._scale_s)
             elif node.dim is not None:
                 whole = [Group([choice], operator.shares[node])]
-                grouped = [whole] if "gather_cuts" in self._without else [edge.outgoing.get(node) or whole for edge in outgoing]
+                grouped = [whole] if "gather_cuts" in self._without else [port.groups_at(node) or whole for port in outgoing]
                 self._add_node(operator, node, incoming, grouped)
 
     def _add_node(self, operator: OperatorVariables, node: Node, incoming: Sequence[EdgeVariables], groupings: Sequence[Sequence[Group]]) -> None:
         """Add the times of one split node: those for the groups of its first outgoing edge count, those of other edges are surrogates."""
         assert node.dim is not None
         if operator.unit.flops:
-            work = _work(operator, node, best_makespan_s(operator.unit, node.dim, self._cluster, self._team))
+            work = _work(operator, node, len(self._team), best_makespan_s(operator.unit, node.dim, self._cluster, self._team))
             own = self._add_times(operator, node, work, groupings[0], cost=1)
             self._add_surrogates(operator, node, work, times(1, *own.times), groupings[1:])
         elif "surrogate_times" not in self._without:
@@ -108,9 +109,9 @@ class ComputeTimes:
         family = "t_compute" if cost else "t_surrogate"
         variables = [self._builder.variable((family, *label, str(number)), cost=cost) for number in range(len(groups))]
         for time, (number, group) in zip(variables, enumerate(groups), strict=True):
-            for copy, j in zip(group.copies, self._team, strict=True):
+            for copy, j, of_rank in zip(group.copies, self._team, work.lines, strict=True):
                 speed = self._cluster.devices[j].flops_per_s * self._scale_s
-                for part, line in enumerate(work.lines):
+                for part, line in enumerate(of_rank):
                     flops = times(line.slope / speed, copy) + times(line.constant / speed, *group.flows)
                     self._builder.at_least(("eq7", *label, str(number), j, str(part)), times(1, time), flops)
             if "makespan_cuts" not in self._without:
@@ -126,8 +127,8 @@ class ComputeTimes:
         each arc into the node. For arcs with unrelated shares this is a constant above any time, so that the limit does not bind.
         """
         kept = [flow for arc, flow in edge.flow.items() if arc.source == arc.target == node and arc.kind in _SHARES_FOLLOW]
-        producer = _times_of(self._times[edge.p.variables.unit.name, node], kept)
-        work = _scaled_work(producer.work, edge.q.variables, node)
+        producer = _times_of(self._times[edge.p.at(node).unit.name, node], kept)
+        work = _scaled_work(producer.work, edge.q.at(node), node)
         return work, total([times(1, *producer.times), *(self._slowest(work, edge, arc) for arc in edge.flow if arc.target == node)])
 
     def _slowest(self, work: Work, edge: EdgeVariables, arc: Arc) -> Affine:
@@ -138,7 +139,7 @@ class ComputeTimes:
         """
         flow, count = edge.flow[arc], len(self._team) - 1
         moved = total(load.time for load in edge.loads if list(load.flows) == [flow])
-        if arc.kind in _SHARES_FOLLOW and not arc.two_phase:
+        if arc.kind in _SHARES_FOLLOW and not arc.two_phase and arc.source == arc.target:
             return moved * self._per_transfer(work, edge)
         taking_part = max(0.0, self._alone_s(work, self._team, slope=0.0))
         if arc.kind is TransferKind.SEND and arc.target.dim == "H":
@@ -155,7 +156,7 @@ class ComputeTimes:
 
     def _gives_shares(self, edge: EdgeVariables, operator: OperatorVariables, node: Node) -> bool:
         """Whether the producer has times, and a device's share of the operator is at most its share of the producer plus what it receives."""
-        p = edge.p.operator
+        p = edge.p.get(node)
         if p is None or (p.unit.name, node) not in self._times or p.granularity(node) != operator.granularity(node):
             return False
         if node.dim == "H":
@@ -186,12 +187,14 @@ def _scaled_work(work: Work, operator: OperatorVariables, node: Node) -> Work:
     field = operator.unit.field
     if node.dim != "H" or (field.stride == 1 and field.overlap == 0):
         return work
-    return Work([Line(line.constant, line.slope * field.stride) for line in work.lines], operator.size(node), 0.0)
+    return Work([[Line(line.constant, line.slope * field.stride) for line in of_rank] for of_rank in work.lines], operator.size(node), 0.0)
 
 
-def _work(operator: OperatorVariables, node: Node, floor_s: float) -> Work:
+def _work(operator: OperatorVariables, node: Node, participants: int, floor_s: float) -> Work:
     assert node.dim is not None
-    return Work(lines(operator.unit.work[node.dim], operator.size(node), operator.granularity(node)), operator.size(node), floor_s)
+    terms, extent = operator.unit.work[node.dim], (operator.size(node), operator.granularity(node))
+    by_rank = [lines([term.at(position(rank, participants)) for term in terms], *extent) for rank in range(participants)]
+    return Work(by_rank, operator.size(node), floor_s)
 
 
 def _times_of(alternatives: Sequence[Times], flows: Sequence[int]) -> Times:

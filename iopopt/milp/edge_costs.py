@@ -123,7 +123,7 @@ class EdgeCosts:
     def _interleaved(self, key: Name, arc: Arc, flows: list[int]) -> None:
         """Each participant owns the channels that it needs; with equal granules one copy of the shares serves both operators."""
         owned = self._outgoing(key, arc.source, flows)
-        granularity, needs = self._variables.p.variables.granularity(arc.source), self._needs(arc.target)
+        granularity, needs = self._variables.p.at(arc.source).granularity(arc.source), self._needs(arc.target)
         if granularity == needs:
             self._variables.incoming.setdefault(arc.target, []).append(Group(flows, owned))
             return
@@ -146,12 +146,12 @@ class EdgeCosts:
     # Bookkeeping.
 
     def _outgoing(self, key: Name, node: Node, flows: list[int]) -> Copies:
-        copies = self._variables.p.variables.copies(self._builder, node, (*self._variables.seen_from("source"), *key[1:]), flows)
+        copies = self._variables.p.at(node).copies(self._builder, node, (*self._variables.seen_from("source"), *key[1:]), flows)
         self._variables.outgoing.setdefault(node, []).append(Group(flows, copies))
         return copies
 
     def _incoming(self, key: Name, node: Node, flows: list[int]) -> Copies:
-        copies = self._variables.q.variables.copies(self._builder, node, (*self._variables.seen_from("target"), key[0], *key[2:]), flows)
+        copies = self._variables.q.at(node).copies(self._builder, node, (*self._variables.seen_from("target"), key[0], *key[2:]), flows)
         self._variables.incoming.setdefault(node, []).append(Group(flows, copies))
         return copies
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from iopopt.milp.affine import Affine, constant, times
+from iopopt.milp.affine import Affine, constant, times, total
 from iopopt.milp.arcs import Arc, Name, Node, arcs_between
 from iopopt.milp.operator_variables import Copies, OperatorVariables
 from iopopt.milp.program import ProgramBuilder
@@ -40,21 +40,32 @@ class Load:
 
 
 class End(NamedTuple):
-    """One end of an edge: its nodes, and the variables of its operator; source and sink have none, because their devices are fixed."""
+    """One end of an edge: its nodes, and for each the variables of the operator or block whose node it is; source and sink have none, because
+    their devices are fixed."""
 
     nodes: Sequence[Node]
-    operator: OperatorVariables | None
+    owners: Sequence[OperatorVariables | None]
 
-    @property
-    def variables(self) -> OperatorVariables:
-        """The variables of the operator; only for an end that is one."""
-        assert self.operator is not None  # no cost depends on shares of the source or the sink
-        return self.operator
+    @classmethod
+    def of(cls, operators: Sequence[OperatorVariables]) -> End:
+        """All nodes of an operator and of the blocks that end with it."""
+        owned = [(node, operator) for operator in operators for node in operator.choice]
+        return cls([node for node, _ in owned], [operator for _, operator in owned])
+
+    def at(self, node: Node) -> OperatorVariables:
+        """The variables at a node; only for a node that has some."""
+        owner = self.owners[self.nodes.index(node)]
+        assert owner is not None  # no cost depends on shares of the source or the sink
+        return owner
+
+    def get(self, node: Node) -> OperatorVariables | None:
+        """The variables at a node, if it is here and has some."""
+        return self.owners[self.nodes.index(node)] if node in self.nodes else None
 
 
 @dataclass(frozen=True)
 class EdgeVariables:
-    """The variables of one edge.
+    """The variables of one edge, from a tensor to one operator or block.
 
     Attributes:
         p, q: the ends.
@@ -90,18 +101,13 @@ class EdgeVariables:
         """1 if p uses a two-phase reduce."""
         return times(1, *(variable for arc, variable in self.flow.items() if arc.two_phase))
 
-    def reduces_in_two_phases(self, node: Node, flows: Mapping[int, float]) -> bool:
-        """Whether the arc taken out of a node of p comes after a reduce-scatter."""
-        taken = {arc: flows[variable] for arc, variable in self.flow.items() if arc.source == node}
-        return max(taken, key=lambda arc: taken[arc]).two_phase
-
 
 def _label(edge: TensorEdge) -> Name:
     return (edge.p.name, edge.q.name, *([f"input{edge.slot}"] if edge.slot else []))
 
 
 def add_edge(builder: ProgramBuilder, edge: TensorEdge, p: End, q: End, team_size: int) -> EdgeVariables:
-    """The flow over the arcs of one edge, which leaves the chosen node of p and enters that of q.
+    """The flow over the arcs of one edge into the chosen node of q; :class:`Port` lets it leave that of p.
 
     A flow is integral if parallel arcs join the same two nodes: if it were continuous, half an interleaved and half an all-gathered tensor
     would cost less than either.
@@ -112,30 +118,78 @@ def add_edge(builder: ProgramBuilder, edge: TensorEdge, p: End, q: End, team_siz
         for arc in parallel:
             flow[arc] = builder.variable(("y", *_label(edge), *arc.name), upper=1, integer=len(parallel) > 1)
     variables = EdgeVariables(edge, p, q, flow)
-    _conserve(builder, variables, "source", p)
-    _conserve(builder, variables, "target", q)
+    for node in q.nodes:
+        _conserve(builder, (*variables.label, "target", node), variables.flows_at("target", node), q.get(node), node)
     return variables
 
 
-def _conserve(builder: ProgramBuilder, edge: EdgeVariables, direction: Direction, end: End) -> None:
-    for node in end.nodes:
-        taken = times(1, end.operator.choice[node]) if end.operator else constant(1)
-        builder.equal(("flow", *edge.label, direction, node), times(1, *edge.flows_at(direction, node)), taken)
+def _conserve(builder: ProgramBuilder, label: Name, flows: Sequence[int], owner: OperatorVariables | None, node: Node) -> None:
+    builder.equal(("flow", *label), times(1, *flows), constant(1) if owner is None else times(1, owner.choice[node]))
 
 
-def link_copies(builder: ProgramBuilder, edge: EdgeVariables) -> None:
-    """At each end of the edge the copies sum to the shares of their operator."""
-    _link_end(builder, edge, "source", edge.p, edge.outgoing)
-    _link_end(builder, edge, "target", edge.q, edge.incoming)
+def link_incoming(builder: ProgramBuilder, edge: EdgeVariables) -> None:
+    """At the consumer the copies sum to its shares."""
+    for node, groups in edge.incoming.items():
+        _link(builder, edge.seen_from("target"), edge.q.at(node), node, groups, edge.flows_at("target", node))
 
 
-def _link_end(builder: ProgramBuilder, edge: EdgeVariables, direction: Direction, end: End, groups_by_node: dict[Node, list[Group]]) -> None:
-    for node, groups in groups_by_node.items():
-        operator = end.variables
-        covered = {flow for group in groups for flow in group.flows}
-        rest = [flow for flow in edge.flows_at(direction, node) if flow not in covered]
-        if rest:
-            groups.append(Group(rest, operator.copies(builder, node, (*edge.seen_from(direction), "rest"), rest)))
-        for rank, (j, share) in enumerate(zip(operator.team, operator.shares[node], strict=True)):
-            name = ("copies", operator.unit.name, node, *edge.seen_from(direction), j)
-            builder.equal(name, times(1, share), times(1, *(group.copies[rank] for group in groups)))
+class Port:
+    """One reading of a tensor by one operator: an edge to the operator by itself, and one into each fused block that fetches it there.
+
+    The flow that leaves p goes to one of them. It is *absorbed* where the reader is a member of a block that has fetched the tensor already.
+
+    Attributes:
+        edges: to the operator by itself, if it may be, and to blocks.
+    """
+
+    def __init__(self, builder: ProgramBuilder, edge: TensorEdge, p: End, edges: Sequence[EdgeVariables], *, absorbs: bool) -> None:
+        self.edge, self.p, self.edges = edge, p, edges
+        self._absorbed = {node: builder.variable(("absorbed", *self.label, node), upper=1) for node in p.nodes} if absorbs else {}
+        for node in p.nodes:
+            _conserve(builder, (*self.label, "source", node), self.flows_at(node), p.get(node), node)
+
+    @property
+    def label(self) -> Name:
+        """The port's part of the names of variables and rows."""
+        return _label(self.edge)
+
+    def flows_at(self, node: Node) -> list[int]:
+        """The flows out of a node."""
+        flows = [flow for edge in self.edges for flow in edge.flows_at("source", node)]
+        return flows + ([self._absorbed[node]] if node in self._absorbed else [])
+
+    def groups_at(self, node: Node) -> list[Group]:
+        """The groups of arcs out of a split node that depend on its shares."""
+        return [group for edge in self.edges for group in edge.outgoing.get(node, ())]
+
+    def absorbed_at(self, node: Node) -> Affine:
+        """1 if the tensor of this node is absorbed."""
+        return times(1, self._absorbed[node]) if node in self._absorbed else constant(0)
+
+    @property
+    def two_phase(self) -> Affine:
+        """1 if p uses a two-phase reduce, and the flow is not absorbed."""
+        return total(edge.two_phase for edge in self.edges)
+
+    def reduces_in_two_phases(self, node: Node, flows: Mapping[int, float]) -> bool:
+        """Whether the arc taken out of a node of p comes after a reduce-scatter."""
+        taken = [(flows[flow], arc.two_phase) for edge in self.edges for arc, flow in edge.flow.items() if arc.source == node]
+        return max(taken)[1]
+
+    def link_outgoing(self, builder: ProgramBuilder) -> None:
+        """At p the copies sum to its shares; what no group covers gets copies of its own."""
+        for node in dict.fromkeys(node for edge in self.edges for node in edge.outgoing):
+            rest = self.edges[0].outgoing.setdefault(node, [])
+            groups, before = self.groups_at(node), len(self.groups_at(node))
+            _link(builder, ("to", *self.label[1:]), self.p.at(node), node, groups, self.flows_at(node))
+            rest += groups[before:]
+
+
+def _link(builder: ProgramBuilder, label: Name, operator: OperatorVariables, node: Node, groups: list[Group], flows: Sequence[int]) -> None:
+    """The copies of all groups sum to the shares; flows that no group covers become a group of their own."""
+    covered = {flow for group in groups for flow in group.flows}
+    rest = [flow for flow in flows if flow not in covered]
+    if rest:
+        groups.append(Group(rest, operator.copies(builder, node, (*label, "rest"), rest)))
+    for rank, (j, share) in enumerate(zip(operator.team, operator.shares[node], strict=True)):
+        builder.equal(("copies", operator.unit.name, node, *label, j), times(1, share), times(1, *(group.copies[rank] for group in groups)))

@@ -6,6 +6,7 @@ is taken, T_g and Com_g are compute and communication time of a *group* g of arc
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
@@ -13,15 +14,16 @@ import numpy as np
 from iopopt.cost.instance import Instance
 from iopopt.cost.stopwatch import NO_LIMIT, Stopwatch
 from iopopt.cost.transfers import edge_rounds
-from iopopt.milp.affine import constant
-from iopopt.milp.arcs import Node, arc_of, node_of, nodes_of
+from iopopt.milp.affine import constant, total
+from iopopt.milp.arcs import Node, all_nodes, arc_of, node_of
 from iopopt.milp.compute_times import ComputeTimes
 from iopopt.milp.edge_costs import EdgeCosts
-from iopopt.milp.edge_variables import EdgeVariables, End, add_edge, link_copies
+from iopopt.milp.edge_variables import EdgeVariables, End, Port, add_edge, link_incoming
 from iopopt.milp.joint_costs import add_joint_costs
 from iopopt.milp.memory_rows import add_memory
-from iopopt.milp.operator_variables import OperatorVariables, add_operator
+from iopopt.milp.operator_variables import OperatorVariables, add_operator, choose_one
 from iopopt.milp.program import FloatArray, Program, ProgramBuilder
+from iopopt.network.tensor_edge import TensorEdge
 from iopopt.plan.placement import Placement
 from iopopt.plan.plan import Plan
 
@@ -34,7 +36,7 @@ class Formulation:
         scale_s: the unit of the objective, seconds; a latency near the optimum keeps the numbers near 1.
         reserve_bytes: held back from every memory limit; 0 is equation (1).
         cutoff_s: plans slower than this are excluded, seconds.
-        nodes: the admissible nodes of each operator; all by default.
+        nodes: the admissible nodes of each operator, and of the fused blocks that end with it (:func:`all_nodes`); all without blocks by default.
         without: ideas to leave out (:data:`iopopt.milp.ideas.IDEAS`).
         watch: the time that there is to build it.
 
@@ -56,74 +58,143 @@ class Formulation:
     ) -> None:
         self.instance, self.team, self.scale_s = instance, tuple(team), scale_s
         self._builder, self._without = ProgramBuilder(watch), without
-        nodes = nodes or [nodes_of(unit, len(instance.cluster), self.team) for unit in instance.placed]
-        self._operators = [add_operator(self._builder, unit, ways, self.team) for unit, ways in zip(instance.placed, nodes, strict=True)]
-        terminals = (End([node_of(placement)], None) for placement in instance.terminals)
-        self._ends = [*(End(list(operator.choice), operator) for operator in self._operators), *terminals]
-        self._into = [
-            [add_edge(self._builder, edge, self._ends[edge.producer], self._ends[edge.consumer], len(self.team)) for edge in edges]
-            for edges in instance.edges_into
-        ]
-        self._out_of = [[edge for edges in self._into for edge in edges if edge.edge.producer == i] for i in range(len(self._operators))]
-        for unit, edges in zip(instance.units, self._into, strict=False):
-            self._charge_edges(unit.name, edges)
+        self._placed = self._add_operators(nodes or all_nodes(instance, self.team))
+        self._ends = [*map(End.of, self._placed), *(End([node_of(placement)], [None]) for placement in instance.terminals)]
+        self._edges: dict[tuple[int, ...], EdgeVariables] = {}
+        self._ports = [[self._add_port(edge) for edge in edges] for edges in instance.edges_into]
+        self._out_of = [[port for ports in self._ports for port in ports if port.edge.producer == i] for i in range(len(self._placed))]
+        self._charge_edges()
         compute = ComputeTimes(self._builder, instance.cluster, self.team, scale_s, without)
-        for operator, into, out_of in zip(self._operators, self._into, self._out_of, strict=False):
-            self._one_reduce(operator, out_of)
-            compute.add(operator, into, out_of)
+        for i, out_of in enumerate(self._out_of):
+            self._one_reduce(out_of)
+            for operator in self._placed[i]:
+                compute.add(operator, self._into(i) if operator.unit.span == 1 else [], out_of)
         limits = [constant(device.memory_bytes - reserve_bytes) for device in instance.cluster.devices]
-        add_memory(self._builder, instance, self._operators, limits, [edges[0].two_phase for edges in self._out_of])
+        add_memory(self._builder, instance, self._placed, limits, [ports[0].two_phase for ports in self._out_of])
         if cutoff_s is not None:
             self._builder.cost_at_most(("cutoff",), cutoff_s / scale_s)
         self.program: Program = self._builder.build()
 
     def plan(self, x: FloatArray) -> Plan:
         """The plan of a point of the program."""
-        placements = [self._placement(operator, edges[0], x) for operator, edges in zip(self._operators, self._out_of, strict=True)]
-        return Plan.of(self.instance.graph, placements)
+        placements: list[Placement] = []
+        spans: list[int] = []
+        end = len(self._placed) - 1
+        while end >= 0:
+            taken = [(float(x[variable]), operator, node) for operator in self._placed[end] for node, variable in operator.choice.items()]
+            _, operator, node = max(taken, key=lambda way: way[0])
+            placements.insert(0, self._placement(operator, node, self._out_of[end][0], x))
+            spans.insert(0, node.span)
+            end -= node.span
+        return Plan.of(self.instance.graph, placements, spans)
 
     def integer_point(self, plan: Plan) -> dict[int, float]:
         """The integral variables of the point of ``plan``, a plan of this team."""
         point = {int(variable): 0.0 for variable in np.flatnonzero(self.program.integer)}
-        placements = self.instance.placements(plan)
-        for operator, placement in zip(self._operators, placements, strict=False):
-            node = node_of(placement)
+        instance = Instance(self.instance.graph, self.instance.cluster, plan.spans)
+        placements, ends = instance.placements(plan), self._last_operators(plan)
+        for end, unit, placement in zip(ends, instance.placed, placements, strict=False):
+            node = node_of(placement, unit.span)
+            operator = self._ends[end].at(node)
             point[operator.choice[node]] = 1.0
             if node.dim is not None:
                 shares = zip(operator.shares[node], placement.shares, strict=True)
                 point.update((variable, share / operator.granularity(node)) for variable, share in shares)
-        point.update((variable, 1.0) for variable in self._flows_of(placements) if variable in point)
+        point.update((variable, 1.0) for variable in self._flows_of(instance, placements, ends) if variable in point)
         return point
+
+    # Operators and blocks.
+
+    def _add_operators(self, nodes: Sequence[Sequence[Node]]) -> list[list[OperatorVariables]]:
+        """The variables of each operator and of the blocks that end with it, with equations (2) to (5)."""
+        graph = self.instance.graph
+        placed: list[list[OperatorVariables]] = []
+        for i, ways in enumerate(nodes):
+            by_span = {span: [node for node in ways if node.span == span] for span in sorted({node.span for node in ways})}
+            units = {span: graph.units[i] if span == 1 else graph.block(range(i - span + 1, i + 1)) for span in by_span}
+            placed.append([add_operator(self._builder, units[span], of_span, self.team) for span, of_span in by_span.items()])
+        for i, unit in enumerate(self.instance.placed):
+            choose_one(self._builder, unit.name, [way for end in range(i, len(placed)) for way in placed[end] if end - way.unit.span < i])
+        return placed
+
+    def _blocks_over(self, i: int) -> list[tuple[range, OperatorVariables]]:
+        """The blocks of which an operator is a member, with their members."""
+        every = ((end, way) for end in range(i, len(self._placed)) for way in self._placed[end])
+        return [(range(end - way.unit.span + 1, end + 1), way) for end, way in every if way.unit.span > 1 and end - way.unit.span < i]
 
     # Translation.
 
-    def _flows_of(self, placements: Sequence[Placement]) -> Iterator[int]:
+    def _last_operators(self, plan: Plan) -> list[int]:
+        """The last operator of each unit of a plan, then the sink and the source."""
+        graph = self.instance.graph
+        lengths = plan.spans or (1,) * len(graph)
+        return [*(stop - 1 for stop in itertools.accumulate(lengths)), graph.sink, graph.source]
+
+    def _flows_of(self, instance: Instance, placements: Sequence[Placement], ends: Sequence[int]) -> Iterator[int]:
         """The flow variables of the arcs that a plan takes, by the rows of the table under which the evaluator prices each edge."""
-        for variables in (edge for edges in self._into for edge in edges):
-            edge = variables.edge
+        for edge in (edge for edges in instance.edges_into for edge in edges):
             p, q = placements[edge.producer], placements[edge.consumer]
             (kind,) = edge_rounds(edge, p, q, self.instance.cluster.bytes_per_element)[-1].kinds
-            yield variables.flow[arc_of(p, q, kind)]
+            variables = self._edges[ends[edge.producer], ends[edge.consumer], edge.q.span, edge.slot]
+            yield variables.flow[arc_of(p, q, kind, (edge.p.span, edge.q.span))]
 
-    def _placement(self, operator: OperatorVariables, edge: EdgeVariables, x: FloatArray) -> Placement:
-        """The placement of an operator; ``edge`` is one out of it."""
-        node = operator.chosen(x)
-        flows = {variable: float(x[variable]) for variable in edge.flow.values()}
-        return operator.placement(node, x, "two_phase" if edge.reduces_in_two_phases(node, flows) else "direct")
+    def _placement(self, operator: OperatorVariables, node: Node, port: Port, x: FloatArray) -> Placement:
+        """The placement of an operator or block at a node; ``port`` is one out of it."""
+        flows = {variable: float(x[variable]) for edge in port.edges for variable in edge.flow.values()}
+        two_phase = node.dim == "IC" and port.reduces_in_two_phases(node, flows)
+        return operator.placement(node, x, "two_phase" if two_phase else "direct")
 
     # Edges: flow conservation, and equation (8).
 
-    def _charge_edges(self, label: str, edges: Sequence[EdgeVariables]) -> None:
-        """The cost of every arc into one consumer."""
-        joint, cluster = len(edges) > 1, self.instance.cluster
-        for edge in edges:
-            EdgeCosts(self._builder, cluster, self.team, self.scale_s, edge, joint=joint, without=self._without).add()
-            link_copies(self._builder, edge)
-        if joint:
-            add_joint_costs(self._builder, cluster, self.scale_s, label, edges, without=self._without)
+    def _add_port(self, edge: TensorEdge) -> Port:
+        """The edges by which an operator may read a tensor, by itself or as the member of a block that fetches it."""
+        p, consumer, absorbs, edges = self._ends[edge.producer], edge.consumer, False, []
+        alone = self._ends[consumer]
+        own = [node for node in alone.nodes if node.span == 1]
+        if own:
+            edges.append(self._add_edge(edge, p, End(own, [alone.get(node) for node in own]), consumer))
+        for members, block in self._blocks_over(consumer) if consumer < len(self._placed) else ():
+            if edge.producer in members:
+                continue
+            if self.instance.graph.fetches(members, consumer, edge.slot):
+                into = TensorEdge(edge.producer, members[-1], 0, edge.p, block.unit, edge.first)
+                edges.append(self._add_edge(into, p, End.of([block]), members[-1]))
+            else:
+                absorbs = True
+        return Port(self._builder, edge, p, edges, absorbs=absorbs)
 
-    def _one_reduce(self, operator: OperatorVariables, edges: Sequence[EdgeVariables]) -> None:
-        """One kind of reduce for all consumers."""
-        for edge in edges[1:]:
-            if edge.two_phase.terms:
-                self._builder.equal(("reduce", *edge.label), edge.two_phase, edges[0].two_phase)
+    def _add_edge(self, edge: TensorEdge, p: End, q: End, consumer: int) -> EdgeVariables:
+        found = add_edge(self._builder, edge, p, q, len(self.team))
+        self._edges[edge.producer, consumer, edge.q.span, edge.slot] = found
+        return found
+
+    def _into(self, consumer: int) -> list[EdgeVariables]:
+        """The edges into an operator by itself, or into the sink."""
+        return [edge for port in self._ports[consumer] for edge in port.edges if edge.edge.q.span == 1]
+
+    def _charge_edges(self) -> None:
+        """The cost of every arc, and the shares on which it depends."""
+        cluster = self.instance.cluster
+        for consumer, ports in enumerate(self._ports):
+            joint = len(ports) > 1
+            for edge in (edge for port in ports for edge in port.edges):
+                alone = edge.edge.q.span == 1
+                EdgeCosts(self._builder, cluster, self.team, self.scale_s, edge, joint=joint and alone, without=self._without).add()
+                link_incoming(self._builder, edge)
+            for port in ports:
+                port.link_outgoing(self._builder)
+            if joint:
+                name = self.instance.units[consumer].name
+                add_joint_costs(self._builder, cluster, self.scale_s, name, self._into(consumer), without=self._without)
+
+    def _one_reduce(self, ports: Sequence[Port]) -> None:
+        """One kind of reduce for all consumers, except where the tensor is absorbed."""
+        for port in ports[1:]:
+            if not port.two_phase.terms:
+                continue
+            absorbed = total(port.absorbed_at(node) for node in port.p.nodes if node.dim == "IC")
+            if absorbed.terms:
+                self._builder.at_most(("reduce", *port.label, "at most"), port.two_phase, ports[0].two_phase)
+                self._builder.at_least(("reduce", *port.label, "at least"), port.two_phase + absorbed, ports[0].two_phase)
+            else:
+                self._builder.equal(("reduce", *port.label), port.two_phase, ports[0].two_phase)

@@ -10,7 +10,7 @@ from iopopt.milp.affine import Affine, times
 from iopopt.milp.arcs import nodes_of
 from iopopt.milp.backends import LEAST_SOLVE_S, Options
 from iopopt.milp.memory_rows import add_memory
-from iopopt.milp.operator_variables import OperatorVariables, add_operator
+from iopopt.milp.operator_variables import OperatorVariables, add_operator, choose_one
 from iopopt.milp.process import run_backend
 from iopopt.milp.program import ProgramBuilder
 from iopopt.plan.plan import Plan
@@ -29,9 +29,11 @@ def least_memory_plan(instance: Instance, team: Sequence[int], backend: str, wat
     """
     builder = ProgramBuilder(watch)
     operators = [add_operator(builder, unit, nodes_of(unit, len(instance.cluster), team), team) for unit in instance.placed]
+    for operator in operators:
+        choose_one(builder, operator.unit.name, [operator])
     factor = builder.variable(("memory factor",), cost=1)
     limits = [times(device.memory_bytes, factor) for device in instance.cluster.devices]
-    add_memory(builder, instance, operators, limits, [_summed(operator) for operator in operators], always=True)
+    add_memory(builder, instance, [[operator] for operator in operators], limits, [_summed(operator) for operator in operators], always=True)
     program = builder.build()
     options = Options(max(LEAST_SOLVE_S, watch.remaining_s), gap=0.0, seed=0, threads=1, start={}, directory="")
     outcome = run_backend(backend, program, options, grace_s=grace_s).outcome

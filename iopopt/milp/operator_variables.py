@@ -1,8 +1,8 @@
-"""One operator in the program: its choice of node (equation 2) and its integer shares (equations 3 to 5), in granules."""
+"""One operator or fused block in the program: its choice of node (equation 2) and its integer shares (equations 3 to 5), in granules."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from iopopt.milp.affine import constant, times
@@ -17,9 +17,10 @@ Copies = Sequence[int]
 
 @dataclass(frozen=True)
 class OperatorVariables:
-    """The variables of one operator.
+    """The variables of one operator, or of one fused block.
 
     Attributes:
+        unit: the operator or block.
         choice: x_id, by node.
         shares: n_idj of each split node in granules, in team order.
     """
@@ -64,12 +65,16 @@ class OperatorVariables:
 
 
 def add_operator(builder: ProgramBuilder, unit: Unit, nodes: Sequence[Node], team: Sequence[int]) -> OperatorVariables:
-    """The variables of an operator over its ``nodes``, with equations (2) to (5)."""
+    """The variables of an operator over its ``nodes``, with equations (3) to (5)."""
     choice = {node: builder.variable(("x", unit.name, node), upper=1, integer=True) for node in nodes}
-    builder.equal(("eq2", unit.name), times(1, *choice.values()), constant(1))
     operator = OperatorVariables(unit, tuple(team), choice, {})
     for node in nodes:
         if node.dim is not None:
             operator.shares[node] = [builder.variable(("n", unit.name, node, j), upper=operator.size(node), integer=True) for j in team]
             builder.equal(("eq3-5", unit.name, node), times(1, *operator.shares[node]), times(operator.size(node), choice[node]))
     return operator
+
+
+def choose_one(builder: ProgramBuilder, name: str, ways: Iterable[OperatorVariables]) -> None:
+    """Equation (2) of the operator ``name``: one node, of the operator itself or of a block of which it is a member."""
+    builder.equal(("eq2", name), times(1, *(variable for way in ways for variable in way.choice.values())), constant(1))

@@ -210,6 +210,12 @@ class Graph:
         """The number of the unit whose tensor a fused block reads."""
         return next(producer for member in members for producer in self.whole.reads[member] if producer not in members)
 
+    def fetches(self, members: range, member: int, slot: int) -> bool:
+        """Whether a fused block fetches its tensor where ``member`` reads it as input ``slot``: where it is read first."""
+        reads, outside = self.whole.reads, self.outside_of(members)
+        first = next(reader for reader in members if outside in reads[reader])
+        return (member, slot) == (first, reads[first].index(outside))
+
     def covered(self, spans: Sequence[int]) -> UnitGraph:
         """The graph whose units are runs of so many operators, in order: single operators and fused blocks.
 

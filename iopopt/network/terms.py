@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -79,7 +79,7 @@ def amount(terms: Iterable[Term], n: float, place: Position = Position.INNER) ->
     return total
 
 
-def lines(terms: Terms, granules: int, granularity: int) -> tuple[Line, ...]:
+def lines(terms: Sequence[Term], granules: int, granularity: int) -> tuple[Line, ...]:
     """Lines, by rising slope, whose maximum equals the terms at every whole number of granules from 0 to ``granules``.
 
     They connect the values at the ends and at the whole numbers next to where a term stops being clipped, and are the tightest convex bound.
@@ -94,7 +94,7 @@ def lines(terms: Terms, granules: int, granularity: int) -> tuple[Line, ...]:
     return tuple(found)
 
 
-def _corners(terms: Terms, granules: int, granularity: int) -> list[int]:
+def _corners(terms: Sequence[Term], granules: int, granularity: int) -> list[int]:
     """Both ends, and for each term the whole numbers on either side of the share at which it stops being clipped."""
     corners = {0, granules}
     for _, slope, constant, _, _ in terms:
