@@ -7,12 +7,12 @@ from importlib.resources import files
 
 import numpy as np
 import pytest
-from support.branched_cases import BranchedCase, branched_cases
+from support.branched_cases import BranchedCase, branched_cases, fused_cases
 from support.naive_pricing import naive_price
 
 from iopopt import PlanBatch, Pricer, evaluate
 
-CASES = branched_cases()
+CASES = {**branched_cases(), **fused_cases()}
 EXACT = {"rel": 1e-12, "abs": 0.0}
 
 # t_com of the edges into each operator and of the sink's, T, memory of each device, transferred bytes and connections, by the

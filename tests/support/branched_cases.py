@@ -23,7 +23,7 @@ class BranchedCase(NamedTuple):
 
 
 def branched_cases() -> dict[str, BranchedCase]:
-    """All cases, by the names that the statement gives them."""
+    """All cases without fused blocks, by the names that the statement gives them."""
     zero, one = Placement.whole(0), Placement.whole(1)
     joined, gated, concat, sliced = _pool_and_add(), _squeeze_and_excitation(), _concat(), _slice()
     nearest, linear, depth, mixing = _upsample(linear=False), _upsample(linear=True), _space_to_depth(), _mixing()
@@ -55,6 +55,13 @@ def branched_cases() -> dict[str, BranchedCase]:
         "one tensor three times": _case(thrice, zero, one),
         "one tensor three times, in rounds": _case(thrice, zero, one, cluster=replace(PAIR, connections="round")),
         "host in the middle": _host_in_the_middle(),
+    }
+
+
+def fused_cases() -> dict[str, BranchedCase]:
+    """The cases with fused blocks, by the names that the statement gives them."""
+    zero, one = Placement.whole(0), Placement.whole(1)
+    return {
         "residual block": _case(_residual(), _h(3, 3), _h(3, 3), spans=(1, 3)),
         "a tensor that waits": _case(_waiting(), _h(2, 2), cluster=replace(PAIR, source=1), spans=(5,)),
         "two fields": _case(_two_fields(), one, _h(4, 2), _h(4, 2), spans=(1, 3, 1)),

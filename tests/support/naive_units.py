@@ -216,6 +216,16 @@ def is_block(graph: Graph, members: Sequence[Operator]) -> bool:
     return all(len(products) == 1 for products in strides) and out_shape(members[-1]).height >= 2
 
 
+def naive_blocks(graph: Graph, longest: int) -> list[range]:
+    """The members of every fused block of at most so many operators."""
+    return [
+        range(start, start + length)
+        for start in range(len(graph))
+        for length in range(2, min(longest, len(graph) - start) + 1)
+        if is_block(graph, graph.operators[start : start + length])
+    ]
+
+
 def _may_be_fused(operator: Operator) -> bool:
     """Not fully connected, an upsampling or a global pool, and without a gate."""
     is_global = operator.kind == "pool" and extent(operator.rows) >= operator.in_shape.height

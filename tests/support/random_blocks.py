@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from support.naive_units import block_field, is_block, naive_block
+from support.naive_units import block_field, naive_block, naive_blocks
 from support.random_branches import Drawing, any_shares, differences, random_branched_plan
 from support.random_instances import random_graph
 from support.random_orders import random_order, reordered
@@ -28,16 +28,6 @@ def random_fusible_graph(rng: random.Random) -> Graph:
             continue
         if 2 <= len(graph) <= 12 and naive_blocks(graph, 5):
             return graph
-
-
-def naive_blocks(graph: Graph, longest: int) -> list[range]:
-    """The members of every fused block of at most so many operators, by the test that is written from the statement alone."""
-    return [
-        range(start, start + length)
-        for start in range(len(graph))
-        for length in range(2, min(longest, len(graph) - start) + 1)
-        if is_block(graph, graph.operators[start : start + length])
-    ]
 
 
 class _FusibleDrawing(Drawing):
