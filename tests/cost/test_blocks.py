@@ -439,3 +439,26 @@ def test_blocks_that_are_none(four: Graph, blocks: Any) -> None:
     """Blocks that share operators, repeat, are empty or begin with an unknown name are errors of the plan, which name the block."""
     with pytest.raises(PlanError, match="block"):
         evaluate(four, PAIR, Plan(ALL_ROWS, blocks))
+
+
+@pytest.mark.xfail(strict=True, reason="a batch takes placements in the order of the plan for those of the operators in theirs")
+def test_the_order_of_a_record_does_not_matter_to_a_batch(four: Graph) -> None:
+    """A plan without blocks, as an older file may hold it."""
+    plan = Plan.of(four, [Placement.whole(0), ROWS, Placement.whole(1), ROWS])
+    other = Plan(tuple(reversed(plan.placements)))
+    assert evaluate(four, PAIR, other) == evaluate(four, PAIR, plan)
+    priced = Pricer(four, PAIR).price(PlanBatch.from_plans(four, [plan, other], 2))
+    assert priced.latency_s[0] == priced.latency_s[1]
+
+
+@pytest.mark.xfail(strict=True, reason="a range with steps is taken for a run, and one that ends beyond the graph raises IndexError")
+@pytest.mark.parametrize("members", [range(0, 4, 2), range(2, 9), range(-3, -1)])
+def test_ranges_that_are_no_run(members: range) -> None:
+    """They are refused with a reason of their own."""
+    net = GraphBuilder("skips", (2, 8, 4)).conv(2, 3, padding=1, name="a")
+    net.at("input").conv(2, 3, padding=1, name="b")
+    net.at("a").conv(2, 3, padding=1, name="c")
+    graph = net.add("b", "c", name="d").build()
+    fault = graph.block_fault(members)
+    assert fault is not None
+    assert "follow each other" in fault
