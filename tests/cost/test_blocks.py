@@ -166,6 +166,16 @@ def _what_is_in(graph: Graph, plan: Plan, evaluation: Evaluation) -> set[Any]:
     return found
 
 
+def test_a_block_that_ends_with_a_mixing_step() -> None:
+    """A slice behind its softmax needs all three channels of the row that device 0 lacks, 12 bytes; the sink gets one row of one, 4 bytes."""
+    net = GraphBuilder("mixing", (2, 4, 1)).conv(3, 1, name="a").conv(3, 1, name="b").softmax()
+    graph = net.slice(0, 1).build()
+    plan = Plan.of(graph, [Placement.split("H", (0, 1), (2, 2)), Placement.split("H", (0, 1), (3, 1))], [2, 1])
+    assert [cost.transferred_bytes for cost in evaluate(graph, PAIR, plan).operators] == [0, 12]
+    priced = Pricer(graph, PAIR).price(PlanBatch.from_plans(graph, [plan], 2))
+    assert priced.transferred_bytes[0] == naive_price(graph, PAIR, plan).transferred_bytes == 16
+
+
 def test_the_field_of_a_block() -> None:
     """K - P and P are the largest over the paths, S their product of strides: inner participants need just these rows, and the unit has them."""
     rng, branches = random.Random(3), 0
