@@ -1,4 +1,4 @@
-"""Graphs with branches and operators without a kernel: the worked cases of the cost model, calculated by hand."""
+"""Graphs with branches, operators without a kernel and fused blocks: the worked cases of the cost model, calculated by hand."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from importlib.resources import files
 
 import numpy as np
 import pytest
-from support.branched_cases import BranchedCase, branched_cases
+from support.branched_cases import BranchedCase, branched_cases, fused_cases
 from support.naive_pricing import naive_price
 
 from iopopt import PlanBatch, Pricer, evaluate
 
-CASES = branched_cases()
+CASES = {**branched_cases(), **fused_cases()}
 EXACT = {"rel": 1e-12, "abs": 0.0}
 
 # t_com of the edges into each operator and of the sink's, T, memory of each device, transferred bytes and connections, by the
@@ -43,6 +43,11 @@ EXPECTED: dict[str, tuple[tuple[float, ...], float, tuple[float, ...], float, in
     "one tensor three times": ((0, 13.5, 4.5), 34, (12, 16), 16, 4),
     "one tensor three times, in rounds": ((0, 12.5, 4.5), 33, (12, 16), 16, 2),
     "host in the middle": ((5, 7, 5), 197, (47, 46, 46), 17, 8),
+    "residual block": ((0, 4.5, 6.5), 527, (98, 98), 14, 3),
+    "a tensor that waits": ((3.5, 4.5), 452, (128, 128), 7, 2),
+    "two fields": ((0, 10.5, 8.5, 10.5), 69.5, (42, 28), 28, 3),
+    "two ways down": ((0, 6.5, 2.5), 385, (109, 111), 12, 3),
+    "a row that nobody reads": ((0, 3.5, 1.5), 35, (19, 15), 4, 2),
 }
 
 

@@ -1,4 +1,4 @@
-"""The worked cases of the cost model's last section: small graphs with branches and other kinds, and a plan of each.
+"""The worked cases of the cost model's last section: small graphs with branches, other kinds and fused blocks, and a plan of each.
 
 Devices compute one FLOP and send one byte in a second, a connection takes half a second, and an element is one byte. Every device has the
 input and device 0 needs the output, unless a case says otherwise. No operator has a bias.
@@ -6,6 +6,7 @@ input and device 0 needs the output, unless a case says otherwise. No operator h
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -22,7 +23,7 @@ class BranchedCase(NamedTuple):
 
 
 def branched_cases() -> dict[str, BranchedCase]:
-    """All cases, by the names that the statement gives them."""
+    """All cases without fused blocks, by the names that the statement gives them."""
     zero, one = Placement.whole(0), Placement.whole(1)
     joined, gated, concat, sliced = _pool_and_add(), _squeeze_and_excitation(), _concat(), _slice()
     nearest, linear, depth, mixing = _upsample(linear=False), _upsample(linear=True), _space_to_depth(), _mixing()
@@ -57,8 +58,20 @@ def branched_cases() -> dict[str, BranchedCase]:
     }
 
 
-def _case(graph: Graph, *placements: Placement, cluster: Cluster = PAIR) -> BranchedCase:
-    return BranchedCase(graph, Plan.of(graph, placements), cluster)
+def fused_cases() -> dict[str, BranchedCase]:
+    """The cases with fused blocks, by the names that the statement gives them."""
+    zero, one = Placement.whole(0), Placement.whole(1)
+    return {
+        "residual block": _case(_residual(), _h(3, 3), _h(3, 3), spans=(1, 3)),
+        "a tensor that waits": _case(_waiting(), _h(2, 2), cluster=replace(PAIR, source=1), spans=(5,)),
+        "two fields": _case(_two_fields(), one, _h(4, 2), _h(4, 2), spans=(1, 3, 1)),
+        "two ways down": _case(_two_ways_down(), _h(4, 4), _h(2, 2), spans=(1, 4)),
+        "a row that nobody reads": _case(_leftover_row(), zero, _h(1, 1), spans=(1, 2)),
+    }
+
+
+def _case(graph: Graph, *placements: Placement, cluster: Cluster = PAIR, spans: Sequence[int] | None = None) -> BranchedCase:
+    return BranchedCase(graph, Plan.of(graph, placements, spans), cluster)
 
 
 def _host_in_the_middle() -> BranchedCase:
@@ -131,3 +144,39 @@ def _input_again() -> Graph:
 
 def _three_times() -> Graph:
     return GraphBuilder("three times", (2, 2, 1)).conv(2, 1, bias=False, name="c").add("c", "c", "c", name="sum").build()
+
+
+def _residual() -> Graph:
+    """c, and two convolutions whose result is added to it."""
+    net = GraphBuilder("residual", (1, 6, 1)).conv(2, 1, bias=False, name="c")
+    net.conv(2, 3, padding=1, bias=False, name="a").conv(2, 3, padding=1, bias=False, name="b")
+    return net.add("c", "b", name="sum").build()
+
+
+def _waiting() -> Graph:
+    """a is read by b and, three operators later, by the sum."""
+    net = GraphBuilder("waiting", (1, 4, 1)).conv(2, 1, bias=False, name="a").conv(4, 1, bias=False, name="b").conv(4, 1, bias=False, name="d")
+    return net.add("a", net.conv(2, 3, padding=1, bias=False, name="f").tip, name="sum").build()
+
+
+def _two_fields() -> Graph:
+    """c is read by a pool of 3 x 3, by a pointwise convolution, and once more at the end."""
+    net = GraphBuilder("two fields", (1, 6, 1)).conv(2, 1, bias=False, name="c")
+    c, pool = net.tip, net.max_pool(3, 1, 1).tip
+    net.at(c).conv(1, 1, bias=False, name="a")
+    joined = net.concat(pool, "a", name="join").tip
+    return net.concat(joined, c, name="all").build()
+
+
+def _two_ways_down() -> Graph:
+    """Half the rows by blocks of pixels and by a strided convolution, added up, and a convolution of the sum."""
+    net = GraphBuilder("two ways down", (1, 8, 2)).conv(1, 1, bias=False, name="c")
+    blocks = net.space_to_depth(2, name="blocks").tip
+    net.at("c").conv(4, 3, stride=2, padding=1, bias=False, name="d")
+    return net.add(blocks, "d", name="sum").conv(1, 3, padding=1, bias=False, name="e").build()
+
+
+def _leftover_row() -> Graph:
+    """a reads the rows 0 and 2 of the four of c."""
+    net = GraphBuilder("leftover row", (1, 4, 1)).conv(1, 1, bias=False, name="c").conv(1, 1, stride=2, bias=False, name="a")
+    return net.conv(1, 3, padding=1, bias=False, name="b").build()

@@ -49,7 +49,7 @@ def random_branched_graph(rng: random.Random, tiny: bool = False) -> Graph:
     """
     while True:
         try:
-            graph = _Drawing(rng, tiny).graph()
+            graph = Drawing(rng, tiny).graph()
         except GraphError:  # something does not fit: draw again
             continue
         if is_chain(graph) or not 2 <= len(graph) <= (4 if tiny else 8):
@@ -58,7 +58,7 @@ def random_branched_graph(rng: random.Random, tiny: bool = False) -> Graph:
             return graph
 
 
-class _Drawing:
+class Drawing:
     """Writes one graph down, block after block; every block begins and ends with one tensor at hand."""
 
     def __init__(self, rng: random.Random, tiny: bool) -> None:
@@ -317,7 +317,7 @@ def _shares(
     grouped = [reader.groups for reader in readers if dim == "OC" and reader.groups > 1 and size % reader.groups == 0]
     if grouped and rng.random() < 0.5:
         unit = math.lcm(unit, size // rng.choice(grouped))
-    return [unit * share for share in _any_shares(rng, size // unit, count)]
+    return [unit * share for share in any_shares(rng, size // unit, count)]
 
 
 def _following(operator: Operator, dim: Dim, previous: Placement, slot: int) -> Sequence[int] | None:
@@ -325,7 +325,7 @@ def _following(operator: Operator, dim: Dim, previous: Placement, slot: int) -> 
     size, unit = operator.size(dim), operator.granularity(dim)
     if dim == "H" and previous.dim == "H":
         cuts = [min(size, max(0, unit * round((shard.stop + operator.P) / (operator.S * unit)))) for shard in previous.shards[:-1]]
-        return _differences([0, *cuts, size])
+        return differences([0, *cuts, size])
     if not operator.reads_part(dim) or previous.dim == "H" or previous.reduce == "direct":
         return None
     channels = operator.read_shape(slot).channels
@@ -335,15 +335,15 @@ def _following(operator: Operator, dim: Dim, previous: Placement, slot: int) -> 
     return shares if fits else None
 
 
-def _any_shares(rng: random.Random, size: int, count: int) -> Sequence[int]:
+def any_shares(rng: random.Random, size: int, count: int) -> Sequence[int]:
     style = rng.random()
     if style < 0.3:
         return even_shares(size, count)
     if style < 0.4:
         lucky = rng.randrange(count)
         return [size * (rank == lucky) for rank in range(count)]
-    return _differences([0, *sorted(rng.randint(0, size) for _ in range(count - 1)), size])
+    return differences([0, *sorted(rng.randint(0, size) for _ in range(count - 1)), size])
 
 
-def _differences(cuts: Sequence[int]) -> list[int]:
+def differences(cuts: Sequence[int]) -> list[int]:
     return [stop - start for start, stop in itertools.pairwise(cuts)]
