@@ -78,6 +78,8 @@ def plain(value: Any) -> Any:
     """A value as JSON knows it: dataclasses become mappings, tuples lists, at any depth."""
     if dataclasses.is_dataclass(value):
         return {item.name: plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
     return [plain(item) for item in value] if isinstance(value, (tuple, list)) else value
 
 
