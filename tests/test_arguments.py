@@ -23,7 +23,7 @@ def test_every_method_is_tried() -> None:
 @pytest.mark.parametrize("wrong", ["alexnet", None, {"schema_version": 1}, DEVICES], ids=["name", "none", "record", "devices"])
 def test_no_graph(solver: Any, wrong: Any) -> None:
     """A name, a record or nothing in the place of a graph is refused with what makes one."""
-    with pytest.raises(GraphError, match="graph: found .*; a Graph is expected .*(load_model|Graph.from_dict)"):
+    with pytest.raises(GraphError, match=r"graph: found .*; a Graph is expected .*(load_model|Graph\.from_dict)"):
         solver(wrong, DEVICES)
 
 

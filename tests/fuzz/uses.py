@@ -57,7 +57,7 @@ def use_solution(path: Path) -> None:
     assert found.explain()
     assert found.explain(full=True)
     _round_trip(found)
-    if found.plan is not None:
+    if found.plan is not None and found.plan.keys() >= {operator.name for operator in network().operators}:
         _price(found.plan, network(), cluster())
 
 
