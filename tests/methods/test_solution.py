@@ -194,23 +194,6 @@ def test_records_are_of_jsons_types(status: Any, seed: int) -> None:
         assert Evaluation.from_dict(tuples) == solution.evaluation
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"operators": []}, "has no operators"),
-        ({"device_names": ["a"]}, "memory_bytes has 3 figures for 1 devices"),
-        ({"memory_limit_bytes": [1.0, 1.0]}, "memory_limit_bytes has 2 figures for 3 devices"),
-        ({"memory_limit_bytes": [1.0, 0.0, 1.0]}, "every limit is positive"),
-        ({"violations": [{"device": 3, "name": "x", "demand_bytes": 2.0, "limit_bytes": 1.0}]}, "uses device 3 of 3, counted from 0"),
-        ({"latency_s": 1.0}, "latency_s is 1.0, but the parts sum to"),
-    ],
-)
-def test_evaluations_that_contradict_themselves_are_refused(changes: dict[str, Any], message: str, trio_evaluation: Evaluation) -> None:
-    """What an explanation relies on is checked where a record is read."""
-    with pytest.raises(FileFormatError, match=f"^evaluation: .*{message}"):
-        Evaluation.from_dict(trio_evaluation.to_dict() | changes)
-
-
 def test_one_line(trio_solution: Solution) -> None:
     """A solution on one line: who found it, what, and what is proven."""
     assert repr(trio_solution) == f"Solution(hand: feasible, {trio_solution.latency_s * 1e3:.4g} ms, 2 of 3 operators split)"
