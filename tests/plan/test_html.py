@@ -23,13 +23,13 @@ def test_bars_are_as_wide_as_shares(trio_plan: Plan) -> None:
     """By hand: rows 1/1/2 of 4, output channels 2/2/2 of 6, and the last operator whole on device 1."""
     html = plan_html(trio_plan, ["d0", "d1", "d2"])
     assert _pieces(html) == [
-        ("device 0 d0: H 1 of 4", 25.0, colour(0)),
-        ("device 1 d1: H 1 of 4", 25.0, colour(1)),
-        ("device 2 d2: H 2 of 4", 50.0, colour(2)),
-        ("device 0 d0: OC 2 of 6", 33.333, colour(0)),
-        ("device 1 d1: OC 2 of 6", 33.333, colour(1)),
-        ("device 2 d2: OC 2 of 6", 33.333, colour(2)),
-        ("device 1 d1: whole", 100.0, colour(1)),
+        ("0 d0: H 1 of 4", 25.0, colour(0)),
+        ("1 d1: H 1 of 4", 25.0, colour(1)),
+        ("2 d2: H 2 of 4", 50.0, colour(2)),
+        ("0 d0: OC 2 of 6", 33.333, colour(0)),
+        ("1 d1: OC 2 of 6", 33.333, colour(1)),
+        ("2 d2: OC 2 of 6", 33.333, colour(2)),
+        ("1 d1: whole", 100.0, colour(1)),
     ]
     found = cells(html)
     assert found[:2] == ["Plan", "2 of 3 operators split; devices:"]
@@ -41,7 +41,7 @@ def test_equal_placements_that_follow_each_other_are_one_bar() -> None:
     rows, two_phase = Placement.split("H", (0, 1), (3, 0)), Placement.split("IC", (1, 0), (2, 1), "two_phase")
     plan = Plan((("a", rows), ("b", rows), ("c", rows), ("d", two_phase), ("e", rows)))
     found = cells(plan_html(plan))
-    assert found[2:] == ["0", "1", "a to c (3)", "H, rows", "3", "d", "IC, input channels, two-phase", "2", "1", "e", "H, rows", "3"]
+    assert found[2:] == ["device 0", "device 1", "a to c (3)", "H, rows", "3", "d", "IC, input channels, two-phase", "2", "1", "e", "H, rows", "3"]
 
 
 def test_random_plans() -> None:
@@ -71,7 +71,7 @@ def test_names_are_escaped() -> None:
     tags, texts = read_html(html)
     assert "script" not in {tag for tag, _ in tags}
     assert texts.count(nasty) == 1
-    assert f"device 0 {nasty}: H 1 of 2" in [attributes.get("title") for _, attributes in tags]
+    assert f"0 {nasty}: H 1 of 2" in [attributes.get("title") for _, attributes in tags]
 
 
 def test_narrow_pieces_have_no_text() -> None:
