@@ -11,7 +11,7 @@ from typing import Any, Literal
 from iopopt.cluster.html import cluster_html
 from iopopt.cluster.units import warn_of_units
 from iopopt.errors import ClusterError, FileFormatError
-from iopopt.network.records import check_keys, check_schema, foreign, is_integer, is_number, plain, short_repr
+from iopopt.network.records import check_keys, check_schema, foreign, is_integer, is_number, plain, short_repr, short_text
 
 Connections = Literal["peer", "round"]
 
@@ -106,7 +106,7 @@ class Cluster:
 
     def __repr__(self) -> str:
         names = ", ".join(device.name for device in self.devices[:4]) + (", ..." if len(self) > 4 else "")
-        return f"Cluster({len(self)} device{'s' if len(self) > 1 else ''}: {short_repr(names)[1:-1]}; source {self.source}, sink {self.sink})"
+        return f"Cluster({len(self)} device{'s' if len(self) > 1 else ''}: {short_text(names)}; source {self.source}, sink {self.sink})"
 
     def _repr_html_(self) -> str:
         return cluster_html(self)
