@@ -45,8 +45,7 @@ from iopopt.network.weights import random_input, random_weights
 from iopopt.plan.batch import PlanBatch
 from iopopt.plan.placement import Placement, Shard
 from iopopt.plan.plan import Plan
-
-__version__ = "0.1.0"
+from iopopt.version import __version__
 
 __all__ = [
     "METHODS",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -28,7 +29,7 @@ REPRESENTATIVE = (
     "tests/milp/test_backends.py::test_a_child_that_overstays_is_ended",
     "tests/methods/test_milp.py::test_ctrl_c_returns_the_incumbent",
     "tests/bench/test_bench.py::test_the_figures_are_the_evaluators",
-    "tests/executor/test_command.py::test_a_plan_runs_on_processes",
+    *(["tests/executor/test_command.py::test_a_plan_runs_on_processes"] if importlib.util.find_spec("torch") else []),
 )
 """Child processes that end well, end late and are interrupted: solvers, the benchmark and a run."""
 
