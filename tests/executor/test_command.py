@@ -21,7 +21,6 @@ from support.to_onnx import to_onnx
 
 from iopopt import GraphBuilder, Placement, Plan, evaluate, load_cluster, load_model, solve
 from iopopt.executor import command
-from iopopt.executor.calibration import TRUSTED_RESIDUAL
 from iopopt.executor.command import main
 from iopopt.network.epilogue import Activation
 from iopopt.network.records import write_json
@@ -113,6 +112,8 @@ def test_an_onnx_file_runs_with_its_own_weights(tmp_path: Path) -> None:
 
 def test_calibration_gives_a_cluster_file(tmp_path: Path) -> None:
     """--calibrate writes a cluster that load_cluster reads: fitted speeds, the given memory and names, residuals as comments."""
+    from iopopt.executor.calibration import TRUSTED_RESIDUAL
+
     path = tmp_path / "fitted.yaml"
     code, printed, said = finished("--model", "lenet5", "--method", "oc", "--repeat", "2", "--calibrate", str(path))
     assert code == 0, said
