@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -29,15 +32,48 @@ from iopopt.network.weights import random_weights
 pytest.importorskip("torch", reason="the extra 'run' is not installed")
 
 
+MINE = "IOPOPT_TEST"
+"""The variable by which the processes of these tests know each other: others may run plans on this machine, too."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def mark() -> Iterator[None]:
+    """Mark the processes that these tests start."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(MINE, uuid.uuid4().hex)
+        yield
+
+
 def rank_processes() -> list[int]:
-    """The processes on this machine that are ranks of a run."""
-    listed = psutil.process_iter(["cmdline"])  # None for the processes of other users, and for some that have just ended
-    return [process.pid for process in listed if "-m iopopt.executor" in " ".join(process.info["cmdline"] or ())]
+    """The processes of these tests that are ranks of a run."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.NoSuchProcess, psutil.AccessDenied):  # it has ended, or is another user's
+            if "-m iopopt.executor" in " ".join(process.cmdline()) and process.environ().get(MINE) == os.environ[MINE]:
+                found.append(process.pid)
+    return found
 
 
-def run_command(*words: str) -> subprocess.Popen[str]:
-    """``iopopt run`` in a process of its own."""
-    return subprocess.Popen([sys.executable, "-m", "iopopt.executor", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def running_ranks() -> list[int]:
+    """The command and its three ranks, some seconds after all of them have started."""
+    until = time.monotonic() + 60
+    while len(ranks := rank_processes()) < 4 and time.monotonic() < until:
+        time.sleep(0.2)
+    assert len(ranks) == 4
+    time.sleep(5)
+    return rank_processes()
+
+
+@contextmanager
+def run_command(*words: str) -> Iterator[subprocess.Popen[str]]:
+    """``iopopt run`` in a process of its own, which a failing test ends."""
+    command_line = [sys.executable, "-m", "iopopt.executor", *words]
+    with subprocess.Popen(command_line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        try:
+            yield child
+        except BaseException:
+            child.kill()
+            raise
 
 
 def finished(*words: str) -> tuple[int, str, str]:
@@ -167,13 +203,7 @@ def test_a_plan_for_another_model_is_refused(tmp_path: Path, capsys: pytest.Capt
 def test_a_worker_that_dies_ends_the_run() -> None:
     """When one process is killed, the command fails within seconds, names the device, and leaves no process behind."""
     with run_command("--model", "vgg11", "--method", "oc", "--repeat", "1000", "--timeout", "20") as child:
-        ranks: list[int] = []
-        until = time.monotonic() + 60
-        while len(ranks) < 4 and time.monotonic() < until:  # the command itself, and three ranks
-            time.sleep(0.2)
-            ranks = rank_processes()
-        time.sleep(5)
-        victim = max(pid for pid in rank_processes() if pid != child.pid)
+        victim = max(pid for pid in running_ranks() if pid != child.pid)
         killed = time.monotonic()
         psutil.Process(victim).kill()
         _, said = child.communicate(timeout=60)
@@ -189,8 +219,7 @@ def test_an_interrupt_leaves_no_process_behind() -> None:
     endings: list[Callable[[subprocess.Popen[str]], None]] = [lambda child: child.send_signal(signal.SIGINT), subprocess.Popen.kill]
     for end in endings:
         with run_command("--model", "vgg11", "--method", "oc", "--repeat", "1000") as child:
-            time.sleep(6)
-            assert len(rank_processes()) == 4
+            running_ranks()
             end(child)
             child.communicate(timeout=30)
         until = time.monotonic() + 10
