@@ -156,14 +156,12 @@ class TeamSearch:
         """
         reserve = 0.0
         for round_ in range(_MEMORY_ROUNDS):
-            building = Stopwatch()
             start_plan = self.plan if self.plan is not None and team_of(self.plan) in (None, team) else None
             # With a faster plan of another team there is no start, but its latency is a cutoff.
             cutoff = self._good_enough_s if self.plan is not None and start_plan is None else None
             try:
                 formulation = self._formulation(team, reserve, cutoff)
                 start = formulation.integer_point(start_plan) if start_plan else {}
-                self.build_s += building.elapsed_s
                 began, options = self.watch.elapsed_s, self._options(start)
                 run = run_backend(self.backend, formulation.program, options, grace_s=self._grace_s(options.time_limit_s))
             except ArithmeticError as error:  # only where figures differ by hundreds of powers of ten
@@ -185,9 +183,13 @@ class TeamSearch:
     def _formulation(self, team: tuple[int, ...], reserve: float, cutoff: float | None) -> Formulation:
         """The program of a team. Nodes whose bound exceeds the incumbent or the cutoff are left out: every plan that takes one is slower."""
         nodes = self.nodes[team].nodes_within(self.latency_s if cutoff is None else cutoff) if team in self.nodes else None
-        return Formulation(
-            self.instance, team, self._scale_s, reserve_bytes=reserve, cutoff_s=cutoff, nodes=nodes, without=self.without, watch=self.watch
-        )
+        building = Stopwatch()
+        try:
+            return Formulation(
+                self.instance, team, self._scale_s, reserve_bytes=reserve, cutoff_s=cutoff, nodes=nodes, without=self.without, watch=self.watch
+            )
+        finally:
+            self.build_s += building.elapsed_s
 
     @property
     def _scale_s(self) -> float:
