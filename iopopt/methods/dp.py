@@ -76,18 +76,12 @@ _MOST_HELD = 100_000
 
 
 def dp_plan(graph: Graph, cluster: Cluster, team: Sequence[int], watch: Stopwatch = NO_LIMIT) -> Plan:
-    """The best plan found at fixed shares; if none fits the memory, the one with the least excess."""
-    return _timed_plan(graph, cluster, team, watch)[0]
+    """The best plan found at fixed shares; if none fits the memory, the one with the least excess.
 
-
-def _timed_plan(graph: Graph, cluster: Cluster, team: Sequence[int], watch: Stopwatch) -> tuple[Plan, float]:
-    """The plan, and the seconds spent preparing."""
-    try:
-        program = _DynamicProgram(graph, cluster, team, watch)
-    except TimeUpError:
-        return single_plan(graph, cluster), watch.elapsed_s
-    build_s = watch.elapsed_s
-    return program.best_plan(), build_s
+    Raises:
+        TimeUpError: if there is no time even for the first plans, the uniform schemes.
+    """
+    return _DynamicProgram(graph, cluster, team, watch).best_plan()
 
 
 def solve_dp(graph: Graph, devices: Cluster | Sequence[Device], *, team: Team = "all", time_limit_s: float = math.inf) -> Solution:
@@ -110,7 +104,13 @@ def solve_dp(graph: Graph, devices: Cluster | Sequence[Device], *, team: Team = 
         SolverError: if ``time_limit_s`` is not positive.
     """
     cluster, watch = as_cluster(devices), limited(time_limit_s)
-    plan, build_s = _timed_plan(graph, cluster, resolve_team(team, cluster), watch)
+    members = resolve_team(team, cluster)
+    try:
+        program = _DynamicProgram(graph, cluster, members, watch)
+        build_s = watch.elapsed_s
+        plan = program.best_plan()
+    except TimeUpError:
+        build_s, plan = watch.elapsed_s, single_plan(graph, cluster)
     return heuristic_solution(
         graph,
         cluster,

@@ -134,7 +134,9 @@ class TeamSearch:
         """
         self.watch.check()
         graph, cluster = self.instance.graph, self.instance.cluster
-        found = [self.offer(dp_plan(graph, cluster, team, self.watch))]
+        found = []
+        with suppress(TimeUpError):
+            found.append(self.offer(dp_plan(graph, cluster, team, self.watch)))
         if "pruning" not in self.without:
             self.nodes[team] = bound_nodes(self.instance, team, self.watch)
             self.bounds[team] = self._without_backend_s(team)
