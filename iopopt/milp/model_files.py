@@ -6,13 +6,14 @@ commas, and MathOpt and scipy write no LP files. Every number has the digits tha
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from iopopt.milp.program import Program
+from iopopt.milp.program import FloatArray, IntArray, Program
 
 _TERMS_A_LINE = 4
 """CPLEX reads lines of up to 560 characters."""
@@ -40,7 +41,7 @@ class NamedProgram:
         yield from (f"\\ {line}".rstrip() for line in self.comments)
         costly = np.flatnonzero(program.objective)
         yield "Minimize"
-        yield from _sum("latency", self._terms(costly, program.objective[costly]))
+        yield from _sum("latency", self._terms(costly.tolist(), program.objective[costly].tolist()))
         yield "Subject To"
         for name, (columns, values), sense, side in zip(self.row_names, self._by_row(), *self._sides(), strict=True):
             *lines, last = _sum(name, self._terms(columns, values))
@@ -48,7 +49,7 @@ class NamedProgram:
         yield "Bounds"
         yield from (f" {name} <= {_number(upper)}" for name, upper in zip(self.names, program.upper, strict=True) if not math.isinf(upper))
         yield "Generals"
-        yield from (f" {self.names[column]}" for column in np.flatnonzero(program.integer))
+        yield from (f" {self.names[column]}" for column in np.flatnonzero(program.integer).tolist())
         yield "End"
 
     def _mps_lines(self) -> Iterator[str]:
@@ -113,12 +114,12 @@ def _sum(name: str, terms: Sequence[str]) -> Iterator[str]:
         yield f" {f'{name}: ' if start == 0 else '  '}{' '.join(terms[start : start + _TERMS_A_LINE])}"
 
 
-def _grouped(keys: np.ndarray, others: np.ndarray, values: np.ndarray, count: int) -> Iterator[tuple[Sequence[int], Sequence[float]]]:  # type: ignore[type-arg]
+def _grouped(keys: IntArray, others: IntArray, values: FloatArray, count: int) -> Iterator[tuple[Sequence[int], Sequence[float]]]:
     """The entries of a matrix by row, or by column: for each of ``count`` keys the other index and the value of each entry."""
     order = np.argsort(keys, kind="stable")
-    starts = np.searchsorted(keys[order], np.arange(count + 1))
+    starts = np.searchsorted(keys[order], np.arange(count + 1)).tolist()
     others, values = others[order], values[order]
-    for start, stop in zip(starts, starts[1:], strict=False):
+    for start, stop in itertools.pairwise(starts):
         yield others[start:stop].tolist(), values[start:stop].tolist()
 
 

@@ -1,5 +1,6 @@
 """Exported programs: the files hold the program to the last digit, other solvers find the same optimum, and their solutions become plans."""
 
+import contextlib
 import math
 import re
 import subprocess
@@ -29,14 +30,9 @@ def lenet():
 @pytest.fixture(scope="module")
 def branched():
     """A sum of two paths on devices of which one has little memory, with names that no file takes."""
-    net = (
-        GraphBuilder("branched", (4, 8, 8))
-        .conv(6, 3, padding=1, name="a + b")
-        .conv(6, 3, padding=1, name="/b/Conv")
-        .add("a + b", "/b/Conv", name="3")
-    )
-    devices = (Device("my pi", 1e5, 9e3, 1e5), Device("my/pi", 3e5, 5e3, 2e5), Device("H", 2e5, 9e3, 1e5))
-    return net.fc(4, name="e1").build(), Cluster(devices, connection_setup_s=1e-4, source=1, sink=2)
+    net = GraphBuilder("branched", (2, 4, 3)).conv(2, 3, padding=1, name="a + b").conv(2, 3, padding=1, name="/b/Conv")
+    graph = net.add("a + b", "/b/Conv", name="3").fc(4, name="e1").build()
+    return graph, Cluster((Device("my pi", 1e5, 1e3, 1e5), Device("my/pi", 3e5, 8e2, 2e5)), connection_setup_s=1e-4, source=1)
 
 
 def program_of(graph, cluster, unit_s):
@@ -117,7 +113,7 @@ def test_files_hold_the_program_to_the_last_digit(case, written, parsed, request
 
 def solved_by_cbc(model, solution):
     """CBC's word for how it ended, on a file alone."""
-    words = [pulp.PULP_CBC_CMD.pulp_cbc_path, str(model), "-ratio", "1e-6", "-solve", "-solu", str(solution)]
+    words = [pulp.PULP_CBC_CMD.pulp_cbc_path, str(model), "-ratio", "1e-4", "-solve", "-solu", str(solution)]
     done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=True)
     assert "###" not in done.stdout, "CBC refuses names"
     return done.stdout
@@ -212,19 +208,17 @@ def test_each_format_is_told_by_its_content(solver, solved, tmp_path):
 
 @pytest.mark.parametrize("solver", FORMATS)
 def test_files_cut_short_are_refused(solver, solved, tmp_path):
-    """Wherever a file ends before the last value that counts, it is no solution, or states the same plan."""
+    """Wherever a file ends before the last value that counts, it is no solution; after that, it is the same plan."""
     exported, names, values, objective = solved
     text, path = FORMATS[solver](names, values, objective), tmp_path / "cut.sol"
     whole = exported._formulation.plan(np.array(values))
-    refused = 0
+    plans = []
     for length in range(0, len(text), 7):
         path.write_text(text[:length], encoding="utf-8")
-        try:
-            assert exported.read_solution(path).plan == whole
-        except FileFormatError as error:
-            refused += 1
-            assert str(error).startswith(str(path))
-    assert refused > 10
+        with contextlib.suppress(FileFormatError):
+            plans.append(exported.read_solution(path).plan)
+    assert all(plan == whole for plan in plans)
+    assert len(plans) < len(text) / 7 / 2
 
 
 @pytest.mark.parametrize(
