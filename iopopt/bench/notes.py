@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from iopopt.bench.instance import Instance
 from iopopt.bench.run import Run, best_latency_s
 from iopopt.cost.evaluation import evaluate
+from iopopt.cost.stopwatch import Stopwatch
 from iopopt.methods.dp import dp_plan
 from iopopt.methods.exhaustive import MAX_PLANS, plan_count
-from iopopt.methods.stopwatch import Stopwatch
 from iopopt.plan.team import resolve_team
 
 _ROUNDING = 1e-9

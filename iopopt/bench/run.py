@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from iopopt.bench.instance import Instance
+from iopopt.cost.stopwatch import Stopwatch
 from iopopt.errors import IopoptError
 from iopopt.methods import METHODS, Method, solve
 from iopopt.methods.solution import Solution
-from iopopt.methods.stopwatch import Stopwatch
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from iopopt.cost.stopwatch import NO_LIMIT, Stopwatch, TimeUpError
 from iopopt.errors import InstanceTooLargeError
 
 Array = npt.NDArray[np.float64]
@@ -55,33 +56,50 @@ def restricted(table: Table, fixed: Collection[int], values: Sequence[int]) -> T
     return Table(tuple(variable for variable in table.variables if variable not in fixed), np.asarray(table.costs[index]))
 
 
-def minimise(domains: Sequence[int], tables: Sequence[Table], start: Sequence[int] | None = None, *, most_entries: int = MOST_ENTRIES) -> list[int]:
+def minimise(
+    domains: Sequence[int],
+    tables: Sequence[Table],
+    start: Sequence[int] | None = None,
+    *,
+    most_entries: int = MOST_ENTRIES,
+    watch: Stopwatch = NO_LIMIT,
+) -> list[int]:
     """The values that minimise the sum of all tables: for each variable v, one of 0 to ``domains[v] - 1``.
 
     Variables that occur in no table keep their value in ``start``, which is 0 by default.
 
     Raises:
         InstanceTooLargeError: if some table would have more than ``most_entries`` entries; this is checked before allocating anything.
+        TimeUpError: if the time is up before the last variable is eliminated.
     """
     order = _order(tuple(domains), _scopes(tables), most_entries, (0,) * len(domains))
     if order.fixed:
         raise InstanceTooLargeError(f"elimination: some table would have more than most_entries={most_entries:,} entries; use improve")
-    return _eliminated(tables, order.eliminated, [0] * len(domains) if start is None else start)
+    return _eliminated(tables, order.eliminated, [0] * len(domains) if start is None else start, watch)
 
 
 def improve(
-    domains: Sequence[int], tables: Sequence[Table], start: Sequence[int], *, most_entries: int = MOST_ENTRIES, rounds: int = _ROUNDS
+    domains: Sequence[int],
+    tables: Sequence[Table],
+    start: Sequence[int],
+    *,
+    most_entries: int = MOST_ENTRIES,
+    rounds: int = _ROUNDS,
+    watch: Stopwatch = NO_LIMIT,
 ) -> list[int]:
-    """Values at least as good as ``start``; the minimum if no table has more than ``most_entries`` entries.
+    """Values at least as good as ``start``; the minimum if no table has more than ``most_entries`` entries and there is time.
 
     Otherwise each round fixes as many variables as necessary at their best values so far, the least often fixed first, and minimises
-    exactly over the others. Variables that occur in no table keep their values.
+    exactly over the others. Variables that occur in no table keep their values. When the time is up, the round in progress counts for nothing.
     """
     best, held = list(start), [0] * len(domains)
     least, scopes = total_cost(tables, best), _scopes(tables)
     for _ in range(rounds):
         order = _order(tuple(domains), scopes, most_entries, tuple(held))
-        found = _eliminated([restricted(table, order.fixed, best) for table in tables], order.eliminated, best)
+        try:
+            found = _eliminated([restricted(table, order.fixed, best) for table in tables], order.eliminated, best, watch)
+        except TimeUpError:
+            break
         cost = total_cost(tables, found)
         if cost < least:
             best, least = found, cost
@@ -137,7 +155,7 @@ def _entries(domains: Sequence[int], variables: Collection[int]) -> int:
     return math.prod(domains[variable] for variable in variables)
 
 
-def _eliminated(tables: Sequence[Table], order: Sequence[int], start: Sequence[int]) -> list[int]:
+def _eliminated(tables: Sequence[Table], order: Sequence[int], start: Sequence[int], watch: Stopwatch) -> list[int]:
     """The best values of the variables in ``order``, which are the only ones that the tables depend on.
 
     Other variables, and those that occur in no table, keep their value in ``start``.
@@ -153,6 +171,7 @@ def _eliminated(tables: Sequence[Table], order: Sequence[int], start: Sequence[i
         put(table)
     choices: list[tuple[int, tuple[int, ...], npt.NDArray[np.intp]]] = []
     for variable in order:
+        watch.check()
         bucket = buckets.pop(variable)
         if not bucket:
             continue
@@ -180,7 +199,7 @@ def _spread(table: Table, scope: Sequence[int]) -> Array:
     return np.asarray(table.costs.transpose(axes)[index])
 
 
-def min_marginals(domains: Sequence[int], tables: Sequence[Table], *, most_entries: int = MOST_ENTRIES) -> list[Array]:
+def min_marginals(domains: Sequence[int], tables: Sequence[Table], *, most_entries: int = MOST_ENTRIES, watch: Stopwatch = NO_LIMIT) -> list[Array]:
     """The min-marginals: for each variable and each of its values, the least sum of all tables with the variable at that value.
 
     The forward pass of the elimination sends each bucket's message to the bucket of the next variable in it. The backward pass adds to each
@@ -188,6 +207,7 @@ def min_marginals(domains: Sequence[int], tables: Sequence[Table], *, most_entri
 
     Raises:
         InstanceTooLargeError: if some table would have more than ``most_entries`` entries; this is checked before allocating anything.
+        TimeUpError: if the time is up before the last variable is reached.
     """
     order = _order(tuple(domains), _scopes(tables), most_entries, (0,) * len(domains))
     if order.fixed:
@@ -199,6 +219,7 @@ def min_marginals(domains: Sequence[int], tables: Sequence[Table], *, most_entri
     sums: dict[int, Table] = {}
     messages: dict[int, Table] = {}
     for variable in order.eliminated:
+        watch.check()
         scope = tuple(sorted({other for table in buckets[variable] for other in table.variables} - {variable}))
         sums[variable] = Table((*scope, variable), _added_up(buckets[variable], (*scope, variable)))
         messages[variable] = Table(scope, sums[variable].costs.min(axis=-1))
@@ -208,6 +229,7 @@ def min_marginals(domains: Sequence[int], tables: Sequence[Table], *, most_entri
     roots = {variable: float(message.costs) for variable, message in messages.items() if not message.variables}
     beliefs: dict[int, Table] = {}
     for variable in reversed(order.eliminated):
+        watch.check()
         own, message = sums[variable], messages[variable]
         if message.variables:
             receiver = beliefs[min(message.variables, key=position.__getitem__)]

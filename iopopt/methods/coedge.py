@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from iopopt.cluster.cluster import Cluster, Device
+from iopopt.cost.stopwatch import Stopwatch
 from iopopt.errors import UnsupportedError
 from iopopt.methods.oc import oc_placement
 from iopopt.methods.scheme import solve_by
@@ -54,7 +55,7 @@ def solve_coedge(graph: Graph, devices: Cluster | Sequence[Device], *, team: Tea
         UnsupportedError: if an option is unknown.
     """
 
-    def make_plan(graph: Graph, cluster: Cluster, members: tuple[int, ...]) -> Plan:
+    def make_plan(graph: Graph, cluster: Cluster, members: tuple[int, ...], _: Stopwatch) -> Plan:
         return Plan.of(graph, coedge_placements(graph, cluster, members, fully_connected))
 
     return solve_by(make_plan, graph, devices, team, "coedge")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from math import prod
 from typing import NamedTuple
@@ -14,11 +14,13 @@ from iopopt.cluster.cluster import Cluster
 from iopopt.cost.elimination import Table, restricted, total_cost
 from iopopt.cost.instance import Instance
 from iopopt.cost.pricer import BatchEvaluation, Pricer
+from iopopt.cost.stopwatch import NO_LIMIT, Stopwatch
 from iopopt.network.graph import Graph
 from iopopt.network.tensor_edge import TensorEdge
 from iopopt.network.unit import Unit
 from iopopt.plan.batch import PlanBatch
 from iopopt.plan.placement import Placement
+from iopopt.plan.plan import Plan
 
 Array = npt.NDArray[np.float64]
 Choice = Sequence[int]
@@ -41,30 +43,68 @@ class MemoryPrices(NamedTuple):
     peaks: Array
 
 
+class Candidates:
+    """A few placements of each operator, and the price of every combination of them as a whole plan.
+
+    Attributes:
+        instance: the graph on its cluster.
+        pricer: prices plans of it.
+        kinds: a number for each operator, the same for operators that differ only in name and have the same candidates.
+        states: the candidates of each operator as a batch.
+        domains: how many candidates each operator has.
+    """
+
+    def __init__(self, graph: Graph, cluster: Cluster, placements: Sequence[Sequence[Placement]]) -> None:
+        self.instance, self.pricer = Instance(graph, cluster), Pricer(graph, cluster)
+        self.kinds = _kinds(self.instance.operators, placements)
+        of_kind = {kind: PlanBatch.of([[way] for way in ways], len(cluster)) for kind, ways in zip(self.kinds, placements, strict=True)}
+        self.states = [of_kind[kind] for kind in self.kinds]
+        self.domains = [len(states) for states in self.states]
+
+    def batch(self, choices: Sequence[Choice]) -> PlanBatch:
+        """The plans of several choices."""
+        numbers = np.array(choices)
+        return PlanBatch.join([states.take(numbers[:, i]) for i, states in enumerate(self.states)])
+
+    def plan(self, choice: Choice) -> Plan:
+        """The plan of one choice."""
+        return self.batch([choice]).plan(self.instance.graph, 0)
+
+    def price(self, choices: Sequence[Choice]) -> BatchEvaluation:
+        """The prices of several choices as whole plans: those of the evaluator."""
+        return self.pricer.price(self.batch(choices))
+
+
 class CostTables:
     """The cost of each candidate by itself, of the edges between candidates, and the memory of candidates.
 
     Attributes:
+        limits: the memory of each device, bytes.
         domains: how many candidates each operator has.
         alone_s: the cost of each operator's candidates by themselves.
         edges: t_com: for each operator one table over itself and its producers, or one for each of its edges.
         by_edge: the operators with one table for each edge. The sum of these tables is never below equation (8), which takes the slowest
             device over all edges together, and equals it if only one edge sends anything.
+
+    Raises:
+        TimeUpError: if the time is up before all tables are filled.
     """
 
-    def __init__(self, graph: Graph, cluster: Cluster, candidates: Sequence[Sequence[Placement]]) -> None:
-        self._instance, self._pricer = Instance(graph, cluster), Pricer(graph, cluster)
-        self.limits = np.array([device.memory_bytes for device in cluster.devices])
-        self._kinds = _kinds(self._instance.operators, candidates)
-        of_kind = {kind: PlanBatch.of([[way] for way in ways], len(cluster)) for kind, ways in zip(self._kinds, candidates, strict=True)}
-        self._states = [of_kind[kind] for kind in self._kinds]
-        self.domains = [len(states) for states in self._states]
-        demands = [self._pricer.operator_demands(i, states) for i, states in enumerate(self._states)]
+    def __init__(self, candidates: Candidates, watch: Stopwatch = NO_LIMIT) -> None:
+        self._instance, self._pricer, self._watch = candidates.instance, candidates.pricer, watch
+        self._kinds, self._states, self.domains = candidates.kinds, candidates.states, candidates.domains
+        self.limits = np.array([device.memory_bytes for device in self._instance.cluster.devices])
+        demands = [self._pricer.operator_demands(i, states) for i, states in self._in_time(self._states)]
         self._weights, self._activations, self._live = ([demand[part] for demand in demands] for part in range(3))
-        self.alone_s = [self._pricer.operator_s(i, states) for i, states in enumerate(self._states)]
+        self.alone_s = [self._pricer.operator_s(i, states) for i, states in self._in_time(self._states)]
         self._known: dict[object, Array] = {}
         self.by_edge: set[int] = set()
-        self.edges = [table for i in range(len(graph)) for table in self._incoming(i)]
+        self.edges = [table for i in range(len(self.domains)) for table in self._incoming(i)]
+
+    def _in_time(self, states: Sequence[PlanBatch]) -> Iterator[tuple[int, PlanBatch]]:
+        for numbered in enumerate(states):
+            self._watch.check()
+            yield numbered
 
     def _incoming(self, i: int) -> list[Table]:
         edges = self._instance.edges_into[i]
@@ -83,6 +123,7 @@ class CostTables:
         places = tuple((ends.index(edge.producer) if edge.producer in ends else None, edge.slot) for edge in edges)
         key = (tuple(self._kinds[end] for end in ends), places)
         if key not in self._known:
+            self._watch.check()
             self._known[key] = self._pricer.edges_s(edges, {end: self._states[end] for end in ends})
         return Table(tuple(ends), self._known[key])
 
@@ -135,17 +176,6 @@ class CostTables:
         running = np.stack([amounts[:, number] for amounts, number in zip(self._activations, choice, strict=True)], axis=1)
         live = np.stack([amounts[:, number] for amounts, number in zip(self._live, choice, strict=True)], axis=1)
         return np.asarray((running + live @ self._pricer.live.T + self._pricer.live_input).argmax(axis=1))
-
-    # Whole plans.
-
-    def batch(self, choices: Sequence[Choice]) -> PlanBatch:
-        """The plans of several choices."""
-        numbers = np.array(choices)
-        return PlanBatch.join([states.take(numbers[:, i]) for i, states in enumerate(self._states)])
-
-    def price(self, choices: Sequence[Choice]) -> BatchEvaluation:
-        """The prices of several choices as whole plans: those of the evaluator."""
-        return self._pricer.price(self.batch(choices))
 
 
 def _kinds(units: Sequence[Unit], candidates: Sequence[Sequence[Placement]]) -> list[int]:

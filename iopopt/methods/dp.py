@@ -14,6 +14,8 @@ Unless a memory limit binds, the choice among the candidates is exact, with two 
 
 Memory limits couple all operators. If the minimum breaks one, prices are put on resident weights and on the largest activations, and rise on
 devices that overflow (a Lagrangian relaxation). Then windows of consecutive operators are re-optimised at several multiples of these prices.
+
+When the time is up, the plan is the best so far: at the least the best uniform scheme, one device among them.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 import numpy as np
 import numpy.typing as npt
@@ -28,12 +31,13 @@ import numpy.typing as npt
 from iopopt.cluster.cluster import Cluster, Device
 from iopopt.cost.elimination import Table, improve, minimise, restricted, total_cost
 from iopopt.cost.instance import Instance
+from iopopt.cost.stopwatch import NO_LIMIT, Stopwatch, TimeUpError
 from iopopt.errors import InstanceTooLargeError
 from iopopt.methods.coedge import coedge_placement
-from iopopt.methods.cost_tables import CostTables, MemoryPrices
+from iopopt.methods.cost_tables import Candidates, CostTables, MemoryPrices
 from iopopt.methods.oc import oc_placement
+from iopopt.methods.settings import limited
 from iopopt.methods.solution import Solution, heuristic_solution
-from iopopt.methods.stopwatch import Stopwatch
 from iopopt.network.graph import Graph
 from iopopt.network.shapes import Dim
 from iopopt.network.unit import Unit
@@ -71,25 +75,44 @@ _MOST_HELD = 100_000
 """The largest table of the elimination when some operators are fixed, entries."""
 
 
-def dp_plan(graph: Graph, cluster: Cluster, team: Sequence[int]) -> Plan:
+def dp_plan(graph: Graph, cluster: Cluster, team: Sequence[int], watch: Stopwatch = NO_LIMIT) -> Plan:
     """The best plan found at fixed shares; if none fits the memory, the one with the least excess."""
-    return _DynamicProgram(graph, cluster, team).best_plan()
+    return _DynamicProgram(graph, cluster, team, watch).best_plan()
 
 
-def solve_dp(graph: Graph, devices: Cluster | Sequence[Device], *, team: Team = "all") -> Solution:
+def solve_dp(graph: Graph, devices: Cluster | Sequence[Device], *, team: Team = "all", time_limit_s: float = math.inf) -> Solution:
     """The dynamic program over all strategies at fixed shares.
 
     On chains and most networks with branches it finds the best plan at these shares, unless memory binds or an operator joins many
     tensors; then it is a heuristic. ``violates_memory`` means that no plan that fits was found, not that none exists.
 
+    The plan is always the same unless the time limit cuts the search short (``termination="time_limit"``): then it is the best so far, which
+    depends on the machine.
+
+    Args:
+        graph: the network, branches included.
+        devices: a cluster, or devices with the cluster defaults.
+        team: ``"all"`` devices, or one sequence of them.
+        time_limit_s: seconds of wall clock for everything.
+
     Raises:
         ClusterError: if ``team`` names a device that does not exist.
+        SolverError: if ``time_limit_s`` is not positive.
     """
-    cluster, watch = Instance.of(graph, devices).cluster, Stopwatch()
-    program = _DynamicProgram(graph, cluster, resolve_team(team, cluster))
+    cluster, watch = Instance.of(graph, devices).cluster, limited(time_limit_s)
+    program = _DynamicProgram(graph, cluster, resolve_team(team, cluster), watch)
     build_s = watch.lap()
     plan = program.best_plan()
-    return heuristic_solution(graph, cluster, plan, method="dp", space=space_name(team, cluster), build_s=build_s, solve_s=watch.lap())
+    return heuristic_solution(
+        graph,
+        cluster,
+        plan,
+        method="dp",
+        space=space_name(team, cluster),
+        build_s=build_s,
+        solve_s=watch.lap(),
+        termination="time_limit" if watch.cut_short else "finished",
+    )
 
 
 def candidate_placements(unit: Unit, cluster: Cluster, team: Sequence[int]) -> list[Placement]:
@@ -134,27 +157,37 @@ def _schemes(unit: Unit, cluster: Cluster, team: Sequence[int]) -> list[Placemen
 class _DynamicProgram:
     """The search for the best choice: the number of a candidate for each operator. ``_best`` is the best so far, by excess, then latency."""
 
-    def __init__(self, graph: Graph, cluster: Cluster, team: Sequence[int]) -> None:
-        self._graph, self._cluster, self._team = graph, cluster, team
-        self._candidates = [candidate_placements(unit, cluster, team) for unit in graph.placed_units]
-        self._tables = CostTables(graph, cluster, self._candidates)
-        self._alone_s = self._possible()
+    def __init__(self, graph: Graph, cluster: Cluster, team: Sequence[int], watch: Stopwatch) -> None:
+        self._graph, self._cluster, self._team, self._watch = graph, cluster, team, watch
+        self._placements = [candidate_placements(unit, cluster, team) for unit in graph.placed_units]
+        self._candidates = Candidates(graph, cluster, self._placements)
         self._offered: dict[Choice, tuple[float, Array]] = {}
         self._best: Choice = ()
         self._least = (math.inf, math.inf)
+        with suppress(TimeUpError):  # the search then ends before it looks at the tables
+            self._tables = CostTables(self._candidates, watch)
+            self._alone_s = self._possible()
 
     def best_plan(self) -> Plan:
-        """The best plan for the tables; if it does not fit the memory, the result of memory prices and of re-optimised windows."""
+        """The best plan that the search finds in time."""
+        scheme = self._best_scheme()
+        try:
+            self._search(scheme)
+        except TimeUpError:
+            self._offer([scheme])
+        return self._candidates.plan(self._best)
+
+    def _search(self, scheme: Choice) -> None:
+        """Offer the best plan for the tables; if it does not fit the memory, the results of memory prices and of re-optimised windows too."""
+        self._watch.check()
         count = len(self._graph)
         free = MemoryPrices(np.zeros(len(self._cluster)), np.full((len(self._cluster), count), 1 / count))
-        scheme = self._best_scheme()
         self._offer([self._minimum([*self._priced(free), *self._tables.edges], scheme, rounds=24)])
         memory_is_short = self._least[0] > 0
         if memory_is_short:
             self._reoptimise_windows(self._rising_prices(free))
         self._offer([scheme])
         self._reoptimise_single(range(count) if memory_is_short else self._with_producers(self._tables.overestimated(self._best)))
-        return self._tables.batch([self._best]).plan(self._graph, 0)
 
     def _possible(self) -> list[Array]:
         """The cost of each operator's candidates; those that exceed a device get a prohibitive cost if the operator has others."""
@@ -169,7 +202,7 @@ class _DynamicProgram:
         """Price whole plans and keep the best so far; returns their latencies and their memory, of shape (devices, choices)."""
         new = [choice for choice in choices if choice not in self._offered]
         if new:
-            price = self._tables.price(new)
+            price = self._candidates.price(new)
             for choice, excess, latency, memory in zip(new, price.excess_bytes, price.latency_s, price.memory_bytes.T, strict=True):
                 self._offered[choice] = float(latency), memory
                 if (excess, latency) < self._least:
@@ -182,9 +215,9 @@ class _DynamicProgram:
     def _best_scheme(self) -> Choice:
         """The best uniform scheme."""
         ways = [_schemes(unit, self._cluster, self._team) for unit in self._graph.placed_units]
-        numbers = [[candidates.index(way) for way in scheme] for candidates, scheme in zip(self._candidates, ways, strict=True)]
+        numbers = [[candidates.index(way) for way in scheme] for candidates, scheme in zip(self._placements, ways, strict=True)]
         choices = list(zip(*numbers, strict=True))
-        price = self._tables.price(choices)
+        price = self._candidates.price(choices)
         return choices[int(np.lexsort((price.latency_s, price.excess_bytes))[0])]
 
     def _priced(self, prices: MemoryPrices, multiple: float = 1.0) -> list[Table]:
@@ -196,9 +229,9 @@ class _DynamicProgram:
         """The minimum of the tables; if they are too large, the result of that many rounds of improvement from ``start``."""
         domains = self._tables.domains
         try:
-            return tuple(minimise(domains, tables, start, most_entries=_MOST_ADDED_UP))
+            return tuple(minimise(domains, tables, start, most_entries=_MOST_ADDED_UP, watch=self._watch))
         except InstanceTooLargeError:
-            return tuple(improve(domains, tables, start, most_entries=_MOST_HELD, rounds=rounds))
+            return tuple(improve(domains, tables, start, most_entries=_MOST_HELD, rounds=rounds, watch=self._watch))
 
     # Memory.
 
@@ -210,6 +243,7 @@ class _DynamicProgram:
         """
         choice, highest, best_prices, length, waited = self._best, -math.inf, prices, 1.0, 0
         for round_ in range(_PRICE_ROUNDS):
+            self._watch.check()
             tables = [*self._priced(prices), *self._tables.edges]
             choice = self._minimum(tables, choice, rounds=2)
             latency, memory = self._offer([choice])
@@ -241,6 +275,7 @@ class _DynamicProgram:
         penalties = (prices.whole_s + prices.whole_s.mean()) / self._tables.limits
         for penalty in _PENALTIES:
             for window in self._windows():
+                self._watch.check()
                 choices = [current, *self._window_choices(ways, window, current)]
                 latency, memory = self._offer(choices)
                 excess = np.maximum(0, memory - self._tables.limits[:, None])
@@ -272,6 +307,7 @@ class _DynamicProgram:
         for _ in range(_SWEEPS if operators else 0):
             before, uncertain = self._least, set(self._with_producers(self._tables.overestimated(self._best)))
             for i in operators:
+                self._watch.check()
                 numbers = self._may_be_better(i, i in uncertain)
                 if numbers:
                     self._offer([(*self._best[:i], number, *self._best[i + 1 :]) for number in numbers])

@@ -14,9 +14,11 @@ from iopopt.cost.evaluation import evaluate
 from iopopt.cost.infeasibility import nearest_miss
 from iopopt.cost.instance import Instance
 from iopopt.cost.pricer import Pricer
+from iopopt.cost.stopwatch import NO_LIMIT, Stopwatch, TimeUpError
 from iopopt.errors import InstanceTooLargeError
-from iopopt.methods.solution import Solution
-from iopopt.methods.stopwatch import Stopwatch
+from iopopt.methods.settings import limited
+from iopopt.methods.single import single_plan
+from iopopt.methods.solution import Solution, Status
 from iopopt.network.graph import Graph
 from iopopt.network.unit import Unit
 from iopopt.plan.batch import PlanBatch
@@ -49,13 +51,18 @@ def _placement_count(unit: Unit, cluster: Cluster, team: Sequence[int]) -> int:
     return len(cluster) + sum(counts.values()) + counts.get("IC", 0)
 
 
-def all_placements(unit: Unit, cluster: Cluster, team: Sequence[int]) -> Iterator[Placement]:
-    """Whole on every device, and every dimension at every share in whole granules; for IC with both reduces."""
+def all_placements(unit: Unit, cluster: Cluster, team: Sequence[int], watch: Stopwatch = NO_LIMIT) -> Iterator[Placement]:
+    """Whole on every device, and every dimension at every share in whole granules; for IC with both reduces.
+
+    Raises:
+        TimeUpError: if the time is up before the last of them.
+    """
     yield from (Placement.whole(device) for device in range(len(cluster)))
     if len(team) == 1:
         return
     for dim in unit.dims:
         for granules in _compositions(unit.granules(dim), len(team)):
+            watch.check()
             shares = [unit.granularities[dim] * share for share in granules]
             yield Placement.split(dim, team, shares)
             if dim == "IC":
@@ -69,25 +76,44 @@ def _compositions(size: int, parts: int) -> Iterator[tuple[int, ...]]:
         yield tuple(right - left - 1 for left, right in itertools.pairwise(edges))
 
 
-def solve_exhaustive(graph: Graph, devices: Cluster | Sequence[Device], *, team: Team = "all", max_plans: int = MAX_PLANS) -> Solution:
+def solve_exhaustive(
+    graph: Graph,
+    devices: Cluster | Sequence[Device],
+    *,
+    team: Team = "all",
+    max_plans: int = MAX_PLANS,
+    time_limit_s: float = math.inf,
+) -> Solution:
     """The best plan of the space by enumeration.
+
+    If the time limit, in seconds of wall clock for everything, ends the enumeration (``termination="time_limit"``), nothing is proven: the plan
+    is the best so far, or that of one device. Otherwise the plan is always the same.
 
     Raises:
         InstanceTooLargeError: if the space holds more than ``max_plans`` plans; the message gives their count.
         ClusterError: if ``team`` names a device that does not exist.
+        SolverError: if ``time_limit_s`` is not positive.
     """
-    cluster, watch = Instance.of(graph, devices).cluster, Stopwatch()
+    cluster, watch = Instance.of(graph, devices).cluster, limited(time_limit_s)
     count = plan_count(graph, cluster, team)
     if not count <= max_plans:
         raise InstanceTooLargeError(
             f"exhaustive search: {graph.name} on {len(cluster)} devices has {written_count(count)} plans, more than max_plans={max_plans:,}; "
             "use method 'milp' for a proven optimum"
         )
+    return enumerate_plans(graph, cluster, team, watch)
+
+
+def enumerate_plans(graph: Graph, cluster: Cluster, team: Team, watch: Stopwatch) -> Solution:
+    """The best plan of the space, or of the part of it that there was time for."""
     best, nearest = _Best(), _Best()
-    for members in candidate_teams(team, cluster):
-        for batch in _all_plans(graph, cluster, members):
-            _keep_best(graph, cluster, batch, best, nearest)
-    return _outcome(graph, cluster, space_name(team, cluster), best.plan, nearest.plan, watch.elapsed_s)
+    try:
+        for members in candidate_teams(team, cluster):
+            for batch in _all_plans(graph, cluster, members, watch):
+                _keep_best(graph, cluster, batch, best, nearest)
+    except TimeUpError:
+        _keep_best(graph, cluster, PlanBatch.of([list(single_plan(graph, cluster).values())], len(cluster)), best, nearest)
+    return _outcome(graph, cluster, space_name(team, cluster), best.plan, nearest.plan, watch)
 
 
 @dataclass
@@ -98,12 +124,17 @@ class _Best:
     plan: Plan | None = None
 
 
-def _all_plans(graph: Graph, cluster: Cluster, team: Sequence[int]) -> Iterator[PlanBatch]:
-    """Every plan of one team, in batches: the product of the operators' placements."""
-    placements = [[[placement] for placement in all_placements(unit, cluster, team)] for unit in graph.placed_units]
+def _all_plans(graph: Graph, cluster: Cluster, team: Sequence[int], watch: Stopwatch) -> Iterator[PlanBatch]:
+    """Every plan of one team, in batches: the product of the operators' placements.
+
+    Raises:
+        TimeUpError: if the time is up before the last batch.
+    """
+    placements = [[[placement] for placement in all_placements(unit, cluster, team, watch)] for unit in graph.placed_units]
     states = [PlanBatch.of(ways, len(cluster)) for ways in placements]
     shape = tuple(len(state) for state in states)
     for start in range(0, math.prod(shape), _CHUNK):
+        watch.check()
         numbers = np.unravel_index(np.arange(start, min(start + _CHUNK, math.prod(shape))), shape)
         yield PlanBatch.join([state.take(number) for state, number in zip(states, numbers, strict=True)])
 
@@ -118,19 +149,22 @@ def _keep_best(graph: Graph, cluster: Cluster, batch: PlanBatch, best: _Best, ne
             keep.value, keep.plan = float(value[number]), batch.plan(graph, number)
 
 
-def _outcome(graph: Graph, cluster: Cluster, space: str, plan: Plan | None, nearest: Plan | None, solve_s: float) -> Solution:
-    price = None if plan is None else evaluate(graph, cluster, plan)
+def _outcome(graph: Graph, cluster: Cluster, space: str, plan: Plan | None, nearest: Plan | None, watch: Stopwatch) -> Solution:
+    price, complete = None if plan is None else evaluate(graph, cluster, plan), not watch.cut_short
     assert nearest is not None  # no space is empty
+    proven: Status = "optimal" if price else "infeasible"
+    claimed: Status = "feasible" if price else "unknown"
+    missing = nearest_miss(graph, cluster, [nearest]) if complete else f"no plan that fits the memory was found in {watch.limit_s:g} s"
     return Solution(
         plan=plan,
-        status="optimal" if price else "infeasible",
-        termination="exhausted",
+        status=proven if complete else claimed,
+        termination="exhausted" if complete else "time_limit",
         latency_s=price.latency_s if price else math.inf,
-        bound_s=price.latency_s if price else None,
+        bound_s=price.latency_s if price and complete else None,
         space=space,
         build_s=0.0,
-        solve_s=solve_s,
+        solve_s=watch.elapsed_s,
         method="exhaustive",
         evaluation=price,
-        reason=None if price else nearest_miss(graph, cluster, [nearest]),
+        reason=None if price else missing,
     )

@@ -2,6 +2,7 @@
 
 The paper describes the algorithm in words, for chains. Here the latencies of whole plans are compared, with all operators after the pair
 placed as CoEdge does, so that the cost of passing on a pair's result counts and the result is never slower than CoEdge. Memory is ignored.
+When the time is up, the plan has the pairs taken so far.
 
 On networks with branches the successor of an operator is its only consumer. An operator with several consumers starts no pair: split by
 output channels for one, its output would be all-gathered for the others. The two operators of a pair are adjacent: pairs with a pool, a
@@ -10,10 +11,13 @@ depthwise convolution or another channel-local operator between them, which coul
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from contextlib import suppress
 
 from iopopt.cluster.cluster import Cluster, Device
 from iopopt.cost.evaluation import evaluate
+from iopopt.cost.stopwatch import NO_LIMIT, Stopwatch, TimeUpError
 from iopopt.methods.coedge import FullyConnected, coedge_placements
 from iopopt.methods.oc import oc_placement
 from iopopt.methods.scheme import solve_by
@@ -42,23 +46,41 @@ def iop_pair(first: Unit, cluster: Cluster, team: Sequence[int], reduce: Reduce)
     return outputs, Placement.split("IC", outputs.devices, outputs.shares, reduce)
 
 
-def greedy_plan(graph: Graph, cluster: Cluster, team: Sequence[int], fully_connected: FullyConnected = "fastest", reduce: Reduce = "direct") -> Plan:
+def greedy_plan(
+    graph: Graph,
+    cluster: Cluster,
+    team: Sequence[int],
+    fully_connected: FullyConnected = "fastest",
+    reduce: Reduce = "direct",
+    watch: Stopwatch = NO_LIMIT,
+) -> Plan:
     """In topological order, take each pair of unpaired operators if the whole plan is faster with it than without."""
     placements = coedge_placements(graph, cluster, team, fully_connected)
-    chosen = Plan.of(graph, placements)
-    latency, seconds = evaluate(graph, cluster, chosen).latency_s, set[int]()
-    for i in range(len(graph) if len(team) > 1 else 0):
+    if len(team) > 1:
+        with suppress(TimeUpError):
+            _take_pairs(graph, cluster, team, reduce, placements, watch)
+    return Plan.of(graph, placements)
+
+
+def _take_pairs(graph: Graph, cluster: Cluster, team: Sequence[int], reduce: Reduce, placements: list[Placement], watch: Stopwatch) -> None:
+    """Change ``placements`` pair by pair.
+
+    Raises:
+        TimeUpError: if the time is up before the last operator.
+    """
+    watch.check()
+    latency, seconds = evaluate(graph, cluster, Plan.of(graph, placements)).latency_s, set[int]()
+    for i, unit in enumerate(graph.placed_units):
         successor = paired_successor(graph, i)
         if i in seconds or successor is None:
             continue
+        watch.check()
         attempt = list(placements)
-        attempt[i], attempt[successor] = iop_pair(graph.placed_units[i], cluster, team, reduce)
-        paired = Plan.of(graph, attempt)
-        with_pair = evaluate(graph, cluster, paired).latency_s
+        attempt[i], attempt[successor] = iop_pair(unit, cluster, team, reduce)
+        with_pair = evaluate(graph, cluster, Plan.of(graph, attempt)).latency_s
         if with_pair < latency:
-            placements, chosen, latency = attempt, paired, with_pair
+            placements[:], latency = attempt, with_pair
             seconds.add(successor)
-    return chosen
 
 
 def solve_greedy(
@@ -68,17 +90,20 @@ def solve_greedy(
     team: Team = "all",
     fully_connected: FullyConnected = "fastest",
     reduce: Reduce = "direct",
+    time_limit_s: float = math.inf,
 ) -> Solution:
     """The IOP greedy: never slower than CoEdge. Memory is ignored: a plan that breaks a limit is returned as ``violates_memory``.
 
-    On networks with branches the successor of an operator is its only consumer; an operator with several consumers starts no pair.
+    On networks with branches the successor of an operator is its only consumer; an operator with several consumers starts no pair. The plan
+    is always the same unless the time limit, in seconds of wall clock for everything, cuts the search short (``termination="time_limit"``).
 
     Raises:
         ClusterError: if ``team`` names a device that does not exist.
+        SolverError: if ``time_limit_s`` is not positive.
         UnsupportedError: if an option is unknown.
     """
 
-    def make_plan(graph: Graph, cluster: Cluster, members: tuple[int, ...]) -> Plan:
-        return greedy_plan(graph, cluster, members, fully_connected, reduce)
+    def make_plan(graph: Graph, cluster: Cluster, members: tuple[int, ...], watch: Stopwatch) -> Plan:
+        return greedy_plan(graph, cluster, members, fully_connected, reduce, watch)
 
-    return solve_by(make_plan, graph, devices, team, "greedy")
+    return solve_by(make_plan, graph, devices, team, "greedy", time_limit_s)

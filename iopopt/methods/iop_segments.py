@@ -2,11 +2,12 @@
 
 Algorithm 1 is greedy, and a pair that it takes can block a better one. A dynamic program finds the best plan over the same segments: each
 operator is single, the first of a pair or the second, half a pair has infinite cost, and the cost tables of operators and edges are
-minimised by elimination, on a chain in linear time.
+minimised by elimination, on a chain in linear time. When the time is up before that, the plan is the one that the greedy has by then.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,9 +15,10 @@ import numpy as np
 from iopopt.cluster.cluster import Cluster, Device
 from iopopt.cost.elimination import MOST_ENTRIES, Table, minimise
 from iopopt.cost.evaluation import evaluate
+from iopopt.cost.stopwatch import NO_LIMIT, Stopwatch, TimeUpError
 from iopopt.errors import InstanceTooLargeError
 from iopopt.methods.coedge import FullyConnected, coedge_placements
-from iopopt.methods.cost_tables import CostTables
+from iopopt.methods.cost_tables import Candidates, CostTables
 from iopopt.methods.greedy import greedy_plan, iop_pair, paired_successor
 from iopopt.methods.scheme import solve_by
 from iopopt.methods.solution import Solution
@@ -30,7 +32,12 @@ _MOST_ADDED_UP = MOST_ENTRIES
 
 
 def segments_plan(
-    graph: Graph, cluster: Cluster, team: Sequence[int], fully_connected: FullyConnected = "fastest", reduce: Reduce = "direct"
+    graph: Graph,
+    cluster: Cluster,
+    team: Sequence[int],
+    fully_connected: FullyConnected = "fastest",
+    reduce: Reduce = "direct",
+    watch: Stopwatch = NO_LIMIT,
 ) -> Plan:
     """The fastest plan over the pairs that Algorithm 1 may take (:func:`iopopt.methods.greedy.paired_successor`), ignoring memory.
 
@@ -45,16 +52,17 @@ def segments_plan(
             for end, placement in zip((i, successor), iop_pair(unit, cluster, team, reduce), strict=True):
                 ways[end].append(placement)
             half_pairs.append((i, successor, len(ways[i]) - 1))
-    tables = CostTables(graph, cluster, ways)
-    forbidden = [_both_or_neither(i, successor, first, tables.domains) for i, successor, first in half_pairs]
-    alone = [Table((i,), own) for i, own in enumerate(tables.alone_s)]
+    candidates = Candidates(graph, cluster, ways)
+    forbidden = [_both_or_neither(i, successor, first, candidates.domains) for i, successor, first in half_pairs]
     try:
-        choice = minimise(tables.domains, [*alone, *tables.edges, *forbidden], most_entries=_MOST_ADDED_UP)
-    except InstanceTooLargeError:
-        return greedy_plan(graph, cluster, team, fully_connected, reduce)
-    plan = tables.batch([choice]).plan(graph, 0)
+        tables = CostTables(candidates, watch)
+        alone = [Table((i,), own) for i, own in enumerate(tables.alone_s)]
+        choice = minimise(candidates.domains, [*alone, *tables.edges, *forbidden], most_entries=_MOST_ADDED_UP, watch=watch)
+    except (InstanceTooLargeError, TimeUpError):
+        return greedy_plan(graph, cluster, team, fully_connected, reduce, watch)
+    plan = candidates.plan(choice)
     if tables.by_edge:
-        greedy = greedy_plan(graph, cluster, team, fully_connected, reduce)
+        greedy = greedy_plan(graph, cluster, team, fully_connected, reduce, watch)
         return min(plan, greedy, key=lambda found: evaluate(graph, cluster, found).latency_s)
     return plan
 
@@ -73,15 +81,20 @@ def solve_iop_segments(
     team: Team = "all",
     fully_connected: FullyConnected = "fastest",
     reduce: Reduce = "direct",
+    time_limit_s: float = math.inf,
 ) -> Solution:
     """The optimum over the paper's segments; a plan that breaks a memory limit is returned as ``violates_memory``.
 
+    The plan is always the same unless the time limit, in seconds of wall clock for everything, cuts the search short
+    (``termination="time_limit"``): then it may be slower than the optimum, but never slower than CoEdge.
+
     Raises:
         ClusterError: if ``team`` names a device that does not exist.
+        SolverError: if ``time_limit_s`` is not positive.
         UnsupportedError: if an option is unknown.
     """
 
-    def make_plan(graph: Graph, cluster: Cluster, members: tuple[int, ...]) -> Plan:
-        return segments_plan(graph, cluster, members, fully_connected, reduce)
+    def make_plan(graph: Graph, cluster: Cluster, members: tuple[int, ...], watch: Stopwatch) -> Plan:
+        return segments_plan(graph, cluster, members, fully_connected, reduce, watch)
 
-    return solve_by(make_plan, graph, devices, team, "iop_segments")
+    return solve_by(make_plan, graph, devices, team, "iop_segments", time_limit_s)

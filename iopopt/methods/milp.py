@@ -30,24 +30,28 @@ def solve_milp(
         graph: the network, branches included.
         devices: a cluster, or devices with the cluster defaults.
         team: ``"all"`` devices, one set of them, or ``"best"``, which also chooses the set, with proof.
-        time_limit_s: seconds of wall clock for everything.
+        time_limit_s: seconds of wall clock for everything, from the first table to the reason why nothing fits; a back end that overstays is
+            ended from outside.
         gap: the relative gap (latency - bound) / latency at which to stop.
         warm_start: a plan of the space; the result is never worse. The better of greedy and dynamic program is tried anyway.
         backend: a name of :data:`iopopt.BACKENDS`, or ``package.module:Class`` for a back end of your own.
-        seed: the back end's random seed.
+        seed: the back end's random seed. A search that closes the gap (``termination="gap"``) gives the same plan for the same seed with one
+            thread, the same back end and the same versions on the same machine. One that the time limit ends does not, nor need one with
+            several threads, and other versions or machines may find another plan of equal latency within the gap. What is proven holds anyway.
         threads: how many threads the back end may use.
         without: ideas of the program to leave out, by the names of :data:`iopopt.milp.ideas.IDEAS`; this changes the time, never the optimum.
 
     Returns:
         A Solution whose ``latency_s`` is the evaluator's. ``infeasible`` is proven and carries a reason. Ctrl-C ends the search with
-        the incumbent (``termination="interrupted"``); so does a fault that kills the back end (``"failed"``).
+        the incumbent (``termination="interrupted"``); so does a fault that kills the back end (``"failed"``). Where a back end contradicts
+        the evaluator, the incumbent is kept, and the ``reason`` says so; its bound is then the one that needs no back end.
 
     Raises:
         PlanError: if ``warm_start`` is of another graph, outside the space, or breaks a memory limit.
         ClusterError: if ``team`` names a device that does not exist.
         UnknownNameError: if no back end or idea has a given name.
         PluginError: if a back end of your own cannot be imported.
-        SolverError: if the back end fails, or its objective does not agree with the evaluator.
+        SolverError: if a setting is out of range, the back end cannot run, or it fails or contradicts the evaluator and no plan is known.
     """
     # The program and its back ends are loaded when the method is called, so that ``import iopopt`` stays fast.
     from iopopt.methods.exact import solve_exactly

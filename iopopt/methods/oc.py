@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from iopopt.cluster.cluster import Cluster, Device
+from iopopt.cost.stopwatch import Stopwatch
 from iopopt.methods.scheme import solve_by
 from iopopt.methods.solution import Solution
 from iopopt.network.graph import Graph
@@ -32,7 +33,7 @@ def solve_oc(graph: Graph, devices: Cluster | Sequence[Device], *, team: Team = 
         ClusterError: if ``team`` names a device that does not exist.
     """
 
-    def make_plan(graph: Graph, cluster: Cluster, members: tuple[int, ...]) -> Plan:
+    def make_plan(graph: Graph, cluster: Cluster, members: tuple[int, ...], _: Stopwatch) -> Plan:
         return Plan.of(graph, [oc_placement(unit, cluster, members) for unit in graph.placed_units])
 
     return solve_by(make_plan, graph, devices, team, "oc")

@@ -22,9 +22,10 @@ import numpy.typing as npt
 from iopopt.cluster.cluster import Cluster, Device
 from iopopt.cost.instance import Instance
 from iopopt.cost.pricer import Pricer
+from iopopt.cost.stopwatch import Stopwatch, TimeUpError
 from iopopt.errors import SolverError
+from iopopt.methods.settings import MOST_SEED, checked_integer, limited
 from iopopt.methods.solution import Point, Solution, Termination, heuristic_solution
-from iopopt.methods.stopwatch import Stopwatch
 from iopopt.network.graph import Graph
 from iopopt.network.unit import Unit
 from iopopt.plan.batch import PlanBatch
@@ -41,6 +42,12 @@ _SCALE = 4.0
 _FOLLOWS = 0.75
 """The part of a gene's range in which a split that reads a part of the input channels takes its producer's shares."""
 
+_CHUNK = 256
+"""Particles priced between two looks at the time."""
+
+_MOST = 10**9
+"""The largest number of particles, iterations or swarms."""
+
 
 @dataclass(frozen=True)
 class SwarmSettings:
@@ -50,6 +57,9 @@ class SwarmSettings:
         particles: of one swarm.
         iterations: of one swarm.
         inertia, cognitive, social: w, c1 and c2 of the velocity update.
+
+    Raises:
+        SolverError: if a number is out of range.
     """
 
     particles: int = 60
@@ -58,6 +68,13 @@ class SwarmSettings:
     inertia: float = 0.72
     cognitive: float = 1.5
     social: float = 1.5
+
+    def __post_init__(self) -> None:
+        for name in ("particles", "iterations", "swarms"):
+            checked_integer(name, getattr(self, name), 1, _MOST)
+        for name in ("inertia", "cognitive", "social"):
+            if not math.isfinite(getattr(self, name)):
+                raise SolverError(f"{name} is {getattr(self, name)}; it must be a finite number")
 
 
 class Decoder:
@@ -159,26 +176,34 @@ def solve_pso(
     time_limit_s: float = 60.0,
     settings: SwarmSettings | None = None,
 ) -> Solution:
-    """The best plan that a particle swarm finds, from random particles; the same seed gives the same plan.
+    """The best plan that a particle swarm finds, from random particles.
 
     Plans that break a memory limit cost more than any that fit, in proportion to the excess. At the time limit the search ends with the
-    best plan so far, so the result then depends on the machine.
+    best plan so far (``termination="time_limit"``); it always prices some particles.
+
+    Args:
+        graph: the network, branches included.
+        devices: a cluster, or devices with the cluster defaults.
+        team: ``"all"`` devices, or one sequence of them.
+        seed: of the random numbers. A run that ends at its iteration limit (``termination="iteration_limit"``) gives the same plan for the
+            same seed, with the same versions of numpy and pyswarms. One that ends at its time limit does not: how far it gets depends on the
+            machine and its load. For a plan that can be reproduced, limit the iterations in ``settings`` and give it time.
+        time_limit_s: seconds of wall clock for everything.
+        settings: the size of the swarm, and how it moves.
 
     Raises:
         ClusterError: if ``team`` names a device that does not exist.
         SolverError: if a setting is out of range.
     """
-    cluster, watch = Instance.of(graph, devices).cluster, Stopwatch()
-    settings = settings or SwarmSettings()
-    if not time_limit_s > 0:
-        raise SolverError(f"time_limit_s is {time_limit_s}; it must be positive")
-    search = _Search(graph, cluster, resolve_team(team, cluster), time_limit_s)
+    cluster, watch = Instance.of(graph, devices).cluster, limited(time_limit_s)
+    settings, seed = settings or SwarmSettings(), checked_integer("seed", seed, 0, MOST_SEED)
+    search = _Search(graph, cluster, resolve_team(team, cluster), watch)
     build_s = watch.lap()
     termination: Termination = "iteration_limit"
     try:
         with _quiet_pyswarms(), _seeded(seed):
             _optimise(search, settings)
-    except _TimeUpError:
+    except TimeUpError:
         termination = "time_limit"
     except KeyboardInterrupt:
         termination = "interrupted"
@@ -198,27 +223,30 @@ def solve_pso(
     )
 
 
-class _TimeUpError(Exception):
-    """The time limit has passed: pyswarms has no stop criterion for it."""
-
-
 class _Search:
     """The objective of the swarm; it keeps the best plan that was ever decoded."""
 
-    def __init__(self, graph: Graph, cluster: Cluster, team: Sequence[int], time_limit_s: float) -> None:
+    def __init__(self, graph: Graph, cluster: Cluster, team: Sequence[int], watch: Stopwatch) -> None:
         self.decoder = Decoder(graph, cluster, team)
         self.plan: Plan | None = None
         self.trajectory: list[Point] = []
-        self._graph, self._pricer, self._watch, self._time_limit_s = graph, Pricer(graph, cluster), Stopwatch(), time_limit_s
+        self._graph, self._pricer, self._watch = graph, Pricer(graph, cluster), watch
         self._memory = sum(device.memory_bytes for device in cluster.devices)
         self._best = math.inf
         # Slower than any plan without transfers on the slowest device: the floor of the penalty.
         self._penalty_s = 10 * sum(operator.flops for operator in graph.operators) / min(device.flops_per_s for device in cluster.devices)
 
     def __call__(self, positions: Array) -> Array:
-        """The cost of each position: latency, seconds, plus a penalty for each excess byte."""
-        if self.plan is not None and self._watch.elapsed_s > self._time_limit_s:
-            raise _TimeUpError
+        """The cost of each position: latency, seconds, plus a penalty for each excess byte.
+
+        Raises:
+            TimeUpError: if the time is up, which ends the swarm: pyswarms has no stop criterion for it.
+        """
+        return np.concatenate([self._costs(positions[start : start + _CHUNK]) for start in range(0, len(positions), _CHUNK)])
+
+    def _costs(self, positions: Array) -> Array:
+        if self.plan is not None:
+            self._watch.check()
         batch = self.decoder.decode(positions)
         price = self._pricer.price(batch)
         over = price.excess_bytes > 0

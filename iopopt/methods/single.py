@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from iopopt.cluster.cluster import Cluster, Device
 from iopopt.cost.evaluation import evaluate
 from iopopt.cost.instance import Instance
+from iopopt.cost.stopwatch import Stopwatch
 from iopopt.methods.solution import Solution, heuristic_solution
-from iopopt.methods.stopwatch import Stopwatch
 from iopopt.network.graph import Graph
 from iopopt.plan.placement import Placement
 from iopopt.plan.plan import Plan

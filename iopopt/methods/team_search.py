@@ -1,21 +1,29 @@
-"""The search of the exact method over teams: starts, programs, back ends, incumbent and proven bounds."""
+"""The search of the exact method over teams: starts, programs, back ends, incumbent and proven bounds.
+
+What a back end says is checked against the evaluator. If it contradicts itself or a known plan, the plan is kept, because the evaluator prices
+it, and everything that the back end proved about that team is dropped. The bound is not lowered by the observed error instead: an error seen at
+one point says nothing about those at the nodes of the search tree that were cut off, which nobody sees. The bounds on nodes
+(:mod:`iopopt.milp.pruning`), which need no back end, stay.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from iopopt.cost.evaluation import Evaluation, evaluate
 from iopopt.cost.instance import Instance
-from iopopt.errors import SolverError
+from iopopt.cost.stopwatch import Stopwatch, TimeUpError
+from iopopt.errors import PlanError
 from iopopt.methods.dp import dp_plan
 from iopopt.methods.greedy import greedy_plan
 from iopopt.methods.single import single_plan
 from iopopt.methods.solution import Point
-from iopopt.methods.stopwatch import Stopwatch
-from iopopt.milp.backends import BACKENDS, Options
+from iopopt.milp.backends import BACKENDS, LEAST_SOLVE_S, Options, Outcome
 from iopopt.milp.formulation import Formulation
+from iopopt.milp.memory_program import least_memory_plan
 from iopopt.milp.process import Run, run_backend
 from iopopt.milp.pruning import NodeBounds, bound_nodes
 from iopopt.plan.plan import Plan
@@ -24,6 +32,14 @@ from iopopt.plan.team import team_of
 _MEMORY_ROUNDS = 3
 """How often a team is solved again if rounding makes the plan exceed the memory."""
 
+_OVERTIME = 0.1
+_OVERTIME_S = 0.5
+"""How long a back end may run after the time is up, as a part of the limit and in seconds, before it is ended from outside."""
+
+_REASON_TIME_S = 10.0
+_REASON_TEAMS = 4
+"""The time, and the number of teams, to look for the plan that is closest to fitting the memory."""
+
 
 @dataclass
 class TeamSearch:
@@ -31,14 +47,18 @@ class TeamSearch:
 
     Attributes:
         instance: the instance to solve; the other settings are those of :func:`iopopt.solve_milp`.
+        watch: started with the method, and limited to its time.
         plan, evaluation: the incumbent, over all teams.
+        least_s: the least latency of a plan known for each team; for None, of one that splits nothing and so belongs to all.
+        misfit: of the plans that break a memory limit the one that is closest to fitting, by its largest relative demand.
         bounds: a proven bound on every plan of each team, seconds.
         nodes: the bounds of each team's nodes.
         crash: the signal that killed a back end, if one did.
+        doubts: why what a back end said is not believed.
     """
 
     instance: Instance
-    time_limit_s: float
+    watch: Stopwatch
     gap: float
     backend: str
     seed: int
@@ -46,6 +66,8 @@ class TeamSearch:
     without: frozenset[str] = frozenset()
     plan: Plan | None = None
     evaluation: Evaluation | None = None
+    least_s: dict[tuple[int, ...] | None, float] = field(default_factory=dict)
+    misfit: tuple[float, Plan] | None = None
     bounds: dict[tuple[int, ...], float] = field(default_factory=dict)
     nodes: dict[tuple[int, ...], NodeBounds] = field(default_factory=dict)
     trajectory: list[Point] = field(default_factory=list)
@@ -53,20 +75,23 @@ class TeamSearch:
     version: str = ""
     interrupted: bool = False
     crash: str | None = None
-    watch: Stopwatch = field(default_factory=Stopwatch)
+    doubts: list[str] = field(default_factory=list)
 
     @property
     def latency_s(self) -> float:
         return self.evaluation.latency_s if self.evaluation else math.inf
 
-    @property
-    def remaining_s(self) -> float:
-        return self.time_limit_s - self.watch.elapsed_s
-
     def offer(self, plan: Plan) -> Evaluation:
         """Take ``plan`` as the incumbent if it fits the memory and is faster; returns its price."""
         evaluation = evaluate(self.instance.graph, self.instance.cluster, plan)
-        if evaluation.feasible and evaluation.latency_s < self.latency_s:
+        if not evaluation.feasible:
+            overload = max(violation.demand_bytes / violation.limit_bytes for violation in evaluation.violations)
+            if self.misfit is None or overload < self.misfit[0]:
+                self.misfit = overload, plan
+            return evaluation
+        team = team_of(plan)
+        self.least_s[team] = min(evaluation.latency_s, self.least_s.get(team, math.inf))
+        if evaluation.latency_s < self.latency_s:
             self.plan, self.evaluation = plan, evaluation
             self.trajectory.append(Point(self.watch.elapsed_s, evaluation.latency_s, None))
         return evaluation
@@ -76,10 +101,15 @@ class TeamSearch:
         self.bounds = dict.fromkeys(teams, 0.0)
         try:
             for team in self._sorted_teams(teams):
-                if self.remaining_s > 0 and not self.interrupted and self.bounds[team] < self._good_enough_s:
+                self.watch.check()
+                if not self.interrupted and self.bounds[team] < self._good_enough_s:
                     self._solve_team(team)
+        except TimeUpError:
+            pass
         except KeyboardInterrupt:
             self.interrupted = True
+        for team in teams:
+            self._withdraw_if_contradicted(team)
 
     @property
     def _good_enough_s(self) -> float:
@@ -90,23 +120,39 @@ class TeamSearch:
         """The teams, sorted by the better latency of greedy and dynamic program; also offers these plans."""
         self.offer(single_plan(self.instance.graph, self.instance.cluster))
         promise = dict.fromkeys(teams, math.inf)
-        for team in teams:
-            if "pruning" not in self.without:
-                self.nodes[team] = bound_nodes(self.instance, team)
-                self.bounds[team] = self.nodes[team].least_s
-            for start in (dp_plan(self.instance.graph, self.instance.cluster, team), greedy_plan(self.instance.graph, self.instance.cluster, team)):
-                evaluation = self.offer(start)
-                if evaluation.feasible:
-                    promise[team] = min(promise[team], evaluation.latency_s)
-            if self.remaining_s <= 0:
-                break
+        with suppress(TimeUpError):
+            for team in teams:
+                promise[team] = self._start(team)
         self.trajectory.append(Point(self.watch.elapsed_s, None, min(self.bounds.values())))
         return sorted(teams, key=lambda team: promise[team])
+
+    def _start(self, team: tuple[int, ...]) -> float:
+        """The better latency of a team's greedy and dynamic program, infinite if neither fits; offers both, and bounds the team's nodes.
+
+        Raises:
+            TimeUpError: if the time is up before either is found.
+        """
+        self.watch.check()
+        graph, cluster = self.instance.graph, self.instance.cluster
+        found = [self.offer(dp_plan(graph, cluster, team, self.watch))]
+        if "pruning" not in self.without:
+            self.nodes[team] = bound_nodes(self.instance, team, self.watch)
+            self.bounds[team] = self._without_backend_s(team)
+        if self.watch.remaining_s > 0:
+            found.append(self.offer(greedy_plan(graph, cluster, team, watch=self.watch)))
+        return min((evaluation.latency_s for evaluation in found if evaluation.feasible), default=math.inf)
+
+    def _without_backend_s(self, team: tuple[int, ...]) -> float:
+        """The bound on the plans of a team that needs no back end."""
+        return self.nodes[team].least_s if team in self.nodes else 0.0
 
     def _solve_team(self, team: tuple[int, ...]) -> None:
         """Solve one team; if rounding makes the plan exceed the memory by a few bytes, reserve them and solve again.
 
         Only the first solve proves a bound: later ones have less memory than equation (1) allows.
+
+        Raises:
+            TimeUpError: if the time is up before a program is complete.
         """
         reserve = 0.0
         for round_ in range(_MEMORY_ROUNDS):
@@ -114,19 +160,29 @@ class TeamSearch:
             start_plan = self.plan if self.plan is not None and team_of(self.plan) in (None, team) else None
             # With a faster plan of another team there is no start, but its latency is a cutoff.
             cutoff = self._good_enough_s if self.plan is not None and start_plan is None else None
-            # Nodes whose bound exceeds the incumbent or the cutoff are left out: every plan that takes one is slower.
-            nodes = self.nodes[team].nodes_within(self.latency_s if cutoff is None else cutoff) if team in self.nodes else None
-            formulation = Formulation(self.instance, team, self._scale_s, reserve_bytes=reserve, cutoff_s=cutoff, nodes=nodes, without=self.without)
+            formulation = self._formulation(team, reserve, cutoff)
             start = formulation.integer_point(start_plan) if start_plan else {}
             self.build_s += building.elapsed_s
             began = self.watch.elapsed_s
-            run = run_backend(self.backend, formulation.program, self._options(start))
-            self._record(run, formulation, began)
-            if round_ == 0:
-                self._prove(run, formulation, team, cutoff)
-            reserve = self._excess(run, formulation)
-            if reserve == 0 or self.interrupted or self.remaining_s <= 0:
+            options = self._options(start)
+            run = run_backend(self.backend, formulation.program, options, grace_s=self._grace_s(options.time_limit_s))
+            doubt = self._record(run, formulation, began)
+            if doubt:
+                self.doubts.append(doubt)
+                self.bounds[team] = self._without_backend_s(team)
                 return
+            if round_ == 0:
+                self._prove(run.outcome, formulation, team, cutoff)
+            reserve = self._excess(run, formulation)
+            if reserve == 0 or self.interrupted or self.watch.remaining_s <= 0:
+                return
+
+    def _formulation(self, team: tuple[int, ...], reserve: float, cutoff: float | None) -> Formulation:
+        """The program of a team. Nodes whose bound exceeds the incumbent or the cutoff are left out: every plan that takes one is slower."""
+        nodes = self.nodes[team].nodes_within(self.latency_s if cutoff is None else cutoff) if team in self.nodes else None
+        return Formulation(
+            self.instance, team, self._scale_s, reserve_bytes=reserve, cutoff_s=cutoff, nodes=nodes, without=self.without, watch=self.watch
+        )
 
     @property
     def _scale_s(self) -> float:
@@ -135,44 +191,69 @@ class TeamSearch:
         return evaluate(self.instance.graph, self.instance.cluster, plan).latency_s or 1.0  # a network of pools and joins may take no time
 
     def _options(self, start: dict[int, float]) -> Options:
-        return Options(max(0.1, self.remaining_s), self.gap, self.seed, self.threads, start, directory="")
+        return Options(max(LEAST_SOLVE_S, self.watch.remaining_s), self.gap, self.seed, self.threads, start, directory="")
 
-    def _record(self, run: Run, formulation: Formulation, began: float) -> None:
-        """Take the incumbent and the trajectory of a run."""
+    def _grace_s(self, backend_limit_s: float) -> float:
+        """How long a back end that starts now with this time limit may overstay it."""
+        return max(0.0, self.watch.remaining_s + _OVERTIME * self.watch.limit_s + _OVERTIME_S - backend_limit_s)
+
+    # What a back end says.
+
+    def _record(self, run: Run, formulation: Formulation, began: float) -> str | None:
+        """Take the incumbent of a run, and its trajectory unless it is not to be believed; returns why not."""
         outcome, scale_s = run.outcome, formulation.scale_s
         self.interrupted |= run.interrupted
         self.crash = run.crash or self.crash
         self.version = outcome.version or self.version
-        for seconds, progress in run.trajectory:
-            values = [None if value is None else value * scale_s for value in progress]
-            self.trajectory.append(Point(began + seconds, *values))
-        if outcome.x is not None and outcome.objective is not None:
-            plan = formulation.plan(outcome.x)
-            self._check_objective(outcome.objective * scale_s, plan)
-            self.offer(plan)
+        doubt = self._offer_incumbent(outcome, formulation)
+        if doubt is None:
+            for seconds, progress in run.trajectory:
+                values = [None if value is None else value * scale_s for value in progress]
+                self.trajectory.append(Point(began + seconds, *values))
+        return doubt
 
-    def _prove(self, run: Run, formulation: Formulation, team: tuple[int, ...], cutoff: float | None) -> None:
+    def _offer_incumbent(self, outcome: Outcome, formulation: Formulation) -> str | None:
+        """Offer the plan of an outcome; returns what is wrong with the outcome, if anything is."""
+        name = self.instance.graph.name
+        if outcome.status == "error":
+            return f"back end {self.backend!r} failed on {name}: {outcome.message}"
+        if outcome.x is None or outcome.objective is None:
+            return None
+        try:
+            price_s = self.offer(formulation.plan(outcome.x)).latency_s
+        except PlanError as error:
+            return f"back end {self.backend!r} returned a point for {name} that is no plan: {error}"
+        claimed_s = outcome.objective * formulation.scale_s
+        if price_s <= claimed_s * (1 + BACKENDS.find(self.backend).tolerance):
+            return None
+        return (
+            f"back end {self.backend!r} prices its plan for {name} at {claimed_s!r} s, the evaluator at {price_s!r} s; "
+            "that is beyond the back end's tolerance"
+        )
+
+    def _prove(self, outcome: Outcome, formulation: Formulation, team: tuple[int, ...], cutoff: float | None) -> None:
         """Take the bound of a run; without plans below the cutoff, the cutoff is one."""
-        outcome = run.outcome
         if outcome.status == "infeasible":
-            if cutoff is None and self.plan is not None and team_of(self.plan) in (None, team):
-                raise SolverError(
-                    f"back end {self.backend!r} calls {self.instance.graph.name} infeasible for team {team}, but a plan fits its memory"
-                )
             self.bounds[team] = math.inf if cutoff is None else max(self.bounds[team], cutoff)
         elif outcome.bound is not None:
             tolerance = BACKENDS.find(self.backend).tolerance
             bound_s = (outcome.bound - tolerance * abs(outcome.bound)) * formulation.scale_s
             self.bounds[team] = max(self.bounds[team], bound_s if cutoff is None else min(bound_s, cutoff))
 
-    def _check_objective(self, claimed_s: float, plan: Plan) -> None:
-        """Only the evaluator prices a plan: a program that claims a lower price is an error."""
-        price_s = evaluate(self.instance.graph, self.instance.cluster, plan).latency_s
-        if price_s > claimed_s * (1 + BACKENDS.find(self.backend).tolerance):
-            raise SolverError(
-                f"back end {self.backend!r} prices its plan for {self.instance.graph.name} at {claimed_s!r} s, the evaluator at {price_s!r} s; "
-                "that is beyond the back end's tolerance"
-            )
+    def _withdraw_if_contradicted(self, team: tuple[int, ...]) -> None:
+        """Drop what the back end proved about a team if a known plan of it is faster; a bound may exceed it by the back end's tolerance."""
+        known_s = min(self.least_s.get(of, math.inf) for of in (None, team))
+        most_s = known_s * (1 + BACKENDS.find(self.backend).tolerance)
+        claimed_s = self.bounds[team]
+        if claimed_s <= most_s or claimed_s == self._without_backend_s(team):
+            return
+        claim = "infeasible" if math.isinf(claimed_s) else f"no faster than {claimed_s!r} s"
+        name = self.instance.graph.name
+        self.doubts.append(f"back end {self.backend!r} calls {name} {claim} for team {team}, but a plan that fits the memory takes {known_s!r} s")
+        self.bounds[team] = self._without_backend_s(team)
+        self.trajectory = [
+            point._replace(bound_s=None) if point.bound_s is not None and point.bound_s > most_s else point for point in self.trajectory
+        ]
 
     def _excess(self, run: Run, formulation: Formulation) -> float:
         """Twice the bytes by which the back end's plan breaks a limit, at least one; 0 if it fits."""
@@ -180,3 +261,24 @@ class TeamSearch:
             return 0.0
         violations = evaluate(self.instance.graph, self.instance.cluster, formulation.plan(run.outcome.x)).violations
         return max((2 * violation.excess_bytes + 1 for violation in violations), default=0.0)
+
+    # Instances that no plan fits.
+
+    def closest_to_fitting(self, teams: Sequence[tuple[int, ...]]) -> list[Plan]:
+        """The plans that are closest to fitting the memory, as far as there is time to look for them, where no plan is said to fit.
+
+        If one of them fits after all, it becomes the incumbent, and that no plan fits is no longer claimed.
+        """
+        found = []
+        share_s = _REASON_TIME_S / len(teams)
+        for team in teams[:_REASON_TEAMS]:
+            watch = Stopwatch(min(share_s, self.watch.remaining_s))
+            with suppress(TimeUpError):
+                watch.check()
+                found.append(least_memory_plan(self.instance, team, self.backend, watch, grace_s=self._grace_s(watch.limit_s)))
+        plans = [plan for plan in found if plan is not None]
+        for plan in plans:
+            self.offer(plan)
+        for team in teams:
+            self._withdraw_if_contradicted(team)
+        return [*plans, *([self.misfit[1]] if self.misfit else [])]

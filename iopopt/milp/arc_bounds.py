@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
+
+import numpy as np
 
 from iopopt.cluster.cluster import Cluster
 from iopopt.cost.evaluation import round_time_s
@@ -14,8 +15,6 @@ from iopopt.network.tensor_edge import TensorEdge
 from iopopt.network.unit import Unit
 from iopopt.plan.placement import Placement
 from iopopt.schedule.rounds import Round, TransferKind
-
-_LARGEST_FLOOR_SEARCH = 100_000
 
 
 def follows_shares(edge: TensorEdge, target: Node) -> bool:
@@ -52,23 +51,22 @@ def _representative(unit: Unit, node: Node, team: Sequence[int], *, two_phase: b
 def halo_floor_s(edge: TensorEdge, cluster: Cluster, team: Sequence[int]) -> float:
     """A lower bound on t_com of a halo exchange, the maximum over devices: at least K - S rows cross each boundary between two shares.
 
-    They may go in either direction, so all ways to divide the K - S rows at each boundary are tried.
+    They may go in either direction, so all ways to divide the K - S rows at each boundary are tried, by dynamic programming from one boundary
+    to the next.
     """
     row = cluster.bytes_per_element * edge.shape.channels * edge.shape.width
-    boundaries, overlap = len(team) - 1, max(0, edge.q.field.overlap)
-    if (overlap + 1) ** boundaries > _LARGEST_FLOOR_SEARCH:
-        return 0.0
-    neighbours = [2 if 0 < rank < boundaries else 1 for rank in range(boundaries + 1)]
-    bandwidth = [cluster.devices[j].bandwidth_bytes_per_s for j in team]
-    setup = [setup_s(cluster, count) for count in neighbours]
-
-    def slowest(upward: tuple[int, ...]) -> float:
-        down = [overlap - rows for rows in upward]  # received by the participant above each boundary, from below it
-        received = [a + b for a, b in zip((0, *upward), (*down, 0), strict=True)]
-        sent = [a + b for a, b in zip((0, *down), (*upward, 0), strict=True)]
-        return max(row * max(r, s) / b + t for r, s, b, t in zip(received, sent, bandwidth, setup, strict=True))
-
-    return min(slowest(upward) for upward in itertools.product(range(overlap + 1), repeat=boundaries))
+    upward = np.arange(max(0, edge.q.field.overlap) + 1)  # the rows that cross a boundary towards the devices above it, of those that must cross
+    downward, none = upward[::-1], np.zeros(1)
+    least = none  # by the rows that cross the boundary above a device upwards: the least maximum over the devices before it
+    for rank, j in enumerate(team):
+        sent_up, received_from_above = (upward, downward) if rank > 0 else (none, none)
+        received_from_below, sent_down = (upward, downward) if rank < len(team) - 1 else (none, none)
+        received = received_from_above[:, None] + received_from_below
+        sent = sent_up[:, None] + sent_down
+        setup = setup_s(cluster, 2 if 0 < rank < len(team) - 1 else 1)
+        seconds = row * np.maximum(received, sent) / cluster.devices[j].bandwidth_bytes_per_s + setup
+        least = np.maximum(least[:, None], seconds).min(axis=0)
+    return float(least[0])
 
 
 def setup_s(cluster: Cluster, connections: int) -> float:

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Sequence
 import numpy as np
 
 from iopopt.cost.instance import Instance
+from iopopt.cost.stopwatch import NO_LIMIT, Stopwatch
 from iopopt.cost.transfers import edge_rounds
 from iopopt.milp.affine import constant
 from iopopt.milp.arcs import Node, arc_of, node_of, nodes_of
@@ -35,6 +36,10 @@ class Formulation:
         cutoff_s: plans slower than this are excluded, seconds.
         nodes: the admissible nodes of each operator; all by default.
         without: ideas to leave out (:data:`iopopt.milp.ideas.IDEAS`).
+        watch: the time that there is to build it.
+
+    Raises:
+        TimeUpError: if the time is up before the program is complete.
     """
 
     def __init__(
@@ -47,9 +52,10 @@ class Formulation:
         cutoff_s: float | None = None,
         nodes: Sequence[Sequence[Node]] | None = None,
         without: Collection[str] = (),
+        watch: Stopwatch = NO_LIMIT,
     ) -> None:
         self.instance, self.team, self.scale_s = instance, tuple(team), scale_s
-        self._builder, self._without = ProgramBuilder(), without
+        self._builder, self._without = ProgramBuilder(watch), without
         nodes = nodes or [nodes_of(unit, len(instance.cluster), self.team) for unit in instance.operators]
         self._operators = [add_operator(self._builder, unit, ways, self.team) for unit, ways in zip(instance.operators, nodes, strict=True)]
         terminals = (End([node_of(placement)], None) for placement in instance.terminals)

@@ -43,11 +43,16 @@ class Run:
     crash: str | None = None
 
 
-def run_backend(name: str, program: Program, options: Options) -> Run:
+def run_backend(name: str, program: Program, options: Options, *, grace_s: float | None = None) -> Run:
     """Solve ``program`` in a child process, with a back end by its name or ``package.module:Class``.
 
     Ctrl-C ends the child at once; the result then has the last incumbent that it saved. The same happens if the child exceeds its time limit
     or is killed by a signal (a fault in the solver's code).
+
+    Args:
+        name: of the back end, or ``package.module:Class``.
+        program, options: what it solves, and how.
+        grace_s: how long after its time limit the child is ended, seconds; by default long enough to start on a loaded machine.
 
     Raises:
         UnknownNameError: if no back end has that name.
@@ -58,20 +63,21 @@ def run_backend(name: str, program: Program, options: Options) -> Run:
     with tempfile.TemporaryDirectory(prefix="iopopt-") as text:
         directory = Path(text)
         write_request(directory, program, replace(options, directory=text))
+        patience_s = options.time_limit_s + (_START_S + GRACE_S if grace_s is None else grace_s)
         with (
             open(directory / "errors.txt", "w", encoding="utf-8") as errors,
             python_child("iopopt.milp.worker", [place_of(backend), text], stdout=subprocess.PIPE, stderr=errors) as child,
         ):
-            return _watch(name, backend, child, directory, len(program.objective), options.time_limit_s)
+            return _watch(name, backend, child, directory, len(program.objective), patience_s)
 
 
-def _watch(name: str, backend: type[Backend], child: subprocess.Popen[str], directory: Path, size: int, time_limit_s: float) -> Run:
+def _watch(name: str, backend: type[Backend], child: subprocess.Popen[str], directory: Path, size: int, patience_s: float) -> Run:
     trajectory: list[TimedProgress] = []
     reader = threading.Thread(target=_read_trajectory, args=(child, trajectory), daemon=True)
     reader.start()
     interrupted = timed_out = False
     try:
-        child.wait(timeout=_START_S + time_limit_s + GRACE_S)
+        child.wait(timeout=patience_s)
     except KeyboardInterrupt:
         interrupted = True
     except subprocess.TimeoutExpired:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from array import array
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from iopopt.cost.stopwatch import NO_LIMIT, Stopwatch
 from iopopt.milp.affine import Affine, constant
 from iopopt.milp.arcs import Name
 
@@ -43,21 +45,23 @@ class Program:
 
 
 class ProgramBuilder:
-    """Collects variables and rows; a variable is identified by its index."""
+    """Collects variables and rows; a variable is identified by its index. Adding one raises TimeUpError when the time of ``watch`` is up."""
 
-    def __init__(self) -> None:
+    def __init__(self, watch: Stopwatch = NO_LIMIT) -> None:
+        self._watch = watch
         self._objective: list[float] = []
         self._lower: list[float] = []
         self._upper: list[float] = []
         self._integer: list[bool] = []
         self._names: list[Name] = []
-        self._triplets: list[tuple[int, int, float]] = []
+        self._rows, self._columns, self._values = array("q"), array("q"), array("d")
         self._row_lower: list[float] = []
         self._row_upper: list[float] = []
         self._row_names: list[Name] = []
 
     def variable(self, name: Name, *, upper: float = INF, integer: bool = False, cost: float = 0.0) -> int:
         """A variable of at least 0; returns its index."""
+        self._watch.check()
         self._names.append(name)
         self._objective.append(cost)
         self._lower.append(0.0)
@@ -86,15 +90,14 @@ class ProgramBuilder:
         self.at_most(name, Affine(costs), constant(limit))
 
     def build(self) -> Program:
-        rows, columns, values = zip(*self._triplets, strict=True) if self._triplets else ((), (), ())
         return Program(
             objective=np.array(self._objective),
             lower=np.array(self._lower),
             upper=np.array(self._upper),
             integer=np.array(self._integer, bool),
-            rows=np.array(rows, np.int64),
-            columns=np.array(columns, np.int64),
-            values=np.array(values, float),
+            rows=np.array(self._rows, np.int64),
+            columns=np.array(self._columns, np.int64),
+            values=np.array(self._values, float),
             row_lower=np.array(self._row_lower),
             row_upper=np.array(self._row_upper),
             names=tuple(self._names),
@@ -102,9 +105,14 @@ class ProgramBuilder:
         )
 
     def _row(self, name: Name, left: Affine, right: Affine, lower: float, upper: float) -> None:
+        self._watch.check()
         number = len(self._row_names)
         difference = left - right
-        self._triplets.extend((number, variable, value) for variable, value in sorted(difference.terms.items()) if value)
+        for variable, value in sorted(difference.terms.items()):
+            if value:
+                self._rows.append(number)
+                self._columns.append(variable)
+                self._values.append(value)
         self._row_lower.append(lower - difference.constant)
         self._row_upper.append(upper - difference.constant)
         self._row_names.append(name)

@@ -2,7 +2,7 @@
 
 Lower bounds on the compute time at each node and on the cost of each edge between two nodes form a problem over nodes alone, which elimination
 solves in milliseconds. If its minimum with an operator at some node (the min-marginal) exceeds the latency of a known plan, that node can be
-left out: on deep networks most of them.
+left out: on deep networks most of them. These bounds need no back end, so they hold whatever a back end makes of the program.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 
 from iopopt.cost.elimination import Array, Table, min_marginals
 from iopopt.cost.instance import Instance
+from iopopt.cost.stopwatch import NO_LIMIT, Stopwatch, TimeUpError
 from iopopt.errors import InstanceTooLargeError
 from iopopt.milp.arc_bounds import least_arc_s
 from iopopt.milp.arcs import Node, arcs_between, node_of, nodes_of
@@ -58,31 +59,43 @@ class NodeBounds:
         ]
 
 
-def bound_nodes(instance: Instance, team: Sequence[int]) -> NodeBounds:
+def bound_nodes(instance: Instance, team: Sequence[int], watch: Stopwatch = NO_LIMIT) -> NodeBounds:
     """The bounds of every node of every operator.
 
-    If elimination would need too large a table (dense networks), only the first edge into each operator counts: dropping costs keeps the
-    bounds valid.
+    Dropping costs keeps the bounds valid. If elimination would need too large a table (dense networks), only the first edge into each
+    operator counts; if the time is up before the end, only compute times count.
     """
-    tables = _Tables(instance, team)
+    tables = _Tables(instance, team, watch)
     domains, computing = [len(nodes) for nodes in tables.nodes], tables.compute_tables()
     try:
-        bounds = min_marginals(domains, [*computing, *tables.edge_tables()], most_entries=_MOST_ENTRIES)
-    except InstanceTooLargeError:
-        bounds = min_marginals(domains, [*computing, *tables.first_edge_tables()])
+        bounds = _with_edges(domains, computing, tables, watch)
+    except TimeUpError:
+        bounds = min_marginals(domains, computing)
     return NodeBounds(tables.nodes, bounds)
+
+
+def _with_edges(domains: Sequence[int], computing: Sequence[Table], tables: _Tables, watch: Stopwatch) -> list[Array]:
+    """The min-marginals of compute times and of all edges, or of the first edge into each operator.
+
+    Raises:
+        TimeUpError: if the time is up before the end.
+    """
+    try:
+        return min_marginals(domains, [*computing, *tables.edge_tables()], most_entries=_MOST_ENTRIES, watch=watch)
+    except InstanceTooLargeError:
+        return min_marginals(domains, [*computing, *tables.first_edge_tables()], watch=watch)
 
 
 class _Tables:
     """Bounds as cost tables over the nodes of operators; edges that differ only in name are bounded once."""
 
-    def __init__(self, instance: Instance, team: Sequence[int]) -> None:
-        self._instance, self._cluster, self._team = instance, instance.cluster, tuple(team)
+    def __init__(self, instance: Instance, team: Sequence[int], watch: Stopwatch) -> None:
+        self._instance, self._cluster, self._team, self._watch = instance, instance.cluster, tuple(team), watch
         self.nodes = [nodes_of(unit, len(self._cluster), self._team) for unit in instance.operators]
         self._known: dict[object, Array] = {}
 
     def compute_tables(self) -> list[Table]:
-        """Bounds on t_cmp of each operator, including the edge to the sink."""
+        """Bounds on t_cmp of each operator, including the edge to the sink; they are few enough to be made whatever the time."""
         parts = zip(self._instance.operators, self.nodes, strict=True)
         seconds = [np.array([self._compute_s(unit, node) for node in nodes]) for unit, nodes in parts]
         for edge in self._instance.edges_into[self._instance.graph.sink]:
@@ -115,6 +128,7 @@ class _Tables:
         ends = self._ends(edges)
         costs = np.zeros([len(self.nodes[end]) for end in ends])
         for edge in edges:
+            self._watch.check()
             axes = tuple(slice(None) if end in (edge.producer, edge.consumer) else None for end in ends)
             seconds = self._edge_s(edge)
             costs = np.maximum(costs, (seconds[0] if edge.producer == self._instance.graph.source else seconds)[axes])

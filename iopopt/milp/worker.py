@@ -10,26 +10,34 @@ import json
 import os
 import sys
 import threading
+import time
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
 from iopopt.errors import IopoptError
-from iopopt.milp.backends import BACKENDS, Outcome, Progress
+from iopopt.milp.backends import BACKENDS, LEAST_SOLVE_S, Outcome, Progress
 from iopopt.milp.backends.checking import checked_outcome, checked_point
 from iopopt.milp.solver_files import read_request, write_outcome
 from iopopt.processes import end_with_parent
 
 
 def main(place: str, directory: Path, trajectory: TextIO) -> None:
-    """Run one request; whatever the back end raises is its outcome."""
+    """Run one request; whatever the back end raises is its outcome.
+
+    The time since the request was written, which this process took to start and read it, counts towards its limit.
+    """
     program, options = read_request(directory)
 
     def report(progress: Progress) -> None:
         print(json.dumps(checked_point(progress)), file=trajectory, flush=True)
 
     try:
-        outcome = checked_outcome(BACKENDS.find(place)().solve(program, options, report), len(program.objective))
+        backend = BACKENDS.find(place)()
+        spent_s = time.time() - (directory / "request.npz").stat().st_mtime
+        options = replace(options, time_limit_s=max(LEAST_SOLVE_S, options.time_limit_s - spent_s))
+        outcome = checked_outcome(backend.solve(program, options, report), len(program.objective))
     except Exception as error:  # of the solver or the class, which may be another author's
         traceback.print_exc()
         outcome = Outcome("error", None, None, None, _described(error), version="")

@@ -223,22 +223,6 @@ def test_running_out_of_time_proves_nothing():
     assert "longer time limit" in solution.reason
 
 
-def test_a_wrong_objective_is_an_error(lenet, monkeypatch):
-    """A back end that claims less than the evaluator prices is not believed."""
-    from iopopt.methods import team_search
-
-    honest = team_search.run_backend
-
-    def flattering(*arguments):
-        run = honest(*arguments)
-        run.outcome = replace(run.outcome, objective=run.outcome.objective * 0.99)
-        return run
-
-    monkeypatch.setattr(team_search, "run_backend", flattering)
-    with pytest.raises(SolverError, match=r"prices its plan.*the evaluator at"):
-        solve_milp(*lenet)
-
-
 def test_ctrl_c_returns_the_incumbent():
     """An interrupt ends a running solve within two seconds; the incumbent and a bound come back, and no process stays behind."""
     program = (

@@ -2,12 +2,14 @@
 
 import itertools
 import math
+import random
 from collections import Counter
 
 import pytest
 from support.tiny_edges import MODES, TinyEdge, arc_in_mode, edges_of, even_cluster, mode_of, modes_of, tiny_edges
 
 from iopopt import Cluster, Device, Graph, GraphBuilder
+from iopopt.cost.instance import Instance
 from iopopt.milp import arc_bounds
 from iopopt.milp.arcs import Arc, split, whole
 
@@ -76,14 +78,36 @@ def test_halo_floors_count_rows_behind_the_pool():
     assert edge.floor_s(arc, first=False) == pytest.approx(0.125 + 2 * 4 * 3 / 1e3)
 
 
-def test_a_search_for_a_halo_floor_that_is_too_long_is_left_out(monkeypatch):
-    """Ways beyond the largest search are not tried, and the floor is 0; exactly as many are."""
-    edge = edge_between(two_convolutions(2, 14, 3, padding=(0, 0)), even_cluster(3), (0, 1, 2))
-    arc = arc_of("H", "H", "halo exchange")
-    monkeypatch.setattr(arc_bounds, "_LARGEST_FLOOR_SEARCH", 3**2)
-    assert edge.floor_s(arc, first=False) > 0
-    monkeypatch.setattr(arc_bounds, "_LARGEST_FLOOR_SEARCH", 3**2 - 1)
-    assert edge.floor_s(arc, first=False) == 0
+@pytest.mark.parametrize("seed", range(30))
+def test_halo_floors_are_the_least_over_all_ways(seed):
+    """On up to five unequal devices the floor is that of all ways to divide the rows at each boundary, listed one by one."""
+    rng = random.Random(seed)
+    count, kernel = rng.randint(1, 5), rng.randint(1, 4)
+    devices = tuple(Device(f"d{j}", 1e3, 1e9, rng.choice([10.0, 1e2, 1e3]) * rng.uniform(1, 2)) for j in range(count))
+    cluster = Cluster(devices, rng.choice([0.0, 0.1]), rng.choice(["peer", "round"]), bytes_per_element=rng.choice([1, 4]))
+    (edge,) = Instance(two_convolutions(2, 20, kernel, padding=(0, 0)), cluster).graph.edges_into[1]
+    team, row = rng.sample(range(count), count), cluster.bytes_per_element * 2
+    overlap, least = kernel - 1, math.inf
+    for upward in itertools.product(range(overlap + 1), repeat=count - 1):
+        times = []
+        for rank, j in enumerate(team):
+            boundaries = [boundary for boundary in (rank - 1, rank) if 0 <= boundary < count - 1]
+            gained = sum(upward[b] if b == rank else overlap - upward[b] for b in boundaries)
+            given = sum(overlap for b in boundaries) - gained
+            opened = len(boundaries) if cluster.connections == "peer" else min(1, len(boundaries))
+            times.append(row * max(gained, given) / devices[j].bandwidth_bytes_per_s + cluster.connection_setup_s * opened)
+        least = min(least, max(times))
+    if count > 1:
+        assert arc_bounds.halo_floor_s(edge, cluster, team) == pytest.approx(least, **EXACT)
+
+
+def test_halo_floors_of_many_devices_are_found():
+    """Twelve devices and a kernel of 11 rows, 11^11 ways to divide them: with equal links the ten rows fall evenly, five each way."""
+    cluster = even_cluster(12)
+    (edge,) = Instance(two_convolutions(2, 64, 11, padding=(0, 0)), cluster).graph.edges_into[1]
+    device = cluster.devices[0]
+    expected = cluster.bytes_per_element * 2 * 10 / device.bandwidth_bytes_per_s + 2 * cluster.connection_setup_s
+    assert arc_bounds.halo_floor_s(edge, cluster, range(12)) == pytest.approx(expected, **EXACT)
 
 
 @pytest.mark.parametrize("connections", ["peer", "round"])

@@ -25,6 +25,7 @@ from support.tiny_edges import random_order_of_team
 
 from iopopt import Cluster, Graph, Plan, PlanBatch, evaluate
 from iopopt.cost.instance import Instance
+from iopopt.cost.stopwatch import Stopwatch
 from iopopt.methods.exhaustive import all_placements, plan_count
 from iopopt.milp import memory_program
 from iopopt.milp.arcs import Arc
@@ -212,14 +213,14 @@ def least_memory(graph: Graph, cluster: Cluster, team: tuple[int, ...], status: 
     """The plan of the least largest relative demand, by a back end in this process; or what comes of a back end that ends with ``status``
     and no plan."""
 
-    def run(backend: str, program: Program, options: Options) -> SimpleNamespace:
+    def run(backend: str, program: Program, options: Options, *, grace_s: float | None) -> SimpleNamespace:
         assert (backend, options.time_limit_s, options.gap, options.threads, options.start) == ("scipy", 30.0, 0.0, 1, {})
         outcome = BACKENDS.find(backend)().solve(program, options, lambda line: None)
         return SimpleNamespace(outcome=outcome if status is None else replace(outcome, status=status, x=None, objective=None))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(memory_program, "run_backend", run)
-        return memory_program.least_memory_plan(Instance(graph, cluster), team, "scipy", 30.0)
+        return memory_program.least_memory_plan(Instance(graph, cluster), team, "scipy", Stopwatch(30.0, clock=lambda: 0.0))
 
 
 def integer_points(program: Program) -> FloatArray:

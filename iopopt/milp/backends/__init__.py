@@ -12,11 +12,23 @@ import sys
 from typing import Any, cast
 
 from iopopt.errors import PluginError
-from iopopt.milp.backends.backend import Backend, Incumbent, Options, Outcome, OutcomeStatus, Progress, Report
+from iopopt.milp.backends.backend import LEAST_SOLVE_S, Backend, Incumbent, Options, Outcome, OutcomeStatus, Progress, Report
 from iopopt.network.records import short_repr
 from iopopt.registry import Registry
 
-__all__ = ["BACKENDS", "Backend", "Incumbent", "Options", "Outcome", "OutcomeStatus", "Progress", "Report", "place_of", "register_backend"]
+__all__ = [
+    "BACKENDS",
+    "LEAST_SOLVE_S",
+    "Backend",
+    "Incumbent",
+    "Options",
+    "Outcome",
+    "OutcomeStatus",
+    "Progress",
+    "Report",
+    "place_of",
+    "register_backend",
+]
 
 _MEMBERS = ("summary", "tolerance", "solve", "saved_incumbents")
 

@@ -10,6 +10,9 @@ from typing import ClassVar, Literal, NamedTuple, Protocol
 
 from iopopt.milp.program import FloatArray, Program
 
+LEAST_SOLVE_S = 0.1
+"""The shortest time limit that a solver is given, seconds: enough for tiny programs."""
+
 OutcomeStatus = Literal["optimal", "feasible", "infeasible", "unknown", "error"]
 
 

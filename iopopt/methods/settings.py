@@ -1,0 +1,38 @@
+"""Settings that several methods take, checked."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from operator import index
+
+from iopopt.cost.stopwatch import Stopwatch
+from iopopt.errors import SolverError
+from iopopt.network.records import short_repr
+
+MOST_SEED = 2**31 - 1
+"""The largest seed that every back end takes."""
+
+
+def limited(time_limit_s: float, *, may_be_infinite: bool = True) -> Stopwatch:
+    """The stopwatch of a method with this time limit, running.
+
+    Raises:
+        SolverError: if the limit is not a positive number of seconds.
+    """
+    is_number = isinstance(time_limit_s, numbers.Real) and not isinstance(time_limit_s, bool)
+    if not is_number or not time_limit_s > 0 or (math.isinf(time_limit_s) and not may_be_infinite):
+        kind = "positive" if may_be_infinite else "positive finite"
+        raise SolverError(f"time_limit_s is {short_repr(time_limit_s)}; it must be a {kind} number of seconds")
+    return Stopwatch(float(time_limit_s))
+
+
+def checked_integer(name: str, value: int, least: int, most: int) -> int:
+    """An integer setting, as a Python integer.
+
+    Raises:
+        SolverError: if it is no integer from ``least`` to ``most``.
+    """
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or not least <= value <= most:
+        raise SolverError(f"{name} is {short_repr(value)}; it must be an integer from {least} to {most}")
+    return index(value)
