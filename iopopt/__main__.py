@@ -8,7 +8,9 @@ from collections.abc import Callable, Sequence
 from iopopt.bench.command import main as bench
 from iopopt.commands.command_line import ended, print_error
 from iopopt.commands.export import main as export
+from iopopt.commands.export_model import main as export_model
 from iopopt.commands.glossary import main as glossary
+from iopopt.commands.import_solution import main as import_solution
 from iopopt.commands.show import main as show
 from iopopt.errors import UnknownNameError
 from iopopt.executor.command import main as run
@@ -19,11 +21,13 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str], str], int], str]] = {
     "show": (show, "show a network: operators, shapes, work, possible splits"),
     "glossary": (glossary, "explain the terms of the cost model"),
     "export": (export, "write a network as DOT or JSON"),
+    "export-model": (export_model, "write the exact program as an LP or MPS file for another solver"),
+    "import-solution": (import_solution, "read another solver's solution of it as a plan"),
     "run": (run, "run a plan on real processes, and compare measured with predicted time"),
 }
 """Every command: its ``main(arguments, program)`` and what it does."""
 
-_USAGE = "usage: iopopt COMMAND ...\n\n" + "\n".join(f"  {name:<8} {summary}" for name, (_, summary) in COMMANDS.items())
+_USAGE = "usage: iopopt COMMAND ...\n\n" + "\n".join(f"  {name:<15} {summary}" for name, (_, summary) in COMMANDS.items())
 
 
 def main() -> int:
