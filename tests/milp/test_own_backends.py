@@ -1,6 +1,7 @@
 """Back ends of other people: how they are found, and what they are held to."""
 
 import importlib
+import os
 import subprocess
 import sys
 import textwrap
