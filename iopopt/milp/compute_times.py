@@ -106,8 +106,8 @@ class ComputeTimes:
 
     def _add_times(self, operator: OperatorVariables, node: Node, work: Work, groups: Sequence[Group], cost: float) -> Times:
         label = (operator.unit.name, node, str(len(self._times.get((operator.unit.name, node), ()))))
-        family = "t_compute" if cost else "t_surrogate"
-        variables = [self._builder.variable((family, *label, str(number)), cost=cost) for number in range(len(groups))]
+        family = ("t_compute", *label[:2]) if cost else ("t_surrogate", *label)
+        variables = [self._builder.variable((*family, str(number)), cost=cost) for number in range(len(groups))]
         for time, (number, group) in zip(variables, enumerate(groups), strict=True):
             for copy, j, of_rank in zip(group.copies, self._team, work.lines, strict=True):
                 speed = self._cluster.devices[j].flops_per_s * self._scale_s

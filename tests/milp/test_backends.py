@@ -13,7 +13,7 @@ from iopopt import SolverError, UnknownNameError, load_cluster, load_model, solv
 from iopopt.cost.instance import Instance
 from iopopt.milp import process
 from iopopt.milp.affine import constant, times
-from iopopt.milp.backends import BACKENDS
+from iopopt.milp.backends import BACKENDS, highs, scip
 from iopopt.milp.backends.highs import Highs
 from iopopt.milp.formulation import Formulation
 from iopopt.milp.process import run_backend
@@ -128,3 +128,58 @@ def test_half_written_incumbents_are_left_out(tmp_path):
 def test_no_incumbents_are_read_from_nothing(tmp_path):
     """A directory without the file holds no incumbent."""
     assert Highs().saved_incumbents(tmp_path, 3) == []
+
+
+@pytest.mark.parametrize(
+    ("backend", "line", "point"),
+    [
+        (
+            highs,
+            "         0       0         0   0.00%   10.42          12.5             16.64%        0      0      0       108     0.0s",
+            (12.5, 10.42),
+        ),
+        (highs, "         0       0         0   0.00%   -inf          inif              0.0s", None),
+        (
+            highs,
+            "         0       0         0   0.00%   -inf            inf                  inf        0      0      0         0     0.0s",
+            (None, None),
+        ),
+        (
+            scip,
+            "  0.2s|     1 |     0 |  5507 |     - |  5.5M |   0 | 252 |   3 |  55 |   0 | 9.992943e-01 | 1.062250e+00 |   6.3%| unknown",
+            (1.06225, 0.9992943),
+        ),
+        (
+            scip,
+            "p 0.1s|     1 |     0 |     0 |     - | trivial|   0 | 252 |   3 |  55 |   0 |      --      |      --      |    Inf | unknown",
+            (None, None),
+        ),
+        (scip, " time | node  | left  |LP iter|LP it/n|mem/heur|mdpt |vars |cons |rows |  dualbound   | primalbound  |  gap   | compl. ", None),
+        (scip, "Presolving Time: 0.02", None),
+    ],
+)
+def test_progress_is_read_from_the_log(backend, line, point):
+    """Incumbent and bound of a row of the log; the bound is lowered by its last digit; other lines are none."""
+    found = backend._point(line)
+    if point is None:
+        assert found is None
+        return
+    assert found.incumbent == point[0]
+    assert found.bound == (None if point[1] is None else pytest.approx(point[1], rel=2e-6))
+    assert point[1] is None or found.bound < point[1]
+
+
+@pytest.mark.parametrize("backend", ["highs", "scip"])
+def test_trajectories_end_at_the_outcome(backend):
+    """On a program of some seconds the bounds of the log rise and stay below the incumbents, which fall."""
+    graph = load_model("vgg11")
+    program = Formulation(Instance(graph, load_cluster("slow-link-x3", graph)), range(3), 5.0).program
+    run = run_backend(backend, program, options(gap=1e-4))
+    bounds, incumbents = (
+        [value for point in run.trajectory if (value := getattr(point.progress, name)) is not None] for name in ("bound", "incumbent")
+    )
+    assert len(bounds) >= 2
+    assert bounds == sorted(bounds)
+    assert incumbents == sorted(incumbents, reverse=True)
+    assert max(bounds) <= run.outcome.objective * (1 + 1e-5)
+    assert run.outcome.status == "optimal"
