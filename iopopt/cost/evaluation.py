@@ -210,15 +210,16 @@ def evaluate(graph: Graph, devices: Cluster | Sequence[Device], plan: Plan) -> E
     """
     instance = Instance.of(graph, devices)
     validate_plan(graph, instance.cluster, plan)
-    if plan.spans is not None:
-        instance = instance.covered(plan.spans)
+    spans = plan.spans(graph)
+    if spans is not None:
+        instance = instance.covered(spans)
     placements = instance.placements(plan)
     return bulk_synchronous(instance, placements, schedule_of(instance, placements))
 
 
 def schedule_of_plan(graph: Graph, cluster: Cluster, plan: Plan) -> Schedule:
     """The tasks and transfers of a valid plan, as the cost model counts them."""
-    instance = Instance(graph, cluster, plan.spans)
+    instance = Instance(graph, cluster, plan.spans(graph))
     return schedule_of(instance, instance.placements(plan))
 
 

@@ -50,7 +50,7 @@ class Instance:
     @cached_property
     def network(self) -> UnitGraph:
         """The units and the edges between them."""
-        return self.graph.whole if self.spans is None else self.graph.covered(self.spans)
+        return self.graph.unfused if self.spans is None else self.graph.covered(self.spans)
 
     @property
     def units(self) -> tuple[Unit, ...]:

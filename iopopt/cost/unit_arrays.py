@@ -108,4 +108,5 @@ def _alternative(unit: Unit, number: int) -> dict[Dim | None, Terms]:
 
 def even_slices(OC: Array, count: npt.NDArray[np.int64], ranks: Ranks) -> Array:
     """c_k: the even slices of the output channels that a reduce-scatter completes; 0 for devices that take no part."""
+    count = np.maximum(count, 1)  # a member inside a block has no participants
     return np.asarray(np.where(ranks >= 0, np.floor(OC / count) + (ranks < OC % count), 0))

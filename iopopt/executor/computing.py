@@ -60,7 +60,7 @@ class Computation:
         """Member after member, on the rows that the device's share needs; a tensor is freed when its last reader has run."""
         graph, last = self._graph, members[-1]
         mine = owned_regions(graph.operators[last], self._placements[last])[self._device]
-        rows, reads = block_rows(graph, members, mine.rows), graph.whole.reads
+        rows, reads = block_rows(graph, members, mine.rows), graph.unfused.reads
         outside = next(tensor for member in members for tensor in reads[member] if tensor not in members)
         held, largest = {outside: fetched}, (0, 0, 0)
         for member in members:

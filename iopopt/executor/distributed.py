@@ -99,7 +99,7 @@ class RankJob:
         self._dtype = check_job(graph, cluster, weights, inputs, timeout_s)
         self._graph, self._cluster, self._plan = graph, cluster, plan
         self._placements = [plan[operator.name] for operator in graph.operators]
-        self._inputs = unit_inputs(graph, self._placements, cluster.source, cluster.sink, plan.spans)
+        self._inputs = unit_inputs(graph, self._placements, cluster.source, cluster.sink, plan.spans(graph))
         self._timeout_s, self._device = timeout_s, dist.get_rank()
         self._shards = cut_shards(graph, self._placements, self._inputs, weights, self._device, self._dtype)
         self._held = initial_input(graph, cluster, inputs, self._device, self._dtype)

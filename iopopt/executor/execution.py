@@ -111,7 +111,7 @@ def gather(graph: Graph, cluster: Cluster, plan: Plan, reports: Sequence[Report]
     reports = sorted(reports, key=lambda report: report.device)
     output = reports[cluster.sink].output
     assert output is not None  # the sink ends with the whole output
-    instance = Instance(graph, cluster, plan.spans)
+    instance = Instance(graph, cluster, plan.spans(graph))
     placements = instance.placements(plan)
     schedule, demands = schedule_of(instance, placements), memory_demands(instance, placements)
     logical = _logical_connections(cluster, schedule)

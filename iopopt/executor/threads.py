@@ -37,7 +37,7 @@ def execute(graph: Graph, devices: Cluster | Sequence[Device], plan: Plan, weigh
     validate_plan(graph, cluster, plan)
     dtype = check_job(graph, cluster, weights, inputs, timeout_s)
     placements = [plan[operator.name] for operator in graph.operators]
-    inputs_of = unit_inputs(graph, placements, cluster.source, cluster.sink, plan.spans)
+    inputs_of = unit_inputs(graph, placements, cluster.source, cluster.sink, plan.spans(graph))
     hub = ThreadHub(len(cluster), timeout_s)
 
     def run(device: int) -> Report:

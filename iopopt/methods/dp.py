@@ -181,7 +181,8 @@ class _DynamicProgram:
     def __init__(self, graph: Graph, cluster: Cluster, team: Sequence[int], watch: Stopwatch, longest_block: int) -> None:
         self._graph, self._cluster, self._team, self._watch = graph, cluster, team, watch
         self._placements = [self._candidates_of(unit) for unit in graph.placed_units]
-        self._candidates = Candidates(graph, cluster, self._placements)
+        blocks = graph.blocks(longest_block) if len(team) > 1 else ()
+        self._candidates = Candidates(graph, cluster, self._placements, {members: self._candidates_of(graph.block(members)) for members in blocks})
         self._scheme = self._best_scheme()
         self._offered: dict[Choice, tuple[float, Array]] = {}
         self._best: Choice = ()

@@ -91,7 +91,7 @@ class Formulation:
     def integer_point(self, plan: Plan) -> dict[int, float]:
         """The integral variables of the point of ``plan``, a plan of this team."""
         point = {int(variable): 0.0 for variable in np.flatnonzero(self.program.integer)}
-        instance = Instance(self.instance.graph, self.instance.cluster, plan.spans)
+        instance = Instance(self.instance.graph, self.instance.cluster, plan.spans(self.instance.graph))
         placements, ends = instance.placements(plan), self._last_operators(plan)
         for end, unit, placement in zip(ends, instance.placed, placements, strict=False):
             node = node_of(placement, unit.span)
@@ -127,7 +127,7 @@ class Formulation:
     def _last_operators(self, plan: Plan) -> list[int]:
         """The last operator of each unit of a plan, then the sink and the source."""
         graph = self.instance.graph
-        lengths = plan.spans or (1,) * len(graph)
+        lengths = plan.spans(graph) or (1,) * len(graph)
         return [*(stop - 1 for stop in itertools.accumulate(lengths)), graph.sink, graph.source]
 
     def _flows_of(self, instance: Instance, placements: Sequence[Placement], ends: Sequence[int]) -> Iterator[int]:

@@ -47,7 +47,7 @@ class _Run:
     """A run of operators of a graph: its members, and what each reads, by number."""
 
     operators: Sequence[Operator]
-    whole: UnitGraph
+    unfused: UnitGraph
     members: range
 
     def operator(self, member: int) -> Operator:
@@ -60,15 +60,15 @@ class _Run:
     @property
     def outside(self) -> list[int]:
         """The tensors from outside, each once."""
-        return list(dict.fromkeys(producer for member in self.members for producer in self.whole.reads[member] if producer not in self.members))
+        return list(dict.fromkeys(producer for member in self.members for producer in self.unfused.reads[member] if producer not in self.members))
 
     def reads_within(self, member: int) -> tuple[int | None, ...]:
         """What a member reads, counted from itself; None for the tensor from outside."""
-        return tuple(producer - member if producer in self.members else None for producer in self.whole.reads[member])
+        return tuple(producer - member if producer in self.members else None for producer in self.unfused.reads[member])
 
     def readers(self, tensor: int) -> list[int]:
         """The members that read a tensor, each once."""
-        return [member for member in self.members if tensor in self.whole.reads[member]]
+        return [member for member in self.members if tensor in self.unfused.reads[member]]
 
     def reaches(self) -> dict[int, Reach] | None:
         """The rows needed of every tensor, the outside one included; None if two paths to the end have different strides."""
@@ -98,24 +98,27 @@ def block_name(names: Sequence[str]) -> str:
     return f"{names[0]} to {names[-1]}"
 
 
-def block_fault(operators: Sequence[Operator], whole: UnitGraph, members: range) -> str | None:
+def block_fault(operators: Sequence[Operator], unfused: UnitGraph, members: range) -> str | None:
     """Why these operators are no block; None if they are one.
 
     Args:
-        whole: the graph without blocks.
+        unfused: the graph without blocks.
     """
+    if members.step != 1 or members.start < 0 or members.stop > len(operators):
+        return f"{members} is not a run of the {len(operators)} operators, in which they follow each other"
     if len(members) < 2:
         return "a block has at least two operators"
-    run = _Run(operators, whole, members)
+    run = _Run(operators, unfused, members)
     for member in members:
         if not operators[member].fusible:
-            return f"{operators[member].name!r} ({operators[member].text}) has no bounded field in rows"
+            kept_out = "fully connected operators, gates, global pools and upsamplings stay outside"
+            return f"{operators[member].name!r} ({operators[member].text}) is not fused: {kept_out}"
     if len(run.outside) != 1:
         return f"its operators read {len(run.outside)} tensors from outside; a block reads one"
     for member in members[:-1]:
-        if any(edge.consumer not in members for edge in whole.edges_from[member]):
+        if any(edge.consumer not in members for edge in unfused.edges_from[member]):
             return f"the tensor of {operators[member].name!r} is read outside"
-        if not whole.edges_from[member]:
+        if not unfused.edges_from[member]:
             return f"the tensor of {operators[member].name!r} is read by nobody"
     if operators[run.last].out_shape.height < 2:
         return f"{operators[run.last].name!r} has one row, which cannot be split"
@@ -124,9 +127,9 @@ def block_fault(operators: Sequence[Operator], whole: UnitGraph, members: range)
     return None
 
 
-def block_unit(operators: Sequence[Operator], whole: UnitGraph, members: range) -> Unit:
+def block_unit(operators: Sequence[Operator], unfused: UnitGraph, members: range) -> Unit:
     """The unit of a block without fault."""
-    run = _Run(operators, whole, members)
+    run = _Run(operators, unfused, members)
     reaches = run.reaches()
     assert reaches is not None  # block_fault has said so
     (outside,) = run.outside
@@ -158,7 +161,7 @@ def block_unit(operators: Sequence[Operator], whole: UnitGraph, members: range) 
 
 def _read(run: _Run, outside: int) -> Read:
     """What a block reads: all channels of its outside tensor, or those of the slice that is its only reader."""
-    tensor = run.whole.units[outside].out_shape
+    tensor = run.unfused.units[outside].out_shape
     (reader, *others) = run.readers(outside)
     part = tensor if others else run.operator(reader).read_shape(0)
     return Read(tensor, part, by_rows=True)
@@ -187,5 +190,5 @@ def _held(run: _Run, member: int, reaches: Mapping[int, Reach], height: int) -> 
 
 def _row_elements(run: _Run, tensor: int) -> int:
     """The elements of one row of what is held of a tensor."""
-    shape = run.whole.units[tensor].out_shape if tensor in run.members else _read(run, tensor).part
+    shape = run.unfused.units[tensor].out_shape if tensor in run.members else _read(run, tensor).part
     return shape.channels * shape.width

@@ -120,7 +120,7 @@ class Graph:
     # Units and edges by number: the operators in order, then the sink, then the source.
 
     @cached_property
-    def whole(self) -> UnitGraph:
+    def unfused(self) -> UnitGraph:
         """The graph without fused blocks: every operator is a unit."""
         numbers = {INPUT: self.source, **{operator.name: i for i, operator in enumerate(self.operators)}}
         reads: list[list[int]] = [[] for _ in self.operators]
@@ -142,34 +142,34 @@ class Graph:
     @property
     def units(self) -> tuple[Unit, ...]:
         """The operators, the sink and the source, as the cost model knows them."""
-        return self.whole.units
+        return self.unfused.units
 
     @property
     def placed_units(self) -> tuple[Unit, ...]:
         """The operators."""
-        return self.whole.placed
+        return self.unfused.placed
 
     @property
     def edges_into(self) -> tuple[tuple[TensorEdge, ...], ...]:
         """The edges into each operator, in the order of its inputs, and into the sink."""
-        return self.whole.edges_into
+        return self.unfused.edges_into
 
     @property
     def edges_from(self) -> tuple[tuple[TensorEdge, ...], ...]:
         """The edges out of each unit by number, the first consumer's first; the sink has none."""
-        return self.whole.edges_from
+        return self.unfused.edges_from
 
     @property
     def live_tensors(self) -> tuple[LiveTensor, ...]:
         """The live tensors of the graph without fused blocks."""
-        return self.whole.live_tensors
+        return self.unfused.live_tensors
 
     # Fused blocks.
 
     def block_fault(self, members: range) -> str | None:
         """Why the operators of these numbers are no fused block; None if they are one."""
         if members not in self._block_faults:
-            self._block_faults[members] = block_fault(self.operators, self.whole, members)
+            self._block_faults[members] = block_fault(self.operators, self.unfused, members)
         return self._block_faults[members]
 
     def block(self, members: range) -> Unit:
@@ -181,7 +181,7 @@ class Graph:
         if members not in self._blocks:
             fault = self.block_fault(members)
             self._require(fault is None, f"operators {members.start} to {members.stop - 1} are no fused block: {fault}")
-            self._blocks[members] = block_unit(self.operators, self.whole, members)
+            self._blocks[members] = block_unit(self.operators, self.unfused, members)
         return self._blocks[members]
 
     def blocks(self, longest: int) -> Iterator[range]:
@@ -208,11 +208,11 @@ class Graph:
 
     def outside_of(self, members: range) -> int:
         """The number of the unit whose tensor a fused block reads."""
-        return next(producer for member in members for producer in self.whole.reads[member] if producer not in members)
+        return next(producer for member in members for producer in self.unfused.reads[member] if producer not in members)
 
     def fetches(self, members: range, member: int, slot: int) -> bool:
         """Whether a fused block fetches its tensor where ``member`` reads it as input ``slot``: where it is read first."""
-        reads, outside = self.whole.reads, self.outside_of(members)
+        reads, outside = self.unfused.reads, self.outside_of(members)
         first = next(reader for reader in members if outside in reads[reader])
         return (member, slot) == (first, reads[first].index(outside))
 
@@ -224,14 +224,14 @@ class Graph:
         """
         key = tuple(spans)
         if all(span == 1 for span in key) and len(key) == len(self):
-            return self.whole
+            return self.unfused
         if key not in self._covers:
             self._require(min(key, default=0) >= 1 and sum(key) == len(self), f"runs of {list(key)} operators do not cover its {len(self)}")
             stops = list(itertools.accumulate(key))
             runs = [range(stop - span, stop) for span, stop in zip(key, stops, strict=True)]
             if len(self._covers) >= _MOST_COVERS:
                 self._covers.clear()
-            self._covers[key] = contracted(self.whole, runs, [self.block(run) if len(run) > 1 else None for run in runs])
+            self._covers[key] = contracted(self.unfused, runs, [self.block(run) if len(run) > 1 else None for run in runs])
         return self._covers[key]
 
     @cached_property

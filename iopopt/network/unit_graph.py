@@ -66,12 +66,12 @@ class UnitGraph:
         return tuple(live for live in spans if live.during)
 
 
-def contracted(whole: UnitGraph, runs: Sequence[range], blocks: Sequence[Unit | None]) -> UnitGraph:
-    """The graph whose units are ``runs`` of those of ``whole``, in order; ``blocks`` gives the unit of each run of several."""
-    numbers = {member: number for number, run in enumerate(runs) for member in run} | {whole.source: len(runs) + 1}
-    units = [whole.units[run[0]] if block is None else block for run, block in zip(runs, blocks, strict=True)]
+def contracted(unfused: UnitGraph, runs: Sequence[range], blocks: Sequence[Unit | None]) -> UnitGraph:
+    """The graph whose units are ``runs`` of those of ``unfused``, in order; ``blocks`` gives the unit of each run of several."""
+    numbers = {member: number for number, run in enumerate(runs) for member in run} | {unfused.source: len(runs) + 1}
+    units = [unfused.units[run[0]] if block is None else block for run, block in zip(runs, blocks, strict=True)]
     reads = []
     for run, block in zip(runs, blocks, strict=True):
-        producers = [producer for member in run for producer in whole.reads[member] if producer not in run]
+        producers = [producer for member in run for producer in unfused.reads[member] if producer not in run]
         reads.append(tuple(numbers[producer] for producer in (producers if block is None else producers[:1])))
-    return UnitGraph((*units, *whole.units[whole.sink :]), tuple(reads))
+    return UnitGraph((*units, *unfused.units[unfused.sink :]), tuple(reads))

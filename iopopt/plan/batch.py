@@ -144,7 +144,7 @@ class PlanBatch:
         for plan in plans:
             if not isinstance(plan, Plan):
                 raise PlanError(f"batch: {foreign(plan)} is not a Plan")
-        return cls.of([list(plan.by_unit.values()) for plan in plans], device_count, [plan.spans for plan in plans])
+        return cls.of([plan.by_last_operator(graph) for plan in plans], device_count, [plan.spans(graph) for plan in plans])
 
     def plan(self, graph: Graph, number: int) -> Plan:
         """One plan of the batch."""

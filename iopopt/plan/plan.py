@@ -14,7 +14,7 @@ from iopopt.errors import FileFormatError, PlanError
 from iopopt.network.block import block_name
 from iopopt.network.graph import Graph, as_graph
 from iopopt.network.operators import Operator
-from iopopt.network.records import check_keys, check_schema, foreign, short_repr, typed
+from iopopt.network.records import check_keys, check_schema, foreign, is_integer, short_repr, typed
 from iopopt.network.shapes import Dim
 from iopopt.plan.html import plan_html
 from iopopt.plan.placement import Placement, placement_from, placement_record
@@ -54,6 +54,8 @@ class Plan(Mapping[str, Placement]):
         if invalid:
             raise PlanError(f"plan: {short_repr(invalid[0])} is not a Placement; give one for each operator, in order")
         spans = [1] * len(placements) if spans is None else list(spans)
+        if not all(map(is_integer, spans)):
+            raise PlanError(f"plan: spans {short_repr(spans)} are not all integers")
         if len(placements) != len(spans) or sum(spans) != len(graph) or min(spans, default=1) < 1:
             fused = f", spans {spans}," if max(spans, default=1) > 1 else ""
             raise PlanError(f"plan: {len(placements)} placements{fused} for the {len(graph)} operators of {graph.name}")
@@ -65,7 +67,7 @@ class Plan(Mapping[str, Placement]):
     def __repr__(self) -> str:
         counts = Counter(placement.dim or "whole" for placement in self.values())
         found = ", ".join(f"{counts[dim]} {dim}" for dim in ("H", "OC", "IC", "whole") if counts[dim])
-        found += f"; {len(self.blocks)} fused blocks" if self.blocks else ""
+        found += f"; {len(self.blocks)} fused block{'s' if len(self.blocks) > 1 else ''}" if self.blocks else ""
         return f"Plan({len(self)} operator{'' if len(self) == 1 else 's'}{': ' if found else ''}{found})"
 
     def _repr_html_(self) -> str:
@@ -88,19 +90,31 @@ class Plan(Mapping[str, Placement]):
         return hash((self.placements, self.blocks))
 
     @cached_property
-    def spans(self) -> tuple[int, ...] | None:
-        """How many operators each placement places, in order; None if it is always one."""
+    def _fused(self) -> dict[str, tuple[str, ...]]:
+        """The members of each fused block by its last one."""
+        return {block[-1]: block for block in self.blocks}
+
+    @cached_property
+    def _inside(self) -> frozenset[str]:
+        """The members of fused blocks that are not the last."""
+        return frozenset(name for block in self.blocks for name in block[:-1])
+
+    def spans(self, graph: Graph) -> tuple[int, ...] | None:
+        """How many operators of ``graph`` each placement places, in the order of the graph; None if it is always one."""
         if not self.blocks:
             return None
-        lengths = {block[-1]: len(block) for block in self.blocks}
-        inner = {name for block in self.blocks for name in block[:-1]}
-        return tuple(lengths.get(name, 1) for name, _ in self.placements if name not in inner)
+        names = (operator.name for operator in graph.operators)
+        return tuple(len(self._fused.get(name, (name,))) for name in names if name not in self._inside)
+
+    def by_last_operator(self, graph: Graph) -> list[Placement]:
+        """The placement of each single operator and fused block, in the order of the graph."""
+        return [self[operator.name] for operator in graph.operators if operator.name not in self._inside]
 
     @property
     def by_unit(self) -> dict[str, Placement]:
         """The placements by the names that reports give to single operators and fused blocks."""
-        names, inner = {block[-1]: block_name(block) for block in self.blocks}, {name for block in self.blocks for name in block[:-1]}
-        return {names.get(name, name): placement for name, placement in self.placements if name not in inner}
+        fused = {name: block_name(block) for name, block in self._fused.items()}
+        return {fused.get(name, name): placement for name, placement in self.placements if name not in self._inside}
 
     @property
     def split_operators(self) -> tuple[str, ...]:
@@ -166,25 +180,37 @@ def validate_plan(graph: Graph, cluster: Cluster, plan: Plan) -> None:
             raise PlanError(f"plan: {problem} {listed}; is it a plan of {graph.name}?")
     if len(plan.placements) != len(graph):
         raise PlanError(f"plan: {len(plan.placements)} placements for the {len(graph)} operators of {graph.name}; a name is repeated")
-    inner = {name for block in plan.blocks for name in block[:-1]}
+    fused = Counter(name for block in plan.blocks for name in block)
     for block in plan.blocks:
-        _validate_block(graph, plan, block)
+        _validate_block(graph, plan, block, fused)
+    inside = {name for block in plan.blocks for name in block[:-1]}
     for operator in graph.operators:
-        if operator.name not in inner:
+        if operator.name not in inside:
             _validate_placement(operator, plan[operator.name], len(cluster))
 
 
-def _validate_block(graph: Graph, plan: Plan, block: tuple[str, ...]) -> None:
+def _validate_block(graph: Graph, plan: Plan, block: tuple[str, ...], fused: Counter[str]) -> None:
     """Refuse a fused block that is none, or that is not split by rows; its shares are those of its last operator."""
+    if fault := _block_fault(graph, plan, block, fused):
+        title = f"fused block {block[0]} to {block[-1]}" if block else "fused block"
+        raise PlanError(f"{title}: {fault}")
+
+
+def _block_fault(graph: Graph, plan: Plan, block: tuple[str, ...], fused: Counter[str]) -> str | None:
     names = [operator.name for operator in graph.operators]
+    if not block or block[0] not in names:
+        return f"it begins with no operator of {graph.name}"
+    if shared := [name for name in block if fused[name] > 1]:
+        return f"{shared[0]!r} is in two blocks"
     members = range(names.index(block[0]), names.index(block[0]) + len(block))
-    fault = "they do not follow each other" if tuple(names[members.start : members.stop]) != block else graph.block_fault(members)
-    if fault is None and len({plan[name] for name in block}) > 1:
-        fault = "they have different placements"
-    if fault is None and plan[block[-1]].dim != "H":
-        fault = f"it is {plan[block[-1]]}; a block is split by H over two devices or more"
-    if fault is not None:
-        raise PlanError(f"fused block {block[0]} to {block[-1]}: {fault}")
+    if tuple(names[members.start : members.stop]) != block:
+        return "they do not follow each other"
+    if fault := graph.block_fault(members):
+        return fault
+    if len({plan[name] for name in block}) > 1:
+        return "they have different placements"
+    placement = plan[block[-1]]
+    return None if placement.dim == "H" else f"it is {placement}; a block is split by H over two devices or more"
 
 
 def _validate_placement(operator: Operator, placement: Placement, device_count: int) -> None:

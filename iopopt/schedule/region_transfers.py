@@ -84,7 +84,7 @@ def unit_inputs(graph: Graph, placements: Sequence[Placement], source: int | Non
         placements: of each operator; the members of a fused block have the block's.
         spans: how many operators each unit has; always one by default.
     """
-    network = graph.whole if spans is None else graph.covered(spans)
+    network = graph.unfused if spans is None else graph.covered(spans)
     stops = itertools.accumulate([1] * len(graph) if spans is None else spans)
     runs = [range(stop - span, stop) for span, stop in zip([1] * len(graph) if spans is None else spans, stops, strict=False)]
     tensors = [*(run[-1] for run in runs), graph.sink, graph.source]
@@ -215,19 +215,22 @@ def needed_regions(operator: Operator, placement: Placement, slot: int = 0, *, b
 
 def block_needs(graph: Graph, members: range, placement: Placement, tensor: int, *, by_channels: bool = True) -> dict[int, Region]:
     """What each participant of a fused block needs of the tensor that the block reads."""
-    readers = [member for member in members if tensor in graph.whole.reads[member]]
+    reads = graph.unfused.reads
+    readers = [member for member in members if tensor in reads[member]]
     shape = graph.input_shape if tensor == graph.source else graph.operators[tensor].out_shape
-    alone = by_channels and len(readers) == 1
-    channels = read_region(graph.operators[readers[0]], graph.whole.reads[readers[0]].index(tensor)).channels if alone else everything(shape).channels
-    return {shard.device: Region(channels, block_rows(graph, members, Interval(shard.start, shard.stop))[tensor]) for shard in placement.shards}
+    channels = everything(shape).channels
+    if by_channels and len(readers) == 1:  # which may be a slice
+        channels = read_region(graph.operators[readers[0]], reads[readers[0]].index(tensor)).channels
+    rows = {shard.device: block_rows(graph, members, Interval(shard.start, shard.stop))[tensor] for shard in placement.shards}
+    return {device: Region(channels, of_device) for device, of_device in rows.items()}
 
 
 def block_rows(graph: Graph, members: range, share: Interval) -> dict[int, Interval]:
     """The rows of each tensor of a fused block, the one that it reads included, under a share of the rows of its last operator."""
     rows = {members[-1]: share}
-    read = {tensor for member in members for tensor in graph.whole.reads[member]}
+    read = {tensor for member in members for tensor in graph.unfused.reads[member]}
     for tensor in sorted(read, key=lambda tensor: -1 if tensor == graph.source else tensor, reverse=True):
-        under = [field_rows(graph.operators[member], rows[member]) for member in members if tensor in graph.whole.reads[member]]
+        under = [field_rows(graph.operators[member], rows[member]) for member in members if tensor in graph.unfused.reads[member]]
         rows[tensor] = _hull(interval for interval in under if interval)
     return rows
 

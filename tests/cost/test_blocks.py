@@ -66,11 +66,6 @@ def test_worked_case(case: WorkedCase) -> None:
     assert (evaluation.transferred_bytes, evaluation.connections) == (expected["transferred_bytes"], expected["connections"])
 
 
-WITHOUT_PARTICIPANTS = pytest.mark.filterwarnings("ignore:(divide by zero|invalid value) encountered:RuntimeWarning")
-"""See :func:`test_members_have_no_even_slices`."""
-
-
-@WITHOUT_PARTICIPANTS
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_worked_case_by_the_others(case: WorkedCase) -> None:
     """So do the vectorised form and the naive pricing."""
@@ -88,7 +83,6 @@ def test_worked_cases_are_many() -> None:
     assert [len(case.plan.blocks) for case in CASES].count(0) == 1
 
 
-@pytest.mark.xfail(strict=True, raises=RuntimeWarning, reason="even slices of an operator inside a block, which has no participants")
 def test_members_have_no_even_slices(four: Graph) -> None:
     """A two-phase reduce beside a block divides by nothing."""
     plan = Plan.of(four, [ROWS, Placement.split("IC", (0, 1), (1, 1), "two_phase"), ROWS], [2, 1, 1])
@@ -96,7 +90,6 @@ def test_members_have_no_even_slices(four: Graph) -> None:
     assert priced.latency_s[0] == pytest.approx(evaluate(four, PAIR, plan).latency_s, **EXACT)
 
 
-@WITHOUT_PARTICIPANTS
 @pytest.mark.parametrize(("seed", "graphs"), [(1, 100), pytest.param(2, 4000, marks=pytest.mark.slow)])
 def test_second_implementation_agrees(seed: int, graphs: int) -> None:
     """Naive pricing, evaluator and vectorised form give random plans one price; plans of one batch have different blocks, or none."""
@@ -115,7 +108,6 @@ def test_second_implementation_agrees(seed: int, graphs: int) -> None:
     assert not seen.keys() & {"fc", "upsample", "interleaved"}
 
 
-@WITHOUT_PARTICIPANTS
 def test_blocks_anywhere_in_a_long_batch(four: Graph) -> None:
     """Plans are priced in chunks: it does not matter which of them have blocks, or of how many operators."""
     rng = random.Random(4)
@@ -215,7 +207,6 @@ def test_what_is_a_block(seed: int) -> None:
     assert min(faults, runs - faults) > 300
 
 
-@pytest.mark.xfail(strict=True, reason="an upsampling that keeps the number of rows is fused, though the statement leaves upsamplings outside")
 def test_an_upsampling_of_columns() -> None:
     """Upsamplings stay outside, also one of columns only."""
     graph = GraphBuilder("columns", (1, 4, 2)).conv(1, 1).upsample((1, 2)).build()
@@ -257,15 +248,15 @@ NO_BLOCKS = [
     (_fork(), range(2, 4), "its operators read 2 tensors from outside; a block reads one"),
     (_fork(), range(2), "the tensor of 'a' is read outside"),
     (_fork(), range(1, 3), "the tensor of 'b' is read outside"),
-    (_fork(), range(3, 5), "'up' (upsample nearest 2x2) has no bounded field in rows"),
-    (_gated(), range(2), "'squeeze' (pool average 8x4) has no bounded field in rows"),
-    (_gated(), range(1, 3), "'squeeze' (pool average 8x4) has no bounded field in rows"),
+    (_fork(), range(3, 5), "'up' (upsample nearest 2x2) is not fused: fully connected operators, gates, global pools and upsamplings stay outside"),
+    (_gated(), range(2), "'squeeze' (pool average 8x4) is not fused: fully connected operators, gates, global pools and upsamplings stay outside"),
+    (_gated(), range(1, 3), "'squeeze' (pool average 8x4) is not fused: fully connected operators, gates, global pools and upsamplings stay outside"),
     (_gated(), range(2, 3), "a block has at least two operators"),
     (_two_strides(), range(3), "two paths to its end have different products of strides"),
     (_chain(), range(2), "'b' has one row, which cannot be split"),
     (_chain(), range(3), None),
-    (_chain(), range(2, 4), "'d' (conv 1x1) has no bounded field in rows"),
-    (_chain(), range(3, 5), "'d' (conv 1x1) has no bounded field in rows"),
+    (_chain(), range(2, 4), "'d' (conv 1x1) is not fused: fully connected operators, gates, global pools and upsamplings stay outside"),
+    (_chain(), range(3, 5), "'d' (conv 1x1) is not fused: fully connected operators, gates, global pools and upsamplings stay outside"),
 ]
 
 
@@ -287,9 +278,9 @@ def test_gates_and_fully_connected_operators_stay_outside() -> None:
     gate = net.tip
     net.at("input").conv(2, 1, padding=2, name="b")
     graph = net.mul(gate, net.tip, name="product").build()
-    assert graph.block_fault(range(3)) == "'product' (mul) has no bounded field in rows"
+    assert graph.block_fault(range(3)) == "'product' (mul) is not fused: fully connected operators, gates, global pools and upsamplings stay outside"
     graph = GraphBuilder("fc", (2, 4, 4)).conv(2, 3, padding=1, name="a").fc(3, name="b").build()
-    assert graph.block_fault(range(2)) == "'b' (fc) has no bounded field in rows"
+    assert graph.block_fault(range(2)) == "'b' (fc) is not fused: fully connected operators, gates, global pools and upsamplings stay outside"
 
 
 # Plans with blocks.
@@ -304,7 +295,7 @@ def fused(four: Graph) -> Plan:
 def test_a_plan_with_a_block(four: Graph, fused: Plan) -> None:
     """Every member has the block's placement; the price has one row for it."""
     assert fused["a"] == fused["b"] == ROWS
-    assert (fused.blocks, fused.spans, len(fused)) == ((("a", "b"),), (2, 1, 1), 4)
+    assert (fused.blocks, fused.spans(four), len(fused)) == ((("a", "b"),), (2, 1, 1), 4)
     assert [cost.name for cost in evaluate(four, PAIR, fused).operators] == list(fused.by_unit) == ["a to b", "c", "d"]
     assert fused != Plan.of(four, [ROWS, ROWS, Placement.whole(1), ROWS])
 
@@ -338,7 +329,7 @@ def test_files_written_before_blocks_load(four: Graph) -> None:
     placed = {"dim": "H", "shards": [{"device": 0, "start": 0, "stop": 4}, {"device": 1, "start": 4, "stop": 8}]}
     plan = Plan.from_dict({"schema_version": 1, "placements": dict.fromkeys("abcd", placed)})
     assert plan == Plan.of(four, [ROWS] * 4)
-    assert (plan.blocks, plan.spans) == ((), None)
+    assert (plan.blocks, plan.spans(four)) == ((), None)
 
 
 @pytest.mark.parametrize(
@@ -433,7 +424,6 @@ def test_a_run_that_is_no_block_is_refused() -> None:
         evaluate(graph, PAIR, plan)
 
 
-@pytest.mark.xfail(strict=True, reason="spans follow the order of the placements, prices that of the graph")
 @pytest.mark.parametrize("order", ["cdb", "dcb"])
 def test_the_order_of_a_record_does_not_matter(four: Graph, order: str) -> None:
     """Names say which operators are fused, as they say which placement is whose; a tool may have sorted the keys."""
@@ -443,7 +433,6 @@ def test_the_order_of_a_record_does_not_matter(four: Graph, order: str) -> None:
     assert evaluate(four, PAIR, other) == evaluate(four, PAIR, plan)
 
 
-@pytest.mark.xfail(strict=True, reason="not refused, or not as the plan's fault")
 @pytest.mark.parametrize("blocks", [(("a", "b"), ("b", "c")), (("a", "b"), ("a", "b")), ((),), (("x", "a"),)])
 def test_blocks_that_are_none(four: Graph, blocks: Any) -> None:
     """Blocks that share operators, repeat, are empty or begin with an unknown name are errors of the plan, which name the block."""
@@ -451,7 +440,6 @@ def test_blocks_that_are_none(four: Graph, blocks: Any) -> None:
         evaluate(four, PAIR, Plan(ALL_ROWS, blocks))
 
 
-@pytest.mark.xfail(strict=True, reason="a batch takes placements in the order of the plan for those of the operators in theirs")
 def test_the_order_of_a_record_does_not_matter_to_a_batch(four: Graph) -> None:
     """A plan without blocks, as an older file may hold it."""
     plan = Plan.of(four, [Placement.whole(0), ROWS, Placement.whole(1), ROWS])
@@ -461,7 +449,6 @@ def test_the_order_of_a_record_does_not_matter_to_a_batch(four: Graph) -> None:
     assert priced.latency_s[0] == priced.latency_s[1]
 
 
-@pytest.mark.xfail(strict=True, reason="a range with steps is taken for a run, and one that ends beyond the graph raises IndexError")
 @pytest.mark.parametrize("members", [range(0, 4, 2), range(2, 9), range(-3, -1)])
 def test_ranges_that_are_no_run(members: range) -> None:
     """They are refused with a reason of their own."""

@@ -29,7 +29,7 @@ def test_terms_by_hand() -> None:
     """Of two units at strategies whole and OC: 5; 2 n + max(0, 3 n - 4); nothing where a dimension has no terms."""
     arrays = TermArrays([{None: (fixed(5),)}, {None: (fixed(1),), "OC": (proportional(4, 2), Term(1, 3, -4))}])
     batch = PlanBatch.of([[Placement.whole(0), Placement.split("OC", (0, 1), (3, 1))], [Placement.whole(1), Placement.whole(1)]], 2)
-    amounts = np.asarray(arrays.amounts(table_places(batch), batch.shares)) * batch.participants
+    amounts = np.asarray(arrays.amounts(table_places(batch.strategies), batch.shares, batch)) * batch.participants
     assert amounts[:, :, 0].tolist() == [[5, 6 + 5], [0, 2]]
     assert amounts[:, :, 1].tolist() == [[0, 0], [5, 1]]
 

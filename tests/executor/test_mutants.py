@@ -17,7 +17,7 @@ from iopopt.executor.threads import execute
 from iopopt.executor.worker import Worker
 from iopopt.network.epilogue import Pool
 from iopopt.network.weights import random_input, random_weights
-from iopopt.schedule.region_transfers import UnitInputs, RegionTransfer
+from iopopt.schedule.region_transfers import RegionTransfer, UnitInputs
 from iopopt.schedule.regions import Interval, Region
 
 CLUSTER = Cluster(tuple(Device(f"d{j}", 1e6, 1e9, 1e6) for j in range(3)))

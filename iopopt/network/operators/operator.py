@@ -226,7 +226,7 @@ class Operator(ABC):
         """Whether a fused block may have it as a member: its rows need some rows of its input, and not a gate or a whole map."""
         pool = self.pool.rows
         is_global = self.pool is not NO_POOL and pool.extent >= self.pre_pool_shape.height
-        return not is_global and self.rows.upsampling == 1 and not any(map(self.is_gate, range(len(self.in_shapes))))
+        return not is_global and not any(map(self.is_gate, range(len(self.in_shapes))))
 
     def size(self, dim: Dim) -> int:
         """The extent that the shares of ``dim`` sum to (equations 3 to 5): H_o, OC or C_in."""

@@ -41,6 +41,10 @@ class Upsample(Operator):
         return f"upsample {self.function} {self.rows.upsampling}x{self.columns.upsampling}"
 
     @cached_property
+    def fusible(self) -> bool:
+        return False
+
+    @cached_property
     def K(self) -> int | Fraction:
         """k - 1 + 1/u: only the u outputs of one block together read whole rows."""
         return super().K if self.rows.upsampling == 1 else self.rows.extent - 1 + self.S
