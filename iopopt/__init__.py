@@ -50,8 +50,7 @@ from iopopt.plan.moves import random_neighbour, random_plan
 from iopopt.plan.placement import Placement, Shard
 from iopopt.plan.plan import Plan
 from iopopt.plan.team import space_name
-
-__version__ = "0.1.0"
+from iopopt.version import __version__
 
 __all__ = [
     "BACKENDS",

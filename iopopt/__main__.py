@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 
 from iopopt.bench.command import main as bench
+from iopopt.commands.command_line import ended, print_error
 from iopopt.commands.export import main as export
 from iopopt.commands.export_model import main as export_model
 from iopopt.commands.glossary import main as glossary
@@ -15,6 +14,7 @@ from iopopt.commands.import_solution import main as import_solution
 from iopopt.commands.show import main as show
 from iopopt.errors import UnknownNameError
 from iopopt.executor.command import main as run
+from iopopt.version import __version__
 
 COMMANDS: dict[str, tuple[Callable[[Sequence[str], str], int], str]] = {
     "bench": (bench, "compare methods on models and clusters"),
@@ -32,13 +32,7 @@ _USAGE = "usage: iopopt COMMAND ...\n\n" + "\n".join(f"  {name:<15} {summary}" f
 
 def main() -> int:
     """Run the command that the first argument names; returns the exit code."""
-    try:
-        code = _run(sys.argv[1:])
-        sys.stdout.flush()
-    except BrokenPipeError:  # the reader has seen enough, as with ``| head``
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    return code
+    return ended(lambda: _run(sys.argv[1:]))
 
 
 def _run(words: Sequence[str]) -> int:
@@ -46,10 +40,10 @@ def _run(words: Sequence[str]) -> int:
         print(f"{_USAGE}\n\n'iopopt COMMAND --help' describes a command, 'iopopt glossary' explains the terms.")
         return 0 if words else 2
     if words[0] == "--version":
-        print(version("iopopt"))
+        print(__version__)
         return 0
     if words[0] not in COMMANDS:
-        print(f"error: {UnknownNameError('command', words[0], COMMANDS)}", file=sys.stderr)
+        print_error(UnknownNameError("command", words[0], COMMANDS))
         return 2
     return COMMANDS[words[0]][0](words[1:], f"iopopt {words[0]}")
 

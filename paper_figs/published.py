@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from iopopt.errors import FileFormatError
 from iopopt.network.records import check_keys, check_schema, read_json
 
 PAPERS = Path(__file__).parents[1] / "data" / "papers.json"
@@ -53,6 +54,8 @@ def iop_paper() -> IopPaper:
         FileFormatError: if the file is missing (it comes with a checkout), or a key is missing or unknown.
     """
     name = str(PAPERS)
+    if not PAPERS.exists():
+        raise FileFormatError(f"{name}: the published figures are missing. They come with a checkout: run paper_figs from one, with its folder data/")
     content = read_json(name)
     check_schema(content, name, 1)
     record = content["papers"]["iop"]

@@ -22,7 +22,7 @@ from benchmarks.testbed.session import Crew, Stopped, Testbed, clean, ending_in_
 from iopopt.cluster.cluster import Cluster
 from iopopt.cost.evaluation import evaluate
 from iopopt.errors import ExecutionError, IopoptError
-from iopopt.executor.calibration import Fit, describe_fit
+from iopopt.executor.calibration import Fit, describe_fit, doubts
 from iopopt.models import load_model
 from iopopt.network.graph import Graph
 from iopopt.plan.plan import Plan
@@ -93,7 +93,7 @@ def _measure(options: argparse.Namespace, console: Console) -> None:
         crew = Crew(testbed, options.timeout)
         fit, fitted_rows = _calibrate(crew, known, nodes, options, Path(directory) / "calibration.json")
         console.print(table(fitted_rows, f"Calibration: {known.name} (the fitted cluster prices what it was fitted to)"))
-        console.print(describe_fit(fit) + "\n", highlight=False)
+        console.print("\n".join([describe_fit(fit), *doubts(fit)]) + "\n", highlight=False)
         chosen = spread(candidates(asked, fit.cluster, options.seed), options.plans)
         crew.order({"load": options.model, "input_size": options.input_size}, limited=False)
         record = _run(crew, [candidate.plan for candidate in chosen], fit.cluster, options.repeat, Path(directory) / "runs.json")

@@ -7,23 +7,27 @@ import os
 import secrets
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 from benchmarks.testbed.layout import PREFIX, shape_command
 from benchmarks.testbed.quota import Hierarchy, find_hierarchy
+from iopopt.executor.running import INSTALL_TORCH
 
 _TOOLS = {"ip": "iproute2", "tc": "iproute2", "nsenter": "util-linux", "setpriv": "util-linux", "taskset": "util-linux"}
 
 
 def why_not(needs_torch: bool = True) -> str | None:
     """Why a testbed is impossible here; None if it is possible."""
-    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+    if sys.platform != "linux":
+        return f"it needs Linux (network namespaces, traffic control, control groups), and this is {sys.platform}"
+    if os.geteuid() != 0:
         return "it needs root (namespaces, traffic control, processor quotas)"
     for tool, package in _TOOLS.items():
         if shutil.which(tool) is None:
             return f"it needs {tool} ({package})"
     if needs_torch and importlib.util.find_spec("torch") is None:
-        return "it needs PyTorch: pip install 'iopopt[run]'"
+        return f"it needs PyTorch: {INSTALL_TORCH}"
     return _why_no_link() or _why_no_quota()
 
 

@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 """The directory from which the processes import ``benchmarks``."""
 
 
-_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_SIGNALS = tuple(number for number in signal.Signals if number.name in ("SIGTERM", "SIGINT", "SIGHUP"))  # Windows, which is refused, has no SIGHUP
 
 
 class Stopped(BaseException):

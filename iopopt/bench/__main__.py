@@ -5,5 +5,6 @@ from __future__ import annotations
 import sys
 
 from iopopt.bench.command import main
+from iopopt.commands.command_line import ended
 
-sys.exit(main())
+sys.exit(ended(main))

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from iopopt.cluster.html import cluster_html
 from iopopt.cluster.units import warn_of_units
 from iopopt.errors import ClusterError, FileFormatError
-from iopopt.network.records import check_keys, check_schema, foreign, is_integer, is_number, plain, short_repr
+from iopopt.network.records import check_keys, check_schema, foreign, is_integer, is_number, plain, short_repr, short_text
 
 Connections = Literal["peer", "round"]
 
@@ -42,8 +42,7 @@ class Device:
             if not is_number(value) or not LEAST_FIGURE <= value <= MOST_FIGURE:
                 allowed = f"it must be a positive finite number, from {LEAST_FIGURE:g} to {MOST_FIGURE:g}"
                 raise ClusterError(f"device {short_repr(self.name)}: {key} is {short_repr(value)}; {allowed}")
-            if not isinstance(value, (int, float)):  # a Fraction or a numpy number, which JSON does not know
-                object.__setattr__(self, key, float(value))
+            object.__setattr__(self, key, float(value))  # a Fraction or a numpy number is nothing that JSON knows
 
 
 @dataclass(frozen=True, repr=False)
@@ -90,8 +89,7 @@ class Cluster:
         self._require(self.connections in ("peer", "round"), f"connections is {short_repr(self.connections)}; allowed are 'peer' and 'round'")
         allowed = f"it must be a positive integer of at most {MOST_ELEMENT_BYTES}"
         self._require(is_integer(width) and 0 < width <= MOST_ELEMENT_BYTES, f"bytes_per_element is {short_repr(width)}; {allowed}")
-        if not isinstance(setup, (int, float)):  # as in Device
-            object.__setattr__(self, "connection_setup_s", float(setup))
+        object.__setattr__(self, "connection_setup_s", float(setup))
         for key in ("source", "sink"):
             value = getattr(self, key)
             known = (key == "source" and value is None) or (is_integer(value) and 0 <= value < len(names))
@@ -108,7 +106,7 @@ class Cluster:
 
     def __repr__(self) -> str:
         names = ", ".join(device.name for device in self.devices[:4]) + (", ..." if len(self) > 4 else "")
-        return f"Cluster({len(self)} device{'s' if len(self) > 1 else ''}: {short_repr(names)[1:-1]}; source {self.source}, sink {self.sink})"
+        return f"Cluster({len(self)} device{'s' if len(self) > 1 else ''}: {short_text(names)}; source {self.source}, sink {self.sink})"
 
     def _repr_html_(self) -> str:
         return cluster_html(self)

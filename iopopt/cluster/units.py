@@ -22,7 +22,7 @@ class UnitWarning(UserWarning):
 
 
 class Plausible(NamedTuple):
-    """The range of a figure outside which it is more likely in another unit; what that unit may be if it is too small, or too large."""
+    """The range of a figure outside which it is more likely in another unit, and which that may be if it is too small, or too large."""
 
     least: float
     most: float
@@ -33,7 +33,7 @@ class Plausible(NamedTuple):
 
 PLAUSIBLE = {
     # From an 8-bit microcontroller that multiplies in software to more than the largest accelerators.
-    "flops_per_s": Plausible(1e5, 1e16, "FLOP/s", "MFLOP/s, GFLOP/s or TFLOP/s", "FLOP per hour"),
+    "flops_per_s": Plausible(1e5, 1e16, "FLOP/s", "MFLOP/s, GFLOP/s or TFLOP/s", ""),
     # From less than a Cortex-M0 has to more than the largest servers have.
     "memory_bytes": Plausible(2e4, 1e14, "bytes", "kB, MB or GB", "bits"),
     # From the slowest long-range radios to more than the links inside a server.
@@ -66,7 +66,8 @@ def _doubt(key: str, value: float) -> str | None:
         return f"{key} is {value:,.0f}, the nominal rate of a {value / 1e6:g} Mbit/s link in bits; in bytes that is {value / 8:,.0f}"
     if least <= value <= most:
         return None
-    return f"{key} is {value:g}, but {least:g} to {most:g} {unit} are plausible; is it in {if_small if value < least else if_large}?"
+    other = if_small if value < least else if_large
+    return f"{key} is {value:g}, but {least:g} to {most:g} {unit} are plausible" + (f"; is it in {other}?" if other else "")
 
 
 def warn_of_units(cluster: Cluster, where: str = "") -> None:

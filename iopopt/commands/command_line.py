@@ -1,9 +1,11 @@
-"""Shared by the commands: parsers, the option ``--input-shape``, methods of the user's own, and the report of bad input."""
+"""Shared by the commands: parsers, common options, methods of the user's own, the report of bad input, and how a command may end."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
@@ -11,13 +13,35 @@ from rich.console import Console
 from iopopt.cluster.cluster import Cluster
 from iopopt.errors import ClusterError, IopoptError
 from iopopt.plan.team import Team, resolve_team
+from iopopt.version import __version__
+
+WARNING = "warning: "
+"""How a warning begins."""
+
+_READER_LEFT, _INTERRUPTED = 1, 130
+
+
+def ended(command: Callable[[], int]) -> int:
+    """Run a command to its end, and say with which exit code: its own, 1 if the reader of its output leaves early, 130 on Ctrl-C."""
+    try:
+        try:
+            return command()
+        finally:  # also when the parser ends it, after --help
+            sys.stdout.flush()
+    except BrokenPipeError:  # the reader has seen enough, as with ``| head``
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _READER_LEFT
+    except KeyboardInterrupt:
+        return _INTERRUPTED
 
 
 def command_parser(program: str, description: str, epilog: str) -> argparse.ArgumentParser:
-    """A parser without abbreviated options, whose epilog is printed unchanged."""
-    return argparse.ArgumentParser(
+    """A parser without abbreviated options, whose epilog is printed unchanged; it knows ``--version``."""
+    parser = argparse.ArgumentParser(
         prog=program, description=description, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
+    parser.add_argument("--version", action="version", version=__version__, help="show the version of iopopt and exit")
+    return parser
 
 
 def print_error(error: IopoptError) -> None:
@@ -30,6 +54,11 @@ def allow_own_modules() -> None:
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.append(here)
+
+
+def print_warning(text: str) -> None:
+    """Print one line to standard error."""
+    Console(stderr=True).print(f"{WARNING}{text}", markup=False, highlight=False, soft_wrap=True)
 
 
 def add_input_shape(parser: argparse.ArgumentParser) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from iopopt.commands.command_line import ended
 from iopopt.executor.command import main
 
-sys.exit(main())
+sys.exit(ended(main))

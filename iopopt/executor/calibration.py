@@ -12,6 +12,7 @@ import yaml
 from scipy.optimize import nnls
 
 from iopopt.cluster.cluster import Cluster
+from iopopt.commands.command_line import WARNING
 from iopopt.cost.evaluation import counted_connections, schedule_of_plan
 from iopopt.errors import ExecutionError, FileFormatError
 from iopopt.executor.execution import Execution
@@ -20,6 +21,16 @@ from iopopt.plan.plan import Plan
 
 Array = npt.NDArray[np.float64]
 
+TRUSTED_RESIDUAL = 0.3
+"""A larger residual is more than most methods differ by, so that prices with the fitted cluster do not tell which plan is faster."""
+
+_CAUSES = {
+    "computation": "operators so short that starting them is what was measured, or fully connected ones beside long convolutions: one speed for each "
+    "device cannot fit both",
+    "communication": "messages so short, or devices that share this machine so closely, that waiting for each other is what was measured: one "
+    "bandwidth for each link and one set-up time cannot fit that",
+}
+
 
 @dataclass(frozen=True)
 class Fit:
@@ -27,7 +38,8 @@ class Fit:
 
     Attributes:
         cluster: the given one with fitted speeds, bandwidths and set-up time; memory and names are kept.
-        compute_residual, communication_residual: root of the mean squared residual over the mean measured time.
+        compute_residual, communication_residual: root of the mean squared difference between measured and fitted time of an operator on a device,
+            over the mean measured time.
         unseen: devices and links that the runs do not exercise, whose figures are unchanged.
     """
 
@@ -117,19 +129,31 @@ def describe_fit(fit: Fit) -> str:
         f"{device.name}: {device.flops_per_s / 1e9:.4g} GFLOP/s, {device.bandwidth_bytes_per_s / 1e6:.4g} MB/s" for device in fit.cluster.devices
     ]
     lines.append(f"set-up {fit.cluster.connection_setup_s * 1e3:.4g} ms")
-    lines.append(f"residual (rms / mean): computation {fit.compute_residual:.1%}, communication {fit.communication_residual:.1%}")
+    residuals = f"computation {fit.compute_residual:.1%}, communication {fit.communication_residual:.1%}"
+    lines.append(f"residual (root mean square of measured minus fitted time, over the mean measured time): {residuals}")
     if fit.unseen:
         lines.append(f"not exercised, kept as given: {', '.join(fit.unseen)}")
     return "\n".join(lines)
 
 
+def doubts(fit: Fit) -> list[str]:
+    """Why not to trust the fit, a sentence for each residual above ``TRUSTED_RESIDUAL``."""
+    residuals = {"computation": fit.compute_residual, "communication": fit.communication_residual}
+    return [
+        f"the fitted cluster misses the measured times of {part} by {residual:.0%} of their mean; above {TRUSTED_RESIDUAL:.0%} do not trust its "
+        f"prices to tell which plan is faster. Usual causes: {_CAUSES[part]}. Calibrate on a network with longer operators, with more --repeat."
+        for part, residual in residuals.items()
+        if residual > TRUSTED_RESIDUAL
+    ]
+
+
 def write_cluster(fit: Fit, path: Path) -> None:
-    """The fitted cluster as a file that the benchmark reads, with its residuals as comments.
+    """The fitted cluster as a file that the benchmark reads, with its residuals and doubts as comments.
 
     Raises:
         FileFormatError: if the file cannot be written.
     """
-    comments = "".join(f"# {line}\n" for line in describe_fit(fit).splitlines())
+    comments = "".join(f"# {line}\n" for line in [*describe_fit(fit).splitlines(), *(WARNING + doubt for doubt in doubts(fit))])
     try:
         path.write_text(comments + yaml.safe_dump(fit.cluster.to_dict(), sort_keys=False), encoding="utf-8")
     except OSError as error:

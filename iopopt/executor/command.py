@@ -19,27 +19,31 @@ from pathlib import Path
 from iopopt.cluster.cluster import Cluster
 from iopopt.cluster.files import load_cluster
 from iopopt.cluster.reference import default_reference
-from iopopt.commands.command_line import add_input_shape, command_parser, print_error
+from iopopt.commands.command_line import WARNING, add_input_shape, command_parser, print_error
 from iopopt.cost.evaluation import evaluate
 from iopopt.errors import ExecutionError, FileFormatError, IopoptError
-from iopopt.executor.running import require_torch
+from iopopt.executor.plan_files import read_plan
+from iopopt.executor.running import INSTALL_TORCH, require_torch
 from iopopt.methods import METHODS, solve
 from iopopt.models import load_model
 from iopopt.network.graph import Graph
-from iopopt.network.records import read_json, write_json
+from iopopt.network.records import write_json
 from iopopt.plan.plan import Plan, validate_plan
 from iopopt.processes import fault, python_child
 
 OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
-_EPILOG = """\
+_EPILOG = f"""\
+needs PyTorch, for which its CPU build is enough
+  {INSTALL_TORCH}
+
 examples
   iopopt run --model vgg11 --cluster pi4-x3 --plan plan.json
   iopopt run --model lenet5 --cluster mcu-x3 --method milp --repeat 20 --output measured/
 on several machines, run this on each, with its own --node-rank:
   torchrun --nnodes 3 --nproc-per-node 1 --node-rank 0 --master-addr HOST --master-port 29500 -m iopopt.executor --model vgg11 ...
 
-A plan file is a file that 'iopopt bench --output DIR' writes to DIR/plans. An .onnx file contains its weights; those of other networks
+--plan takes what 'iopopt bench --output DIR' writes to DIR/plans, or to DIR/solutions. An .onnx file contains its weights; those of other networks
 are random, from --seed, and so is the input. All devices use the same weights, and each holds only its shards.
 
 exit codes
@@ -74,7 +78,7 @@ def _job(options: argparse.Namespace) -> tuple[Graph, Cluster, Plan]:
     graph = load_model(options.model, input_shape=options.input_shape)
     cluster = load_cluster(options.cluster or default_reference(graph), graph)
     if options.plan is not None:
-        plan = Plan.from_dict(read_json(options.plan), str(options.plan))
+        plan = read_plan(options.plan)
     else:
         found = solve(graph, cluster, options.method)
         if found.plan is None:
@@ -128,9 +132,18 @@ def _wait(children: Sequence[subprocess.Popen[str]], deadline_s: float) -> int:
         if failed:
             raise ExecutionError(_first_cause(children, failed))
         if all(code == 0 for code in codes):
+            _pass_on_warnings(children)
             return OK
         time.sleep(0.05)
     raise ExecutionError(f"the run did not end within {deadline_s:g} s (--deadline)")
+
+
+def _pass_on_warnings(children: Sequence[subprocess.Popen[str]]) -> None:
+    """Print the warnings of ours among what the ranks say; their libraries say much that means nothing here."""
+    for child in children:
+        for line in child.stderr or ():
+            if line.startswith(WARNING):
+                sys.stderr.write(line)
 
 
 def _first_cause(children: Sequence[subprocess.Popen[str]], failed: Sequence[int]) -> str:
@@ -150,7 +163,7 @@ def _parser(program: str) -> argparse.ArgumentParser:
     parser.add_argument("--model", required=True, metavar="NAME", help="a network, by name or file")
     add_input_shape(parser)
     parser.add_argument("--cluster", metavar="NAME", help="a cluster, by name or file (default: the reference instance for the model)")
-    parser.add_argument("--plan", type=Path, metavar="FILE", help="the plan; without one, --method finds it")
+    parser.add_argument("--plan", type=Path, metavar="FILE", help="a plan, or a solution that has one; without it, --method finds the plan")
     parser.add_argument("--method", default="greedy", metavar="NAME", help=f"how to find a plan: {', '.join(METHODS)} (default: greedy)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the random weights and input (default: 0)")
     parser.add_argument("--repeat", type=int, default=5, metavar="N", help="number of runs; the median of each operator is shown (default: 5)")

@@ -16,8 +16,9 @@ from rich.console import Console
 from rich.table import Table
 
 from iopopt.cluster.cluster import Cluster, Device
+from iopopt.commands.command_line import print_warning
 from iopopt.cost.evaluation import Evaluation
-from iopopt.executor.calibration import calibrate, describe_fit, write_cluster
+from iopopt.executor.calibration import calibrate, describe_fit, doubts, write_cluster
 from iopopt.executor.distributed import RankJob, join, leave
 from iopopt.executor.execution import Execution
 from iopopt.executor.measurements import median_timings, write_files
@@ -86,7 +87,9 @@ def _report(
     if options.calibrate is not None:
         fit = calibrate(graph, cluster, [(plan, run) for run in runs])
         write_cluster(fit, options.calibrate)
-        console.print(describe_fit(fit), highlight=False)
+        console.print(describe_fit(fit), highlight=False, soft_wrap=True)
+        for doubt in doubts(fit):
+            print_warning(doubt)
 
 
 def whole_error(graph: Graph, weights: Weights, inputs: Array, run: Execution) -> float:

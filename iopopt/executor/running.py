@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from iopopt.network.weights import Array, Weights
 
 
+INSTALL_TORCH = "pip install torch --index-url https://download.pytorch.org/whl/cpu"
+"""How to get the CPU build; the extra ``run`` alone fetches gigabytes of CUDA libraries on Linux."""
+
+
 def require_torch() -> None:
     """Check that PyTorch is installed.
 
@@ -23,7 +27,10 @@ def require_torch() -> None:
         MissingExtraError: if it is not; the message says what to install.
     """
     if importlib.util.find_spec("torch") is None:
-        raise MissingExtraError("running plans needs PyTorch: pip install 'iopopt[run]'")
+        raise MissingExtraError(
+            f"running plans needs PyTorch: {INSTALL_TORCH} (the CPU build, which is enough; pip install 'iopopt[run]' alone fetches gigabytes "
+            "of CUDA libraries on Linux)"
+        )
 
 
 def execute(graph: Graph, devices: Cluster | Sequence[Device], plan: Plan, weights: Weights, inputs: Array, *, timeout_s: float = 60.0) -> Execution:

@@ -15,7 +15,7 @@ Unless a memory limit binds, the choice among the candidates is exact, with two 
 Memory limits couple all operators. If the minimum breaks one, prices are put on resident weights and on the largest activations, and rise on
 devices that overflow (a Lagrangian relaxation). Then windows of consecutive operators are re-optimised at several multiples of these prices.
 
-When the time is up, the plan is the best so far: at the least the best uniform scheme, one device among them.
+When the time is up, the plan is the best so far: the best uniform scheme, one device among them, if there was no time for more.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from iopopt.methods.coedge import coedge_placement
 from iopopt.methods.cost_tables import Candidates, CostTables, MemoryPrices
 from iopopt.methods.oc import oc_placement
 from iopopt.methods.settings import limited
+from iopopt.methods.single import single_plan
 from iopopt.methods.solution import Solution, heuristic_solution
 from iopopt.network.graph import Graph
 from iopopt.network.shapes import Dim
@@ -76,7 +77,11 @@ _MOST_HELD = 100_000
 
 
 def dp_plan(graph: Graph, cluster: Cluster, team: Sequence[int], watch: Stopwatch = NO_LIMIT) -> Plan:
-    """The best plan found at fixed shares; if none fits the memory, the one with the least excess."""
+    """The best plan found at fixed shares; if none fits the memory, the one with the least excess.
+
+    Raises:
+        TimeUpError: if there is no time even for the first plans, the uniform schemes.
+    """
     return _DynamicProgram(graph, cluster, team, watch).best_plan()
 
 
@@ -100,9 +105,13 @@ def solve_dp(graph: Graph, devices: Cluster | Sequence[Device], *, team: Team = 
         SolverError: if ``time_limit_s`` is not positive.
     """
     cluster, watch = Instance.of(graph, devices).cluster, limited(time_limit_s)
-    program = _DynamicProgram(graph, cluster, resolve_team(team, cluster), watch)
-    build_s = watch.lap()
-    plan = program.best_plan()
+    members = resolve_team(team, cluster)
+    try:
+        program = _DynamicProgram(graph, cluster, members, watch)
+        build_s = watch.elapsed_s
+        plan = program.best_plan()
+    except TimeUpError:
+        build_s, plan = watch.elapsed_s, single_plan(graph, cluster)
     return heuristic_solution(
         graph,
         cluster,
@@ -110,7 +119,7 @@ def solve_dp(graph: Graph, devices: Cluster | Sequence[Device], *, team: Team = 
         method="dp",
         space=space_name(team, cluster),
         build_s=build_s,
-        solve_s=watch.lap(),
+        solve_s=watch.elapsed_s - build_s,
         termination="time_limit" if watch.cut_short else "finished",
     )
 
@@ -155,12 +164,17 @@ def _schemes(unit: Unit, cluster: Cluster, team: Sequence[int]) -> list[Placemen
 
 
 class _DynamicProgram:
-    """The search for the best choice: the number of a candidate for each operator. ``_best`` is the best so far, by excess, then latency."""
+    """The search for the best choice: the number of a candidate for each operator. ``_best`` is the best so far, by excess, then latency.
+
+    Raises:
+        TimeUpError: if the time is up before the first plans, the uniform schemes, can be compared.
+    """
 
     def __init__(self, graph: Graph, cluster: Cluster, team: Sequence[int], watch: Stopwatch) -> None:
         self._graph, self._cluster, self._team, self._watch = graph, cluster, team, watch
-        self._placements = [candidate_placements(unit, cluster, team) for unit in graph.placed_units]
+        self._placements = [self._candidates_of(unit) for unit in graph.placed_units]
         self._candidates = Candidates(graph, cluster, self._placements)
+        self._scheme = self._best_scheme()
         self._offered: dict[Choice, tuple[float, Array]] = {}
         self._best: Choice = ()
         self._least = (math.inf, math.inf)
@@ -170,23 +184,26 @@ class _DynamicProgram:
 
     def best_plan(self) -> Plan:
         """The best plan that the search finds in time."""
-        scheme = self._best_scheme()
         try:
-            self._search(scheme)
+            self._search()
         except TimeUpError:
-            self._offer([scheme])
+            self._offer([self._scheme])
         return self._candidates.plan(self._best)
 
-    def _search(self, scheme: Choice) -> None:
+    def _candidates_of(self, unit: Unit) -> list[Placement]:
+        self._watch.check()
+        return candidate_placements(unit, self._cluster, self._team)
+
+    def _search(self) -> None:
         """Offer the best plan for the tables; if it does not fit the memory, the results of memory prices and of re-optimised windows too."""
         self._watch.check()
         count = len(self._graph)
         free = MemoryPrices(np.zeros(len(self._cluster)), np.full((len(self._cluster), count), 1 / count))
-        self._offer([self._minimum([*self._priced(free), *self._tables.edges], scheme, rounds=24)])
+        self._offer([self._minimum([*self._priced(free), *self._tables.edges], self._scheme, rounds=24)])
         memory_is_short = self._least[0] > 0
         if memory_is_short:
             self._reoptimise_windows(self._rising_prices(free))
-        self._offer([scheme])
+        self._offer([self._scheme])
         self._reoptimise_single(range(count) if memory_is_short else self._with_producers(self._tables.overestimated(self._best)))
 
     def _possible(self) -> list[Array]:
@@ -214,6 +231,7 @@ class _DynamicProgram:
 
     def _best_scheme(self) -> Choice:
         """The best uniform scheme."""
+        self._watch.check()
         ways = [_schemes(unit, self._cluster, self._team) for unit in self._graph.placed_units]
         numbers = [[candidates.index(way) for way in scheme] for candidates, scheme in zip(self._placements, ways, strict=True)]
         choices = list(zip(*numbers, strict=True))

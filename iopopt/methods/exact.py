@@ -108,7 +108,7 @@ def _reason(search: TeamSearch, status: Status, closest: Sequence[Plan]) -> str 
         return nearest_miss(search.instance.graph, search.instance.cluster, closest) if closest else "no plan fits the memory (equation 1)"
     if search.doubts:
         others = f" (and {len(search.doubts) - 1} more)" if len(search.doubts) > 1 else ""
-        return f"{search.doubts[0]}{others}; the plan stands, priced by the evaluator, and what that back end proved is not used"
+        return f"{search.doubts[0]}{others}; the plan stands, priced by the evaluator, and nothing that the back end proved is used"
     if search.crash and status == "feasible":
         return f"back end {search.backend!r} was killed by {search.crash}; the plan and the bound are the last that it reported"
     return None

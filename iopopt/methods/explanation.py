@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import textwrap
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,10 @@ WIDTH = 120
 MOST_LINES = 27
 """The most lines of the table for operators: as many as leave room for the rest of the explanation on a screen of 40 lines."""
 
+_TO = " to "
+_MOST_PATTERNS = 2
+"""The most patterns of which a line gives the shares."""
+
 _NEARLY_FULL = 0.95
 _MOST_DEVICES = 8
 """The most devices whose memory is listed."""
@@ -24,7 +29,7 @@ _MOST_DEVICES = 8
 _MOST_WRITTEN_OUT = 1e15
 """Whole figures from here on are written with an exponent."""
 
-_NARROWEST = 12
+_NARROWEST = 15
 """What a column of text keeps of a long entry."""
 
 _TEXTS, _FIGURES = ("operator", "placement", "edge"), ("count", "t_com [s]", "t_cmp [s]", "bytes", "connections")
@@ -39,17 +44,21 @@ class Group:
     @property
     def name(self) -> str:
         first, last = self.operators[0].name, self.operators[-1].name
-        return first if len(self.operators) == 1 else f"{first} to {last}"
+        return first if len(self.operators) == 1 else f"{first}{_TO}{last}"
 
     @property
     def placement(self) -> str:
-        """The placement that all have, or the dimensions with the range of each participant's share."""
+        """The placement that all have, the range of each participant's share, or, of more than two ways to split, how often each dimension
+        is split."""
         if len({cost.placement for cost in self.operators}) == 1:
             return str(self.operators[0].placement)
         patterns: dict[Hashable, list[OperatorCost]] = {}
         for cost in self.operators:
             patterns.setdefault(_pattern(cost), []).append(cost)
-        return "; ".join(_share_ranges(costs) for costs in patterns.values())
+        if len(patterns) <= _MOST_PATTERNS:
+            return "; ".join(_share_ranges(costs) for costs in patterns.values())
+        counts = Counter(cost.placement.dim or "whole" for cost in self.operators)
+        return ", ".join(f"{count} {dim}" for dim, count in counts.most_common())
 
     @property
     def edge(self) -> str:
@@ -173,22 +182,29 @@ def _cell(value: float | str) -> str:
 
 
 def _narrowed(widths: Sequence[int], width: int) -> list[int]:
-    """The widths of the columns, with the widest text column made narrower until all fit."""
+    """The widths of the columns, with the widest text column made narrower until all fit; names, which stand for two, count half."""
     widths = list(widths)
-    texts = range(len(_TEXTS))
-    while sum(widths) + 2 * (len(widths) - 1) > width and max(widths[place] for place in texts) > _NARROWEST:
-        widths[max(texts, key=lambda place: widths[place])] -= 1
+    while sum(widths) + 2 * (len(widths) - 1) > width and max(widths[: len(_TEXTS)]) > _NARROWEST:
+        widths[max(range(len(_TEXTS)), key=lambda place: widths[place] / (2 if place == 0 else 1))] -= 1
     return widths
 
 
 def _fitted(cell: str, size: int, place: int) -> str:
-    """A cell as wide as its column: names keep both ends, other texts their beginning; figures are aligned to the right."""
+    """A cell as wide as its column: names keep their ends, other texts their beginning; figures are aligned to the right."""
     if place >= len(_TEXTS):
         return cell.rjust(size)
     if len(cell) > size:
-        end = (size - 3) // 2 if place == 0 else 0
-        cell = cell[: size - end - 3] + "..." + cell[len(cell) - end :]
+        cell = _cut_name(cell, size) if place == 0 else cell[: size - 3] + "..."
     return cell.ljust(size)
+
+
+def _cut_name(name: str, size: int) -> str:
+    """The end of a name, where modules differ; of a range, the ends of both."""
+    first, to, last = name.partition(_TO)
+    if not to:
+        return "..." + name[3 - size :]
+    half = (size - len(_TO)) // 2
+    return _TO.join(end if len(end) <= half else "..." + end[3 - half :] for end in (first, last))
 
 
 # What dominates.

@@ -43,15 +43,15 @@ def solve_milp(
 
     Returns:
         A Solution whose ``latency_s`` is the evaluator's. ``infeasible`` is proven and carries a reason. Ctrl-C ends the search with
-        the incumbent (``termination="interrupted"``); so does a fault that kills the back end (``"failed"``). Where a back end contradicts
-        the evaluator, the incumbent is kept, and the ``reason`` says so; its bound is then the one that needs no back end.
+        the incumbent (``termination="interrupted"``); so does a fault that kills the back end (``"failed"``). Where a back end fails
+        or contradicts the evaluator, the incumbent is kept, and the ``reason`` says so; its bound is then the one that needs no back end.
 
     Raises:
         PlanError: if ``warm_start`` is of another graph, outside the space, or breaks a memory limit.
         ClusterError: if ``team`` names a device that does not exist.
         UnknownNameError: if no back end or idea has a given name.
         PluginError: if a back end of your own cannot be imported.
-        SolverError: if a setting is out of range, the back end cannot run, or it fails or contradicts the evaluator and no plan is known.
+        SolverError: if a setting is out of range, or the back end cannot run, fails or contradicts the evaluator and no plan is known.
     """
     # The program and its back ends are loaded when the method is called, so that ``import iopopt`` stays fast.
     from iopopt.methods.exact import solve_exactly

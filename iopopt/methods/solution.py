@@ -13,7 +13,7 @@ from iopopt.errors import FileFormatError
 from iopopt.methods.explanation import explain, wrapped
 from iopopt.methods.html import solution_html
 from iopopt.network.graph import Graph
-from iopopt.network.records import check_keys, check_schema, plain, short_repr, typed, typed_fields
+from iopopt.network.records import check_keys, check_schema, plain, short_repr, short_text, typed, typed_fields
 from iopopt.plan.plan import Plan
 from iopopt.plan.team import space_name
 
@@ -87,7 +87,7 @@ class Solution:
 
     def __repr__(self) -> str:
         bound = "" if self.bound_s is None else f", bound {self.bound_s * 1e3:.4g} ms"
-        return f"Solution({short_repr(self.method, 24)[1:-1]}: {self.status}, {self._found()}{bound})"
+        return f"Solution({short_text(self.method, 24)}: {self.status}, {self._found()}{bound})"
 
     def _repr_html_(self) -> str:
         return solution_html(self)

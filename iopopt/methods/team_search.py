@@ -1,8 +1,8 @@
 """The search of the exact method over teams: starts, programs, back ends, incumbent and proven bounds.
 
-What a back end says is checked against the evaluator. If it contradicts itself or a known plan, the plan is kept, because the evaluator prices
-it, and everything that the back end proved about that team is dropped. The bound is not lowered by the observed error instead: an error seen at
-one point says nothing about those at the nodes of the search tree that were cut off, which nobody sees. The bounds on nodes
+What a back end says is checked against the evaluator. If it contradicts it or a known plan, or fails, the plan is kept, because the evaluator
+prices it, and everything that the back end proved about that team is dropped. The bound is not lowered by the observed error instead: an error
+seen at one point says nothing about those at the nodes of the search tree that were cut off, which nobody sees. The bounds on nodes
 (:mod:`iopopt.milp.pruning`), which need no back end, stay.
 """
 
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from iopopt.cost.evaluation import Evaluation, evaluate
 from iopopt.cost.instance import Instance
 from iopopt.cost.stopwatch import Stopwatch, TimeUpError
-from iopopt.errors import PlanError
+from iopopt.errors import PlanError, SolverError
 from iopopt.methods.dp import dp_plan
 from iopopt.methods.greedy import greedy_plan
 from iopopt.methods.single import single_plan
@@ -134,7 +134,9 @@ class TeamSearch:
         """
         self.watch.check()
         graph, cluster = self.instance.graph, self.instance.cluster
-        found = [self.offer(dp_plan(graph, cluster, team, self.watch))]
+        found = []
+        with suppress(TimeUpError):
+            found.append(self.offer(dp_plan(graph, cluster, team, self.watch)))
         if "pruning" not in self.without:
             self.nodes[team] = bound_nodes(self.instance, team, self.watch)
             self.bounds[team] = self._without_backend_s(team)
@@ -156,20 +158,23 @@ class TeamSearch:
         """
         reserve = 0.0
         for round_ in range(_MEMORY_ROUNDS):
-            building = Stopwatch()
             start_plan = self.plan if self.plan is not None and team_of(self.plan) in (None, team) else None
             # With a faster plan of another team there is no start, but its latency is a cutoff.
             cutoff = self._good_enough_s if self.plan is not None and start_plan is None else None
-            formulation = self._formulation(team, reserve, cutoff)
-            start = formulation.integer_point(start_plan) if start_plan else {}
-            self.build_s += building.elapsed_s
-            began = self.watch.elapsed_s
-            options = self._options(start)
-            run = run_backend(self.backend, formulation.program, options, grace_s=self._grace_s(options.time_limit_s))
+            try:
+                formulation = self._formulation(team, reserve, cutoff)
+                start = formulation.integer_point(start_plan) if start_plan else {}
+                began, options = self.watch.elapsed_s, self._options(start)
+                run = run_backend(self.backend, formulation.program, options, grace_s=self._grace_s(options.time_limit_s))
+            except ArithmeticError as error:  # only where figures differ by hundreds of powers of ten
+                self._distrust(team, f"the program of {self.instance.graph.name} exceeds the range of floating-point numbers ({error})")
+                return
+            except SolverError as error:
+                self._distrust(team, str(error))
+                return
             doubt = self._record(run, formulation, began)
             if doubt:
-                self.doubts.append(doubt)
-                self.bounds[team] = self._without_backend_s(team)
+                self._distrust(team, doubt)
                 return
             if round_ == 0:
                 self._prove(run.outcome, formulation, team, cutoff)
@@ -180,9 +185,13 @@ class TeamSearch:
     def _formulation(self, team: tuple[int, ...], reserve: float, cutoff: float | None) -> Formulation:
         """The program of a team. Nodes whose bound exceeds the incumbent or the cutoff are left out: every plan that takes one is slower."""
         nodes = self.nodes[team].nodes_within(self.latency_s if cutoff is None else cutoff) if team in self.nodes else None
-        return Formulation(
-            self.instance, team, self._scale_s, reserve_bytes=reserve, cutoff_s=cutoff, nodes=nodes, without=self.without, watch=self.watch
-        )
+        building = Stopwatch()
+        try:
+            return Formulation(
+                self.instance, team, self._scale_s, reserve_bytes=reserve, cutoff_s=cutoff, nodes=nodes, without=self.without, watch=self.watch
+            )
+        finally:
+            self.build_s += building.elapsed_s
 
     @property
     def _scale_s(self) -> float:
@@ -198,6 +207,11 @@ class TeamSearch:
         return max(0.0, self.watch.remaining_s + _OVERTIME * self.watch.limit_s + _OVERTIME_S - backend_limit_s)
 
     # What a back end says.
+
+    def _distrust(self, team: tuple[int, ...], doubt: str) -> None:
+        """Keep only what was proved without a back end."""
+        self.doubts.append(doubt)
+        self.bounds[team] = self._without_backend_s(team)
 
     def _record(self, run: Run, formulation: Formulation, began: float) -> str | None:
         """Take the incumbent of a run, and its trajectory unless it is not to be believed; returns why not."""
@@ -249,8 +263,7 @@ class TeamSearch:
             return
         claim = "infeasible" if math.isinf(claimed_s) else f"no faster than {claimed_s!r} s"
         name = self.instance.graph.name
-        self.doubts.append(f"back end {self.backend!r} calls {name} {claim} for team {team}, but a plan that fits the memory takes {known_s!r} s")
-        self.bounds[team] = self._without_backend_s(team)
+        self._distrust(team, f"back end {self.backend!r} calls {name} {claim} for team {team}, but a plan that fits the memory takes {known_s!r} s")
         self.trajectory = [
             point._replace(bound_s=None) if point.bound_s is not None and point.bound_s > most_s else point for point in self.trajectory
         ]

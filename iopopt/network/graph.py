@@ -97,7 +97,7 @@ class Graph:
 
     def __repr__(self) -> str:
         shapes = f"{self.input_shape} to {self.output.out_shape}"
-        return f"Graph({short_repr(self.name, 40)}: {shapes}, {len(self)} operators, {short_count(self.macs) or 0} MACs)"
+        return f"Graph({short_repr(self.name, 30)}: {shapes}, {len(self)} operators, {short_count(self.macs) or 0} MACs)"
 
     def _repr_html_(self) -> str:
         return graph_html(self)

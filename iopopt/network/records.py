@@ -42,6 +42,12 @@ def short_repr(value: Any, limit: int = 60) -> str:
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
+def short_text(text: str, limit: int = 60) -> str:
+    """A name on one line, without quotes, shortened if long."""
+    escaped = repr(text)[1:-1]
+    return escaped if len(escaped) <= limit else escaped[: limit - 3] + "..."
+
+
 def foreign(value: Any) -> str:
     """A value that is of the wrong type, for a message: what it is, and its type."""
     name = type(value).__name__
@@ -78,6 +84,8 @@ def plain(value: Any) -> Any:
     """A value as JSON knows it: dataclasses become mappings, tuples lists, at any depth."""
     if dataclasses.is_dataclass(value):
         return {item.name: plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
     return [plain(item) for item in value] if isinstance(value, (tuple, list)) else value
 
 

@@ -39,7 +39,7 @@ def plan_html(plan: Plan, device_names: Sequence[str] | None = None) -> str:
         device_names: the names of the cluster's devices; without them a device is shown by its number.
     """
     used = sorted({device for placement in plan.values() for device in placement.devices})
-    names = {device: f"{device}" if device_names is None else f"{device} {device_names[device]}" for device in used}
+    names = {device: f"device {device}" if device_names is None else f"{device} {device_names[device]}" for device in used}
     runs = [[name for name, _ in run] for _, run in itertools.groupby(plan.placements, key=lambda item: item[1])]
     rows = "".join(_row(run, plan[run[0]], names) for run in runs)
     legend = "".join(
@@ -88,4 +88,4 @@ def _pieces(placement: Placement, total: int, names: dict[int, str]) -> Iterable
         what = "whole" if placement.dim is None else f"{placement.dim} {share} of {total}"
         label = "" if part < _NARROWEST else text(names[device]) if placement.dim is None else str(share)
         style = f"flex:0 0 {100 * part:.3f}%;background:{colour(device)};color:#000;text-align:center;overflow:hidden;line-height:1.5em;height:1.5em"
-        yield f'<div style="{style}" title="device {escape(names[device])}: {what}">{label}</div>'
+        yield f'<div style="{style}" title="{escape(names[device])}: {what}">{label}</div>'

@@ -10,6 +10,7 @@ from enum import IntEnum
 from functools import cached_property
 from typing import Any, Literal, NamedTuple, get_args
 
+from iopopt.cluster.cluster import MOST_DEVICES
 from iopopt.errors import FileFormatError, PlanError
 from iopopt.network.records import as_list, check_keys, is_integer, short_repr
 from iopopt.network.shapes import Dim
@@ -82,8 +83,8 @@ class Placement:
             if not isinstance(shard, Shard) or not all(map(is_integer, shard)):
                 return f"{short_repr([shard])} is not a Shard(device, start, stop) of integers"
         devices = self.devices
-        if not devices or len(set(devices)) < len(devices) or min(devices) < 0:
-            return f"participants {list(devices)} must be distinct device indices (equation 2)"
+        if not devices or len(set(devices)) < len(devices) or min(devices) < 0 or max(devices) >= MOST_DEVICES:
+            return f"participants {short_repr(list(devices))} must be distinct device indices (equation 2), below {MOST_DEVICES}"
         if self.dim is None:
             canonical = self.shards == (Shard(devices[0], 0, 1),) and self.reduce is None
             return None if canonical else "a whole operator is written Placement.whole(device)"
@@ -94,11 +95,11 @@ class Placement:
         if (self.reduce not in _REDUCES) if self.dim == "IC" else (self.reduce is not None):
             return f"reduce is {short_repr(self.reduce)}; an IC split needs 'direct' or 'two_phase', other placements None"
         if any(shard.start != stop for shard, stop in zip(self.shards, [0, *(shard.stop for shard in self.shards)], strict=False)):
-            return f"intervals {[list(shard[1:]) for shard in self.shards]} are not consecutive from 0"
+            return f"intervals {short_repr([list(shard[1:]) for shard in self.shards])} are not consecutive from 0"
         if self.shards[-1].stop >= _MOST_SHARES:
             return f"intervals {short_repr([list(shard[1:]) for shard in self.shards])} end beyond 2**63"
         if any(shard.stop < shard.start for shard in self.shards):
-            return f"intervals {[list(shard[1:]) for shard in self.shards]} hold a negative share"
+            return f"intervals {short_repr([list(shard[1:]) for shard in self.shards])} hold a negative share"
         return None
 
     @staticmethod

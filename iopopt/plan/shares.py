@@ -44,8 +44,8 @@ def makespan_shares(
         return None
 
     def most_by(makespan: float) -> npt.NDArray[np.int64]:
-        fitting = np.floor((makespan * speed - extent) / stride + 1 - 1e-9).astype(np.int64)
-        return np.clip(fitting, 0, ceiling)
+        fitting = np.floor((makespan * speed - extent) / stride + 1 - 1e-9)
+        return np.clip(fitting, 0, ceiling).astype(np.int64)  # what fits a fast device may be beyond the integers
 
     low, high = 0.0, float((np.maximum(0, (ceiling - 1) * stride + extent) / speed).max())
     while size - most_by(low).sum() > len(speeds) and high - low > 1e-12 * high:

@@ -147,6 +147,22 @@ def test_skipping_says_why_and_may_have_a_code(monkeypatch: pytest.MonkeyPatch, 
     assert command.main(["--skip-code", "77"]) == 77
 
 
+def test_another_system_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where there are no namespaces, one line says that Linux is needed."""
+    monkeypatch.setattr(requirements.sys, "platform", "win32")
+    assert command.main([]) == 0
+    said = "testbed skipped: it needs Linux (network namespaces, traffic control, control groups), and this is win32\n"
+    assert capsys.readouterr().out == said
+
+
+def test_a_missing_tool_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line says which program of which package is missing."""
+    monkeypatch.setattr(requirements.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(requirements.shutil, "which", lambda tool: None if tool == "tc" else tool)
+    assert command.main([]) == 0
+    assert capsys.readouterr().out == "testbed skipped: it needs tc (iproute2)\n"
+
+
 _RECEIVE = """
 import socket, time
 server = socket.create_server(("0.0.0.0", 5000))

@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 from support.damage import attempt, damaged, without_each_key
+from support.markup import cells
 from support.random_instances import random_cluster
 
-from iopopt import Cluster, ClusterError, Device, FileFormatError
-from iopopt.cluster.cluster import as_cluster
+from iopopt import Cluster, ClusterError, Device, FileFormatError, Graph, PlanBatch, Pricer, solve
+from iopopt.cluster.cluster import LEAST_FIGURE, MOST_FIGURE, as_cluster
+from iopopt.cluster.units import trust_units
 
 TWO = (Device("a", 1e9, 1e9, 1e6), Device("b", 2e9, 1e9, 1e6))
 WRONG_NUMBERS: tuple[Any, ...] = (0, -1, -1e9, math.nan, math.inf, -math.inf, True, False, None, "1e9", [1], 10**400)
@@ -123,3 +125,68 @@ def test_damaged_records_are_refused() -> None:
         if "devices" in path or path == ("schema_version",):
             with pytest.raises(FileFormatError, match=str(path[-1])):
                 Cluster.from_dict(broken)
+
+
+def test_records_are_of_jsons_types() -> None:
+    """A record is what JSON would make of it, is read back without JSON, and with a tuple in the place of the list."""
+    rng = random.Random(3)
+    for _ in range(50):
+        cluster = random_cluster(rng)
+        record = cluster.to_dict()
+        assert json.loads(json.dumps(record)) == record
+        assert Cluster.from_dict(record) == cluster
+        assert Cluster.from_dict(record | {"devices": tuple(record["devices"])}) == cluster
+
+
+@pytest.mark.parametrize("key", ["flops_per_s", "memory_bytes", "bandwidth_bytes_per_s"])
+def test_figures_far_beyond_any_device_are_refused(key: str) -> None:
+    """The range is wide, but no latency within it overflows."""
+    figures: dict[str, Any] = {"flops_per_s": 1e9, "memory_bytes": 1e9, "bandwidth_bytes_per_s": 1e6}
+    for value in (LEAST_FIGURE, MOST_FIGURE):
+        Device("pi", **(figures | {key: value}))
+    for value in (0.99 * LEAST_FIGURE, 1.01 * MOST_FIGURE, 1e308, 1e-308):
+        with pytest.raises(ClusterError, match=f"'pi'.*{key} is .* from 1e-06 to 1e\\+24"):
+            Device("pi", **(figures | {key: value}))
+
+
+def test_shared_figures_far_beyond_any_cluster_are_refused() -> None:
+    """So are the figures that devices share, and more devices than anybody has."""
+    for changes in ({"connection_setup_s": 1.1e9}, {"bytes_per_element": 1025}):
+        with pytest.raises(ClusterError, match="at most"):
+            Cluster(TWO, **changes)  # type: ignore[arg-type]
+    with pytest.raises(ClusterError, match="10001 devices; at most 10000"):
+        Cluster(tuple(Device(f"d{j}", 1, 1, 1) for j in range(10_001)))
+
+
+@pytest.mark.parametrize(("slow", "fast"), [(LEAST_FIGURE, MOST_FIGURE), (MOST_FIGURE, LEAST_FIGURE)])
+@pytest.mark.filterwarnings("error")
+def test_every_method_survives_the_extremes(slow: float, fast: float, trio_graph: Graph) -> None:
+    """At the ends of every range the quick methods give a finite latency, and the evaluator and the pricer agree on it."""
+    devices = (Device("a", slow, MOST_FIGURE, fast), Device("b", fast, LEAST_FIGURE, slow), Device("c", 1e9, 1e9, 1e6))
+    cluster = Cluster(devices, connection_setup_s=1e9, source=0, sink=1, bytes_per_element=1024)
+    trust_units(cluster)
+    for method in ("single", "oc", "coedge", "greedy", "iop_segments", "dp"):
+        solution = solve(trio_graph, cluster, method)
+        assert solution.plan is not None
+        price = Pricer(trio_graph, cluster).price(PlanBatch.from_plans(trio_graph, [solution.plan], 3))
+        assert price.latency_s[0] == pytest.approx(solution.latency_s, rel=1e-12)
+        assert 0 < solution.latency_s < 1e30
+        assert method in solution.explain()
+
+
+def test_one_line() -> None:
+    """A cluster on one line: how many devices, the first names, where input and output are."""
+    assert repr(Cluster(TWO, sink=1)) == "Cluster(2 devices: a, b; source None, sink 1)"
+    assert repr(Cluster(TWO[:1])) == "Cluster(1 device: a; source None, sink 0)"
+    many = Cluster(tuple(Device("n" * 100 + str(j), 1, 1, 1) for j in range(100)))
+    assert len(repr(many)) <= 120
+    assert repr(many).startswith("Cluster(100 devices: nnn")
+
+
+def test_a_cluster_is_a_table() -> None:
+    """In a notebook: a row for each device, in units that people read, and what all share; names are text."""
+    cluster = Cluster((Device("<script>", 1e9, 2e9, 12.5e6), TWO[1]), source=0, connections="round")
+    found = cells(cluster._repr_html_())
+    assert found[0] == "2 devices"
+    assert found[1] == "input on <script>, output on <script>; 1 ms for a connection, counted by round; 4 bytes an element"
+    assert found[-10:] == ["0", "<script>", "1", "2,000", "12.5", "1", "b", "2", "1,000", "1"]

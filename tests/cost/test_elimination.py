@@ -6,8 +6,10 @@ import random
 
 import numpy as np
 import pytest
+from support.clocks import TickingClock
 
 from iopopt.cost.elimination import Table, _order, improve, min_marginals, minimise, restricted, total_cost
+from iopopt.cost.stopwatch import Stopwatch, TimeUpError
 from iopopt.errors import InstanceTooLargeError
 
 
@@ -153,3 +155,29 @@ def test_the_next_variable_leaves_the_smallest_table(seed: int) -> None:
         joined = neighbours.pop(gone)
         for other in joined:
             neighbours[other] = (neighbours[other] | joined) - {gone, other}
+
+
+@pytest.mark.parametrize("limit", range(1, 6))
+@pytest.mark.parametrize("minimisation", [minimise, min_marginals])
+def test_elimination_ends_with_its_time(limit, minimisation):
+    """Of a chain of six variables no more are eliminated than there are looks at the clock before the time is up."""
+    domains, tables = random_tables(random.Random(0), 6, [(i, i + 1) for i in range(5)])
+    clock = TickingClock()
+    with pytest.raises(TimeUpError):
+        minimisation(domains, tables, watch=Stopwatch(limit, clock))
+    assert clock.readings == 1 + limit
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_improving_keeps_what_it_has_when_the_time_is_up(seed):
+    """Cut short at any look, the values cost no more than the start, and less and less the later it is; at the first they are the start."""
+    rng = random.Random(seed)
+    scopes = [*itertools.combinations(range(6), 2)]
+    domains, tables = random_tables(rng, 6, scopes)
+    start = [0] * 6
+    assert improve(domains, tables, start, most_entries=4, watch=Stopwatch(1, TickingClock())) == start
+    costs = [
+        total_cost(tables, improve(domains, tables, start, most_entries=4, watch=Stopwatch(limit, TickingClock()))) for limit in (1, 5, 20, 80, 1e9)
+    ]
+    assert costs == sorted(costs, reverse=True)
+    assert costs[-1] == total_cost(tables, improve(domains, tables, start, most_entries=4))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from support.damage import attempt, damaged, without_each_key
@@ -490,3 +491,45 @@ def test_damaged_records_are_refused(trio_graph: Graph, trio_cluster: Cluster, t
         if path[-1] != "reduce":
             with pytest.raises(FileFormatError, match=str(path[-1])):
                 Evaluation.from_dict(broken)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"operators": []}, "has no operators"),
+        ({"device_names": ["a"]}, "memory_bytes has 3 figures for 1 devices"),
+        ({"memory_limit_bytes": [1.0, 1.0]}, "memory_limit_bytes has 2 figures for 3 devices"),
+        ({"memory_limit_bytes": [1.0, 0.0, 1.0]}, "every limit is positive"),
+        ({"violations": [{"device": 3, "name": "x", "demand_bytes": 2.0, "limit_bytes": 1.0}]}, "uses device 3 of 3, counted from 0"),
+        ({"latency_s": 1.0}, "latency_s is 1.0, but the parts sum to"),
+    ],
+)
+def test_evaluations_that_contradict_themselves_are_refused(changes: dict[str, Any], message: str, trio_evaluation: Evaluation) -> None:
+    """What an explanation relies on is checked where a record is read."""
+    with pytest.raises(FileFormatError, match=f"^evaluation: .*{message}"):
+        Evaluation.from_dict(trio_evaluation.to_dict() | changes)
+
+
+def test_records_are_of_jsons_types() -> None:
+    """A record is what JSON would make of it, and is read back without JSON, with lists or tuples."""
+    rng = random.Random(41)
+    for _ in range(40):
+        graph, cluster = random_branched_graph(rng), random_cluster(rng)
+        evaluation = evaluate(graph, cluster, random_branched_plan(rng, graph, len(cluster)))
+        record = evaluation.to_dict()
+        assert json.loads(json.dumps(record)) == record
+        assert Evaluation.from_dict(record) == evaluation
+        assert Evaluation.from_dict(record | {"operators": tuple(record["operators"]), "violations": ()}) == replace(evaluation, violations=())
+
+
+def test_the_transfer_to_the_sink_is_the_rest() -> None:
+    """What the operators do not send goes to the sink."""
+    rng = random.Random(42)
+    for _ in range(40):
+        graph, cluster = random_graph(rng), random_cluster(rng)
+        evaluation = evaluate(graph, cluster, random_plan(rng, graph, len(cluster)))
+        sent, connections = evaluation.sink_transfer
+        assert sent + sum(cost.transferred_bytes for cost in evaluation.operators) == pytest.approx(evaluation.transferred_bytes)
+        assert connections + sum(cost.connections for cost in evaluation.operators) == evaluation.connections
+        frame = evaluation.to_frame()
+        assert (frame["transferred_bytes"].sum(), frame["connections"].sum()) == (evaluation.transferred_bytes, evaluation.connections)

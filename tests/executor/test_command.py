@@ -5,14 +5,19 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 from support.onnx_files import save
 from support.to_onnx import to_onnx
@@ -27,15 +32,48 @@ from iopopt.network.weights import random_weights
 pytest.importorskip("torch", reason="the extra 'run' is not installed")
 
 
+MINE = "IOPOPT_TEST"
+"""The variable by which the processes of these tests know each other: others may run plans on this machine, too."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def mark() -> Iterator[None]:
+    """Mark the processes that these tests start."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(MINE, uuid.uuid4().hex)
+        yield
+
+
 def rank_processes() -> list[int]:
-    """The processes on this machine that are ranks of a run."""
-    listed = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout.splitlines()
-    return [int(line.split()[0]) for line in listed if "-m iopopt.executor" in line and "ps -eo" not in line]
+    """The processes of these tests that are ranks of a run."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.NoSuchProcess, psutil.AccessDenied):  # it has ended, or is another user's
+            if "-m iopopt.executor" in " ".join(process.cmdline()) and process.environ().get(MINE) == os.environ[MINE]:
+                found.append(process.pid)
+    return found
 
 
-def run_command(*words: str) -> subprocess.Popen[str]:
-    """``iopopt run`` in a process of its own."""
-    return subprocess.Popen([sys.executable, "-m", "iopopt.executor", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def running_ranks() -> list[int]:
+    """The command and its three ranks, some seconds after all of them have started."""
+    until = time.monotonic() + 60
+    while len(ranks := rank_processes()) < 4 and time.monotonic() < until:
+        time.sleep(0.2)
+    assert len(ranks) == 4
+    time.sleep(5)
+    return rank_processes()
+
+
+@contextmanager
+def run_command(*words: str) -> Iterator[subprocess.Popen[str]]:
+    """``iopopt run`` in a process of its own, which a failing test ends."""
+    command_line = [sys.executable, "-m", "iopopt.executor", *words]
+    with subprocess.Popen(command_line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        try:
+            yield child
+        except BaseException:
+            child.kill()
+            raise
 
 
 def finished(*words: str) -> tuple[int, str, str]:
@@ -110,14 +148,20 @@ def test_an_onnx_file_runs_with_its_own_weights(tmp_path: Path) -> None:
 
 def test_calibration_gives_a_cluster_file(tmp_path: Path) -> None:
     """--calibrate writes a cluster that load_cluster reads: fitted speeds, the given memory and names, residuals as comments."""
+    from iopopt.executor.calibration import TRUSTED_RESIDUAL
+
     path = tmp_path / "fitted.yaml"
     code, printed, said = finished("--model", "lenet5", "--method", "oc", "--repeat", "2", "--calibrate", str(path))
     assert code == 0, said
     fitted, given = load_cluster(path), load_cluster("mcu-x3", load_model("lenet5"))
     assert [device.name for device in fitted.devices] == [device.name for device in given.devices]
     assert all(new.flops_per_s > old.flops_per_s for new, old in zip(fitted.devices, given.devices, strict=True))
-    assert "residual" in path.read_text()
-    assert "residual" in printed
+    text = path.read_text(encoding="utf-8")
+    fitted_to = [float(figure) for figure in re.findall(r"(?:computation|communication) ([\d.]+)%", text.splitlines()[4])]
+    assert text.splitlines()[4].removeprefix("# ") in printed
+    assert len(fitted_to) == 2
+    worst = [figure > 100 * TRUSTED_RESIDUAL for figure in fitted_to]
+    assert text.count("# warning: ") == said.count("warning: the fitted cluster misses") == sum(worst)
 
 
 @pytest.mark.parametrize(
@@ -134,6 +178,17 @@ def test_bad_input_is_answered_in_a_line(words: list[str], message: str, capsys:
     assert message in capsys.readouterr().err
 
 
+def test_the_plan_of_a_solution_runs(tmp_path: Path) -> None:
+    """--plan takes the file of a solution as well, and runs its plan."""
+    graph = load_model("lenet5")
+    solution = solve(graph, load_cluster("mcu-x3", graph), "oc")
+    write_json(tmp_path / "solution.json", solution.to_dict())
+    code, printed, said = finished("--model", "lenet5", "--plan", str(tmp_path / "solution.json"), "--repeat", "1")
+    assert code == 0, said
+    assert solution.evaluation is not None
+    assert f"Payload: {solution.evaluation.transferred_bytes:,.0f} bytes" in printed
+
+
 def test_a_plan_for_another_model_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A plan of AlexNet is refused for LeNet, by the names that do not fit."""
     graph = load_model("alexnet")
@@ -148,15 +203,9 @@ def test_a_plan_for_another_model_is_refused(tmp_path: Path, capsys: pytest.Capt
 def test_a_worker_that_dies_ends_the_run() -> None:
     """When one process is killed, the command fails within seconds, names the device, and leaves no process behind."""
     with run_command("--model", "vgg11", "--method", "oc", "--repeat", "1000", "--timeout", "20") as child:
-        ranks: list[int] = []
-        until = time.monotonic() + 60
-        while len(ranks) < 4 and time.monotonic() < until:  # the command itself, and three ranks
-            time.sleep(0.2)
-            ranks = rank_processes()
-        time.sleep(5)
-        victim = max(pid for pid in rank_processes() if pid != child.pid)
+        victim = max(pid for pid in running_ranks() if pid != child.pid)
         killed = time.monotonic()
-        os.kill(victim, signal.SIGKILL)
+        psutil.Process(victim).kill()
         _, said = child.communicate(timeout=60)
     assert time.monotonic() - killed < 30
     assert child.returncode == command.FAILED
@@ -167,11 +216,11 @@ def test_a_worker_that_dies_ends_the_run() -> None:
 
 def test_an_interrupt_leaves_no_process_behind() -> None:
     """Ctrl-C ends the command and all its processes; so does its sudden death."""
-    for ending in (signal.SIGINT, signal.SIGKILL):
+    endings: list[Callable[[subprocess.Popen[str]], None]] = [lambda child: child.send_signal(signal.SIGINT), subprocess.Popen.kill]
+    for end in endings:
         with run_command("--model", "vgg11", "--method", "oc", "--repeat", "1000") as child:
-            time.sleep(6)
-            assert len(rank_processes()) == 4
-            child.send_signal(ending)
+            running_ranks()
+            end(child)
             child.communicate(timeout=30)
         until = time.monotonic() + 10
         while rank_processes() and time.monotonic() < until:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import math
+import random
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from support.damage import attempt, damaged, without_each_key
+from support.random_branches import random_branched_graph, random_branched_plan
+from support.random_instances import random_cluster, random_graph, random_plan
 
-from iopopt import Cluster, FileFormatError, Graph, Plan, Solution
+from iopopt import Cluster, Evaluation, FileFormatError, Graph, Plan, Solution
 from iopopt.methods.solution import Point, heuristic_solution
 
 
@@ -160,3 +163,40 @@ def test_explanation(trio_solution: Solution) -> None:
     assert "d1 0.000459 of 1 MB" in text
     assert "too little memory" in _nothing().explain()
     assert "proven: no plan of team=(0, 1) fits the memory" in _nothing().explain()
+
+
+STATUSES = ("optimal", "feasible", "infeasible", "violates_memory", "unknown", "error")
+
+
+@pytest.mark.parametrize("status", STATUSES)
+@pytest.mark.parametrize("seed", range(8))
+def test_records_are_of_jsons_types(status: Any, seed: int) -> None:
+    """With random plans and every status: a record is what JSON would make of it, and is read back with and without JSON."""
+    rng = random.Random(f"{status} {seed}")
+    graph = random_branched_graph(rng) if seed % 2 else random_graph(rng)
+    cluster = random_cluster(rng)
+    points = tuple(Point(rng.random(), rng.choice([None, rng.random()]), rng.choice([None, 0.0])) for _ in range(seed))
+    if status in ("optimal", "feasible", "violates_memory"):
+        plan = (random_branched_plan if seed % 2 else random_plan)(rng, graph, len(cluster))
+        common: Any = {"method": "hand", "space": "all", "build_s": rng.random(), "solve_s": rng.random(), "trajectory": points}
+        solution = replace(heuristic_solution(graph, cluster, plan, **common), status=status, bound_s=rng.choice([None, 0.0]))
+    else:
+        solution = _nothing(status, trajectory=points, bound_s=rng.choice([None, rng.random()]))
+    record = solution.to_dict()
+    assert json.loads(json.dumps(record, allow_nan=False)) == record
+    assert Solution.from_dict(record) == solution
+    assert Solution.from_dict(json.loads(json.dumps(record))) == solution
+    if solution.evaluation is not None:
+        price = solution.evaluation.to_dict()
+        assert json.loads(json.dumps(price)) == price
+        assert Evaluation.from_dict(price) == solution.evaluation
+        tuples = price | {"operators": tuple(price["operators"]), "memory_bytes": tuple(price["memory_bytes"])}
+        assert Evaluation.from_dict(tuples) == solution.evaluation
+
+
+def test_one_line(trio_solution: Solution) -> None:
+    """A solution on one line: who found it, what, and what is proven."""
+    assert repr(trio_solution) == f"Solution(hand: feasible, {trio_solution.latency_s * 1e3:.4g} ms, 2 of 3 operators split)"
+    assert repr(replace(trio_solution, bound_s=1.5)).endswith(", bound 1500 ms)")
+    assert repr(_nothing()) == "Solution(milp: infeasible, no plan)"
+    assert len(repr(replace(trio_solution, method="m" * 1000))) <= 120

@@ -124,6 +124,28 @@ def test_a_failure_keeps_the_incumbent(graph, cluster, optimum_s, lying):
     assert "failed on three: numerical trouble" in solution.reason
 
 
+@pytest.mark.parametrize(
+    ("place", "error", "reason"),
+    [
+        ("run_backend", SolverError("back end 'highs' ended with code 1: it printed nothing"), "ended with code 1"),
+        ("Formulation", ZeroDivisionError("float division by zero"), "floating-point"),
+    ],
+)
+def test_a_back_end_that_cannot_run_keeps_the_incumbent(place, error, reason, graph, cluster, optimum_s, monkeypatch):
+    """The same where its process ends without an outcome, or its program cannot be written; without a plan that is an error."""
+
+    def fail(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr(team_search, place, fail)
+    solution = solve_milp(graph, cluster, gap=0)
+    check(solution, graph, cluster, optimum_s)
+    assert reason in solution.reason
+    monkeypatch.setattr(team_search.TeamSearch, "_sorted_teams", lambda self, teams: list(teams))
+    with pytest.raises(SolverError, match=reason):
+        solve_milp(graph, cluster, gap=0)
+
+
 def test_a_point_that_is_no_plan_is_left_out(graph, cluster, optimum_s, lying):
     """A point whose shares do not sum to the dimension is no plan; what was known before stays."""
     lying(lambda outcome: replace(outcome, x=outcome.x * 0.4))

@@ -87,7 +87,11 @@ def test_a_search_can_end_at_any_step(find, instance):
     for limit in steps():
         clock = TickingClock()
         watch = Stopwatch(limit, clock)
-        plan = find(graph, cluster, team, watch=watch)
+        try:
+            plan = find(graph, cluster, team, watch=watch)
+        except TimeUpError:  # before its first plan: the caller has that of one device
+            assert find is dp_plan
+            plan = cheap.plan
         found = order(graph, cluster, plan)
         assert found <= last if find is dp_plan else found[1] <= last[1]
         last = found

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.mutation.mutants import mutants_of, sampled
-from tests.mutation.run import ROOT
 from tests.mutation.targets import CERTAIN, TARGETS
+
+ROOT = Path(__file__).resolve().parents[2]
 
 SOURCE = '''"""A module."""
 

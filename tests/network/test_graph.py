@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.damage import attempt, damaged, without_each_key
-from support.random_branches import is_chain
+from support.random_branches import is_chain, random_branched_graph
 from support.random_instances import random_graph
 
-from iopopt import FileFormatError, Graph, GraphBuilder, GraphError, IopoptError, Operator, load_model
-from iopopt.network.graph import Edge
+from iopopt import Device, FileFormatError, Graph, GraphBuilder, GraphError, IopoptError, Operator, Placement, Plan, evaluate, load_model
+from iopopt.network.graph import Edge, as_graph
 from iopopt.network.operators.conv import Conv
 from iopopt.network.records import write_json
 from iopopt.network.shapes import Shape
@@ -145,3 +147,49 @@ def test_missing_files_and_directories(tmp_path: Path) -> None:
     for path in (f"{tmp_path}/missing.json", f"{tmp_path}/folder.json", f"{tmp_path}/nul\0.json"):
         with pytest.raises(IopoptError, match="cannot be read"):
             load_model(path)
+
+
+def test_records_are_of_jsons_types() -> None:
+    """A record is what JSON would make of it, is read back without JSON, and with tuples in the place of lists."""
+    rng = random.Random(7)
+    for graph in [random_graph(rng) for _ in range(40)] + [random_branched_graph(rng) for _ in range(40)]:
+        record = graph.to_dict()
+        assert json.loads(json.dumps(record)) == record
+        assert Graph.from_dict(record) == graph
+        assert Graph.from_dict({**record, "operators": tuple(record["operators"]), "input_shape": tuple(record["input_shape"])}) == graph
+
+
+def test_one_line(trio_graph: Graph) -> None:
+    """A graph on one line: its shapes and its size; a long name is cut."""
+    assert repr(trio_graph) == "Graph('trio': 2x8x4 to 5x1x1, 3 operators, 4.27 k MACs)"
+    assert len(repr(replace(trio_graph, name="n" * 500))) < 120
+
+
+@pytest.mark.parametrize(
+    ("net", "message"),
+    [
+        (lambda: GraphBuilder("wide", (2**26, 1, 1)).fc(2**28), "'fc1' has 18014398777917440 parameters; at most 2"),
+        (lambda: GraphBuilder("tall", (1, 2**27, 2**27)).max_pool(2), "elements; at most 2"),
+        (lambda: GraphBuilder("slow", (2**12, 2**14, 2**14)).conv(2**10, 3, padding=1), "MACs; at most 2"),
+    ],
+)
+def test_figures_that_floats_do_not_hold_are_refused(net: Any, message: str) -> None:
+    """Beyond 2^53, a price would not be exact: the operator and the figure are named."""
+    with pytest.raises(GraphError, match=message):
+        net().build()
+
+
+def test_the_largest_figures_are_exact() -> None:
+    """An operator of 2^53 MACs is priced, and the price is what integers give."""
+    graph = GraphBuilder("large", (2**27, 1, 1)).fc(2**26 - 1).build()
+    assert graph.macs == 2**53 - 2**27
+    assert evaluate(graph, [Device("a", 1.0, 1e24, 1e6)], Plan.of(graph, [Placement.whole(0)])).latency_s == 2 * graph.macs
+
+
+def test_what_is_no_graph() -> None:
+    """A graph stays itself; anything else is refused with what makes one."""
+    graph = load_model("lenet5")
+    assert as_graph(graph) is graph
+    for wrong in ("lenet5", None, 3, {"name": "x"}, [graph]):
+        with pytest.raises(GraphError, match=r"graph: found .*; a Graph is expected"):
+            as_graph(wrong)  # type: ignore[arg-type]

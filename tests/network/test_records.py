@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from iopopt import FileFormatError
-from iopopt.network.records import check_keys, is_integer, is_number, read_json, short_repr, typed, write_json
+from iopopt.network.records import as_list, check_keys, foreign, is_integer, is_number, plain, read_json, short_repr, typed, write_json
+from iopopt.network.shapes import Window
 
 
 def test_numbers() -> None:
@@ -76,3 +77,57 @@ def test_written_json_is_read_back(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(path, {"a": math.nan})
     assert read_json(path) == {"a": [1, None, "ü"]}
+
+
+def test_long_values_are_shortened() -> None:
+    """A message shows the beginning of a value, also of one that would not fit in memory as text, and mappings in their order."""
+    bomb: list[Any] = ["x"] * 9
+    for _ in range(30):
+        bomb = [bomb] * 9
+    assert short_repr(bomb) == "[[[[[...], [...], [...], [...], [...], [...], [...], [......"
+    assert short_repr({"b": 1, "a": {"c": [1, 2]}}) == "{'b': 1, 'a': {'c': [1, 2]}}"
+    assert len(short_repr("x" * 10**6)) == 60
+    assert short_repr({"a" * 9: bomb}).startswith("{'aaaaaaaaa': [[[[...")
+    nested: list[Any] = []
+    for _ in range(100_000):
+        nested = [nested]
+    assert short_repr(nested) == "[[[[[...]]]]]"
+    while nested:  # an interpreter may overflow its stack where it frees so deep a list at once
+        nested = nested.pop()
+
+
+def test_foreign_values_are_named_with_their_type() -> None:
+    """What was found and its type; of nothing, only that."""
+    assert [foreign(value) for value in ("x", 3, None, {"a": 1})] == ["'x' (a str)", "3 (an int)", "None", "{'a': 1} (a dict)"]
+
+
+def test_integers_have_64_bits() -> None:
+    """The largest is read, one more is refused; numbers become floats where a float is meant."""
+    assert typed(2**63 - 1, int, "here") == 2**63 - 1
+    with pytest.raises(FileFormatError, match="it must be an integer"):
+        typed(2**63, int, "here")
+    assert type(typed(3, float | None, "here")) is float
+
+
+def test_plain_values() -> None:
+    """Tuples become lists and dataclasses mappings, at any depth."""
+    assert plain({"a": (1, (Window(kernel=3),)), "b": [None, "x"]}) == {
+        "a": [1, [{"kernel": 3, "stride": 1, "before": 0, "after": 0, "dilation": 1, "upsampling": 1}]],
+        "b": [None, "x"],
+    }
+
+
+def test_lists_and_tuples_are_lists() -> None:
+    """Both are read; a text is neither."""
+    assert as_list([1], "here") == [1]
+    assert as_list((1,), "here") == (1,)
+    with pytest.raises(FileFormatError, match="here is 'ab'; it must be a list"):
+        as_list("ab", "here")
+
+
+def test_strange_keys_are_named_briefly() -> None:
+    """A key may be a tuple in YAML, or very long."""
+    for key in (("a",), "k" * 10**5, 3, None):
+        with pytest.raises(FileFormatError, match="unknown key") as caught:
+            check_keys({key: 1}, "file", {"a"})
+        assert len(str(caught.value)) < 200

@@ -15,12 +15,13 @@ from matplotlib.figure import Figure
 
 import iopopt
 from paper_figs import command_line, figure_setup_time, table_latency, table_memory
+from paper_figs import published as published_figures
 from paper_figs.appearance import LOOKS
 from paper_figs.columns import MARK, MARK_NOTE, MISSING, Column, Table, fixed, small_percent
 from paper_figs.command_line import OUTPUT, RESULTS
 from paper_figs.comparison import Comparison, one_device_notes, reduction_percent, solver_note
 from paper_figs.latency_rows import plan_cells
-from paper_figs.published import PAPERS
+from paper_figs.published import PAPERS, iop_paper
 from paper_figs.report import Report, write
 from paper_figs.setting import BASELINES, LENET, METHODS_COMPARED, SWEEP_INSTANCES, TABLE_INSTANCES, VARIANTS, Instance, load
 
@@ -109,6 +110,17 @@ def test_only_paper_columns_are_headed_as_the_papers(latency: Report, memory: Re
     columns = [column for report in (latency, memory, sweep) for table in report.tables for column in table.columns]
     assert {column.is_paper for column in columns} == {True, False}
     assert all(column.is_paper == ("paper" in column.heading) for column in columns)
+
+
+def test_a_missing_record_says_where_it_comes_from(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Without data/papers.json a script says that it needs a checkout, and writes nothing."""
+    monkeypatch.setattr(published_figures, "PAPERS", tmp_path / "data" / "papers.json")
+    iop_paper.cache_clear()
+    assert table_latency.main(["--output", str(tmp_path / "out")]) == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith(f"table_latency: {tmp_path / 'data' / 'papers.json'}: the published figures are missing")
+    assert "checkout" in said
+    assert not (tmp_path / "out").exists()
 
 
 def test_published_record_covers_every_instance(published: dict[str, Any]) -> None:

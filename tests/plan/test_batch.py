@@ -11,9 +11,10 @@ from support.random_branches import random_branched_graph, random_branched_plan
 from support.random_instances import random_graph, random_plan
 from support.random_orders import reordered
 
-from iopopt import Graph, Placement, Plan, PlanBatch, PlanError
+from iopopt import Graph, GraphBuilder, Placement, Plan, PlanBatch, PlanError, Pricer, evaluate, load_cluster
 from iopopt.plan.batch import Array, along_order
 from iopopt.plan.placement import Strategy
+from iopopt.plan.shares import even_shares
 
 ORDERED = pytest.mark.parametrize("ordered", [False, True], ids=["ascending", "ordered"])
 
@@ -121,3 +122,15 @@ def test_functions_of_several_arrays_follow_the_order() -> None:
 
     handed = along_order(batch.ranks, from_before, values, mask)[:, 0, 0]
     assert [handed[j] for j in (2, 0, 3)] == [0, 30, 10]
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_more_devices_than_a_byte_counts(backwards: bool) -> None:
+    """Plans over 200 devices, in the order of the cluster or against it, are priced as the evaluator prices them."""
+    graph = GraphBuilder("tall", (2, 300, 4)).conv(220, 3, padding=1).conv(4, 3, padding=1).build()
+    cluster = load_cluster("pi4-x200")
+    order = tuple(range(200))[:: -1 if backwards else 1]
+    plan = Plan.of(graph, [Placement.split("OC", order, even_shares(220, 200)), Placement.split("H", order, even_shares(300, 200))])
+    price = Pricer(graph, cluster).price(PlanBatch.from_plans(graph, [plan], 200))
+    assert price.latency_s[0] == pytest.approx(evaluate(graph, cluster, plan).latency_s, rel=1e-12)
+    assert PlanBatch.from_plans(graph, [plan], 200).plan(graph, 0) == plan

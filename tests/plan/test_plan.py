@@ -147,3 +147,35 @@ def test_a_plan_holds_placements() -> None:
     graph = GraphBuilder("two", (1, 4, 4)).conv(2, 3).fc(2).build()
     with pytest.raises(PlanError, match="is not a Placement"):
         Plan.of(graph, {"conv1": Placement.whole(0), "fc1": Placement.whole(0)})  # type: ignore[arg-type]
+
+
+def test_records_are_of_jsons_types() -> None:
+    """A record is what JSON would make of it, and is read back without JSON."""
+    rng = random.Random(5)
+    for _ in range(200):
+        plan = random_plan(rng, random_graph(rng), rng.randint(1, 4))
+        record = plan.to_dict()
+        assert json.loads(json.dumps(record)) == record
+        assert Plan.from_dict(record) == plan
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Placement.whole(10_000),
+        lambda: Placement.whole(10**400),
+        lambda: Placement.split("H", (0, 10_000), (1, 1)),
+        lambda: Placement("H", (Shard(0, 0, 2**62), Shard(1, 2**62, 2**63))),
+    ],
+)
+def test_figures_beyond_any_plan_are_refused(make: Any) -> None:
+    """Devices that no cluster has, and shares beyond the integers of arrays."""
+    with pytest.raises(PlanError, match=r"below 10000|beyond 2\*\*63"):
+        make()
+
+
+def test_operators_are_named_by_strings() -> None:
+    """A record made in Python may have other keys; they are refused."""
+    record = {"schema_version": 1, "placements": {3: {"dim": None, "shards": [{"device": 0, "start": 0, "stop": 1}]}}}
+    with pytest.raises(FileFormatError, match=r"operator 3 \(an int\) is not named by a string"):
+        Plan.from_dict(record)

@@ -15,9 +15,9 @@ Path = tuple[str | int, ...]
 
 def damaged(record: Any) -> Iterator[tuple[Path, Any, Any]]:
     """Where, what is put there, and the record with it: each part replaced by each wrong value."""
-    for path in _paths(record):
+    for path in paths(record):
         for wrong in WRONG_VALUES:
-            yield path, wrong, _replaced(record, path, wrong)
+            yield path, wrong, replaced(record, path, wrong)
 
 
 def attempt(read: Callable[[Any], Any], record: Any) -> tuple[Any, str | None]:
@@ -30,29 +30,37 @@ def attempt(read: Callable[[Any], Any], record: Any) -> tuple[Any, str | None]:
 
 def without_each_key(record: Any) -> Iterator[tuple[Path, Any]]:
     """The record without one of its keys, at any depth."""
-    for path in _paths(record):
+    for path in paths(record):
         if path and isinstance(path[-1], str):
-            damaged_record = copy.deepcopy(record)
-            parent = damaged_record
-            for step in path[:-1]:
-                parent = parent[step]
-            del parent[path[-1]]
-            yield path, damaged_record
+            yield path, without(record, path)
 
 
-def _paths(record: Any, at: Path = ()) -> Iterator[Path]:
+def without(record: Any, path: Path) -> Any:
+    """The record without one of its parts."""
+    result = copy.deepcopy(record)
+    del part(result, path[:-1])[path[-1]]
+    return result
+
+
+def part(record: Any, path: Path) -> Any:
+    """What stands in one place of a record."""
+    for step in path:
+        record = record[step]
+    return record
+
+
+def paths(record: Any, at: Path = ()) -> Iterator[Path]:
+    """The place of every part of a record, the whole included."""
     yield at
     children = record.items() if isinstance(record, dict) else enumerate(record) if isinstance(record, list) else ()
     for key, value in children:
-        yield from _paths(value, (*at, key))
+        yield from paths(value, (*at, key))
 
 
-def _replaced(record: Any, path: Path, value: Any) -> Any:
+def replaced(record: Any, path: Path, value: Any) -> Any:
+    """The record with another value in one place."""
     if not path:
         return copy.deepcopy(value)
     result = copy.deepcopy(record)
-    parent = result
-    for step in path[:-1]:
-        parent = parent[step]
-    parent[path[-1]] = copy.deepcopy(value)
+    part(result, path[:-1])[path[-1]] = copy.deepcopy(value)
     return result

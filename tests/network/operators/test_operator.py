@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shutil
 import subprocess
 import sys
@@ -100,5 +101,6 @@ def test_a_kind_is_one_file(tmp_path: Path) -> None:
     package = tmp_path / "iopopt"
     shutil.copytree(Path(iopopt.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
     (package / "network" / "operators" / "repeat.py").write_text(NEW_KIND)
-    done = subprocess.run([sys.executable, "-c", USE], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ["PYTHONPATH"]])}
+    done = subprocess.run([sys.executable, "-c", USE], env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert (done.stdout, done.stderr) == ("repeat every 2 2x4x8\n", "")
