@@ -1,7 +1,6 @@
 """Programs as LP and MPS files.
 
-Written here, because the writers at hand lose what matters: PuLP prints 12 significant digits and puts underscores in place of parentheses and
-commas, and MathOpt and scipy write no LP files. Every number has the digits that give the same double when read.
+Written here, because PuLP's writers print 12 significant digits: here every number has the digits that give the same double when read.
 """
 
 from __future__ import annotations
