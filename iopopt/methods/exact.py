@@ -9,7 +9,7 @@ from iopopt.cluster.cluster import Cluster, Device
 from iopopt.cost.infeasibility import nearest_miss
 from iopopt.cost.instance import Instance
 from iopopt.errors import PlanError, SolverError
-from iopopt.methods.settings import MOST_SEED, checked_integer, limited
+from iopopt.methods.settings import MOST_SEED, checked_integer, checked_longest_block, limited
 from iopopt.methods.solution import Solution, Status, Termination
 from iopopt.methods.team_search import TeamSearch
 from iopopt.milp.backends import BACKENDS
@@ -35,6 +35,7 @@ def solve_exactly(
     seed: int,
     threads: int,
     without: Collection[str],
+    longest_block: int,
 ) -> Solution:
     """See :func:`iopopt.solve_milp`."""
     watch = limited(time_limit_s, may_be_infinite=False)
@@ -43,17 +44,19 @@ def solve_exactly(
     if not 0 <= gap < 1:
         raise SolverError(f"gap is {gap}; it must be at least 0 and below 1 (1e-4 stands for 0.01 %)")
     seed, threads = checked_integer("seed", seed, 0, MOST_SEED), checked_integer("threads", threads, 1, _MOST_THREADS)
-    search = TeamSearch(Instance(graph, cluster), watch, float(gap), backend, seed, threads, checked_ideas(without))
+    search = TeamSearch(
+        Instance(graph, cluster), watch, float(gap), backend, seed, threads, checked_ideas(without), checked_longest_block(longest_block)
+    )
     teams = candidate_teams(team, cluster)
     if warm_start is not None:
         _offer_warm_start(search, warm_start, team)
     search.run(teams)
-    return _solution(search, space_name(team, cluster), teams)
+    return _solution(search, space_name(team, cluster, search.longest_block), teams)
 
 
 def _offer_warm_start(search: TeamSearch, plan: Plan, team: Team) -> None:
     evaluation = search.offer(plan)
-    check_in_space(plan, team, search.instance.cluster)
+    check_in_space(plan, team, search.instance.cluster, search.longest_block)
     if not evaluation.feasible:
         raise PlanError(f"the warm start breaks a memory limit: {'; '.join(map(str, evaluation.violations))}")
 

@@ -23,6 +23,7 @@ def solve_milp(
     seed: int = 0,
     threads: int = 1,
     without: Collection[str] = (),
+    longest_block: int = 1,
 ) -> Solution:
     """The best plan of the space of ``team``, with a proven bound.
 
@@ -40,6 +41,8 @@ def solve_milp(
             several threads, and other versions or machines may find another plan of equal latency within the gap. What is proven holds anyway.
         threads: how many threads the back end may use.
         without: ideas of the program to leave out, by the names of :data:`iopopt.milp.ideas.IDEAS`; this changes the time, never the optimum.
+        longest_block: the most operators of a fused block, in which nothing is exchanged because rows are recomputed where they overlap; 1 is the
+            paper's space. All blocks up to this length are candidates.
 
     Returns:
         A Solution whose ``latency_s`` is the evaluator's. ``infeasible`` is proven and carries a reason. Ctrl-C ends the search with
@@ -67,4 +70,5 @@ def solve_milp(
         seed=seed,
         threads=threads,
         without=without,
+        longest_block=longest_block,
     )

@@ -21,6 +21,7 @@ from iopopt.methods.dp import dp_plan
 from iopopt.methods.greedy import greedy_plan
 from iopopt.methods.single import single_plan
 from iopopt.methods.solution import Point
+from iopopt.milp.arcs import all_nodes
 from iopopt.milp.backends import BACKENDS, LEAST_SOLVE_S, Options, Outcome
 from iopopt.milp.formulation import Formulation
 from iopopt.milp.memory_program import least_memory_plan
@@ -64,6 +65,7 @@ class TeamSearch:
     seed: int
     threads: int
     without: frozenset[str] = frozenset()
+    longest_block: int = 1
     plan: Plan | None = None
     evaluation: Evaluation | None = None
     least_s: dict[tuple[int, ...] | None, float] = field(default_factory=dict)
@@ -136,9 +138,9 @@ class TeamSearch:
         graph, cluster = self.instance.graph, self.instance.cluster
         found = []
         with suppress(TimeUpError):
-            found.append(self.offer(dp_plan(graph, cluster, team, self.watch)))
+            found.append(self.offer(dp_plan(graph, cluster, team, self.watch, self.longest_block)))
         if "pruning" not in self.without:
-            self.nodes[team] = bound_nodes(self.instance, team, self.watch)
+            self.nodes[team] = bound_nodes(self.instance, team, self.watch, self.longest_block)
             self.bounds[team] = self._without_backend_s(team)
         if self.watch.remaining_s > 0:
             found.append(self.offer(greedy_plan(graph, cluster, team, watch=self.watch)))
@@ -184,8 +186,11 @@ class TeamSearch:
 
     def _formulation(self, team: tuple[int, ...], reserve: float, cutoff: float | None) -> Formulation:
         """The program of a team. Nodes whose bound exceeds the incumbent or the cutoff are left out: every plan that takes one is slower."""
-        nodes = self.nodes[team].nodes_within(self.latency_s if cutoff is None else cutoff) if team in self.nodes else None
         building = Stopwatch()
+        if team in self.nodes:
+            nodes = self.nodes[team].nodes_within(self.latency_s if cutoff is None else cutoff)
+        else:
+            nodes = all_nodes(self.instance, team, self.longest_block)
         try:
             return Formulation(
                 self.instance, team, self._scale_s, reserve_bytes=reserve, cutoff_s=cutoff, nodes=nodes, without=self.without, watch=self.watch

@@ -234,4 +234,4 @@ def integer_points(program: Program) -> FloatArray:
 
 def flows_of(formulation: Formulation) -> list[dict[Arc, int]]:
     """The flow variables of the arcs of every edge, consumer by consumer; the sink's edge is the last."""
-    return [edge.flow for edges in formulation._into for edge in edges]
+    return [edge.flow for ports in formulation._ports for port in ports for edge in port.edges]
