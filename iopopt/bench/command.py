@@ -38,12 +38,14 @@ examples
   python -m iopopt.bench --model alexnet
   python -m iopopt.bench --model lenet5 vgg16 --cluster slow-link-x4 --methods coedge greedy milp
   python -m iopopt.bench --model vgg16 --cluster pi4-x4 --bandwidth-mbit 10 100 1000 --team best
+  python -m iopopt.bench --model vgg16 --cluster wifi-x4 --longest-block 8
   python -m iopopt.bench --model vgg11 --cluster cluster.yaml --output results/ --explain
 
 reading the table
   gap to best   how much slower than the best plan of the table that fits the memory
   proven gap    the most by which any plan of the method's space could be faster
   times CoEdge, times single   how many times faster than CoEdge, and than the best single device
+  perfect split   the latency of all work at the sum of all speeds, without transfers, as a share of the plan's
   space         the plans for which the bound holds: operators split over all devices or whole on one, over one team, or over the best team
 
 exit codes
@@ -78,7 +80,7 @@ def _benchmark(options: argparse.Namespace, progress: Console) -> Benchmark:
     return Benchmark(
         instances=instances,
         methods=methods,
-        settings=Settings(options.time_limit, options.gap, options.backend, options.threads),
+        settings=Settings(options.time_limit, options.gap, options.backend, options.threads, options.longest_block),
         seeds=options.seeds,
         explain=options.explain,
         progress=progress,
@@ -175,6 +177,13 @@ def _parser(program: str) -> argparse.ArgumentParser:
         metavar="TEAM",
         help="split operators over all devices, over these (names or indices, separated by commas), or over the best subset, "
         "which exact methods find; the others then split over all (default: all)",
+    )
+    parser.add_argument(
+        "--longest-block",
+        type=_positive(int),
+        default=1,
+        metavar="N",
+        help="also fuse up to N operators, whose devices then recompute rows instead of exchanging them (default: 1, the paper's space)",
     )
     several("--methods", help="methods to compare (default: all except exhaustive)")
     parser.add_argument("--seeds", type=_positive(int), default=3, metavar="N", help="number of runs of each random method (default: 3)")

@@ -27,6 +27,7 @@ class Instance:
         model, cluster_name: names that no other instance of the benchmark shares both of.
         bandwidth_mbit: what every link was set to, Mbit/s; None if links are as the cluster says.
         coedge_s, single_s: the latencies of CoEdge over all devices, and of the best single device, seconds.
+        perfect_s: the latency of the perfect split, seconds: all work at the sum of all speeds, and nothing to transfer.
     """
 
     model: str
@@ -37,6 +38,7 @@ class Instance:
     bandwidth_mbit: float | None
     coedge_s: float
     single_s: float
+    perfect_s: float
 
 
 @dataclass(frozen=True)
@@ -105,4 +107,5 @@ def _instance(name: str, graph: Graph, cluster_name: str, cluster: Cluster, band
         bandwidth_mbit=bandwidth_mbit,
         coedge_s=evaluate(graph, cluster, coedge).latency_s,
         single_s=evaluate(graph, cluster, single_plan(graph, cluster)).latency_s,
+        perfect_s=sum(unit.flops for unit in graph.placed_units) / sum(device.flops_per_s for device in cluster.devices),
     )

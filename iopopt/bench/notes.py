@@ -27,7 +27,8 @@ def notes(instance: Instance, runs: Sequence[Run]) -> Iterator[str]:
             yield f"{run.label}: {run.solution.reason}"
     yield from _one_device(instance, runs)
     yield from _outside_the_space(instance, runs)
-    if all(run.method != "exhaustive" for run in runs) and (count := plan_count(instance.graph, instance.cluster, instance.team)) <= MAX_PLANS:
+    count = plan_count(instance.graph, instance.cluster, instance.team, runs[0].settings.longest_block)
+    if count <= MAX_PLANS and all(run.method != "exhaustive" for run in runs):
         yield f"Exhaustive search would price {count:,} plans; --methods exhaustive adds it."
 
 
@@ -48,7 +49,7 @@ def _outside_the_space(instance: Instance, runs: Sequence[Run]) -> Iterator[str]
     if not proven or instance.team == "best":
         return
     best = min(proven, key=lambda run: run.solution.latency_s)
-    found = _smaller_team(instance)
+    found = _smaller_team(instance, best.settings.longest_block)
     if found is not None and _beats(found[1], best):
         (team, latency_s), devices = found, instance.cluster.devices
         yield (
@@ -63,7 +64,7 @@ def _beats(latency_s: float, run: Run) -> bool:
     return bound is not None and latency_s < bound * (1 - _ROUNDING)
 
 
-def _smaller_team(instance: Instance) -> tuple[Team, float] | None:
+def _smaller_team(instance: Instance, longest_block: int) -> tuple[Team, float] | None:
     """The best team found by leaving one device out at a time, the slowest first, while that helps, and its latency in seconds."""
     watch, team, best = Stopwatch(), resolve_team(instance.team, instance.cluster), None
     while len(team) > 2:
@@ -73,7 +74,7 @@ def _smaller_team(instance: Instance) -> tuple[Team, float] | None:
             if watch.elapsed_s > TEAM_SEARCH_S:
                 break
             smaller = tuple(j for j in team if j != left_out)
-            price = evaluate(instance.graph, instance.cluster, dp_plan(instance.graph, instance.cluster, smaller))
+            price = evaluate(instance.graph, instance.cluster, dp_plan(instance.graph, instance.cluster, smaller, longest_block=longest_block))
             if price.feasible:
                 found.append((price.latency_s, smaller))
         if not found or (best is not None and min(found)[0] >= best[1]):

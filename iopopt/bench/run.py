@@ -25,6 +25,7 @@ class Settings:
     gap: float
     backend: str
     threads: int
+    longest_block: int = 1
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def run_method(instance: Instance, method: str, seed: int | None, settings: Sett
 def _options(info: Method, instance: Instance, seed: int | None, settings: Settings) -> dict[str, Any]:
     """The common options that the method takes. A method that cannot choose the team splits over all devices."""
     team = "all" if instance.team == "best" and not info.chooses_team else instance.team
-    options = {"team": team, "time_limit_s": settings.time_limit_s, "gap": settings.gap, "backend": settings.backend, "threads": settings.threads}
+    options = {"team": team, **vars(settings)}
     return {key: value for key, value in options.items() if key in info.takes} | ({} if seed is None else {"seed": seed})
 
 

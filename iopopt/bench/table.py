@@ -21,6 +21,7 @@ _HEADINGS = (
     "proven\ngap",
     "times\nCoEdge",
     "times\nsingle",
+    "perfect\nsplit",
     "peak memory\nMB per device",
     "connec-\ntions",
     "moved\nkB",
@@ -66,6 +67,7 @@ def _cells(runs: Sequence[Run], best_s: float) -> list[str | Text]:
         _text(fmean(math.nan if run.solution.gap is None else run.solution.gap for run in runs), lambda value: f"{value:.3%}"),
         _text(instance.coedge_s / latency if latency else math.nan, lambda value: f"{value:.3f}"),
         _text(instance.single_s / latency if latency else math.nan, lambda value: f"{value:.3f}"),
+        _text(instance.perfect_s / latency if latency else math.nan, lambda value: f"{value:.0%}"),
         _NONE if None in evaluations else "/".join(f"{fmean(demands) / 1e6:.3g}" for demands in memory),
         _text(fmean(evaluation.connections if evaluation else math.nan for evaluation in evaluations), lambda value: f"{value:,.4g}"),
         _text(fmean(evaluation.transferred_bytes if evaluation else math.nan for evaluation in evaluations), lambda value: f"{value / 1e3:,.0f}"),
@@ -81,8 +83,8 @@ def _either(texts: Iterable[str]) -> str:
 
 def _space(run: Run) -> str:
     """The space for which bound and status hold, in short."""
-    whole = space_name("all", run.instance.cluster)
-    return "all devices" if run.solution.space == whole else run.solution.space.removeprefix("team=")
+    every = space_name("all", run.instance.cluster)
+    return run.solution.space.replace(every, "all devices").removeprefix("team=")
 
 
 def _status(solution: Solution) -> str:
@@ -118,4 +120,5 @@ def _caption(instance: Instance) -> str:
         f"{device.name} {device.flops_per_s / 1e9:.4g} GFLOP/s, {device.memory_bytes / 1e6:.4g} MB, {device.bandwidth_bytes_per_s / 1e6:.4g} MB/s"
         for device in instance.cluster.devices
     )
-    return f"Devices: {devices}."
+    single, perfect = (_milliseconds(seconds) for seconds in (instance.single_s, instance.perfect_s))
+    return f"Devices: {devices}. Best single device: {single} ms; perfect split: {perfect} ms."

@@ -151,7 +151,7 @@ def block_unit(operators: Sequence[Operator], unfused: UnitGraph, members: range
         part_dims=frozenset(),
         mixes_channels=last.mixes_channels,
         flops=sum(operators[member].flops for member in members),
-        work={"H": tuple(_work(operators[member], reaches[member], height) for member in members if operators[member].flops)},
+        work={"H": (fixed(0), *(_work(operators[member], reaches[member], height) for member in members if operators[member].flops))},
         weights={"H": (fixed(parameters),)},
         activations={"H": tuple(_held(run, member, reaches, height) for member in members)},
         output={"H": last.output["H"]},

@@ -25,7 +25,7 @@ def lame() -> tuple[Graph, Cluster]:
 
 def runs_of(graph: Graph, cluster: Cluster, solutions: dict[str, Solution], team: Team = "all") -> tuple[Instance, list[Run]]:
     single = solve_single(graph, cluster).latency_s
-    instance = Instance("net", "cluster", graph, cluster, team, None, single, single)
+    instance = Instance("net", "cluster", graph, cluster, team, None, single, single, single)
     return instance, [Run(instance, method, None, SETTINGS, datetime.now(UTC), solution) for method, solution in solutions.items()]
 
 

@@ -31,7 +31,7 @@ def at_latency(solution: Solution, seconds: float) -> Solution:
 
 def lines(graph: Graph, cluster: Cluster, solutions: Sequence[Solution]) -> list[list[str]]:
     """The cells of the table of one method with a seed for each solution."""
-    instance = Instance("net", "cluster", graph, cluster, "all", None, coedge_s=1.2, single_s=2.4)
+    instance = Instance("net", "cluster", graph, cluster, "all", None, coedge_s=1.2, single_s=2.4, perfect_s=0.06)
     settings = Settings(60, 1e-4, "highs", 1)
     table = instance_table([Run(instance, "pso", seed, settings, datetime.now(UTC), solution) for seed, solution in enumerate(solutions)])
     columns = [[str(cell) for cell in column.cells] for column in table.columns]
@@ -59,5 +59,5 @@ def test_what_differs_between_the_two_in_the_middle_is_shown(graph: Graph, clust
     assert single.evaluation is not None
     assert oc.evaluation is not None
     row = lines(graph, cluster, [single, oc])[0]
-    assert row[7] == f"{(single.evaluation.connections + oc.evaluation.connections) / 2:g}"
+    assert row[8] == f"{(single.evaluation.connections + oc.evaluation.connections) / 2:g}"
     assert row[-2:] == ["all devices / fixed scheme", "feasible"]
