@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from iopopt.cost.instance import Instance
-from iopopt.network.terms import amount, position
+from iopopt.network.terms import amount, positions
 from iopopt.network.unit import Unit
 from iopopt.plan.placement import Placement
 from iopopt.plan.shares import even_shares
@@ -56,8 +56,7 @@ def _live_bytes(instance: Instance, placements: Sequence[Placement], producer: i
 def share_memory(unit: Unit, placement: Placement, bytes_per_element: int) -> Iterator[tuple[int, DeviceDemand]]:
     """w_ij and a_ij: the memory of each participant, bytes; an empty share still has the constant terms."""
     weights, activations = unit.weights[placement.dim], unit.activations[placement.dim]
-    for rank, (device, n) in enumerate(zip(placement.devices, placement.shares, strict=True)):
-        place = position(rank, len(placement.devices))
+    for device, n, place in zip(placement.devices, placement.shares, positions(len(placement.devices)), strict=True):
         largest = max([amount(terms, n, place) for terms in activations])
         yield device, DeviceDemand(bytes_per_element * amount(weights, n), bytes_per_element * largest)
 

@@ -31,8 +31,10 @@ class TermArrays:
         rows = [[terms.get(dim, ()) for dim in _DIMS] for terms in by_unit]
         most = max(len(terms) for row in rows for terms in row)
         padded = [(*terms, *[fixed(0)] * (most - len(terms))) for row in rows for terms in row]
-        by_position = [[[part for term in terms for part in term.at(place)[:3]] for terms in padded] for place in Position]
-        table = np.array(by_position, float).reshape(len(Position), -1, most, 3)
+        excepted = any(term.first is not None for terms in padded for term in terms)
+        places = tuple(Position) if excepted else (Position.INNER,)
+        by_position = [[part for terms in padded for term in terms for part in term.at(place)[:3]] for place in places]
+        table = np.array(by_position, float).reshape(len(places), -1, most, 3)
         self._terms = [_TermArray(*np.ascontiguousarray(table[:, :, number].transpose(2, 0, 1))) for number in range(most)]
 
     def amounts(self, places: Columns, n: Array, batch: PlanBatch) -> Array | float:
@@ -49,7 +51,7 @@ class _TermArray:
 
     def __init__(self, weights: Array, slopes: Array, constants: Array) -> None:
         self.weight, self._slope, self._constants = weights[0], slopes[0], constants
-        self._by_position = bool((constants != constants[Position.INNER]).any())
+        self._by_position = len(constants) > 1 and bool((constants != constants[Position.INNER]).any())
 
     def amounts(self, places: Columns, n: Array, batch: PlanBatch) -> Array:
         """weight x max(0, slope n + constant)."""
@@ -58,7 +60,7 @@ class _TermArray:
             return np.asarray((self.weight * np.maximum(constants[Position.INNER], 0))[places])
         affine = self._slope[places] * n
         if self._by_position:
-            first, inner, last = (of_place[places] for of_place in constants)
+            inner, first, last = (of_place[places] for of_place in constants)
             affine = affine + np.where(batch.first, first, np.where(batch.last, last, inner))
         elif constants.any():
             affine = affine + constants[Position.INNER][places]

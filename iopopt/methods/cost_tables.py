@@ -68,6 +68,8 @@ class CostTables:
 
     def _alone(self, i: int) -> Array:
         """The cost of each candidate by itself; nothing for members inside a block."""
+        if len(self._candidates.parts[i]) == 1:
+            return self._pricer.operator_s(i, self._states[i])
         seconds = np.zeros(self.domains[i])
         for part in self._candidates.parts[i]:
             if part.ends_here:
@@ -76,6 +78,8 @@ class CostTables:
 
     def _demands(self, i: int) -> tuple[Array, Array, Array]:
         """What each candidate needs of the memory of each device; nothing for members inside a block."""
+        if len(self._candidates.parts[i]) == 1:
+            return self._pricer.operator_demands(i, self._states[i])
         found = tuple(np.zeros((len(self.limits), self.domains[i])) for _ in range(3))
         for part in self._candidates.parts[i]:
             if part.ends_here:
@@ -98,11 +102,12 @@ class CostTables:
         """t_com of some edges into one operator; edges between operators of equal structure are priced once."""
         ends = self._ends(edges)
         places = tuple((ends.index(edge.producer) if edge.producer in ends else None, edge.slot) for edge in edges)
-        apart = tuple(end - ends[-1] for end in ends)
+        blocks = any(len(self._candidates.parts[end]) > 1 for end in ends)
+        apart = tuple(end - ends[-1] for end in ends) if blocks else ()
         key = (tuple(self._candidates.kinds[end] for end in ends), places, apart)
         if key not in self._known:
             self._watch.check()
-            self._known[key] = self._costs(edges, ends)
+            self._known[key] = self._costs(edges, ends) if blocks else self._pricer.edges_s(edges, {end: self._states[end] for end in ends})
         return Table(tuple(ends), self._known[key])
 
     def _costs(self, edges: Sequence[TensorEdge], ends: Sequence[int]) -> Array:

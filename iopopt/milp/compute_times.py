@@ -16,7 +16,7 @@ from iopopt.milp.bounds import best_makespan_s
 from iopopt.milp.edge_variables import EdgeVariables, Group, Port
 from iopopt.milp.operator_variables import OperatorVariables
 from iopopt.milp.program import ProgramBuilder
-from iopopt.network.terms import Line, lines, position
+from iopopt.network.terms import Line, lines, positions
 from iopopt.network.unit import Unit
 from iopopt.schedule.rounds import TransferKind
 
@@ -193,7 +193,7 @@ def _scaled_work(work: Work, operator: OperatorVariables, node: Node) -> Work:
 def _work(operator: OperatorVariables, node: Node, participants: int, floor_s: float) -> Work:
     assert node.dim is not None
     terms, extent = operator.unit.work[node.dim], (operator.size(node), operator.granularity(node))
-    by_rank = [lines([term.at(position(rank, participants)) for term in terms], *extent) for rank in range(participants)]
+    by_rank = [lines([term.at(place) for term in terms], *extent) for place in positions(participants)]
     return Work(by_rank, operator.size(node), floor_s)
 
 

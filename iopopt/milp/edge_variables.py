@@ -7,7 +7,7 @@ a cost is linear in its own copies and no big constant appears.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -43,24 +43,26 @@ class End(NamedTuple):
     """One end of an edge: its nodes, and for each the variables of the operator or block whose node it is; source and sink have none, because
     their devices are fixed."""
 
-    nodes: Sequence[Node]
-    owners: Sequence[OperatorVariables | None]
+    owners: Mapping[Node, OperatorVariables | None]
 
     @classmethod
     def of(cls, operators: Sequence[OperatorVariables]) -> End:
         """All nodes of an operator and of the blocks that end with it."""
-        owned = [(node, operator) for operator in operators for node in operator.choice]
-        return cls([node for node, _ in owned], [operator for _, operator in owned])
+        return cls({node: operator for operator in operators for node in operator.choice})
+
+    @property
+    def nodes(self) -> Collection[Node]:
+        return self.owners.keys()
 
     def at(self, node: Node) -> OperatorVariables:
         """The variables at a node; only for a node that has some."""
-        owner = self.owners[self.nodes.index(node)]
+        owner = self.owners[node]
         assert owner is not None  # no cost depends on shares of the source or the sink
         return owner
 
     def get(self, node: Node) -> OperatorVariables | None:
         """The variables at a node, if it is here and has some."""
-        return self.owners[self.nodes.index(node)] if node in self.nodes else None
+        return self.owners.get(node)
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ class Formulation:
         self.instance, self.team, self.scale_s = instance, tuple(team), scale_s
         self._builder, self._without = ProgramBuilder(watch), without
         self._placed = self._add_operators(nodes or all_nodes(instance, self.team))
-        self._ends = [*map(End.of, self._placed), *(End([node_of(placement)], [None]) for placement in instance.terminals)]
+        self._ends = [*map(End.of, self._placed), *(End({node_of(placement): None}) for placement in instance.terminals)]
         self._edges: dict[tuple[int, ...], EdgeVariables] = {}
         self._ports = [[self._add_port(edge) for edge in edges] for edges in instance.edges_into]
         self._out_of = [[port for ports in self._ports for port in ports if port.edge.producer == i] for i in range(len(self._placed))]
@@ -150,9 +150,9 @@ class Formulation:
         """The edges by which an operator may read a tensor, by itself or as the member of a block that fetches it."""
         p, consumer, absorbs, edges = self._ends[edge.producer], edge.consumer, False, []
         alone = self._ends[consumer]
-        own = [node for node in alone.nodes if node.span == 1]
+        own = {node: owner for node, owner in alone.owners.items() if node.span == 1}
         if own:
-            edges.append(self._add_edge(edge, p, End(own, [alone.get(node) for node in own]), consumer))
+            edges.append(self._add_edge(edge, p, End(own), consumer))
         for members, block in self._blocks_over(consumer) if consumer < len(self._placed) else ():
             if edge.producer in members:
                 continue

@@ -9,7 +9,7 @@ from iopopt.milp.affine import Affine, constant, times, total
 from iopopt.milp.arcs import Node
 from iopopt.milp.operator_variables import OperatorVariables
 from iopopt.milp.program import ProgramBuilder
-from iopopt.network.terms import Line, Terms, amount, lines, position
+from iopopt.network.terms import Line, Terms, amount, lines, positions
 from iopopt.plan.shares import even_shares
 
 _SCALE = 1e4
@@ -77,7 +77,7 @@ class _DeviceMemory:
         """Terms as they are for the device, which may be the first or the last of the team."""
         if self._j not in operator.team:
             return terms
-        place = position(operator.team.index(self._j), len(operator.team))
+        place = positions(len(operator.team))[operator.team.index(self._j)]
         return tuple(term.at(place) for term in terms)
 
     # w_ij and a_ij.

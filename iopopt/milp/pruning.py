@@ -11,6 +11,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -122,8 +123,12 @@ class _Tables:
                 self.places[i] += [_Place(node, members) for node in self._nodes(instance.graph.block(members))]
         self._known: dict[object, float] = {}
         self._edges: dict[object, Array] = {}
-        known = Plan.of(instance.graph, [Placement.whole(0)] * len(instance.graph))
-        self._forbidden_s = _FORBIDDEN * (evaluate(instance.graph, instance.cluster, known).latency_s or 1.0)
+
+    @cached_property
+    def _forbidden_s(self) -> float:
+        """The cost of what is no plan."""
+        known = Plan.of(self._instance.graph, [Placement.whole(0)] * len(self._instance.graph))
+        return _FORBIDDEN * (evaluate(self._instance.graph, self._cluster, known).latency_s or 1.0)
 
     def _nodes(self, unit: Unit) -> list[Node]:
         return nodes_of(unit, len(self._cluster), self._team)
@@ -192,9 +197,11 @@ class _Tables:
 
     def _shape(self, places: Sequence[_Place], edge: TensorEdge) -> object:
         """What the table of an edge depends on, besides the units at its ends: which blocks there are, counted from the consumer."""
+        if len(places[-1].members) == 1:  # blocks come last
+            return None
         graph = self._instance.graph
         blocks = [place.members for place in places if len(place.members) > 1]
-        return tuple((members.start - edge.consumer, graph.block(members).key) for members in blocks), edge.producer - edge.consumer if blocks else 0
+        return tuple((members.start - edge.consumer, graph.block(members).key) for members in blocks), edge.producer - edge.consumer
 
     def _places(self, number: int) -> Sequence[_Place]:
         if number < self._instance.sink:
@@ -203,11 +210,11 @@ class _Tables:
 
     def _least_s(self, edge: TensorEdge, p: _Place, q: _Place) -> float:
         """A bound on t_com between two places: prohibitive where only one end is in a block that has both, nothing within it."""
-        if p.members == q.members:
-            return 0.0
-        inside = edge.producer in q.members or edge.consumer in p.members or edge.producer != p.members[-1]
-        if inside:
-            return self._forbidden_s
+        if len(p.members) > 1 or len(q.members) > 1:
+            if p.members == q.members:
+                return 0.0
+            if edge.producer in q.members or edge.consumer in p.members or edge.producer != p.members[-1]:
+                return self._forbidden_s
         if len(q.members) > 1:
             graph = self._instance.graph
             if not graph.fetches(q.members, edge.consumer, edge.slot):

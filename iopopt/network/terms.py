@@ -10,26 +10,28 @@ import itertools
 import math
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
+from functools import cache
 from typing import NamedTuple
 
 
 class Position(IntEnum):
     """Where a participant stands in the order."""
 
-    FIRST = 0
-    INNER = 1
+    INNER = 0
+    FIRST = 1
     LAST = 2
 
 
-def position(rank: int, count: int) -> Position:
-    """The position of one of ``count`` participants."""
-    return Position.FIRST if rank == 0 else Position.LAST if rank == count - 1 else Position.INNER
+@cache
+def positions(count: int) -> tuple[Position, ...]:
+    """The position of each of ``count`` participants, in their order."""
+    return tuple(Position.FIRST if rank == 0 else Position.LAST if rank == count - 1 else Position.INNER for rank in range(count))
 
 
 class Term(NamedTuple):
     """``weight`` x max(0, ``slope`` n + ``constant``) of a share of n rows or channels.
 
-    ``first`` and ``last`` are the constants of the first and the last participant; None if they are no exception.
+    ``first`` and ``last`` are the constants of the first and the last participant; both None if these are no exception.
     """
 
     weight: float
@@ -40,8 +42,9 @@ class Term(NamedTuple):
 
     def at(self, place: Position) -> Term:
         """The term of a participant at that position, where it is no exception."""
-        own = self.first if place is Position.FIRST else self.last if place is Position.LAST else None
-        return Term(self.weight, self.slope, self.constant if own is None else own)
+        if self.first is None or self.last is None:
+            return self
+        return Term(self.weight, self.slope, (self.constant, self.first, self.last)[place])
 
 
 Terms = tuple[Term, ...]
@@ -69,10 +72,8 @@ def amount(terms: Iterable[Term], n: float, place: Position = Position.INNER) ->
     """The value of the terms at a share of ``n``, of a participant at that position."""
     total = 0.0
     for weight, slope, constant, first, last in terms:
-        if first is not None and place is Position.FIRST:
-            constant = first
-        elif last is not None and place is Position.LAST:
-            constant = last
+        if place and first is not None and last is not None:
+            constant = first if place == Position.FIRST else last
         clipped = slope * n + constant
         if clipped > 0:
             total += weight * clipped

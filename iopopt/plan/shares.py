@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from iopopt.network.shapes import Dim
-from iopopt.network.terms import amount, position
+from iopopt.network.terms import amount, positions
 from iopopt.network.unit import Unit
 
 FloatArray = npt.NDArray[np.float64]
@@ -85,7 +85,8 @@ def block_makespan_shares(unit: Unit, speeds: Sequence[float]) -> tuple[int, ...
     What a participant computes never falls as its share grows, so a makespan is possible where the largest shares within it sum to the map.
     """
     height, count = unit.sizes["H"], len(speeds)
-    seconds = np.array([[amount(unit.work["H"], n, position(rank, count)) / speed for n in range(height + 1)] for rank, speed in enumerate(speeds)])
+    by_rank = zip(speeds, positions(count), strict=True)
+    seconds = np.array([[amount(unit.work["H"], n, place) / speed for n in range(height + 1)] for speed, place in by_rank])
     low, high = -1, height * count + count - 1
     ordered = np.sort(seconds, axis=None)
     while high - low > 1:
