@@ -48,9 +48,10 @@ class Registry(Mapping[str, T], Generic[T]):
             UnknownNameError: if nothing has that name; the message names the nearest.
             PluginError: if it cannot be imported, or is no entry of this kind.
         """
-        if name not in self and ":" in name:
+        known = isinstance(name, str) and name in self
+        if not known and isinstance(name, str) and ":" in name:
             return self._imported(name, name)
-        if name not in self:
+        if not known:
             raise UnknownNameError(self._kind, name, self, hint="One of your own is written package.module:name.")
         return self[name]
 

@@ -98,3 +98,25 @@ def test_wrong_executions(call: Any, trio_graph: Graph, trio_plan: Plan) -> None
     pytest.importorskip("torch")
     with pytest.raises(IopoptError, match=r"^(graph|cluster|plan): "):
         call(trio_graph, trio_plan)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"gap": "a"}, "gap is 'a'"),
+        ({"gap": None}, "gap is None"),
+        ({"gap": float("nan")}, "gap is nan"),
+        ({"backend": 5}, "unknown back end 5"),
+        ({"backend": ["highs"]}, "unknown back end"),
+        ({"without": 5}, "unknown idea of the program '5'"),
+        ({"without": [["pruning"]]}, "unknown idea of the program"),
+        ({"seed": "0"}, "seed is '0'"),
+        ({"threads": 1.5}, "threads is 1.5"),
+    ],
+)
+def test_settings_of_the_exact_method(options: dict[str, Any], message: str) -> None:
+    """A setting of a wrong type is named with what is allowed."""
+    graph = iopopt.load_model("lenet5")
+    with pytest.raises(IopoptError) as refused:
+        iopopt.solve_milp(graph, iopopt.load_cluster("mcu-x2", graph), **options)
+    assert message in str(refused.value)

@@ -22,9 +22,6 @@ Numbers = npt.NDArray[np.int64]
 Choice = Sequence[int]
 """A plan: the number of each operator's candidate. All members of a fused block take it, at the same placement."""
 
-_MOST_TOGETHER = 50_000
-"""The largest table for all edges into an operator together, entries."""
-
 _NO_BLOCKS: Mapping[range, Sequence[Placement]] = MappingProxyType({})
 
 
@@ -64,7 +61,7 @@ class Candidates:
         kinds: a number for each operator, the same for operators that differ only in name and have the same candidates.
         states: the candidates of each operator as a batch.
         domains: how many candidates each operator has.
-        most_together: the largest table for all edges into an operator together, entries.
+        fuse: whether blocks are among them.
     """
 
     def __init__(
@@ -81,7 +78,7 @@ class Candidates:
         of_kind = {kind: PlanBatch.of([[way] for way in ways], len(cluster)) for kind, ways in zip(self.kinds, placements, strict=True)}
         self.states = [self._states(i, of_kind[kind]) for i, kind in enumerate(self.kinds)]
         self.domains = [len(states) for states in self.states]
-        self.most_together = _MOST_TOGETHER * (8 if blocks else 1)
+        self.fuse = bool(blocks)
 
     def _parts(self, i: int, own: int) -> list[Part]:
         parts, start = [Part(range(i, i + 1), None, np.arange(own), ends_here=True)], own

@@ -18,6 +18,13 @@ from iopopt.network.tensor_edge import TensorEdge
 Array = npt.NDArray[np.float64]
 
 
+MOST_TOGETHER = 50_000
+"""The largest table for all edges into an operator together, entries."""
+
+_MORE_WITH_BLOCKS = 8
+"""How many times larger it may be with fused blocks, whose combinations are mostly forbidden."""
+
+
 class MemoryPrices(NamedTuple):
     """Prices of memory in a Lagrangian relaxation of equation (1).
 
@@ -89,7 +96,8 @@ class CostTables:
 
     def _incoming(self, i: int) -> list[Table]:
         edges = self._instance.edges_into[i]
-        if len(edges) < 2 or prod(self.domains[end] for end in self._ends(edges)) <= self._candidates.most_together:
+        most = MOST_TOGETHER * (_MORE_WITH_BLOCKS if self._candidates.fuse else 1)
+        if len(edges) < 2 or prod(self.domains[end] for end in self._ends(edges)) <= most:
             return [self._table(edges)] if edges else []
         self.by_edge.add(i)
         return [self._table([edge]) for edge in edges]

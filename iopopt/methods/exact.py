@@ -15,6 +15,7 @@ from iopopt.methods.team_search import TeamSearch
 from iopopt.milp.backends import BACKENDS
 from iopopt.milp.ideas import checked_ideas
 from iopopt.network.graph import Graph
+from iopopt.network.records import is_number, short_repr
 from iopopt.plan.plan import Plan
 from iopopt.plan.team import Team, candidate_teams, check_in_space, space_name
 
@@ -41,8 +42,8 @@ def solve_exactly(
     watch = limited(time_limit_s, may_be_infinite=False)
     cluster = Instance.of(graph, devices).cluster
     BACKENDS.find(backend)
-    if not 0 <= gap < 1:
-        raise SolverError(f"gap is {gap}; it must be at least 0 and below 1 (1e-4 stands for 0.01 %)")
+    if not is_number(gap) or not 0 <= gap < 1:
+        raise SolverError(f"gap is {short_repr(gap)}; it must be at least 0 and below 1 (1e-4 stands for 0.01 %)")
     seed, threads = checked_integer("seed", seed, 0, MOST_SEED), checked_integer("threads", threads, 1, _MOST_THREADS)
     search = TeamSearch(
         Instance(graph, cluster), watch, float(gap), backend, seed, threads, checked_ideas(without), checked_longest_block(longest_block)

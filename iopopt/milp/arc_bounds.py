@@ -121,8 +121,7 @@ def _least_gather_s(edge: TensorEdge, arc: Arc, cluster: Cluster, team: Sequence
     if arc.target.device not in team:
         return whole_s + setup
     least_s = best_makespan_s(edge.p, arc.source.dim, cluster, team)
-    counts = edge.first and arc.source.span == 1  # members of a block compute fewer rows at the map's edges
-    alone_s = _least_alone_flops(edge.p, arc) / receiver.flops_per_s if counts else 0.0
+    alone_s = _least_alone_flops(edge.p, arc) / receiver.flops_per_s if edge.first else 0.0
     if alone_s <= least_s:
         return setup
     part = least_s / alone_s  # what the receiver can own within the best makespan
@@ -131,6 +130,8 @@ def _least_gather_s(edge: TensorEdge, arc: Arc, cluster: Cluster, team: Sequence
 
 def _least_alone_flops(producer: Unit, arc: Arc) -> float:
     """FLOPs such that a device that owns a fraction of the tensor has computed at least that fraction of them."""
+    if arc.source.span > 1:
+        return 0.0  # members of a block compute fewer rows at the map's edges
     if arc.source.dim == "H":
         pool = producer.pool
         return producer.flops * min(pool.stride, pool.extent) * producer.out_shape.height / producer.pre_pool_shape.height

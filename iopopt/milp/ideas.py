@@ -23,7 +23,8 @@ def checked_ideas(without: Collection[str]) -> frozenset[str]:
     Raises:
         UnknownNameError: if no idea has that name.
     """
-    for name in [without] if isinstance(without, str) else without:
-        if name not in IDEAS:
+    names = without if isinstance(without, Collection) and not isinstance(without, str) else [without]
+    for name in names:
+        if not isinstance(name, str) or name not in IDEAS:
             raise UnknownNameError("idea of the program", str(name), IDEAS)
-    return frozenset([without] if isinstance(without, str) else without)
+    return frozenset(names)

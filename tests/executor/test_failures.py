@@ -37,6 +37,7 @@ from iopopt.network.operators.conv import Conv
 from iopopt.network.operators.elementwise import Elementwise
 from iopopt.network.shapes import Shape
 from iopopt.network.weights import OperatorWeights, random_input, random_weights
+from iopopt.schedule.region_transfers import UnitInputs
 
 CLUSTER = Cluster(tuple(Device(f"d{j}", 1e6, 1e9, 1e6) for j in range(3)))
 ALL = (0, 1, 2)
@@ -78,10 +79,10 @@ def test_a_failing_worker_ends_the_others(graph: Graph, plan: Plan, device: int,
     """A worker that raises in the middle ends the whole run long before the time limit, and its error is the cause that is reported."""
     original = Worker._compute
 
-    def failing(self: Worker, i: int, *arguments: object) -> None:
-        if i == 1 and self._device == device:
+    def failing(self: Worker, unit: UnitInputs, *arguments: object) -> None:
+        if unit.name == "b" and self._device == device:
             raise ZeroDivisionError("broken in b")
-        original(self, i, *arguments)
+        original(self, unit, *arguments)
 
     monkeypatch.setattr(Worker, "_compute", failing)
     started = time.monotonic()
