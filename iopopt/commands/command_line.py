@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from iopopt.cluster.cluster import Cluster
-from iopopt.errors import ClusterError, IopoptError
+from iopopt.errors import ClusterError, FileFormatError, IopoptError
 from iopopt.plan.team import Team, resolve_team
 from iopopt.version import __version__
 
@@ -54,6 +54,18 @@ def allow_own_modules() -> None:
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.append(here)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file that a command was asked for.
+
+    Raises:
+        FileFormatError: if it cannot be written; the message names it.
+    """
+    try:
+        path.write_text(text, encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise FileFormatError(f"{str(path)!r}: cannot be written ({getattr(error, 'strerror', None) or error})") from None
 
 
 def print_warning(text: str) -> None:

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from iopopt.commands.command_line import add_input_shape, command_parser, print_error
+from iopopt.commands.command_line import add_input_shape, command_parser, print_error, write_text
 from iopopt.errors import FileFormatError, IopoptError
 from iopopt.models import ZOO, load_model
 from iopopt.network.dot import to_dot
 from iopopt.network.graph import Graph
-from iopopt.network.records import short_repr
+from iopopt.network.records import json_text, short_repr
 
 OK, BAD_INPUT = 0, 2
 
 
 def _to_json(graph: Graph) -> str:
-    return json.dumps(graph.to_dict(), indent=1, allow_nan=False) + "\n"
+    return json_text(graph.to_dict())
 
 
 WRITERS: Mapping[str, Callable[[Graph], str]] = {".dot": to_dot, ".gv": to_dot, ".json": _to_json}
@@ -43,7 +42,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "iopopt export")
         if options.output is None:
             sys.stdout.write(text)
         else:
-            _write(options.output, text)
+            write_text(options.output, text)
     except IopoptError as error:
         print_error(error)
         return BAD_INPUT
@@ -55,13 +54,6 @@ def _writer(output: Path | None) -> Callable[[Graph], str]:
     if suffix not in WRITERS:
         raise FileFormatError(f"{output}: suffix {short_repr(suffix)} is unknown; known are {', '.join(WRITERS)}")
     return WRITERS[suffix]
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise FileFormatError(f"{str(path)!r}: cannot be written ({getattr(error, 'strerror', None) or error})") from None
 
 
 def _parser(program: str) -> argparse.ArgumentParser:

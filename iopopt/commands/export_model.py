@@ -9,8 +9,8 @@ from pathlib import Path
 from iopopt.cluster.cluster import Cluster
 from iopopt.cluster.files import load_cluster
 from iopopt.cluster.reference import default_reference
-from iopopt.commands.command_line import add_input_shape, command_parser, named_team, print_error
-from iopopt.errors import FileFormatError, IopoptError, PlanError
+from iopopt.commands.command_line import add_input_shape, command_parser, named_team, print_error, write_text
+from iopopt.errors import IopoptError, PlanError
 from iopopt.methods.dp import dp_plan
 from iopopt.methods.greedy import greedy_plan
 from iopopt.methods.single import single_plan
@@ -75,7 +75,7 @@ def _export(options: argparse.Namespace) -> None:
     exported = ExportedModel(graph, cluster, team=team, incumbent=incumbent)
     for path, text in ((options.lp, exported.lp), (options.mps, exported.mps)):
         if path:
-            _write(path, text())
+            write_text(path, text())
             print(f"{path}: {exported.size}; objective in units of {exported.unit_s:g} s")
 
 
@@ -89,13 +89,6 @@ def _incumbent(graph: Graph, cluster: Cluster, team: Team) -> Plan:
     best = min(fitting, key=lambda found: found.latency_s).plan
     assert best is not None
     return best
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise FileFormatError(f"{str(path)!r}: cannot be written ({getattr(error, 'strerror', None) or error})") from None
 
 
 def _parser(program: str) -> argparse.ArgumentParser:

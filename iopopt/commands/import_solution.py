@@ -6,10 +6,10 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from iopopt.commands.command_line import command_parser, print_error
+from iopopt.commands.command_line import command_parser, print_error, write_text
 from iopopt.commands.export_model import add_instance, instance_of
-from iopopt.errors import FileFormatError, IopoptError
-from iopopt.network.records import write_json
+from iopopt.errors import IopoptError
+from iopopt.network.records import json_text
 
 OK, BAD_INPUT, BREAKS_MEMORY = 0, 2, 3
 
@@ -45,15 +45,8 @@ def _import(options: argparse.Namespace) -> int:
     for violation in found.evaluation.violations:
         print(f"breaks a memory limit: {violation}")
     if options.output:
-        _write(options.output, found.plan.to_dict())
+        write_text(options.output, json_text(found.plan.to_dict()))
     return BREAKS_MEMORY if found.evaluation.violations else OK
-
-
-def _write(path: Path, record: dict[str, object]) -> None:
-    try:
-        write_json(path, record)
-    except (OSError, ValueError) as error:
-        raise FileFormatError(f"{str(path)!r}: cannot be written ({getattr(error, 'strerror', None) or error})") from None
 
 
 def _parser(program: str) -> argparse.ArgumentParser:

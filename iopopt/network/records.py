@@ -202,6 +202,11 @@ def read_json(path: str | Path) -> Any:
         raise FileFormatError(f"{path}: is not readable JSON ({error})") from None
 
 
+def json_text(record: Mapping[str, Any]) -> str:
+    """A record as JSON, indented; infinities and NaN are refused by the format."""
+    return json.dumps(record, indent=1, allow_nan=False) + "\n"
+
+
 def write_json(path: str | Path, record: Mapping[str, Any]) -> None:
-    """Write a record as JSON, indented; infinities and NaN are refused by the format."""
-    Path(path).write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    """Write a record as JSON."""
+    Path(path).write_text(json_text(record), encoding="utf-8")

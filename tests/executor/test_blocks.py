@@ -8,12 +8,11 @@ from collections import Counter
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from support.random_blocks import random_fused_plan, random_fusible_graph
 from support.random_instances import random_cluster
-from support.whole_run import WITHIN, relative_error, whole_run
+from support.whole_run import WITHIN, relative_error, torch, whole_run
 
 from iopopt import Cluster, Device, Graph, GraphBuilder, Operator, Placement, Plan
 from iopopt.executor import computing
