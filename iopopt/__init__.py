@@ -29,8 +29,11 @@ from iopopt.errors import (
 )
 from iopopt.executor.running import execute
 from iopopt.methods import METHODS, Method, register_method, solve
+from iopopt.methods.aofl import solve_aofl
 from iopopt.methods.coedge import solve_coedge
+from iopopt.methods.deepthings import solve_deepthings
 from iopopt.methods.dp import solve_dp
+from iopopt.methods.dpfp import solve_dpfp
 from iopopt.methods.exhaustive import solve_exhaustive
 from iopopt.methods.greedy import solve_greedy
 from iopopt.methods.iop_segments import solve_iop_segments
@@ -98,8 +101,11 @@ __all__ = [
     "register_backend",
     "register_method",
     "solve",
+    "solve_aofl",
     "solve_coedge",
+    "solve_deepthings",
     "solve_dp",
+    "solve_dpfp",
     "solve_exhaustive",
     "solve_greedy",
     "solve_iop_segments",

@@ -10,9 +10,12 @@ from typing import Any
 
 from iopopt.cluster.cluster import Cluster, Device, as_cluster
 from iopopt.errors import PluginError, UnsupportedError
+from iopopt.methods.aofl import solve_aofl
 from iopopt.methods.checking import checked_solution
 from iopopt.methods.coedge import solve_coedge
+from iopopt.methods.deepthings import solve_deepthings
 from iopopt.methods.dp import solve_dp
+from iopopt.methods.dpfp import solve_dpfp
 from iopopt.methods.exhaustive import solve_exhaustive
 from iopopt.methods.greedy import solve_greedy
 from iopopt.methods.iop_segments import solve_iop_segments
@@ -73,6 +76,9 @@ METHODS = Registry[Method](
         "single": Method(solve_single, "best single device", "every operator whole on one device"),
         "oc": Method(solve_oc, "OC", "output channels everywhere, by capability"),
         "coedge": Method(solve_coedge, "CoEdge", "rows by capability; operators without rows on the fastest device"),
+        "aofl": Method(solve_aofl, "AOFL", "rows by capability, cut into fused blocks by dynamic programming"),
+        "dpfp": Method(solve_dpfp, "DPFP", "the same over devices that are chosen greedily, once for the plan"),
+        "deepthings": Method(solve_deepthings, "DeepThings", "the first operators as one fused block of even rows, the others on the sink"),
         "greedy": Method(solve_greedy, "IOP greedy", "Algorithm 1 of the IOP paper: OC-IC pairs wherever that is faster"),
         "iop_segments": Method(solve_iop_segments, "IOP segments", "the best choice of the same pairs, by dynamic programming"),
         "dp": Method(solve_dp, "DP", "every strategy at fixed shares, by dynamic programming"),

@@ -19,9 +19,16 @@ MakePlan = Callable[[Graph, Cluster, tuple[int, ...], Stopwatch], Plan]
 
 
 def solve_by(
-    make_plan: MakePlan, graph: Graph, devices: Cluster | Sequence[Device], team: Team, method: str, time_limit_s: float = math.inf
+    make_plan: MakePlan,
+    graph: Graph,
+    devices: Cluster | Sequence[Device],
+    team: Team,
+    method: str,
+    time_limit_s: float = math.inf,
+    *,
+    space: str | None = None,
 ) -> Solution:
-    """The plan that ``make_plan`` gives for the team, priced and timed.
+    """The plan that ``make_plan`` gives for the team, priced and timed; of the space of the team unless another is named.
 
     Raises:
         ClusterError: if ``team`` names a device that does not exist.
@@ -34,7 +41,7 @@ def solve_by(
         cluster,
         plan,
         method=method,
-        space=space_name(team, cluster),
+        space=space or space_name(team, cluster),
         build_s=0.0,
         solve_s=watch.elapsed_s,
         termination="time_limit" if watch.cut_short else "finished",

@@ -254,7 +254,7 @@ def test_no_method_beats_the_proof_on_real_models(model, cluster_name):
     found = {name: solve(graph, cluster, name) for name, method in METHODS.items() if not method.tiny_only}
     assert found["milp"].status == "optimal"
     for solution in found.values():
-        if solution.status in ("feasible", "optimal"):
+        if solution.status in ("feasible", "optimal") and solution.space in (found["milp"].space, "fixed scheme"):
             assert found["milp"].latency_s <= (1 + 1e-4) * solution.latency_s
             assert solution.latency_s >= found["milp"].bound_s
     assert found["greedy"].latency_s <= found["coedge"].latency_s
