@@ -9,6 +9,7 @@ import pandas as pd
 from rich.console import Console
 
 import iopopt
+from benchmarks.command_line import run
 from iopopt.models import ZOO
 
 _SCHEMES = ("single", "oc", "coedge", "greedy")
@@ -47,4 +48,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 import iopopt
+from benchmarks.command_line import run
 from iopopt.methods.pso import Decoder
 
 
@@ -49,4 +50,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

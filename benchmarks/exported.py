@@ -19,6 +19,7 @@ import pandas as pd
 import pulp
 
 import iopopt
+from benchmarks.command_line import run
 from iopopt.cluster.reference import default_reference
 from iopopt.commands.export_model import main as export_model
 from iopopt.milp.export import ExportedModel
@@ -134,4 +135,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -8,6 +8,7 @@ import pandas as pd
 from rich.console import Console
 
 import iopopt
+from benchmarks.command_line import run
 from iopopt.cost.instance import Instance
 from iopopt.milp.formulation import Formulation
 
@@ -65,4 +66,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

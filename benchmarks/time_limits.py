@@ -16,6 +16,7 @@ import pandas as pd
 from rich.console import Console
 
 import iopopt
+from benchmarks.command_line import run
 from benchmarks.densenet import densenet121
 from iopopt.methods import METHODS
 
@@ -92,4 +93,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -93,13 +93,25 @@ def _trees(environment: Mapping[str, str]) -> list[str]:
 
 
 def _end(name: str) -> None:
-    """Kill the processes of a tree, apart from this one, until none is left."""
+    """Kill the processes of a tree, apart from this one, until none is left.
+
+    A dying process loses its environment, and with it the name of the tree, before it is gone: so those found once are remembered.
+    """
     until = time.monotonic() + _PATIENCE_S
-    while (living := list(_members(name))) and time.monotonic() < until:
+    found = set(_members(name))
+    while (living := [process for process in found if _alive(process)]) and time.monotonic() < until:
         for process in living:
             with suppress(psutil.NoSuchProcess):  # it has ended meanwhile
                 process.kill()
         time.sleep(0.005)
+        found.update(_members(name))
+
+
+def _alive(process: psutil.Process) -> bool:
+    """Whether a process runs; one that nobody has collected does not."""
+    with suppress(psutil.NoSuchProcess):
+        return process.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 def _members(name: str) -> Iterator[psutil.Process]:

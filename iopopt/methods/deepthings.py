@@ -17,7 +17,7 @@ from iopopt.errors import UnsupportedError
 from iopopt.methods.scheme import solve_by
 from iopopt.methods.settings import checked_longest_block
 from iopopt.methods.solution import Solution
-from iopopt.network.graph import Graph
+from iopopt.network.graph import Graph, as_graph
 from iopopt.plan.placement import Placement
 from iopopt.plan.plan import Plan
 from iopopt.plan.shares import unit_even_shares
@@ -49,7 +49,7 @@ def solve_deepthings(
 
 def most_fused(graph: Graph) -> int:
     """The most first operators that are a block; 1 if none are."""
-    return max((count for count in range(2, len(graph) + 1) if graph.block_fault(range(count)) is None), default=1)
+    return max((count for count in range(2, len(as_graph(graph)) + 1) if graph.block_fault(range(count)) is None), default=1)
 
 
 def _counts(graph: Graph, members: Sequence[int], fused: int | None) -> list[int]:
