@@ -44,10 +44,10 @@ def solve_deepthings(
         plans = [_plan(graph, cluster, members, count) for count in _in_time(_counts(graph, members, fused), watch)]
         return min(plans or [_plan(graph, cluster, members, 0)], key=lambda plan: evaluate(graph, cluster, plan).latency_s)
 
-    return solve_by(make_plan, graph, devices, team, "deepthings", time_limit_s, space=space_name(team, devices, fused or most_fused(graph)))
+    return solve_by(make_plan, graph, devices, team, "deepthings", time_limit_s, space=space_name(team, devices, fused or longest_first_block(graph)))
 
 
-def most_fused(graph: Graph) -> int:
+def longest_first_block(graph: Graph) -> int:
     """The most first operators that are a block; 1 if none are."""
     return max((count for count in range(2, len(as_graph(graph)) + 1) if graph.block_fault(range(count)) is None), default=1)
 

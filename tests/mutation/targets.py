@@ -55,7 +55,7 @@ TARGETS = (
     Target("iopopt/milp/pruning.py", 14, ("tests/milp/test_pruning.py",)),
     Target("iopopt/cost/edge_arrays.py", 12, ("tests/cost/test_edge_arrays.py", BATCHES)),
     Target("iopopt/cost/elimination.py", 12, ("tests/cost/test_elimination.py",)),
-    Target("iopopt/cost/evaluation.py", 8, (PRICES, BRANCHES)),
+    Target("iopopt/cost/evaluation.py", 8, (PRICES, BRANCHES, "tests/cost/test_evaluation_records.py")),
     Target("iopopt/cost/infeasibility.py", 6, ("tests/cost/test_infeasibility.py",)),
     Target("iopopt/cost/instance.py", 5, ("tests/cost/test_instance.py", BRANCHES)),
     Target("iopopt/cost/memory.py", 6, ("tests/cost/test_memory.py", PRICES, BRANCHES)),
