@@ -33,15 +33,16 @@ def colour(device: int) -> str:
 
 
 def plan_html(plan: Plan, device_names: Sequence[str] | None = None) -> str:
-    """A bar for each run of operators with equal placements, below the colours of the devices.
+    """A bar for each fused block and for each run of other operators with equal placements, below the colours of the devices.
 
     Args:
         device_names: the names of the cluster's devices; without them a device is shown by its number.
     """
     used = sorted({device for placement in plan.values() for device in placement.devices})
     names = {device: f"device {device}" if device_names is None else f"{device} {device_names[device]}" for device in used}
-    runs = [[name for name, _ in run] for _, run in itertools.groupby(plan.placements, key=lambda item: item[1])]
-    rows = "".join(_row(run, plan[run[0]], names) for run in runs)
+    fused = {name: block for block in plan.blocks for name in block}
+    runs = [[name for name, _ in run] for _, run in itertools.groupby(plan.placements, key=lambda item: (item[1], fused.get(item[0])))]
+    rows = "".join(_row(run, plan[run[0]], names, fused=run[0] in fused) for run in runs)
     legend = "".join(
         f'<span style="display:inline-block;white-space:nowrap;margin-right:1em">{_swatch(device)} {text(name)}</span>'
         for device, name in names.items()
@@ -59,10 +60,10 @@ def _swatch(device: int) -> str:
     return f'<span style="{style}"></span>'
 
 
-def _row(operators: Sequence[str], placement: Placement, names: dict[int, str]) -> str:
+def _row(operators: Sequence[str], placement: Placement, names: dict[int, str], *, fused: bool) -> str:
     count = f" ({len(operators)})" if len(operators) > 1 else ""
     cells = (f"{_short(operators[0])} to {_short(operators[-1])}" if count else text(operators[0])) + count
-    dim = _DIMS[placement.dim] + (", two-phase" if placement.reduce == "two_phase" else "")
+    dim = _DIMS[placement.dim] + (", two-phase" if placement.reduce == "two_phase" else "") + (", fused" if fused else "")
     return (
         f'<tr><td style="{_CELL};text-align:left">{cells}</td><td style="{_CELL};text-align:left">{escape(dim)}</td>'
         f'<td style="width:60%;padding:1px 0">{_bar(placement, names)}</td></tr>'

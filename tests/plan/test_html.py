@@ -44,6 +44,15 @@ def test_equal_placements_that_follow_each_other_are_one_bar() -> None:
     assert found[2:] == ["device 0", "device 1", "a to c (3)", "H, rows", "3", "d", "IC, input channels, two-phase", "2", "1", "e", "H, rows", "3"]
 
 
+def test_fused_blocks_are_bars_of_their_own() -> None:
+    """Blocks and operators beside them are told apart where all placements are equal."""
+    rows = Placement.split("H", (0, 1), (3, 3))
+    plan = Plan(tuple((name, rows) for name in "abcdef"), (("a", "b"), ("c", "d")))
+    found = cells(plan_html(plan))
+    bar = ["3", "3"]
+    assert found[4:] == ["a to b (2)", "H, rows, fused", *bar, "c to d (2)", "H, rows, fused", *bar, "e to f (2)", "H, rows", *bar]
+
+
 def test_random_plans() -> None:
     """Every bar adds up to its whole, in the order of the participants, and the operators of all runs are those of the plan."""
     rng = random.Random(8)
