@@ -140,7 +140,7 @@ class TeamSearch:
         with suppress(TimeUpError):
             found.append(self.offer(dp_plan(graph, cluster, team, self.watch, self.longest_block)))
         if "pruning" not in self.without:
-            self.nodes[team] = bound_nodes(self.instance, team, self.watch, self.longest_block)
+            self.nodes[team] = bound_nodes(self.instance, team, self.watch, self.longest_block, self.latency_s)
             self.bounds[team] = self._without_backend_s(team)
         if self.watch.remaining_s > 0:
             found.append(self.offer(greedy_plan(graph, cluster, team, watch=self.watch)))

@@ -1,20 +1,24 @@
-"""Lower bounds on the cost of each arc for any shares, without a solver; :mod:`iopopt.milp.pruning` rules out nodes with them."""
+"""Lower bounds on the cost of each arc for shares in given ranges, without a solver; :mod:`iopopt.milp.pruning` rules out nodes with them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from iopopt.cluster.cluster import Cluster
 from iopopt.cost.evaluation import round_time_s
 from iopopt.cost.transfers import edge_rounds
 from iopopt.milp.arcs import Arc, Node, shares_of_even_slices
-from iopopt.milp.bounds import best_makespan_s
+from iopopt.milp.share_ranges import Granules, ShareRanges
 from iopopt.network.tensor_edge import TensorEdge
 from iopopt.network.unit import Unit
 from iopopt.plan.placement import Placement
 from iopopt.schedule.rounds import Round, TransferKind
+
+FloatArray = npt.NDArray[np.float64]
 
 
 def follows_shares(edge: TensorEdge, target: Node) -> bool:
@@ -74,65 +78,171 @@ def setup_s(cluster: Cluster, connections: int) -> float:
     return cluster.connection_setup_s * (connections if cluster.connections == "peer" else min(1, connections))
 
 
-def least_arc_s(edge: TensorEdge, arc: Arc, cluster: Cluster, team: Sequence[int]) -> float:
-    """A lower bound on what the arc adds to the latency, for any shares.
-
-    Shares that are cheap to all-gather make the producer slow, because one device then computes most of it. On the first edge out of the
-    producer the bound includes this compute time in excess of the best makespan; on other edges it would count twice.
-    """
-    if is_constant(edge, arc):
-        return sum(round_time_s(round_, cluster) for round_ in constant_rounds(edge, arc, team, cluster.bytes_per_element))
-    others = len(team) - 1
-    if arc.kind is TransferKind.HALO_EXCHANGE:
-        return halo_floor_s(edge, cluster, team)
-    if arc.kind is TransferKind.SEND:  # every team member except the owner opens a connection
-        return setup_s(cluster, 1)
-    if arc.kind is TransferKind.REDUCE:
-        bandwidth = sum(cluster.devices[j].bandwidth_bytes_per_s for j in team)
-        return others * cluster.bytes_per_element * _least_needed_elements(edge, arc.target) / bandwidth + setup_s(cluster, others)
-    if arc.kind is TransferKind.ALL_GATHER:
-        return _least_gather_s(edge, arc, cluster, team)
-    return 0.0
+def least_arc_s(edge: TensorEdge, arc: Arc, cluster: Cluster, team: Sequence[int], p: ShareRanges, q: ShareRanges) -> FloatArray:
+    """Lower bounds on t_com of the arc, by the range of shares of the producer (axis 0) and of the consumer (axis 1); infinite where it cannot be."""
+    bounds = _Bounds(edge, arc, cluster, tuple(team), p, q)
+    return np.broadcast_to(bounds.seconds(), (len(p), len(q)))
 
 
-def _least_needed_elements(edge: TensorEdge, target: Node) -> int:
-    """A lower bound on the sum, over the participants of the target, of the elements that each needs of one device's partial sums."""
-    maps = edge.pre_pool_shape
-    if target.dim != "H":
-        return maps.elements
-    gapless = edge.q.field.overlap >= 0 and edge.p.pre_pool_shape == edge.p.out_shape
-    return maps.channels * maps.width * edge.q.field.end if gapless else 0
+@dataclass(frozen=True)
+class _Bounds:
+    """The bounds of one arc; arrays over ranges of the producer, of the consumer, and over the participants, as far as they depend on them."""
 
+    edge: TensorEdge
+    arc: Arc
+    cluster: Cluster
+    team: tuple[int, ...]
+    p: ShareRanges
+    q: ShareRanges
 
-def _least_gather_s(edge: TensorEdge, arc: Arc, cluster: Cluster, team: Sequence[int]) -> float:
-    """A lower bound on an all-gather, in which device j receives R_j = post - owned_j bytes.
+    def seconds(self) -> FloatArray:
+        kind = self.arc.kind
+        if kind is TransferKind.INTERLEAVED:
+            return np.where(self._interleaves(), self._constant_s() if self.arc.two_phase else 0.0, np.inf)
+        if is_constant(self.edge, self.arc):
+            return np.array(self._constant_s())
+        if kind is TransferKind.ROW_ALIGNED:
+            return np.where((self._missing_rows() <= 0).all(axis=-1), 0.0, np.inf)
+        if kind is TransferKind.HALO_EXCHANGE:
+            return self._halo_s()
+        if kind is TransferKind.SEND:
+            return self._send_s()
+        if kind is TransferKind.REDUCE:
+            return self._reduce_s()
+        return self._gather_s() if self.arc.target.device is None else self._gather_to_one_s(self.arc.target.device)
 
-    If the whole team receives, the sum over the team is post (|team| - 1). If one device receives, it may own all of the tensor, but then it
-    has computed all of it; the bound is the smaller of the two costs, transfer and additional computation.
-    """
-    assert arc.source.dim is not None  # otherwise the arc is a send
-    post = cluster.bytes_per_element * edge.p.out_shape.elements
-    if arc.target.dim is not None:
-        bandwidth = sum(cluster.devices[j].bandwidth_bytes_per_s for j in team)
-        return post * (len(team) - 1) / bandwidth + setup_s(cluster, len(team) - 1)
-    assert arc.target.device is not None
-    receiver = cluster.devices[arc.target.device]
-    whole_s, setup = post / receiver.bandwidth_bytes_per_s, setup_s(cluster, len(set(team) - {arc.target.device}))
-    if arc.target.device not in team:
-        return whole_s + setup
-    least_s = best_makespan_s(edge.p, arc.source.dim, cluster, team)
-    alone_s = _least_alone_flops(edge.p, arc) / receiver.flops_per_s if edge.first else 0.0
-    if alone_s <= least_s:
-        return setup
-    part = least_s / alone_s  # what the receiver can own within the best makespan
-    return min(whole_s * (1 - part), alone_s - least_s) + setup
+    def _constant_s(self) -> float:
+        rounds = constant_rounds(self.edge, self.arc, self.team, self.cluster.bytes_per_element)
+        return sum(round_time_s(round_, self.cluster) for round_ in rounds)
 
+    def _interleaves(self) -> npt.NDArray[np.bool_]:
+        """Whether some shares of both ranges own and need the same channels."""
+        assert self.arc.target.dim is not None  # a whole consumer reads everything
+        if self.arc.two_phase:
+            even = np.array(shares_of_even_slices(self.edge, self.arc.target, len(self.team)))
+            return np.asarray(((self.q.low <= even) & (even <= self.q.high)).all(axis=-1))
+        owns, needs = self.edge.p.granularities["OC"], self.edge.channels_per_granule(self.arc.target.dim)
+        most_owned, least_owned = (self.p.high * owns)[:, None], (self.p.low * owns)[:, None]
+        return np.asarray(((least_owned <= self.q.high * needs) & (self.q.low * needs <= most_owned)).all(axis=-1))
 
-def _least_alone_flops(producer: Unit, arc: Arc) -> float:
-    """FLOPs such that a device that owns a fraction of the tensor has computed at least that fraction of them."""
-    if arc.source.span > 1:
-        return 0.0  # members of a block compute fewer rows at the map's edges
-    if arc.source.dim == "H":
-        pool = producer.pool
-        return producer.flops * min(pool.stride, pool.extent) * producer.out_shape.height / producer.pre_pool_shape.height
-    return float(producer.flops)
+    # Rows.
+
+    @property
+    def _row_bytes(self) -> int:
+        return self.cluster.bytes_per_element * self.edge.shape.channels * self.edge.shape.width
+
+    def _needed_rows(self, granules: Granules) -> Granules:
+        """The input rows of a participant with so many granules (:func:`iopopt.cost.rows.needed_rows`), below 0 where windows leave gaps."""
+        field, size = self.edge.q.field, self.edge.q.granules("H")
+        rows = granules * field.stride + field.overlap
+        rows[:, 0] -= field.above
+        rows[:, -1] = field.end - (size - granules[:, -1]) * field.stride + field.above
+        return rows
+
+    def _owned_rows(self, granules: Granules) -> Granules:
+        """The rows that a participant with so many granules owns, without those at the end of the map that nobody needs."""
+        rows = granules * self.edge.p.granularities["H"]
+        rows[:, -1] -= self.edge.read.tensor.height - self.edge.q.field.end
+        return rows
+
+    def _missing_rows(self) -> Granules:
+        """The least rows that a participant needs beyond those that it owns."""
+        return np.asarray(self._needed_rows(self.q.low) - self._owned_rows(self.p.high)[:, None])
+
+    def _spare_rows(self) -> Granules:
+        """The least rows that a participant sends: those that it owns and does not need, and the K - S that it shares with each neighbour."""
+        shared = self.edge.q.field.overlap * self._neighbours()
+        return np.asarray(self._owned_rows(self.p.low)[:, None] - self._needed_rows(self.q.high) + shared)
+
+    def _neighbours(self) -> Granules:
+        last = len(self.team) - 1
+        return np.array([(rank > 0) + (rank < last) for rank in range(len(self.team))])
+
+    def _halo_s(self) -> FloatArray:
+        """Rows that were one participant's and become another's have to move; K - S rows cross each boundary in any case."""
+        moved = np.maximum(0, np.maximum(self._missing_rows(), self._spare_rows())) * self._row_bytes
+        setup = np.array([setup_s(self.cluster, int(count)) for count in self._neighbours()])
+        return np.asarray(np.maximum((moved / self._bandwidths + setup).max(axis=-1), halo_floor_s(self.edge, self.cluster, self.team)))
+
+    # Everything else.
+
+    @property
+    def _bandwidths(self) -> FloatArray:
+        return np.array([self.cluster.devices[j].bandwidth_bytes_per_s for j in self.team])
+
+    def _send_s(self) -> FloatArray:
+        """The owner sends what the others need; each of them opens a connection."""
+        owner = self.arc.source.device
+        assert owner is not None
+        sent = self._sent_bytes(owner)
+        received_s = sent / sum(self.cluster.devices[j].bandwidth_bytes_per_s for j in self.team if j != owner)
+        return np.maximum(sent / self.cluster.devices[owner].bandwidth_bytes_per_s, received_s + setup_s(self.cluster, 1))
+
+    def _sent_bytes(self, owner: int) -> FloatArray:
+        """The least that the participants other than the owner need together."""
+        edge, dim = self.edge, self.arc.target.dim
+        assert dim is not None  # otherwise the arc is constant
+        own = self.team.index(owner) if owner in self.team else None
+        if dim == "H" and edge.read.by_rows:
+            of_all = edge.q.field.end + edge.q.field.overlap * (len(self.team) - 1)
+            of_owner = 0 if own is None else np.maximum(0, self._needed_rows(self.q.high)[:, own])
+            others = [rank for rank in range(len(self.team)) if rank != own]
+            of_others = np.maximum(0, self._needed_rows(self.q.low)[:, others]).sum(axis=1)
+            return np.asarray(np.maximum(of_others, of_all - of_owner) * float(self._row_bytes))
+        granule = self.cluster.bytes_per_element * edge.shape.height * edge.shape.width * edge.channels_per_granule(dim)
+        of_owner = 0 if own is None else self.q.high[:, own]
+        return np.asarray((edge.q.granules(dim) - of_owner) * float(granule))
+
+    def _owned_parts(self, granules: Granules) -> FloatArray:
+        """The parts of the tensor that participants with so many granules own."""
+        assert self.arc.source.dim is not None  # otherwise the arc is a send
+        return granules / self.edge.p.granules(self.arc.source.dim)
+
+    @property
+    def _tensor_bytes(self) -> int:
+        return self.cluster.bytes_per_element * self.edge.p.out_shape.elements
+
+    def _gather_s(self) -> FloatArray:
+        """In an all-gather to the team everybody receives what it does not own, and sends what it owns to all others."""
+        others = len(self.team) - 1
+        moved = np.maximum(1 - self._owned_parts(self.p.high), others * self._owned_parts(self.p.low))
+        of_all = np.maximum((moved / self._bandwidths).max(axis=1), others / self._bandwidths.sum())
+        return np.asarray(self._tensor_bytes * of_all + setup_s(self.cluster, others))[:, None]
+
+    def _gather_to_one_s(self, receiver: int) -> FloatArray:
+        """One device receives what it does not own."""
+        missing = 1 - self._owned_parts(self.p.high)[:, self.team.index(receiver)] if receiver in self.team else np.ones(len(self.p))
+        moved_s = self._tensor_bytes * missing / self.cluster.devices[receiver].bandwidth_bytes_per_s
+        return np.asarray(moved_s + setup_s(self.cluster, len(set(self.team) - {receiver})))[:, None]
+
+    # Partial sums.
+
+    def _reduce_s(self) -> FloatArray:
+        """Every participant receives the partial sums of what it needs from all others."""
+        others = len(self.team) - 1
+        needed = np.maximum((self._partial_bytes(self.q.low) / self._bandwidths).max(axis=1), self._all_partial_bytes() / self._bandwidths.sum())
+        return np.asarray(others * needed + setup_s(self.cluster, others))
+
+    def _partial_bytes(self, granules: Granules) -> FloatArray:
+        """The bytes of one device's partial sums that participants with so many granules need."""
+        edge, dim, maps = self.edge, self.arc.target.dim, self.edge.pre_pool_shape
+        assert dim is not None  # otherwise the arc is constant
+        if dim == "H" and edge.read.by_rows:
+            return np.maximum(0, self._pre_pool_rows(granules)) * float(self.cluster.bytes_per_element * maps.channels * maps.width)
+        return np.asarray(granules * float(self.cluster.bytes_per_element * maps.height * maps.width * edge.channels_per_granule(dim)))
+
+    def _pre_pool_rows(self, granules: Granules) -> Granules:
+        """The rows of partial sums under a participant's input rows (:func:`iopopt.cost.rows.pre_pool_rows`), below 0 where windows leave gaps."""
+        pool, end = self.edge.p.pool, self.edge.q.field.end
+        rows = self._needed_rows(granules) * pool.stride + pool.extent - pool.stride
+        rows[:, 0] -= pool.before
+        rows[:, -1] += self.edge.pre_pool_end - (end - 1) * pool.stride + pool.before - pool.extent
+        return rows
+
+    def _all_partial_bytes(self) -> float:
+        """The least that all participants need together; what neighbours share, or leave out, is the same for any shares."""
+        edge, dim, maps = self.edge, self.arc.target.dim, self.edge.pre_pool_shape
+        if not (dim == "H" and edge.read.by_rows):
+            return float(self.cluster.bytes_per_element * maps.elements)
+        any_shares = np.array([[edge.q.granules("H")] + [0] * (len(self.team) - 1)])
+        return max(0, int(self._pre_pool_rows(any_shares).sum())) * float(self.cluster.bytes_per_element * maps.channels * maps.width)

@@ -75,7 +75,7 @@ class ExportedModel:
         self._instance = Instance.of(graph, devices)
         self._team = resolve_team(team, self._instance.cluster)
         self._pruned_s = None if incumbent is None else evaluate(graph, self._instance.cluster, incumbent).latency_s
-        nodes = None if self._pruned_s is None else bound_nodes(self._instance, self._team).nodes_within(self._pruned_s)
+        nodes = None if self._pruned_s is None else bound_nodes(self._instance, self._team, within_s=self._pruned_s).nodes_within(self._pruned_s)
         self._formulation = Formulation(self._instance, self._team, self.unit_s, nodes=nodes)
         self._labels = Labels(self._instance)
 

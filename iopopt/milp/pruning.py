@@ -3,13 +3,16 @@
 Lower bounds on the compute time at each node and on the cost of each edge between two nodes form a problem over nodes alone, which elimination
 solves in milliseconds. If its minimum with an operator at some node (the min-marginal) exceeds the latency of a known plan, that node can be
 left out: on deep networks most of them. These bounds need no back end, so they hold whatever a back end makes of the program.
+
+The nodes that are left are divided by the largest share (:mod:`iopopt.milp.share_ranges`), which makes the problem larger and the bounds tighter, and
+bounded again.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -24,15 +27,20 @@ from iopopt.errors import InstanceTooLargeError
 from iopopt.milp.arc_bounds import least_arc_s
 from iopopt.milp.arcs import Node, arcs_between, node_of, nodes_of
 from iopopt.milp.bounds import best_makespan_s
+from iopopt.milp.share_ranges import WHOLE, ShareRanges, share_ranges
 from iopopt.network.tensor_edge import TensorEdge
+from iopopt.network.terms import amount, positions
 from iopopt.network.unit import Unit
 from iopopt.plan.placement import Placement
 from iopopt.plan.plan import Plan
 
-_MOST_TOGETHER = 200_000
+_LEVELS = (2, 4)
+"""The levels of shares by which the nodes that are left are divided, in one pass after another; more than 4 were no better."""
+
+_MOST_TOGETHER = 2_000_000
 """The largest table for all edges into one operator together, entries."""
 
-_MOST_ENTRIES = 3_000_000
+_MOST_ENTRIES = 5_000_000
 """The largest table of elimination, entries."""
 
 _FORBIDDEN = 4.0
@@ -61,7 +69,7 @@ class NodeBounds:
     def least_s(self) -> float:
         """A bound on the latency of all plans, because every plan takes some node of each operator; lowered slightly to absorb rounding."""
         inside = self.inside_s or [math.inf] * len(self.bounds_s)
-        return max(min(float(bounds.min()), least) for bounds, least in zip(self.bounds_s, inside, strict=True)) * (1 - _SLACK)
+        return max(min(float(bounds.min(initial=math.inf)), least) for bounds, least in zip(self.bounds_s, inside, strict=True)) * (1 - _SLACK)
 
     def nodes_within(self, latency_s: float) -> list[list[Node]]:
         """The nodes of plans that may be as fast as ``latency_s``."""
@@ -71,38 +79,23 @@ class NodeBounds:
         ]
 
 
-def bound_nodes(instance: Instance, team: Sequence[int], watch: Stopwatch = NO_LIMIT, longest_block: int = 1) -> NodeBounds:
+def bound_nodes(
+    instance: Instance, team: Sequence[int], watch: Stopwatch = NO_LIMIT, longest_block: int = 1, within_s: float = math.inf
+) -> NodeBounds:
     """The bounds of every node of every operator, and of every fused block of at most ``longest_block`` operators.
 
-    A block is a node of each of its members: tables of the edges inside make them take it together.
+    A block is a node of each of its members: tables of the edges inside make them take it together. Nodes whose bound is at most ``within_s``, the
+    latency of a known plan, are bounded again with their shares divided, as far as tables and time allow; these bounds do not exceed ``within_s`` by
+    more than a margin for rounding.
 
     Dropping costs keeps the bounds valid. If elimination would need too large a table (dense networks), only the first edge into each
     operator counts; if the time is up before the end, only compute times count.
     """
-    tables = _Tables(instance, team, watch, longest_block)
-    domains, computing = [len(places) for places in tables.places], tables.compute_tables()
-    try:
-        bounds = _with_edges(domains, computing, tables, watch)
-    except TimeUpError:
-        bounds = min_marginals(domains, computing)
-    ending = [np.array([place.members[-1] == i for place in places]) for i, places in enumerate(tables.places)]
-    return NodeBounds(
-        [[place.node for place in places if place.members[-1] == i] for i, places in enumerate(tables.places)],
-        [of_operator[ends] for of_operator, ends in zip(bounds, ending, strict=True)],
-        [float(of_operator[~ends].min(initial=math.inf)) for of_operator, ends in zip(bounds, ending, strict=True)],
-    )
-
-
-def _with_edges(domains: Sequence[int], computing: Sequence[Table], tables: _Tables, watch: Stopwatch) -> list[Array]:
-    """The min-marginals of compute times and of all edges, or of the first edge into each operator.
-
-    Raises:
-        TimeUpError: if the time is up before the end.
-    """
-    try:
-        return min_marginals(domains, [*computing, *tables.edge_tables()], most_entries=_MOST_ENTRIES, watch=watch)
-    except InstanceTooLargeError:
-        return min_marginals(domains, [*computing, *tables.first_edge_tables()], watch=watch)
+    search = _Search(instance, team, watch, longest_block)
+    with suppress(TimeUpError, InstanceTooLargeError):
+        for levels in _LEVELS if math.isfinite(within_s) and len(search.team) > 1 else ():
+            search.divide(levels, within_s)
+    return search.bounds
 
 
 class _Place(NamedTuple):
@@ -112,17 +105,104 @@ class _Place(NamedTuple):
     members: range
 
 
-class _Tables:
-    """Bounds as cost tables over the places of operators; edges that differ only in name are bounded once."""
+Places = list[list[_Place]]
+"""The places of each operator."""
 
-    def __init__(self, instance: Instance, team: Sequence[int], watch: Stopwatch, longest_block: int = 1) -> None:
+
+class _Search:
+    """The bounds of all places, raised by one pass after another."""
+
+    def __init__(self, instance: Instance, team: Sequence[int], watch: Stopwatch, longest_block: int) -> None:
+        self.team = tuple(team)
+        self._instance, self._watch = instance, watch
+        self._places = _all_places(instance, self.team, longest_block)
+        tables = _Tables(instance, self.team, self._places, 0, watch)
+        computing = tables.compute_tables()
+        try:
+            found = _with_edges(tables, computing, watch)
+        except TimeUpError:
+            found = min_marginals(tables.domains, computing)
+        self._bounds_s = tables.by_place(found)
+
+    def divide(self, levels: int, within_s: float) -> None:
+        """Raise the bounds of the places within a latency.
+
+        Raises:
+            TimeUpError: if the time is up before the end.
+            InstanceTooLargeError: if some table would be too large.
+        """
+        kept = [bounds <= within_s * (1 + 3 * _SLACK) for bounds in self._bounds_s]
+        places = [[of[number] for number in np.flatnonzero(inside)] for of, inside in zip(self._places, kept, strict=True)]
+        if not all(places):
+            return  # no plan is within it
+        tables = _Tables(self._instance, self.team, places, levels, self._watch)
+        found = min_marginals(tables.domains, [*tables.compute_tables(), *tables.edge_tables()], most_entries=_MOST_ENTRIES, watch=self._watch)
+        most_s = within_s * (1 + 2 * _SLACK)  # a plan that takes a place that was left out is slower than this, so no bound may exceed it
+        for bounds, inside, tighter in zip(self._bounds_s, kept, tables.by_place(found), strict=True):
+            bounds[inside] = np.maximum(bounds[inside], np.minimum(tighter, most_s))
+
+    @property
+    def bounds(self) -> NodeBounds:
+        ending = [np.array([place.members[-1] == i for place in of]) for i, of in enumerate(self._places)]
+        parts = list(zip(self._places, self._bounds_s, ending, strict=True))
+        return NodeBounds(
+            [[place.node for place, ends in zip(of, last, strict=True) if ends] for of, _, last in parts],
+            [bounds[last] for _, bounds, last in parts],
+            [float(bounds[~last].min(initial=math.inf)) for _, bounds, last in parts],
+        )
+
+
+def _all_places(instance: Instance, team: Sequence[int], longest_block: int) -> Places:
+    devices = len(instance.cluster)
+    places = [[_Place(node, range(i, i + 1)) for node in nodes_of(unit, devices, team)] for i, unit in enumerate(instance.placed)]
+    for members in instance.graph.blocks(longest_block) if len(team) > 1 else ():
+        for i in members:
+            places[i] += [_Place(node, members) for node in nodes_of(instance.graph.block(members), devices, team)]
+    return places
+
+
+def _with_edges(tables: _Tables, computing: Sequence[Table], watch: Stopwatch) -> list[Array]:
+    """The min-marginals of compute times and of all edges, or of the first edge into each operator.
+
+    Raises:
+        TimeUpError: if the time is up before the end.
+    """
+    try:
+        return min_marginals(tables.domains, [*computing, *tables.edge_tables()], most_entries=_MOST_ENTRIES, watch=watch)
+    except InstanceTooLargeError:
+        return min_marginals(tables.domains, [*computing, *tables.first_edge_tables()], watch=watch)
+
+
+class _Tables:
+    """Bounds as cost tables over the ranges of shares of the places of operators; edges that differ only in name are bounded once.
+
+    Args:
+        levels: by how many levels shares are divided.
+
+    Attributes:
+        domains: how many ranges the places of each operator have together.
+    """
+
+    def __init__(self, instance: Instance, team: Sequence[int], places: Places, levels: int, watch: Stopwatch) -> None:
         self._instance, self._cluster, self._team, self._watch = instance, instance.cluster, tuple(team), watch
-        self.places = [[_Place(node, range(i, i + 1)) for node in self._nodes(unit)] for i, unit in enumerate(instance.placed)]
-        for members in instance.graph.blocks(longest_block) if len(self._team) > 1 else ():
-            for i in members:
-                self.places[i] += [_Place(node, members) for node in self._nodes(instance.graph.block(members))]
-        self._known: dict[object, float] = {}
+        self._places_of, self._levels = places, levels
+        self._counts = [[len(self._ranges(place)) for place in of] for of in places]
+        self.domains = [sum(counts) for counts in self._counts]
+        self._known: dict[object, Array] = {}
         self._edges: dict[object, Array] = {}
+
+    def by_place(self, bounds: Sequence[Array]) -> list[Array]:
+        """The least of the bounds of each place's ranges."""
+        starts = [np.cumsum([0, *counts[:-1]]) for counts in self._counts]
+        return [np.minimum.reduceat(of_operator, first) for of_operator, first in zip(bounds, starts, strict=True)]
+
+    def _ranges(self, place: _Place) -> ShareRanges:
+        if place.node.dim is None:
+            return WHOLE
+        return share_ranges(self._unit(place).granules(place.node.dim), len(self._team), self._levels)
+
+    def _unit(self, place: _Place) -> Unit:
+        return self._instance.units[place.members[0]] if len(place.members) == 1 else self._instance.graph.block(place.members)
 
     @cached_property
     def _forbidden_s(self) -> float:
@@ -130,12 +210,9 @@ class _Tables:
         known = Plan.of(self._instance.graph, [Placement.whole(0)] * len(self._instance.graph))
         return _FORBIDDEN * (evaluate(self._instance.graph, self._cluster, known).latency_s or 1.0)
 
-    def _nodes(self, unit: Unit) -> list[Node]:
-        return nodes_of(unit, len(self._cluster), self._team)
-
     def compute_tables(self) -> list[Table]:
         """Bounds on t_cmp of each operator, including the edge to the sink; they are few enough to be made whatever the time."""
-        seconds = [np.array([self._compute_s(i, place) for place in places]) for i, places in enumerate(self.places)]
+        seconds = [np.concatenate([self._compute_s(i, place) for place in places]) for i, places in enumerate(self._places_of)]
         for edge in self._instance.edges_into[self._instance.sink]:
             seconds[edge.producer] += self._edge_s(edge)[:, 0]
         return [Table((i,), costs) for i, costs in enumerate(seconds)]
@@ -152,8 +229,10 @@ class _Tables:
     def _incoming(self, edges: Sequence[TensorEdge]) -> list[Table]:
         if not edges:
             return []
-        if math.prod(len(self.places[end]) for end in self._ends(edges)) <= _MOST_TOGETHER:
+        if math.prod(self.domains[end] for end in self._ends(edges)) <= _MOST_TOGETHER:
             return [self._together(edges)]
+        if self._levels:
+            raise InstanceTooLargeError("pruning: the table of all edges into an operator would be too large")
         # The maximum is at least the mean, which needs no joint table.
         return [Table(table.variables, table.costs / len(edges)) for table in (self._together([edge]) for edge in edges)]
 
@@ -164,7 +243,7 @@ class _Tables:
     def _together(self, edges: Sequence[TensorEdge]) -> Table:
         """The largest t_com of some edges into one operator."""
         ends = self._ends(edges)
-        costs = np.zeros([len(self.places[end]) for end in ends])
+        costs = np.zeros([self.domains[end] for end in ends])
         for edge in edges:
             self._watch.check()
             axes = tuple(slice(None) if end in (edge.producer, edge.consumer) else None for end in ends)
@@ -172,55 +251,67 @@ class _Tables:
             costs = np.maximum(costs, (seconds[0] if edge.producer == self._instance.source else seconds)[axes])
         return Table(tuple(ends), costs)
 
-    def _compute_s(self, i: int, place: _Place) -> float:
-        """A bound on t_cmp at a place; that of a block counts at its last member."""
+    def _compute_s(self, i: int, place: _Place) -> Array:
+        """Bounds on t_cmp at a place, by range; those of a block count at its last member."""
         node, members = place
         if node.dim is None:
             assert node.device is not None
-            return self._instance.units[i].flops / self._cluster.devices[node.device].flops_per_s
+            return np.array([self._instance.units[i].flops / self._cluster.devices[node.device].flops_per_s])
         if i != members[-1]:
-            return 0.0
-        unit = self._instance.units[i] if len(members) == 1 else self._instance.graph.block(members)
-        key = unit.key, node.dim
+            return np.zeros(len(self._ranges(place)))
+        key = self._unit(place).key, node.dim
         if key not in self._known:
-            self._known[key] = best_makespan_s(unit, node.dim, self._cluster, self._team)
+            self._known[key] = np.array(list(self._makespans_s(place)))
         return self._known[key]
 
+    def _makespans_s(self, place: _Place) -> Iterator[float]:
+        """Of the shares in each range the makespan is at least the best of all, and what the least share of each participant takes."""
+        unit, dim = self._unit(place), place.node.dim
+        assert dim is not None
+        best_s = best_makespan_s(unit, dim, self._cluster, self._team)
+        for shares in self._ranges(place).low * unit.granularities[dim]:
+            alone = zip(self._team, shares.tolist(), positions(len(self._team)), strict=True)
+            yield max(best_s, *(amount(unit.work[dim], share, rank) / self._cluster.devices[j].flops_per_s for j, share, rank in alone))
+
     def _edge_s(self, edge: TensorEdge) -> Array:
-        """Bounds on t_com of one edge, by place of the producer and of the consumer; source and sink have one place each."""
+        """Bounds on t_com of one edge, by range of the producer's and of the consumer's shares; source and sink have one each."""
         sources, targets = self._places(edge.producer), self._places(edge.consumer)
         key = edge.key, self._shape(sources, edge), self._shape(targets, edge)
         if key not in self._edges:
-            costs = [self._least_s(edge, p, q) for p, q in itertools.product(sources, targets)]
-            self._edges[key] = np.array(costs).reshape(len(sources), len(targets))
+            costs = [np.concatenate([self._least_s(edge, p, q) for q in targets], axis=1) for p in sources]
+            self._edges[key] = np.minimum(np.concatenate(costs), self._forbidden_s)
         return self._edges[key]
 
     def _shape(self, places: Sequence[_Place], edge: TensorEdge) -> object:
-        """What the table of an edge depends on, besides the units at its ends: which blocks there are, counted from the consumer."""
+        """What the table of an edge depends on, besides the units at its ends: the nodes, and the blocks as counted from the consumer."""
+        nodes = tuple(place.node for place in places)
         if len(places[-1].members) == 1:  # blocks come last
-            return None
+            return nodes
         graph = self._instance.graph
         blocks = [place.members for place in places if len(place.members) > 1]
-        return tuple((members.start - edge.consumer, graph.block(members).key) for members in blocks), edge.producer - edge.consumer
+        return nodes, tuple((members.start - edge.consumer, graph.block(members).key) for members in blocks), edge.producer - edge.consumer
 
     def _places(self, number: int) -> Sequence[_Place]:
         if number < self._instance.sink:
-            return self.places[number]
+            return self._places_of[number]
         return [_Place(node_of(self._instance.terminals[number - self._instance.sink]), range(number, number + 1))]
 
-    def _least_s(self, edge: TensorEdge, p: _Place, q: _Place) -> float:
-        """A bound on t_com between two places: prohibitive where only one end is in a block that has both, nothing within it."""
+    def _least_s(self, edge: TensorEdge, p: _Place, q: _Place) -> Array:
+        """Bounds on t_com between two places: prohibitive where only one end is in a block that has both, nothing within it at the same shares."""
+        shape = len(self._ranges(p)), len(self._ranges(q))
         if len(p.members) > 1 or len(q.members) > 1:
             if p.members == q.members:
-                return 0.0
+                return np.where(np.eye(*shape, dtype=bool), 0.0, np.inf)
             if edge.producer in q.members or edge.consumer in p.members or edge.producer != p.members[-1]:
-                return self._forbidden_s
+                return np.full(shape, np.inf)
         if len(q.members) > 1:
             graph = self._instance.graph
             if not graph.fetches(q.members, edge.consumer, edge.slot):
-                return 0.0
+                return np.zeros(shape)
             edge = TensorEdge(edge.producer, q.members[-1], 0, edge.p, graph.block(q.members), edge.first)
         key = edge.key, p.node, q.node
         if key not in self._known:
-            self._known[key] = min(least_arc_s(edge, arc, self._cluster, self._team) for arc in arcs_between(p.node, edge, q.node, len(self._team)))
+            arcs = arcs_between(p.node, edge, q.node, len(self._team))
+            ends = self._ranges(p), self._ranges(q)
+            self._known[key] = np.minimum.reduce([least_arc_s(edge, arc, self._cluster, self._team, *ends) for arc in arcs])
         return self._known[key]

@@ -8,6 +8,7 @@ from iopopt import Cluster, Device, GraphBuilder, SolverError, evaluate, solve_e
 from iopopt.cost.instance import Instance
 from iopopt.methods import team_search
 from iopopt.methods.single import single_plan
+from iopopt.milp import pruning
 from iopopt.milp.backends import Outcome
 from iopopt.milp.pruning import bound_nodes
 
@@ -47,7 +48,8 @@ def lying(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def poor_starts(monkeypatch):
-    """Only plans of one device are known before the back end runs."""
+    """Only plans of one device are known before the back end runs, and bounds on nodes leave shares undivided."""
+    monkeypatch.setattr(pruning, "_LEVELS", ())
     for start in ("dp_plan", "greedy_plan"):
         monkeypatch.setattr(team_search, start, lambda graph, cluster, *_, **options: single_plan(graph, cluster))
 

@@ -4,14 +4,20 @@ import itertools
 import math
 import random
 from collections import Counter
+from collections.abc import Sequence
 
+import numpy as np
 import pytest
+from support.random_branches import random_branched_graph
+from support.random_instances import random_graph
 from support.tiny_edges import MODES, TinyEdge, arc_in_mode, edges_of, even_cluster, mode_of, modes_of, tiny_edges
 
-from iopopt import Cluster, Device, Graph, GraphBuilder
+from iopopt import Cluster, Device, Graph, GraphBuilder, Placement
 from iopopt.cost.instance import Instance
 from iopopt.milp import arc_bounds
 from iopopt.milp.arcs import Arc, split, whole
+from iopopt.milp.share_ranges import ShareRanges
+from iopopt.network.unit import Unit
 
 EXACT = {"rel": 1e-9, "abs": 1e-15}
 
@@ -138,46 +144,56 @@ def test_links_of_a_team_add_up():
     assert edge.floor_s(arc, first=False) <= edge.least_s(arc, first=False)
 
 
-@pytest.mark.parametrize("speed", [30.0, 1e3, 1e6])
-@pytest.mark.parametrize("dim", ["H", "OC"])
-def test_what_is_cheap_to_gather_is_slow_to_compute(dim, speed):
-    """To one of two equals: it computes longer to own more, or receives the rest, whichever is cheaper; the floor is just that."""
-    edge = edge_between(two_convolutions(8, 8), even_cluster(2, flops_per_s=speed), (0, 1))
-    arc = arc_of(dim, 0, "all-gather")
-    assert edge.floor_s(arc, first=True) == pytest.approx(edge.least_s(arc, first=True), **EXACT)
-    assert edge.floor_s(arc, first=True) > edge.floor_s(arc, first=False) == 0.125
+@pytest.mark.parametrize("levels", [1, 2, 4, 40])
+def test_no_arc_is_cheaper_than_the_floors_of_its_ranges(levels):
+    """At all placements of both ends the evaluator charges at least the floor of every range of shares that they lie in; every mode occurs."""
+    seen = Counter()
+    for edge in tiny_edges(60):
+        for arc in edge.passages:
+            (p, q), floors_s = edge.ranges(arc, levels), edge.floors_s(arc, levels, first=False)
+            for passage in edge.passages_of(arc):
+                highest_s = floors_s[np.ix_(within(p, edge.edge.p, passage.p), within(q, edge.edge.q, passage.q))].max()
+                assert highest_s <= passage.times_s[-1] * (1 + 1e-9) + 1e-15, (arc, passage, edge)
+                seen[mode_of(arc)] += 1
+    assert seen.keys() == MODES
 
 
-def test_unequal_devices_gather_in_proportion():
-    """To the slower of two devices of 1 and 3 FLOP/s, in both directions of the trade: a quarter is what it owns for nothing."""
-    for speeds, receiver, owned in (((1e3, 3e3), 0, 1 / 4), ((1e3, 3e3), 1, 3 / 4), ((30.0, 10.0), 0, 3 / 4), ((30.0, 10.0), 1, 1 / 4)):
-        edge = edge_between(two_convolutions(8, 8), with_speeds(even_cluster(2), *speeds), (0, 1))
-        for dim in ("H", "OC"):
-            arc = arc_of(dim, receiver, "all-gather")
-            assert edge.floor_s(arc, first=True) == pytest.approx(edge.least_s(arc, first=True), **EXACT)
-            assert edge.floor_s(arc, first=True) <= 0.125 + 2 * 64 / 1e3 * (1 - owned) + 1e-12
+def test_floors_of_single_shares_are_prices():
+    """Between two devices of equal links a range of many levels is one pair of shares, and its floor is what the evaluator charges."""
+    seen = Counter()
+    for seed in range(40):
+        rng = random.Random(seed)
+        graph = random_branched_graph(rng, tiny=True) if seed % 2 else random_graph(rng, operators=3, tiny=True)
+        for edge in edges_of(graph, even_cluster(2, connections=rng.choice(["peer", "round"])), rng.choice([(0, 1), (1, 0)])):
+            for arc in edge.passages if edge.pairs <= 2000 else ():
+                (p, q), floors_s = edge.ranges(arc, 40), edge.floors_s(arc, 40, first=False)
+                for passage in edge.passages_of(arc):
+                    floor_s = floors_s[np.ix_(within(p, edge.edge.p, passage.p), within(q, edge.edge.q, passage.q))].max()
+                    assert floor_s == pytest.approx(passage.times_s[-1], **EXACT), (arc, passage, edge)
+                    seen[mode_of(arc)] += 1
+    assert seen.keys() == MODES
+    assert min(seen.values()) > 20
 
 
-def test_a_receiver_that_computes_all_at_best_owns_all():
-    """Where one device is so fast that it computes everything at best, gathering to it costs its connection alone."""
-    edge = edge_between(two_convolutions(4, 4), with_speeds(even_cluster(2), 1e6, 1.0), (0, 1))
+def within(ranges: ShareRanges, unit: Unit, placement: Placement) -> Sequence[int]:
+    """The ranges that the shares of a placement lie in."""
+    if placement.dim is None:
+        return [0]
+    shares = np.array(placement.shares) // unit.granularities[placement.dim]
+    return np.flatnonzero(((ranges.low <= shares) & (shares <= ranges.high)).all(axis=1))
+
+
+def test_whoever_gets_no_more_than_half_leaves_half_to_be_gathered():
+    """To one of two devices: of 8 rows of 16 elements of 2 bytes it misses half, a quarter or nothing, as its share allows."""
+    edge = edge_between(two_convolutions(2, 8, width=8), even_cluster(2), (0, 1))
     for dim in ("H", "OC"):
-        arc = arc_of(dim, 0, "all-gather")
-        assert edge.floor_s(arc, first=True) == edge.least_s(arc, first=True) == 0.125
-
-
-@pytest.mark.parametrize(("pool", "attained"), [((1, 2), 0), ((2, 2), 1), ((3, 2), 0.75), ((2, 1), 0.75), ((3, 1), 1 / 3)])
-@pytest.mark.parametrize("speed", [30.0, 1e3, 1e5])
-def test_rows_under_pools_count_for_what_is_owned(pool, attained, speed):
-    """Rows computed twice under overlapping windows, or by nobody in gaps, weaken the floor of a gather to one of two equals by what they
-    are of all rows; exact pools leave it attained."""
-    net = GraphBuilder("pooled", (2, 9, 3)).conv(3, 1, bias=False).max_pool((pool[0], 1), (pool[1], 1))
-    edge = edge_between(net.conv(2, 1).build(), even_cluster(2, flops_per_s=speed, bandwidth_bytes_per_s=50.0), (0, 1))
-    for receiver in (0, 1):
-        arc = arc_of("H", receiver, "all-gather")
-        floor_s, least_s = edge.floor_s(arc, first=True), edge.least_s(arc, first=True)
-        assert least_s > 0.125
-        assert floor_s - 0.125 == pytest.approx((least_s - 0.125) * attained)
+        floors_s = edge.floors_s(arc_of(dim, 0, "all-gather"), 2, first=False)[:, 0]
+        ranges = edge.ranges(arc_of(dim, 0, "all-gather"), 2)[0]
+        missing = dict(zip(ranges.high[:, 0].tolist(), floors_s.tolist(), strict=True))
+        size = 8 if dim == "H" else 2
+        for most, floor_s in missing.items():
+            assert floor_s == pytest.approx(0.125 + 2 * 8 * 8 * 2 * (1 - most / size) / 1e3)
+        assert {size // 2, size} <= missing.keys()
 
 
 def test_a_receiver_outside_the_team_receives_all():
@@ -194,26 +210,26 @@ def test_a_receiver_outside_the_team_receives_all():
 
 @pytest.mark.parametrize(("kernel", "stride", "padding"), [(1, 1, 0), (2, 1, 0), (3, 1, 1), (2, 2, 0), (1, 2, 0), (3, 2, 1), (3, 2, 0), (3, 3, 1)])
 def test_partial_sums_that_rows_need(kernel, stride, padding):
-    """Gapless fields need every row of the partial sums down to the last field; fields with gaps may need next to none."""
+    """Two neighbours need every row of the partial sums down to the last field, and K - S of them twice, or leave so many out."""
     for width in (1, 3):
         graph = two_convolutions(2, 9, kernel, width, stride=(stride, 1), padding=(padding, 0))
         edge = edge_between(graph, even_cluster(2, setup_s=0.0), (0, 1))
         arc = arc_of("IC", "H", "reduce")
         out = (9 + 2 * padding - kernel) // stride + 1
         rows = min(9, (out - 1) * stride - padding + kernel)
-        expected = 2 * (2 * rows * width) / 2e3 if kernel >= stride else 0
+        expected = 2 * (2 * max(0, rows + kernel - stride) * width) / 2e3
         assert edge.floor_s(arc, first=False) == pytest.approx(expected)
         assert edge.floor_s(arc, first=False) <= edge.least_s(arc, first=False)
 
 
-def test_partial_sums_before_a_pool_are_not_bounded_by_rows():
-    """Behind a pool rows of partial sums may lie in gaps, so their floor is the connections; channels still need all of them."""
+def test_partial_sums_before_a_pool_are_counted_there():
+    """Two pairs of pooled rows lie over rows 0 to 6 of the partial sums, of which one is needed twice and one, between windows, not at all."""
     graph = GraphBuilder("pooled", (2, 8, 1)).conv(2, 1, bias=False).max_pool((1, 1), (2, 1)).conv(2, (2, 1), bias=False).build()
     edge = edge_between(graph, even_cluster(2), (0, 1))
-    assert edge.floor_s(arc_of("IC", "H", "reduce"), first=False) == 0.125
-    arc = arc_of("IC", "IC", "reduce")
-    assert edge.floor_s(arc, first=False) == pytest.approx(0.125 + 2 * 16 / 2e3)
-    assert edge.floor_s(arc, first=False) == pytest.approx(edge.least_s(arc, first=False), **EXACT)
+    for target, rows in (("H", 7 + 2 - 1), ("IC", 8)):
+        arc = arc_of("IC", target, "reduce")
+        assert edge.floor_s(arc, first=False) == pytest.approx(0.125 + rows * 2 * 2 / 2e3)
+        assert edge.floor_s(arc, first=False) <= edge.least_s(arc, first=False)
 
 
 def test_constant_arcs_have_one_price():
@@ -277,7 +293,7 @@ def test_floors_are_finite_and_not_negative():
 
 
 def test_no_arc_is_cheaper_than_its_floor():
-    """At all placements of both ends the evaluator charges at least the floor, alone and with what the first edge adds; every mode occurs."""
+    """At all placements of both ends the evaluator charges at least the floor, alone and with a first reduce-scatter; every mode occurs."""
     seen = Counter()
     for edge in tiny_edges(60):
         for arc, first in itertools.product(edge.passages, (False, True)):

@@ -48,13 +48,34 @@ def test_no_plan_is_faster_than_the_bounds_of_its_nodes(seed, branched):
     assert found.least_s <= min(truth.values()) * (1 + 1e-9) + 1e-15
 
 
+@pytest.mark.parametrize("branched", [False, True], ids=["chain", "branched"])
+@pytest.mark.parametrize("seed", range(40))
+def test_bounds_within_a_latency_hold_up_to_it(seed, branched):
+    """With shares divided every node's bound is at most the latency of the fastest plan with that node, or that up to which it holds."""
+    rng = random.Random(seed)
+    graph = random_branched_graph(rng, tiny=True) if branched else random_graph(rng, operators=rng.randint(2, 3), tiny=True)
+    cluster = random_cluster(rng, devices=rng.choice([2, 3]))
+    team = any_team(rng, len(cluster), seed)
+    truth, instance = least_latencies(graph, cluster, team), Instance(graph, cluster)
+    undivided = bound_nodes(instance, team)
+    for within_s in (min(truth.values()), np.median(list(truth.values())), max(truth.values())):
+        found = bound_nodes(instance, team, within_s=within_s)
+        for i, (nodes, bounds, before) in enumerate(zip(found.nodes, found.bounds_s, undivided.bounds_s, strict=True)):
+            assert (bounds >= before).all()
+            for node, bound in zip(nodes, bounds, strict=True):
+                assert bound <= max(min(truth[i, node], within_s), undivided.bounds_s[i][nodes.index(node)]) * (1 + 3e-9) + 1e-15
+                assert bound <= truth[i, node] * (1 + 3e-9) + 1e-15
+        assert found.least_s <= min(truth.values()) * (1 + 1e-9) + 1e-15
+
+
 def test_the_nodes_of_a_known_plan_are_kept():
     """A plan's own nodes are among those that may be as fast as it is."""
     for name, instance in (("alexnet", "edge-x3"), ("resnet18", "slow-link-x3"), ("mobilenet_v2", "edge-x4")):
         graph = load_model(name)
         cluster = load_cluster(instance, graph)
         solution = solve_dp(graph, cluster)
-        kept = bound_nodes(Instance(graph, cluster), range(len(cluster))).nodes_within(solution.latency_s)
+        found = bound_nodes(Instance(graph, cluster), range(len(cluster)), within_s=solution.latency_s)
+        kept = found.nodes_within(solution.latency_s)
         assert all(node_of(placement) in nodes for placement, nodes in zip(solution.plan.values(), kept, strict=True))
 
 
@@ -178,7 +199,7 @@ def test_the_nodes_of_the_optimum_stay(branched):
         graph, cluster, team, plans = tiny_instance(seed, branched=branched, most_plans=4000)
         latency = Pricer(graph, cluster).price(plans).latency_s
         best = plans.plan(graph, int(latency.argmin()))
-        found = bound_nodes(Instance(graph, cluster), team)
+        found = bound_nodes(Instance(graph, cluster), team, within_s=float(latency.min()))
         kept = found.nodes_within(float(latency.min()))
         assert all(node_of(placement) in nodes for placement, nodes in zip(best.values(), kept, strict=True))
         left_out += sum(map(len, found.nodes)) - sum(map(len, kept))

@@ -57,6 +57,8 @@ NAMES = {
     "argmax": "argmin",
     "at_least": "equal",
     "at_most": "equal",
+    "low": "high",
+    "high": "low",
     "start": "stop",
     "stop": "start",
     "received": "sent",

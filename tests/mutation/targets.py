@@ -40,6 +40,7 @@ BATCHES = "tests/cost/test_pricer.py"
 TARGETS = (
     Target("iopopt/milp/affine.py", 10, ("tests/milp/test_affine.py", "tests/milp/test_program.py")),
     Target("iopopt/milp/arc_bounds.py", 30, ("tests/milp/test_arc_bounds.py",)),
+    Target("iopopt/milp/share_ranges.py", 6, ("tests/milp/test_share_ranges.py",)),
     Target("iopopt/milp/arcs.py", 9, ("tests/milp/test_arcs.py",)),
     Target("iopopt/milp/bounds.py", 3, ("tests/milp/test_bounds.py",)),
     Target("iopopt/milp/compute_times.py", 24, ("tests/milp/test_compute_times.py", GONE, EDGES)),
@@ -52,7 +53,7 @@ TARGETS = (
     Target("iopopt/milp/memory_rows.py", 16, (MEMORY, "tests/milp/test_memory_program.py")),
     Target("iopopt/milp/operator_variables.py", 6, ("tests/milp/test_operator_variables.py", EDGE_VARIABLES)),
     Target("iopopt/milp/program.py", 8, ("tests/milp/test_program.py",)),
-    Target("iopopt/milp/pruning.py", 14, ("tests/milp/test_pruning.py",)),
+    Target("iopopt/milp/pruning.py", 14, ("tests/milp/test_pruning.py", "tests/milp/test_blocks.py")),
     Target("iopopt/cost/edge_arrays.py", 12, ("tests/cost/test_edge_arrays.py", BATCHES)),
     Target("iopopt/cost/elimination.py", 12, ("tests/cost/test_elimination.py",)),
     Target("iopopt/cost/evaluation.py", 8, (PRICES, BRANCHES, "tests/cost/test_evaluation_records.py")),
@@ -71,14 +72,16 @@ TARGETS = (
     Target("iopopt/network/operators/operator.py", 10, ("tests/network/test_unit.py", OPERATORS, PRICES)),
 )
 
-_GATHER = "iopopt/milp/arc_bounds.py", "_least_gather_s"
 _COVERS = "return field.overlap >= field.above and beyond <= field.overlap"
-_ALONE_S = "_least_alone_flops(edge.p, arc) / receiver.flops_per_s"
-_TRADE = "return min(whole_s * (1 - part), alone_s - least_s) + setup"
+_BOUNDS = "iopopt/milp/arc_bounds.py"
+_SPARE = "return np.asarray(self._owned_rows(self.p.low)[:, None] - self._needed_rows(self.q.high) + shared)"
+_MISSING_PART = "missing = 1 - self._owned_parts(self.p.high)[:, self.team.index(receiver)] if receiver in self.team else np.ones(len(self.p))"
+_DIVIDED = "bounds[inside] = np.maximum(bounds[inside], np.minimum(tighter, most_s))"
 
 CERTAIN = (
-    Mistake(*_GATHER, f"alone_s = {_ALONE_S} if edge.first else 0.0", f"{_ALONE_S} if edge.first else 0.0 -> ({_ALONE_S})"),
-    Mistake(*_GATHER, _TRADE, f"{_TRADE} -> return 2 * ({_TRADE.removeprefix('return ')})"),
+    Mistake(_BOUNDS, "_Bounds._spare_rows", _SPARE, "self.p.low -> self.p.high"),
+    Mistake(_BOUNDS, "_Bounds._gather_to_one_s", _MISSING_PART, "self.p.high -> self.p.low"),
+    Mistake("iopopt/milp/pruning.py", "_Search.divide", _DIVIDED, "np.minimum -> np.maximum"),
     Mistake("iopopt/milp/compute_times.py", "_covers", _COVERS, f"{_COVERS} -> return True"),
     Mistake(
         "iopopt/cost/infeasibility.py",
@@ -87,5 +90,6 @@ CERTAIN = (
         "math.ceil -> math.floor",
     ),
 )
-"""Mistakes that a proof of optimality would not survive unnoticed: a bound for every edge that holds for first edges alone, a bound twice
-as high, surrogate times where fields do not cover their shares, and a memory that is not enough."""
+"""Mistakes that a proof of optimality would not survive unnoticed: rows that may be sent taken for rows that are, parts that may be missing for
+those that are, bounds said to hold beyond the latency up to which they do, surrogate times where fields do not cover their shares, and a memory
+that is not enough."""

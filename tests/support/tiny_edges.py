@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 from support.random_branches import random_branched_graph
 from support.random_instances import random_cluster, random_graph
 
@@ -23,6 +25,7 @@ from iopopt.cost.work import share_flops
 from iopopt.methods.exhaustive import all_placements
 from iopopt.milp.arc_bounds import constant_rounds, is_constant, least_arc_s
 from iopopt.milp.arcs import Arc, Node, arc_of, arcs_between, node_of, nodes_of, shares_of_even_slices, split
+from iopopt.milp.share_ranges import WHOLE, ShareRanges, share_ranges
 from iopopt.network.epilogue import Mixing
 from iopopt.network.shapes import Dim
 from iopopt.network.tensor_edge import TensorEdge
@@ -34,13 +37,12 @@ MODES = {"send", "interleaved", "row-aligned", "halo exchange", "all-gather", "r
 
 
 class Passage(NamedTuple):
-    """The tensor passes from placement ``p`` to ``q``: the rounds of its edge, and how far p's compute time is above its operator's least."""
+    """The tensor passes from placement ``p`` to ``q``: the rounds of its edge, and their times."""
 
     p: Placement
     q: Placement
     rounds: tuple[Round, ...]
     times_s: tuple[float, ...]
-    excess_s: float
 
     @property
     def loads(self) -> tuple[object, ...]:
@@ -119,28 +121,36 @@ class TinyEdge:
             found: dict[Arc, list[Passage]] = {}
             after = [q for q in self._after if node_of(q) == target]
             for p in (way for way in self._before if node_of(way) == source):
-                excess_s = self._excess_s(p)
                 for q in after:
                     rounds = edge_rounds(self._either[True], p, q, self.cluster.bytes_per_element)
                     times_s = tuple(round_time_s(round_, self.cluster) for round_ in rounds)
                     (kind,) = rounds[-1].kinds
-                    found.setdefault(arc_of(p, q, kind), []).append(Passage(p, q, rounds, times_s, excess_s))
+                    found.setdefault(arc_of(p, q, kind), []).append(Passage(p, q, rounds, times_s))
             self._known[source, target] = found
         return self._known[source, target]
 
-    def _excess_s(self, p: Placement) -> float:
-        if p.dim is None:
-            return 0.0
-        return compute_s(self.edge.p, p, self.cluster) - least_makespan_s(self.edge.p, p.dim, self.cluster, self.team)
-
     def floor_s(self, arc: Arc, *, first: bool) -> float:
-        """What the arc is said to cost at least."""
-        return least_arc_s(self._either[first], arc, self.cluster, self.team)
+        """What the arc is said to cost at least, for any shares."""
+        return float(self.floors_s(arc, 0, first=first).item())
+
+    def floors_s(self, arc: Arc, levels: int, *, first: bool) -> npt.NDArray[np.float64]:
+        """What the arc is said to cost at least, by range of the producer's and of the consumer's shares."""
+        p, q = self.ranges(arc, levels)
+        return least_arc_s(self._either[first], arc, self.cluster, self.team, p, q)
+
+    def ranges(self, arc: Arc, levels: int) -> tuple[ShareRanges, ShareRanges]:
+        """The ranges of shares at both ends of an arc."""
+        ends = (self.edge.p, arc.source), (self.edge.q, arc.target)
+        p, q = (WHOLE if node.dim is None else share_ranges(unit.granules(node.dim), len(self.team), levels) for unit, node in ends)
+        return p, q
 
     def least_s(self, arc: Arc, *, first: bool) -> float:
-        """What it does cost at least: over the first edge out of the producer reduce-scatters and the excess of its compute time count too."""
-        passages = self._between(arc.source, arc.target)[arc]
-        return min(sum(of.times_s) + of.excess_s if first else of.times_s[-1] for of in passages)
+        """What it does cost at least: over the first edge out of the producer reduce-scatters count too."""
+        return min(sum(of.times_s) if first else of.times_s[-1] for of in self.passages_of(arc))
+
+    def passages_of(self, arc: Arc) -> list[Passage]:
+        """Every pair of placements that takes an arc."""
+        return self._between(arc.source, arc.target)[arc]
 
     def is_constant(self, arc: Arc) -> bool:
         """Whether it is said that no share moves the cost of the arc."""
@@ -149,7 +159,7 @@ class TinyEdge:
     def constant_loads(self, arc: Arc) -> tuple[object, ...]:
         """The loads of a constant arc, as :attr:`Passage.loads`."""
         rounds = constant_rounds(self._either[True], arc, self.team, self.cluster.bytes_per_element)
-        return Passage(Placement.whole(0), Placement.whole(0), rounds, (), 0.0).loads
+        return Passage(Placement.whole(0), Placement.whole(0), rounds, ()).loads
 
 
 def compute_s(unit: Unit, placement: Placement, cluster: Cluster) -> float:
