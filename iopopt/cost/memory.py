@@ -69,7 +69,9 @@ def share_output(unit: Unit, placement: Placement, bytes_per_element: int) -> It
 
     Partial sums of a direct reduce stay whole on every participant until the last consumer has received them.
     """
-    placement = placement.handed_on
+    if placement.gather is not None:
+        yield placement.gather, bytes_per_element * unit.out_shape.elements
+        return
     shares: Sequence[int] = placement.shares
     if placement.reduce == "two_phase":
         shares = even_shares(unit.sizes["OC"], len(placement.devices))

@@ -101,11 +101,11 @@ class UnitArrays:
     def live(self, batch: PlanBatch) -> Array:
         """What each participant, or the device that has gathered it, holds of the output or the partial sums while they are live, bytes; a block's
         output is its last operator's."""
-        batch = batch.handed_on
         two_phase = batch.strategies == Strategy.IC_TWO_PHASE
         n = np.where(two_phase, even_slices(self.OC, batch.participants.sum(axis=0), batch.ranks), batch.shares) if two_phase.any() else batch.shares
         owned = self._output.amounts(table_places(batch.strategies), n, batch)
-        return np.asarray(np.where(batch.strategies == Strategy.IC, self.pre, self._e * owned) * batch.participants)
+        held = np.asarray(np.where(batch.strategies == Strategy.IC, self.pre, self._e * owned) * batch.participants)
+        return held if batch.gathers is None else np.where(batch.gatherers.any(axis=0), batch.gatherers * self.post, held)
 
 
 def _alternative(unit: Unit, number: int) -> dict[Dim | None, Terms]:

@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 from support.naive_pricing import naive_transfers
 from support.random_branches import random_branched_graph, random_branched_plan
+from support.random_gathers import with_gathers
 from support.random_instances import random_cluster, random_graph, random_plan
 from support.random_orders import reordered
 
@@ -41,7 +42,7 @@ def _random_plan(rng: random.Random, number: int) -> tuple[Graph, Cluster, Plan]
     branched = number % 2 == 1
     graph, cluster = random_branched_graph(rng) if branched else random_graph(rng), random_cluster(rng)
     plan = (random_branched_plan if branched else random_plan)(rng, graph, len(cluster))
-    return graph, cluster, reordered(rng, plan, len(cluster)) if number % 4 > 1 else plan
+    return graph, cluster, with_gathers(rng, reordered(rng, plan, len(cluster)) if number % 4 > 1 else plan, len(cluster))
 
 
 # Which row of the table applies.

@@ -7,6 +7,7 @@ import random
 
 import pytest
 from support.random_branches import random_branched_graph, random_branched_plan
+from support.random_gathers import with_gathers
 from support.random_instances import random_graph, random_plan
 from support.random_orders import reordered
 
@@ -73,7 +74,7 @@ def test_plans_of_any_order_survive_json() -> None:
     for number in range(200):
         branched = number % 2 == 0
         graph = random_branched_graph(rng) if branched else random_graph(rng)
-        plan = reordered(rng, (random_branched_plan if branched else random_plan)(rng, graph, 4), 4)
+        plan = with_gathers(rng, reordered(rng, (random_branched_plan if branched else random_plan)(rng, graph, 4), 4), 4)
         again = Plan.from_dict(json.loads(json.dumps(plan.to_dict())))
         assert again == plan
         assert hash(again) == hash(plan)
