@@ -84,8 +84,8 @@ def check_in_space(plan: Plan, team: Team, cluster: Cluster, longest_block: int 
     gathered = next((name for name, placement in plan.items() if placement.gather is not None), None)
     if gathered is not None:
         raise PlanError(
-            f"the plan gathers the rows of {gathered!r} on device {plan[gathered].gather}, and no space has gathers; such plans are for evaluate and "
-            "execute alone"
+            f"the plan gathers the rows of {gathered!r} on device {plan[gathered].gather}, which no method searches; "
+            "a plan of this space has no gathers"
         )
     longest = max(plan.blocks, key=len, default=())
     if len(longest) > longest_block:

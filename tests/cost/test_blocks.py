@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from iopopt import (
     Pricer,
     evaluate,
 )
+from iopopt.cost.memory import DeviceDemand, share_memory, share_output
 from iopopt.network.epilogue import Mixing
 
 CASES = block_cases()
@@ -187,3 +189,17 @@ def test_the_field_of_a_block() -> None:
         assert (field.stride, field.overlap, field.above) == (S, K - S, P)
         branches += len(block.reads) > 1 and any(len(reads) > 1 for reads in block.reads.values())
     assert branches > 20
+
+
+def test_what_gathered_blocks_hold(four: Graph) -> None:
+    """Of a block that is gathered on a third device, the vectorised form gives the demands of the evaluator's rules, one unit by itself."""
+    trio = replace(PAIR, devices=(*PAIR.devices, replace(PAIR.devices[0], name="third")))
+    block, placements = four.block(range(3)), [replace(ROWS, gather=host) for host in (None, 0, 2)]
+    batch = PlanBatch.of([[placement] for placement in placements], 3)
+    weights, activations, live = Pricer(four, trio).operator_demands(2, batch, block)
+    for number, placement in enumerate(placements):
+        demands, output = dict(share_memory(block, placement, 4)), dict(share_output(block, placement, 4))
+        for j in range(3):
+            demand = demands.get(j, DeviceDemand())
+            assert (weights[j, number], activations[j, number], live[j, number]) == (demand.weights, demand.activations, output.get(j, 0))
+    assert live[:, 2].tolist() == [0, 0, 4 * 2 * 8 * 4]

@@ -42,6 +42,15 @@ def test_random_round_trips() -> None:
         assert Evaluation.from_dict(json.loads(json.dumps(evaluation.to_dict()))) == evaluation
 
 
+def test_a_gather_on_a_device_that_does_not_exist_is_refused(trio_evaluation: Evaluation) -> None:
+    """An explanation would name it."""
+    first, *others = trio_evaluation.to_dict()["operators"]
+    assert first["placement"]["dim"] == "H"
+    gathered = first | {"placement": first["placement"] | {"gather": 3}}
+    with pytest.raises(FileFormatError, match="uses device 3 of 3, counted from 0"):
+        Evaluation.from_dict(trio_evaluation.to_dict() | {"operators": [gathered, *others]})
+
+
 def test_damaged_records_are_refused(trio_graph: Graph, trio_cluster: Cluster, trio_plan: Plan) -> None:
     """No damage to a record raises anything but FileFormatError, and what is accepted says the same as the record."""
     tight = replace(trio_cluster, devices=tuple(replace(device, memory_bytes=100) for device in trio_cluster.devices))

@@ -66,6 +66,15 @@ def test_every_reduce_scatter_has_a_round_of_its_own(joined: Graph) -> None:
     assert [str(round_) for round_ in step.rounds] == ["reduce-scatter", "send+all-gather+send"]
 
 
+def test_every_gather_has_a_round_of_its_own(joined: Graph) -> None:
+    """With the first of the two edges that read a, and before all that is left; b is gathered where it is needed, and a sent on from there."""
+    cluster = branched_cases()["two consumers"].cluster
+    rows = [Placement.split("H", (0, 1), (1, 1), gather=host) for host in (1, 0)]
+    *_, step, _ = schedule_of_plan(joined, cluster, Plan.of(joined, [*rows, Placement.whole(0)])).steps
+    assert [str(round_) for round_ in step.rounds] == ["gather", "gather", "send+send+send"]
+    assert [round_.transfers for round_ in step.rounds] == [((0, 1, 4),), ((1, 0, 4),), ((1, 0, 8), (1, 0, 8))]
+
+
 def test_schedules_of_random_plans() -> None:
     """No transfer is lost or made up: a step has those of its edges, and its rounds and tasks are what the evaluator adds up."""
     rng = random.Random(1)

@@ -236,6 +236,24 @@ def test_source_and_sink_are_whole_operators() -> None:
     assert round_.transfers == ()
 
 
+def test_a_gather_by_hand() -> None:
+    """Rows of 8 bytes over 1/0/3 of devices 2, 0 and 1: everybody sends its own, an empty share too; then the host is the only sender.
+
+    The sink and a second consumer meet the tensor on the host: the gather belongs to the first edge.
+    """
+    net = GraphBuilder("x", (2, 4, 4)).conv(2, 1, name="a")
+    graph = net.at("input").conv(2, 1, name="b").add("a", "b", name="c").add("a", "c", name="d").build()
+    rows, (first, second) = Placement.split("H", (2, 0, 1), (1, 0, 3), gather=0), graph.edges_from[0]
+    gather, send = edge_rounds(first, rows, Placement.split("OC", (0, 1), (1, 1)), 1)
+    assert (gather.kinds, gather.transfers) == ((TransferKind.GATHER,), ((2, 0, 8), (1, 0, 24)))
+    assert (send.kinds, send.transfers) == ((TransferKind.SEND,), ((0, 1, 16),))
+    (again,) = edge_rounds(second, rows, Placement.whole(2), 1)
+    assert (again.kinds, again.transfers) == ((TransferKind.SEND,), ((0, 2, 32),))
+    gather, send = edge_rounds(first, replace(rows, gather=3), rows, 1)
+    assert gather.transfers == ((2, 3, 8), (0, 3, 0), (1, 3, 24))
+    assert send.transfers == ((3, 2, 8), (3, 0, 0), (3, 1, 24))
+
+
 # All kinds, on random plans.
 
 

@@ -105,3 +105,9 @@ def test_a_plan_shows_itself(trio_graph: Graph, trio_plan: Plan) -> None:
     assert trio_plan._repr_html_() == plan_html(trio_plan)
     assert repr(trio_plan) == "Plan(3 operators: 1 H, 1 OC, 1 whole)"
     assert repr(Plan(())) == "Plan(0 operators)"
+
+
+def test_a_gather_is_named() -> None:
+    """Beside the dimension; its device stands among the others, even if it takes no part."""
+    plan = Plan((("a", Placement.split("H", (0, 1), (2, 1), gather=2)),))
+    assert cells(plan_html(plan, ["x", "y", "z"]))[2:] == ["0 x", "1 y", "2 z", "a", "H, rows, gathered on 2 z", "2", "1"]
