@@ -199,6 +199,21 @@ def test_partial_sums_that_wait_for_their_first_consumer_are_held_whole() -> Non
     assert list(frame.loc["b"]["model_live"]) == [256, 256, 0]
 
 
+def test_rows_that_wait_for_their_gather_are_held_by_their_participants() -> None:
+    """Until the gather just before the first consumer; the model counts the whole tensor, 512 bytes, where it will be.
+
+    The device that gathers receives what it lacks with the inputs of that consumer, and nobody holds anything when the tensor has been read.
+    """
+    net = GraphBuilder("waits", (2, 8, 4)).conv(4, 1, name="a").at("input").conv(4, 1, name="b")
+    graph = net.add("b", "a", name="c").add("a", "c", name="d").build()
+    plan = Plan.of(graph, [Placement.split("H", (0, 1), (6, 2), gather=1), *[Placement.whole(2)] * 3])
+    frame = _run(graph, CLUSTER, plan).memory_frame().set_index(["operator", "device"])
+    assert list(frame.loc["b"]["live"]) == [384, 128, 0]
+    assert [list(frame.loc[name]["model_live"]) for name in "bcd"] == [[0, 512, 0], [0, 512, 0], [0, 0, 0]]
+    assert [list(frame.loc[name]["live"]) for name in "cd"] == [[0, 512, 0], [0, 0, 0]]
+    assert list(frame.loc["c"]["receive_buffers"]) == [0, 384, 512]
+
+
 def test_memory_frame() -> None:
     """The table has a row for each operator (and the sink) and device, with the model's figures beside the measured ones."""
     graph = _pair()
