@@ -53,7 +53,7 @@ TARGETS = (
     Target("iopopt/milp/operator_variables.py", 6, ("tests/milp/test_operator_variables.py", EDGE_VARIABLES)),
     Target("iopopt/milp/program.py", 8, ("tests/milp/test_program.py",)),
     Target("iopopt/milp/pruning.py", 14, ("tests/milp/test_pruning.py",)),
-    Target("iopopt/cost/edge_arrays.py", 13, ("tests/cost/test_edge_arrays.py", BATCHES)),
+    Target("iopopt/cost/edge_arrays.py", 13, ("tests/cost/test_edge_arrays.py", BATCHES, "tests/cost/test_blocks.py")),
     Target("iopopt/cost/elimination.py", 12, ("tests/cost/test_elimination.py",)),
     Target("iopopt/cost/evaluation.py", 8, (PRICES, BRANCHES, "tests/cost/test_evaluation_records.py")),
     Target("iopopt/cost/infeasibility.py", 6, ("tests/cost/test_infeasibility.py",)),
