@@ -38,6 +38,7 @@ from iopopt.methods.exhaustive import solve_exhaustive
 from iopopt.methods.greedy import solve_greedy
 from iopopt.methods.iop_segments import solve_iop_segments
 from iopopt.methods.milp import solve_milp
+from iopopt.methods.modnn import solve_modnn
 from iopopt.methods.oc import solve_oc
 from iopopt.methods.pso import solve_pso
 from iopopt.methods.single import solve_single
@@ -110,6 +111,7 @@ __all__ = [
     "solve_greedy",
     "solve_iop_segments",
     "solve_milp",
+    "solve_modnn",
     "solve_oc",
     "solve_pso",
     "solve_single",

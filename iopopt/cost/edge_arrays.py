@@ -218,3 +218,10 @@ def scatter_volumes(pre: Array, OC: Array, p: Side) -> tuple[Array, Array, Array
     slices = pre * p.even_slices(OC) / OC
     mine = p.mine & p.two_phase
     return np.where(mine, slices * p.others, 0), np.where(mine, pre - slices, 0), np.where(mine, p.others, 0)
+
+
+def gather_volumes(post: Array, H_o: Array, batch: PlanBatch) -> tuple[Array, Array, Array]:
+    """R_k, S_k and N_k of a gather; 0 where there is none."""
+    senders = batch.participants & ~batch.gatherers & batch.gatherers.any(axis=0)
+    sent = np.where(senders, post * batch.shares / H_o, 0)
+    return batch.gatherers * sent.sum(axis=0), sent, batch.gatherers * senders.sum(axis=0).astype(float)

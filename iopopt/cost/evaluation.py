@@ -180,7 +180,7 @@ def _contradiction(evaluation: Evaluation) -> str | None:
             return f"{name} has {len(figures)} figures for {count} devices"
     if min(evaluation.memory_limit_bytes) <= 0:
         return f"memory_limit_bytes is {list(evaluation.memory_limit_bytes)}; every limit is positive"
-    used = max([violation.device for violation in evaluation.violations] + [max(cost.placement.devices) for cost in evaluation.operators])
+    used = max([violation.device for violation in evaluation.violations] + [max(cost.placement.holders) for cost in evaluation.operators])
     if used >= count:
         return f"it uses device {used} of {count}, counted from 0"
     parts = evaluation.compute_s + evaluation.communication_s

@@ -54,18 +54,24 @@ def _live_bytes(instance: Instance, placements: Sequence[Placement], producer: i
 
 
 def share_memory(unit: Unit, placement: Placement, bytes_per_element: int) -> Iterator[tuple[int, DeviceDemand]]:
-    """w_ij and a_ij: the memory of each participant, bytes; an empty share still has the constant terms."""
+    """w_ij and a_ij: the memory of each participant, and of the device that gathers, bytes; an empty share still has the constant terms."""
     weights, activations = unit.weights[placement.dim], unit.activations[placement.dim]
     for device, n, place in zip(placement.devices, placement.shares, positions(len(placement.devices)), strict=True):
         largest = max([amount(terms, n, place) for terms in activations])
+        largest = max(largest, unit.out_shape.elements) if device == placement.gather else largest
         yield device, DeviceDemand(bytes_per_element * amount(weights, n), bytes_per_element * largest)
+    if placement.gather is not None and placement.gather not in placement.devices:
+        yield placement.gather, DeviceDemand(activations=bytes_per_element * unit.out_shape.elements)
 
 
 def share_output(unit: Unit, placement: Placement, bytes_per_element: int) -> Iterator[tuple[int, float]]:
-    """What each participant holds of the unit's output while it is live, bytes.
+    """What each participant, or the device that has gathered it, holds of the unit's output while it is live, bytes.
 
     Partial sums of a direct reduce stay whole on every participant until the last consumer has received them.
     """
+    if placement.gather is not None:
+        yield placement.gather, bytes_per_element * unit.out_shape.elements
+        return
     shares: Sequence[int] = placement.shares
     if placement.reduce == "two_phase":
         shares = even_shares(unit.sizes["OC"], len(placement.devices))

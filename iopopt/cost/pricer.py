@@ -10,7 +10,7 @@ import numpy as np
 
 from iopopt.cluster.cluster import Cluster, Device
 from iopopt.cost.block_table import BlockTable
-from iopopt.cost.edge_arrays import EdgeArrays, Side, scatter_volumes, volumes
+from iopopt.cost.edge_arrays import EdgeArrays, Side, gather_volumes, scatter_volumes, volumes
 from iopopt.cost.instance import Instance
 from iopopt.cost.unit_arrays import UnitArrays
 from iopopt.errors import PlanError
@@ -86,10 +86,12 @@ class Pricer:
 
     def operator_s(self, operator: int, placements: PlanBatch, block: Unit | None = None) -> Array:
         """The cost of each of several placements of one operator, or of a block that ends with it, by itself: t_cmp of equation (7), its
-        reduce-scatter, and for the last operator the edge to the sink."""
-        arrays, side = UnitArrays([block or self._instance.units[operator]], self._e), Side(placements)
+        reduce-scatter or gather, and for the last operator the edge to the sink."""
+        arrays, side = UnitArrays([block or self._instance.units[operator]], self._e), Side(placements.handed_on)
         seconds = (arrays.flops(placements) / self._f).max(axis=0)[0]
         seconds = seconds + self._times(*scatter_volumes(arrays.pre, arrays.OC, side))[0][0]
+        if placements.gathers is not None:
+            seconds = seconds + self._times(*gather_volumes(arrays.post, arrays.H_o, placements))[0][0]
         (sink_edge,) = self._instance.edges_into[self._instance.sink]
         if sink_edge.producer == operator:
             sink = Side(self._terminal(0, len(placements)))
@@ -104,7 +106,7 @@ class Pricer:
         return weights[:, 0], activations[:, 0], arrays.live(placements)[:, 0]
 
     def edges_s(self, edges: Sequence[TensorEdge], placements: Mapping[int, PlanBatch]) -> Array:
-        """t_com of some edges into one operator together, without its other edges and without reduce-scatters, for all placements.
+        """t_com of some edges into one operator together, without its other edges, reduce-scatters and gathers, for all placements.
 
         ``placements`` holds those of each operator by number. There is one axis for each operator at an end of these edges, in ascending
         order; the last is that of the consumer.
@@ -125,7 +127,7 @@ class Pricer:
         q, arrays = placements[edge.consumer], EdgeArrays([edge], self._e)
         if edge.producer == self._instance.source:
             return tuple(part[:, 0] for part in volumes(arrays, Side(self._terminal(1, len(q))), Side(q)))
-        p = placements[edge.producer]
+        p = placements[edge.producer].handed_on
         rows, columns = np.divmod(np.arange(len(p) * len(q)), len(q))
         parts = volumes(arrays, Side(p.take(rows)), Side(q.take(columns)))
         return tuple(part.reshape(len(self._f), len(p), len(q)) for part in parts)
@@ -149,24 +151,28 @@ class Pricer:
         memory = self._memory(batch, table)
         excess = np.maximum(memory - self._limits, 0).sum(axis=0)
         terminals = [self._terminal(0, len(batch)), self._terminal(1, len(batch))]
-        ends = Side(PlanBatch.join([batch, *terminals, *([] if table is None else [PlanBatch.nobody(len(self._f), len(batch))])]))
-        parts = self._edge_volumes(ends, batch, table)
+        terminals += [] if table is None else [PlanBatch.nobody(len(self._f), len(batch))]
+        ends = Side(PlanBatch.join([batch, *terminals]))
+        producers = ends if batch.gathers is None else Side(PlanBatch.join([batch.handed_on, *terminals]))
+        parts = self._edge_volumes(producers, ends, batch, table)
         if len(self._first_edges) < len(self._consumers):
             parts = tuple(np.add.reduceat(part, self._first_edges, axis=1) for part in parts)
         times, received, connections = self._times(*parts)
         if ends.two_phase.any():
             operators = ends.take(np.arange(len(batch.strategies)))
             scatters = self._times(*scatter_volumes(self._units.pre, self._units.OC, operators))
-            totals = zip((times, received, connections), scatters, strict=True)
-            times, received, connections = (np.concatenate(pair, axis=-2) for pair in totals)
+            times, received, connections = _beside((times, received, connections), scatters)
+        if batch.gathers is not None:
+            gathers = self._times(*gather_volumes(self._units.post, self._units.H_o, batch))
+            times, received, connections = _beside((times, received, connections), gathers)
         return compute + times.sum(axis=0), memory, excess, received.sum(axis=(0, 1)), connections.sum(axis=(0, 1))
 
-    def _edge_volumes(self, ends: Side, batch: PlanBatch, table: _Blocks | None) -> tuple[Array, ...]:
+    def _edge_volumes(self, producers: Side, consumers: Side, batch: PlanBatch, table: _Blocks | None) -> tuple[Array, ...]:
         """R_j, S_j and N_j of every edge of the graph, or of the block's edge that stands in its place."""
         if table is None or batch.spans is None:
-            return volumes(self._edges, ends.take(self._producers), ends.take(self._consumers))
+            return volumes(self._edges, producers.take(self._producers), consumers.take(self._consumers))
         places = table.table.edge_places(batch.spans)
-        return volumes(table.edges.at(places.edges), ends.take(places.producers), ends.take(places.consumers))
+        return volumes(table.edges.at(places.edges), producers.take(places.producers), consumers.take(places.consumers))
 
     def _flops(self, batch: PlanBatch, table: _Blocks | None) -> Array:
         if table is None or batch.spans is None:
@@ -202,3 +208,8 @@ class Pricer:
         counted = connections if self._peer else np.minimum(connections, 1)
         t_com = np.maximum(received, sent) / self._b + counted * self._setup_s
         return t_com.max(axis=0), received, counted
+
+
+def _beside(rounds: tuple[Array, ...], others: tuple[Array, ...]) -> tuple[Array, ...]:
+    """Times, received bytes and connections of rounds and of others, one after another."""
+    return tuple(np.concatenate(pair, axis=-2) for pair in zip(rounds, others, strict=True))

@@ -8,7 +8,7 @@ from iopopt.cost.instance import Instance
 from iopopt.cost.transfers import edge_rounds
 from iopopt.cost.work import share_flops
 from iopopt.plan.placement import Placement
-from iopopt.schedule.rounds import Round, Schedule, Step, TransferKind, together
+from iopopt.schedule.rounds import Round, Schedule, Step, together
 
 
 def schedule_of(instance: Instance, placements: Sequence[Placement]) -> Schedule:
@@ -28,9 +28,9 @@ def schedule_of(instance: Instance, placements: Sequence[Placement]) -> Schedule
 
 
 def _in_turn(rounds: Sequence[Round]) -> tuple[Round, ...]:
-    """The rounds of one operator: each reduce-scatter separately, then all other transfers together."""
+    """The rounds of one operator: each reduce-scatter and each gather separately, then all other transfers together."""
     if len(rounds) < 2:
         return tuple(rounds)
-    scatters = [round_ for round_ in rounds if round_.kinds == (TransferKind.REDUCE_SCATTER,)]
-    rest = [round_ for round_ in rounds if round_.kinds != (TransferKind.REDUCE_SCATTER,)]
-    return (*scatters, *([together(rest)] if rest else []))
+    own = [round_ for round_ in rounds if round_.kinds[0].is_first_of_two]
+    rest = [round_ for round_ in rounds if not round_.kinds[0].is_first_of_two]
+    return (*own, *([together(rest)] if rest else []))

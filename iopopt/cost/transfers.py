@@ -125,7 +125,7 @@ def transfers(kind: TransferKind, p: Sequence[int], q: Sequence[int], volumes: V
         return []
     if kind is TransferKind.HALO_EXCHANGE:
         return list(_between_neighbours(q, volumes))
-    if kind is TransferKind.ALL_GATHER:
+    if kind in (TransferKind.ALL_GATHER, TransferKind.GATHER):
         owned = [volumes.owned(rank) for rank in range(len(p))]
         return [(k, j, part) for k, part in zip(p, owned, strict=True) for j in q if j != k]
     receivers, received = (p, volumes.slice_sums) if kind is TransferKind.REDUCE_SCATTER else (q, volumes.needed)
@@ -143,8 +143,12 @@ def _between_neighbours(devices: Sequence[int], volumes: Volumes[V]) -> Iterator
 
 
 def edge_rounds(edge: TensorEdge, p: Placement, q: Placement, e: int) -> tuple[Round, ...]:
-    """The rounds of an edge: one, preceded by a reduce-scatter on the first edge out of p if p uses a two-phase reduce."""
+    """The rounds of an edge: one, preceded on the first edge out of p by a reduce-scatter, if p uses a two-phase reduce, or by a gather."""
     owned, needed = placement_side(p, edge.p), placement_side(q, edge.q)
+    if p.gather is not None:
+        gathered = placement_side(p.handed_on, edge.p)
+        last = _round(edge, Strategy.WHOLE, gathered, q.strategy, needed, e)
+        return (_round_of(TransferKind.GATHER, edge, owned, gathered, e), last) if edge.first else (last,)
     if p.strategy != Strategy.IC_TWO_PHASE:
         return (_round(edge, p.strategy, owned, q.strategy, needed, e),)
     slices: Sequence[float] = even_shares(edge.p.sizes["OC"], len(p.devices))

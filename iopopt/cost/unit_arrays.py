@@ -78,7 +78,8 @@ class UnitArrays:
     def __init__(self, units: Sequence[Unit], e: int) -> None:
         self._e = e
         self.pre = column([e * unit.pre_pool_shape.elements for unit in units])
-        self.OC = column([unit.sizes["OC"] for unit in units])
+        self.post = column([e * unit.out_shape.elements for unit in units])
+        self.OC, self.H_o = (column([unit.sizes[dim] for unit in units]) for dim in ("OC", "H"))
         self._work = TermArrays([unit.work for unit in units])
         self._weights = TermArrays([unit.weights for unit in units])
         self._output = TermArrays([unit.output for unit in units])
@@ -92,15 +93,19 @@ class UnitArrays:
     def memory(self, batch: PlanBatch, rows: Columns | None = None) -> tuple[Array, Array]:
         """w_ij and a_ij of equation (1)."""
         places, mine = table_places(batch.strategies, rows), batch.participants * float(self._e)
-        activations = reduce(np.maximum, [terms.amounts(places, batch.shares, batch) for terms in self._activations])
-        return np.asarray(self._weights.amounts(places, batch.shares, batch) * mine), np.asarray(activations * mine)
+        activations = reduce(np.maximum, [terms.amounts(places, batch.shares, batch) for terms in self._activations]) * mine
+        if batch.gathers is not None:
+            activations = np.maximum(activations, batch.gatherers * (self.post if rows is None else self.post[rows, 0]))
+        return np.asarray(self._weights.amounts(places, batch.shares, batch) * mine), np.asarray(activations)
 
     def live(self, batch: PlanBatch) -> Array:
-        """What each participant holds of the output or the partial sums while they are live, bytes; a block's output is its last operator's."""
+        """What each participant, or the device that has gathered it, holds of the output or the partial sums while they are live, bytes; a block's
+        output is its last operator's."""
         two_phase = batch.strategies == Strategy.IC_TWO_PHASE
         n = np.where(two_phase, even_slices(self.OC, batch.participants.sum(axis=0), batch.ranks), batch.shares) if two_phase.any() else batch.shares
         owned = self._output.amounts(table_places(batch.strategies), n, batch)
-        return np.asarray(np.where(batch.strategies == Strategy.IC, self.pre, self._e * owned) * batch.participants)
+        held = np.asarray(np.where(batch.strategies == Strategy.IC, self.pre, self._e * owned) * batch.participants)
+        return held if batch.gathers is None else np.where(batch.gatherers.any(axis=0), batch.gatherers * self.post, held)
 
 
 def _alternative(unit: Unit, number: int) -> dict[Dim | None, Terms]:

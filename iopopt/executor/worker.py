@@ -117,11 +117,12 @@ class Worker:
         return Fetched(tuple(inputs), buffers, sums)
 
     def _take(self, edge: EdgeTransfers, round_: RegionRound, piece: TensorSlice | None, inputs: list[TensorSlice]) -> None:
-        """The result of a round: an input, or after a reduce-scatter what this device owns instead of partial sums."""
+        """The result of a round: an input, or after a reduce-scatter or a gather what this device owns instead of its partial sums or its share."""
         if piece is not None and round_.mixes:
             piece = TensorSlice(piece.region, mix(self._graph.operators[edge.producer], piece.tensor))
         if round_.completes:
             self._partial.pop(edge.producer, None)
+            self._owned.pop(edge.producer, None)
             if piece is not None:
                 self._owned[edge.producer] = piece
         elif piece is not None:

@@ -20,6 +20,7 @@ from iopopt.methods.exhaustive import solve_exhaustive
 from iopopt.methods.greedy import solve_greedy
 from iopopt.methods.iop_segments import solve_iop_segments
 from iopopt.methods.milp import solve_milp
+from iopopt.methods.modnn import solve_modnn
 from iopopt.methods.oc import solve_oc
 from iopopt.methods.pso import solve_pso
 from iopopt.methods.single import solve_single
@@ -76,6 +77,7 @@ METHODS = Registry[Method](
         "single": Method(solve_single, "best single device", "every operator whole on one device"),
         "oc": Method(solve_oc, "OC", "output channels everywhere, by capability"),
         "coedge": Method(solve_coedge, "CoEdge", "rows by capability; operators without rows on the fastest device"),
+        "modnn": Method(solve_modnn, "MoDNN", "rows by capability, gathered on the fastest device after every operator"),
         "aofl": Method(solve_aofl, "AOFL", "rows by capability, cut into fused blocks by dynamic programming"),
         "dpfp": Method(solve_dpfp, "DPFP", "the same over devices that are chosen greedily, once for the plan"),
         "deepthings": Method(solve_deepthings, "DeepThings", "the first operators as one fused block of even rows, the others on the sink"),

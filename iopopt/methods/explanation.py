@@ -124,7 +124,7 @@ def _keys(operators: Sequence[OperatorCost]) -> Iterator[Callable[[int], Hashabl
 
 
 def _pattern(cost: OperatorCost) -> Hashable:
-    return cost.placement.dim, cost.placement.devices, cost.placement.reduce
+    return cost.placement.dim, cost.placement.whereabouts
 
 
 def _runs(operators: Sequence[OperatorCost], key: Callable[[int], Hashable]) -> list[Group]:
@@ -149,8 +149,7 @@ def _share_ranges(costs: Sequence[OperatorCost]) -> str:
         return str(placement)
     shares = zip(*(cost.placement.shares for cost in costs), strict=True)
     ranges = "/".join(f"{min(share)}-{max(share)}" if min(share) < max(share) else str(share[0]) for share in shares)
-    reduce = ", two-phase" if placement.reduce == "two_phase" else ""
-    return f"{placement.dim} {ranges} on {'/'.join(map(str, placement.devices))}{reduce}"
+    return f"{placement.dim} {ranges}{placement.whereabouts}"
 
 
 # The table.

@@ -19,6 +19,11 @@ Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 Ranks = npt.NDArray[np.int16]
 
+_NO_DEVICE = -1
+
+_OPTIONAL = ("order", "spans", "gathers")
+"""The arrays of a batch that are None where no plan needs them."""
+
 
 @dataclass(frozen=True)
 class PlanBatch:
@@ -32,6 +37,8 @@ class PlanBatch:
             cluster. The entries of devices that take no part do not matter.
         spans: how many operators the placement of each operator places, shape (operators, plans): more than 1 for the last of a fused block, 0 for
             its other members, which have no participants of their own; None if it is always 1.
+        gathers: the device on which the output of each operator is gathered, shape (operators, plans), -1 where participants keep their rows; None
+            if nothing is gathered.
     """
 
     strategies: npt.NDArray[np.int8]
@@ -39,6 +46,7 @@ class PlanBatch:
     participants: Mask
     order: Ranks | None = None
     spans: npt.NDArray[np.int16] | None = None
+    gathers: npt.NDArray[np.int16] | None = None
 
     def __len__(self) -> int:
         return int(self.strategies.shape[-1])
@@ -51,14 +59,14 @@ class PlanBatch:
         return self._at(plans)
 
     def _at(self, plans: slice | npt.NDArray[np.int64]) -> PlanBatch:
-        order, spans = (None if part is None else part[..., plans] for part in (self.order, self.spans))
-        return PlanBatch(self.strategies[:, plans], self.shares[..., plans], self.participants[..., plans], order, spans)
+        optional = (None if part is None else part[..., plans] for part in (self.order, self.spans, self.gathers))
+        return PlanBatch(self.strategies[:, plans], self.shares[..., plans], self.participants[..., plans], *optional)
 
     def units(self, numbers: npt.NDArray[np.int64]) -> PlanBatch:
         """The placements of the operators at these indices, in this order; an index may repeat."""
         order = None if self.order is None else self.order[:, numbers]
-        spans = None if self.spans is None else self.spans[numbers]
-        return PlanBatch(self.strategies[numbers], self.shares[:, numbers], self.participants[:, numbers], order, spans)
+        spans, gathers = (None if part is None else part[numbers] for part in (self.spans, self.gathers))
+        return PlanBatch(self.strategies[numbers], self.shares[:, numbers], self.participants[:, numbers], order, spans, gathers)
 
     @staticmethod
     def nobody(device_count: int, plans: int) -> PlanBatch:
@@ -81,25 +89,27 @@ class PlanBatch:
     @staticmethod
     def join(operators: Sequence[PlanBatch]) -> PlanBatch:
         """Batches of single operators, one after another, as one batch of whole plans."""
-        ordered, fused = (any(getattr(part, name) is not None for part in operators) for name in ("order", "spans"))
+        ordered, fused, gathered = (any(getattr(part, name) is not None for part in operators) for name in _OPTIONAL)
         return PlanBatch(
             np.concatenate([part.strategies for part in operators]),
             np.concatenate([part.shares for part in operators], axis=1),
             np.concatenate([part.participants for part in operators], axis=1),
             np.concatenate([part.ranks for part in operators], axis=1) if ordered else None,
             np.concatenate([part.operators_placed for part in operators]) if fused else None,
+            np.concatenate([part.gathered_on for part in operators]) if gathered else None,
         )
 
     @staticmethod
     def beside(batches: Sequence[PlanBatch]) -> PlanBatch:
         """The plans of several batches of the same operators as one batch."""
-        ordered, fused = (any(getattr(part, name) is not None for part in batches) for name in ("order", "spans"))
+        ordered, fused, gathered = (any(getattr(part, name) is not None for part in batches) for name in _OPTIONAL)
         return PlanBatch(
             np.concatenate([part.strategies for part in batches], axis=-1),
             np.concatenate([part.shares for part in batches], axis=-1),
             np.concatenate([part.participants for part in batches], axis=-1),
             np.concatenate([part.ranks for part in batches], axis=-1) if ordered else None,
             np.concatenate([part.operators_placed for part in batches], axis=-1) if fused else None,
+            np.concatenate([part.gathered_on for part in batches], axis=-1) if gathered else None,
         )
 
     @classmethod
@@ -113,22 +123,27 @@ class PlanBatch:
             raise PlanError("a batch holds at least one plan")
         if spans is not None and any(spans):
             placements, placed = _at_last_operators(placements, spans)
-            unfused = cls.of(placements, device_count)
-            return replace(unfused, participants=unfused.participants & (placed > 0), shares=unfused.shares * (placed > 0), spans=placed)
+            unfused, ends = cls.of(placements, device_count), placed > 0
+            gathers = None if unfused.gathers is None else np.where(ends, unfused.gathers, np.int16(_NO_DEVICE))
+            return replace(unfused, participants=unfused.participants & ends, shares=unfused.shares * ends, spans=placed, gathers=gathers)
         plans, operators = len(placements), len(placements[0])
         strategies = np.zeros((operators, plans), np.int8)
         shares = np.zeros((device_count, operators, plans))
         participants, order = np.zeros(shares.shape, bool), np.zeros(shares.shape, np.int16)
+        gathers = np.full(strategies.shape, _NO_DEVICE, np.int16)
         ordered = False
         for number, plan in enumerate(placements):
             for i, placement in enumerate(plan):
                 strategies[i, number] = placement.strategy
                 ordered = ordered or list(placement.devices) != sorted(placement.devices)
+                if placement.gather is not None:
+                    gathers[i, number] = placement.gather
                 for rank, shard in enumerate(placement.shards):
                     shares[shard.device, i, number] = shard.size
                     participants[shard.device, i, number] = True
                     order[shard.device, i, number] = rank
-        return cls(strategies, shares, participants, order if ordered else None)
+        gathered = bool((gathers != _NO_DEVICE).any())
+        return cls(strategies, shares, participants, order if ordered else None, gathers=gathers if gathered else None)
 
     @classmethod
     def from_plans(cls, graph: Graph, plans: Sequence[Plan], device_count: int) -> PlanBatch:
@@ -161,12 +176,33 @@ class PlanBatch:
             return Placement.whole(int(devices[0]))
         in_order = [int(j) for j in devices[np.argsort(self.ranks[devices, operator, number])]]
         shares = [int(share) for share in self.shares[in_order, operator, number]]
-        return Placement.split(strategy.dim, in_order, shares, strategy.reduce or "direct")
+        gather = int(self.gathered_on[operator, number])
+        return Placement.split(strategy.dim, in_order, shares, strategy.reduce or "direct", None if gather == _NO_DEVICE else gather)
 
     @property
     def operators_placed(self) -> npt.NDArray[np.int16]:
         """:attr:`spans`, written out."""
         return np.ones(self.strategies.shape, np.int16) if self.spans is None else self.spans
+
+    @property
+    def gathered_on(self) -> npt.NDArray[np.int16]:
+        """:attr:`gathers`, written out."""
+        return np.full(self.strategies.shape, _NO_DEVICE, np.int16) if self.gathers is None else self.gathers
+
+    @cached_property
+    def gatherers(self) -> Mask:
+        """Whether each device gathers each operator's output, shape (devices, operators, plans)."""
+        return np.asarray(np.arange(len(self.shares))[:, None, None] == self.gathered_on)
+
+    @cached_property
+    def handed_on(self) -> PlanBatch:
+        """The placements of outputs as their readers meet them (:attr:`Placement.handed_on`): what is gathered is whole on one device."""
+        if self.gathers is None:
+            return self
+        gathered = self.gathers != _NO_DEVICE
+        strategies = np.where(gathered, np.int8(Strategy.WHOLE), self.strategies)
+        shares, participants = np.where(gathered, self.gatherers, self.shares), np.where(gathered, self.gatherers, self.participants)
+        return PlanBatch(strategies, shares, participants, None if self.order is None else np.where(gathered, np.int16(0), self.order), self.spans)
 
     # The order of the participants.
 

@@ -38,7 +38,7 @@ def plan_html(plan: Plan, device_names: Sequence[str] | None = None) -> str:
     Args:
         device_names: the names of the cluster's devices; without them a device is shown by its number.
     """
-    used = sorted({device for placement in plan.values() for device in placement.devices})
+    used = sorted({device for placement in plan.values() for device in placement.holders})
     names = {device: f"device {device}" if device_names is None else f"{device} {device_names[device]}" for device in used}
     fused = {name: block for block in plan.blocks for name in block}
     runs = [[name for name, _ in run] for _, run in itertools.groupby(plan.placements, key=lambda item: (item[1], fused.get(item[0])))]
@@ -64,6 +64,7 @@ def _row(operators: Sequence[str], placement: Placement, names: dict[int, str], 
     count = f" ({len(operators)})" if len(operators) > 1 else ""
     cells = (f"{_short(operators[0])} to {_short(operators[-1])}" if count else text(operators[0])) + count
     dim = _DIMS[placement.dim] + (", two-phase" if placement.reduce == "two_phase" else "") + (", fused" if fused else "")
+    dim += "" if placement.gather is None else f", gathered on {names[placement.gather]}"
     return (
         f'<tr><td style="{_CELL};text-align:left">{cells}</td><td style="{_CELL};text-align:left">{escape(dim)}</td>'
         f'<td style="width:60%;padding:1px 0">{_bar(placement, names)}</td></tr>'

@@ -65,13 +65,18 @@ class Placement:
 
     ``dim`` is None if the operator runs whole on one device. :meth:`whole` makes this form, :meth:`split` the others from shares.
 
+    Attributes:
+        gather: of a split by rows, the device on which the output is gathered before anyone reads it, a participant or not; None if participants
+            keep their rows.
+
     Raises:
-        PlanError: if participants repeat, intervals are not consecutive, or ``reduce`` does not fit.
+        PlanError: if participants repeat, intervals are not consecutive, or ``reduce`` or ``gather`` does not fit.
     """
 
     dim: Dim | None
     shards: tuple[Shard, ...]
     reduce: Reduce | None = None
+    gather: int | None = None
 
     def __post_init__(self) -> None:
         if fault := self._fault():
@@ -85,6 +90,8 @@ class Placement:
         devices = self.devices
         if not devices or len(set(devices)) < len(devices) or min(devices) < 0 or max(devices) >= MOST_DEVICES:
             return f"participants {short_repr(list(devices))} must be distinct device indices (equation 2), below {MOST_DEVICES}"
+        if fault := self._gather_fault():
+            return fault
         if self.dim is None:
             canonical = self.shards == (Shard(devices[0], 0, 1),) and self.reduce is None
             return None if canonical else "a whole operator is written Placement.whole(device)"
@@ -102,26 +109,38 @@ class Placement:
             return f"intervals {short_repr([list(shard[1:]) for shard in self.shards])} hold a negative share"
         return None
 
+    def _gather_fault(self) -> str | None:
+        if self.gather is None:
+            return None
+        if self.dim != "H":
+            placed = "whole" if self.dim is None else f"split by {short_repr(self.dim)}"
+            return f"gather is {short_repr(self.gather)}, but the operator is {placed}; only a split by H is gathered"
+        if not is_integer(self.gather) or not 0 <= self.gather < MOST_DEVICES:
+            return f"gather is {short_repr(self.gather)}; it must be the index of a device, below {MOST_DEVICES}"
+        return None
+
     @staticmethod
     def whole(device: int) -> Placement:
         """The operator runs unsplit on ``device``."""
         return Placement(None, (Shard(_index(device), 0, 1),))
 
     @staticmethod
-    def split(dim: Dim, devices: Sequence[int], shares: Sequence[int], reduce: Reduce = "direct") -> Placement:
+    def split(dim: Dim, devices: Sequence[int], shares: Sequence[int], reduce: Reduce = "direct", gather: int | None = None) -> Placement:
         """Consecutive intervals of the given sizes, in the order of ``devices``; with one device the operator is whole.
 
-        ``reduce`` applies to IC only.
+        ``reduce`` applies to IC only. ``gather`` names the device on which the rows of an H split are gathered; a whole operator has nothing to
+        gather on its own device, and cannot be gathered on another.
         """
         if len(devices) != len(shares):
             raise PlanError(f"placement: {len(shares)} shares for {len(devices)} devices")
         if not all(float(share).is_integer() for share in shares):
             raise PlanError(f"placement: shares {short_repr(list(shares))} are not all integers")
-        if len(devices) == 1:
+        gather = None if gather is None else _index(gather)
+        if len(devices) == 1 and gather in (None, _index(devices[0])):
             return Placement.whole(devices[0])
         stops = list(itertools.accumulate(int(share) for share in shares))
         shards = tuple(Shard(_index(j), start, stop) for j, start, stop in zip(devices, [0, *stops], stops, strict=False))
-        return Placement(dim, shards, reduce if dim == "IC" else None)
+        return Placement(dim, shards, reduce if dim == "IC" else None, gather)
 
     @cached_property
     def devices(self) -> tuple[int, ...]:
@@ -147,11 +166,27 @@ class Placement:
         """Dimension and reduce as one code."""
         return _STRATEGIES[self.dim, self.reduce]
 
+    @cached_property
+    def handed_on(self) -> Placement:
+        """The placement of the output as its readers meet it: whole on the device that gathered it, if one does."""
+        return self if self.gather is None else Placement.whole(self.gather)
+
+    @property
+    def holders(self) -> frozenset[int]:
+        """The devices that compute the operator or hold its output: the participants, and the one that gathers."""
+        return frozenset(self.devices) if self.gather is None else frozenset((*self.devices, self.gather))
+
     def __str__(self) -> str:
         if self.is_whole:
             return f"whole on {self.devices[0]}"
+        return f"{self.dim} " + "/".join(str(share) for share in self.shares) + self.whereabouts
+
+    @property
+    def whereabouts(self) -> str:
+        """The end of the text of a split: its participants, and how its parts are put together."""
         reduce = ", two-phase" if self.reduce == "two_phase" else ""
-        return f"{self.dim} " + "/".join(str(share) for share in self.shares) + f" on {'/'.join(map(str, self.devices))}{reduce}"
+        gathered = "" if self.gather is None else f", gathered on {self.gather}"
+        return f" on {'/'.join(map(str, self.devices))}{reduce}{gathered}"
 
 
 def _index(device: object) -> int:
@@ -166,17 +201,18 @@ def _index(device: object) -> int:
 def placement_record(placement: Placement) -> dict[str, Any]:
     """One placement as a JSON record."""
     record: dict[str, Any] = {"dim": placement.dim, "shards": [shard._asdict() for shard in placement.shards]}
-    return record | ({"reduce": placement.reduce} if placement.reduce else {})
+    record |= {"reduce": placement.reduce} if placement.reduce else {}
+    return record | ({} if placement.gather is None else {"gather": placement.gather})
 
 
 def placement_from(record: Any, where: str) -> Placement:
     """Read a record of :func:`placement_record`; FileFormatError begins with ``where``."""
-    check_keys(record, where, {"dim", "shards"}, {"reduce"})
+    check_keys(record, where, {"dim", "shards"}, {"reduce", "gather"})
     for shard in as_list(record["shards"], f"{where}: 'shards'"):
         check_keys(shard, f"{where}: shards", set(Shard._fields))
         if not all(isinstance(value, int) and not isinstance(value, bool) for value in shard.values()):
             raise FileFormatError(f"{where}: shards: {short_repr(shard)} must hold integers")
     try:
-        return Placement(record["dim"], tuple(Shard(**shard) for shard in record["shards"]), record.get("reduce"))
+        return Placement(record["dim"], tuple(Shard(**shard) for shard in record["shards"]), record.get("reduce"), record.get("gather"))
     except PlanError as error:
         raise FileFormatError(f"{where}: {error}") from None

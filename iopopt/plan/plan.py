@@ -214,9 +214,9 @@ def _block_fault(graph: Graph, plan: Plan, block: tuple[str, ...], fused: Counte
 
 
 def _validate_placement(operator: Operator, placement: Placement, device_count: int) -> None:
-    if max(placement.devices) >= device_count:
+    if max(placement.holders) >= device_count:
         raise PlanError(
-            f"operator {operator.name!r}: device {max(placement.devices)} does not exist; the cluster has devices 0 to {device_count - 1}"
+            f"operator {operator.name!r}: device {max(placement.holders)} does not exist; the cluster has devices 0 to {device_count - 1}"
         )
     if placement.dim is None:
         return

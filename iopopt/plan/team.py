@@ -81,6 +81,12 @@ def check_in_space(plan: Plan, team: Team, cluster: Cluster, longest_block: int 
     Raises:
         PlanError: the message names the operators or the teams that do not fit.
     """
+    gathered = next((name for name, placement in plan.items() if placement.gather is not None), None)
+    if gathered is not None:
+        raise PlanError(
+            f"the plan gathers the rows of {gathered!r} on device {plan[gathered].gather}, which no method searches; "
+            "a plan of this space has no gathers"
+        )
     longest = max(plan.blocks, key=len, default=())
     if len(longest) > longest_block:
         raise PlanError(f"the plan fuses {longest[0]} to {longest[-1]}, {len(longest)} operators; ask for longest_block={len(longest)}")

@@ -37,7 +37,7 @@ class RegionRound:
         finished: the region of the producer's finished output that each device then holds; if the transfers are partial sums, the
             device adds them up and runs the producer's epilogue on the sum.
         sums: if partial sums are sent, the pre-pool region that each device receives.
-        completes: whether the round is a reduce-scatter: from then on the producer's devices own the finished regions.
+        completes: whether the round is a reduce-scatter or a gather: from then on the finished regions are what devices own of the output.
         mixes: whether the receivers run the mixing step of the producer's epilogue.
     """
 
@@ -117,13 +117,15 @@ def _edge_rounds(
         return (RegionRound((), needs) if source is None else _from_owner(source, needs),)
     by_rows = q.dim == "H" and (len(members) > 1 or not consumer.is_gate(edge.slot))
     rounds = _operator_rounds(producer, placements[tensor], consumer, q, needs, by_rows=by_rows)
-    return rounds if edge.first else rounds[-1:]  # the reduce-scatter happens once
+    return rounds if edge.first else rounds[-1:]  # a reduce-scatter or a gather happens once
 
 
 def _operator_rounds(
     producer: Operator, p: Placement, consumer: Operator | None, q: Placement, needs: Regions, *, by_rows: bool = False
 ) -> tuple[RegionRound, ...]:
-    """The rounds of one edge, including the reduce-scatter of a two-phase reduce; ``consumer`` is None for the sink."""
+    """The rounds of one edge, including a gather or the reduce-scatter of a two-phase reduce; ``consumer`` is None for the sink."""
+    if p.gather is not None:
+        return _gather(producer, p, p.gather), _from_owner(p.gather, needs)
     if p.dim is None:
         return (_from_owner(p.devices[0], needs),)
     if p.dim != "IC":
@@ -148,6 +150,13 @@ def _before_pool(producer: Operator, finished: Region, *, by_rows: bool = False)
     """The partial sums under a finished region: the rows under its rows, or all, including those that no pool window touches."""
     rows = pre_pool_rows(producer, finished.rows) if by_rows else everything(producer.pre_pool_shape).rows
     return Region(finished.channels, rows)
+
+
+def _gather(producer: Operator, p: Placement, device: int) -> RegionRound:
+    """Every other participant sends its rows to one device, which then owns them all."""
+    owned = owned_regions(producer, p)
+    transfers = tuple(RegionTransfer(k, device, region, partial=False) for k, region in owned.items() if k != device and region)
+    return RegionRound(transfers, {device: everything(producer.out_shape)}, completes=True)
 
 
 def _from_owner(owner: int, needs: Regions) -> RegionRound:

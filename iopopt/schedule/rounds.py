@@ -20,6 +20,12 @@ class TransferKind(StrEnum):
     REDUCE = "reduce"
     ALL_GATHER = "all-gather"
     REDUCE_SCATTER = "reduce-scatter"
+    GATHER = "gather"
+
+    @property
+    def is_first_of_two(self) -> bool:
+        """Whether it is a round of its own, which comes before the others and is charged once for all edges out of an operator."""
+        return self in (TransferKind.REDUCE_SCATTER, TransferKind.GATHER)
 
 
 V = TypeVar("V")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from support.naive_pricing import naive_price
 from support.naive_units import End, block_field, block_rows, naive_block, naive_blocks
 from support.random_blocks import random_fused_plan, random_fusible_graph
+from support.random_gathers import with_gathers
 from support.random_instances import random_cluster
 from support.worked_cases import WorkedCase, block_cases
 
@@ -27,6 +29,7 @@ from iopopt import (
     Pricer,
     evaluate,
 )
+from iopopt.cost.memory import DeviceDemand, share_memory, share_output
 from iopopt.network.epilogue import Mixing
 
 CASES = block_cases()
@@ -88,13 +91,22 @@ def test_second_implementation_agrees(seed: int, graphs: int) -> None:
     rng, seen = random.Random(seed), Counter[Any]()
     for _ in range(graphs):
         graph, cluster = random_fusible_graph(rng), random_cluster(rng)
-        plans = [random_fused_plan(rng, graph, len(cluster)) for _ in range(5)]
+        plans = [with_gathers(rng, random_fused_plan(rng, graph, len(cluster)), len(cluster)) for _ in range(5)]
         for plan, evaluation in zip(plans, _one_price(graph, cluster, plans), strict=True):
             seen.update(_what_is_in(graph, plan, evaluation))
         seen["plans of other blocks"] += len({plan.blocks for plan in plans}) - 1
     rare = {"all-gather", "reduce", "reduce-scatter", "mul", "softmax", "shuffle", "lrn"}
     most = {"send", "free", "halo exchange", "row-aligned", "conv", "pool", "elementwise", "add", "concat", "slice", "space_to_depth", 2, 3, 4, 5}
-    more = {"an empty share", "another order", "fewer than all devices", "a row read twice", "a live tensor", "plans of other blocks"}
+    more = {
+        "an empty share",
+        "another order",
+        "fewer than all devices",
+        "a row read twice",
+        "a live tensor",
+        "plans of other blocks",
+        "gather",
+        "a gathered block",
+    }
     assert all(seen[what] >= graphs / 20 for what in most | more), seen
     assert all(seen[what] for what in rare), seen
     assert not seen.keys() & {"fc", "upsample", "interleaved"}
@@ -104,7 +116,8 @@ def test_blocks_anywhere_in_a_long_batch(four: Graph) -> None:
     """Plans are priced in chunks: it does not matter which of them have blocks, or of how many operators."""
     rng = random.Random(4)
     cluster = random_cluster(rng)
-    kinds = [[random_fused_plan(rng, four, len(cluster), longest) for _ in range(20)] for longest in (1, 2, 5, 1)]
+    count = len(cluster)
+    kinds = [[with_gathers(rng, random_fused_plan(rng, four, count, longest), count) for _ in range(20)] for longest in (1, 2, 5, 1)]
     plans = [plan for kind in kinds for _ in range(10) for plan in kind]
     one_by_one = {plan: evaluate(four, cluster, plan) for plan in plans}
     priced = Pricer(four, cluster).price(PlanBatch.from_plans(four, plans, len(cluster)))
@@ -146,6 +159,7 @@ def _what_is_in(graph: Graph, plan: Plan, evaluation: Evaluation) -> set[Any]:
         found |= {"another order"} if list(placement.devices) != sorted(placement.devices) else set()
         found |= {"fewer than all devices"} if len(placement.devices) < len(evaluation.device_names) else set()
         found |= {"a row read twice"} if sum(block.outside in reads for reads in block.reads.values()) > 1 else set()
+        found |= {"a gathered block"} if placement.gather is not None else set()
         found |= {"a live tensor"} if any(edge.producer == block.outside and edge.consumer not in names for edge in graph.edges) else set()
     return found
 
@@ -175,3 +189,17 @@ def test_the_field_of_a_block() -> None:
         assert (field.stride, field.overlap, field.above) == (S, K - S, P)
         branches += len(block.reads) > 1 and any(len(reads) > 1 for reads in block.reads.values())
     assert branches > 20
+
+
+def test_what_gathered_blocks_hold(four: Graph) -> None:
+    """Of a block that is gathered on a third device, the vectorised form gives the demands of the evaluator's rules, one unit by itself."""
+    trio = replace(PAIR, devices=(*PAIR.devices, replace(PAIR.devices[0], name="third")))
+    block, placements = four.block(range(3)), [replace(ROWS, gather=host) for host in (None, 0, 2)]
+    batch = PlanBatch.of([[placement] for placement in placements], 3)
+    weights, activations, live = Pricer(four, trio).operator_demands(2, batch, block)
+    for number, placement in enumerate(placements):
+        demands, output = dict(share_memory(block, placement, 4)), dict(share_output(block, placement, 4))
+        for j in range(3):
+            demand = demands.get(j, DeviceDemand())
+            assert (weights[j, number], activations[j, number], live[j, number]) == (demand.weights, demand.activations, output.get(j, 0))
+    assert live[:, 2].tolist() == [0, 0, 4 * 2 * 8 * 4]

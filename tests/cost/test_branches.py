@@ -43,11 +43,15 @@ EXPECTED: dict[str, tuple[tuple[float, ...], float, tuple[float, ...], float, in
     "one tensor three times": ((0, 13.5, 4.5), 34, (12, 16), 16, 4),
     "one tensor three times, in rounds": ((0, 12.5, 4.5), 33, (12, 16), 16, 2),
     "host in the middle": ((5, 7, 5), 197, (47, 46, 46), 17, 8),
+    "gathered on a participant": ((0, 13, 3.5), 132.5, (28, 33), 15, 3),
+    "gathered on a third device": ((0, 21, 3.5), 140.5, (27, 33, 8), 23, 5),
+    "gathered and live": ((0, 5, 5, 2.5), 28.5, (16, 14), 12, 6),
     "residual block": ((0, 4.5, 6.5), 527, (98, 98), 14, 3),
     "a tensor that waits": ((3.5, 4.5), 452, (128, 128), 7, 2),
     "two fields": ((0, 10.5, 8.5, 10.5), 69.5, (42, 28), 28, 3),
     "two ways down": ((0, 6.5, 2.5), 385, (109, 111), 12, 3),
     "a row that nobody reads": ((0, 3.5, 1.5), 35, (19, 15), 4, 2),
+    "a block gathered for the sink": ((0, 3.5, 4), 37.5, (19, 15), 6, 3),
 }
 
 

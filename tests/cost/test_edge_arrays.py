@@ -9,11 +9,12 @@ from dataclasses import replace
 
 import numpy as np
 from support.random_branches import random_branched_graph, random_branched_plan
+from support.random_gathers import with_gathers
 from support.random_instances import random_cluster, random_graph, random_plan
 from support.random_orders import reordered
 
 from iopopt import Cluster, Graph, GraphBuilder, Placement, PlanBatch
-from iopopt.cost.edge_arrays import EdgeArrays, Side, scatter_volumes, volumes
+from iopopt.cost.edge_arrays import EdgeArrays, Side, gather_volumes, scatter_volumes, volumes
 from iopopt.cost.instance import Instance
 from iopopt.cost.transfers import edge_rounds
 from iopopt.cost.unit_arrays import column
@@ -37,7 +38,7 @@ def _instances(seed: int, count: int) -> list[tuple[Graph, Cluster, list[tuple[P
     for number in range(count):
         graph, cluster = random_branched_graph(rng) if number % 2 else random_graph(rng), random_cluster(rng)
         plans = [(random_branched_plan if number % 2 else random_plan)(rng, graph, len(cluster)) for _ in range(6)]
-        plans = [reordered(rng, plan, len(cluster)) if number % 4 > 1 else plan for plan in plans]
+        plans = [with_gathers(rng, reordered(rng, plan, len(cluster)) if number % 4 > 1 else plan, len(cluster)) for plan in plans]
         found.append((graph, cluster, [Instance(graph, cluster).placements(plan) for plan in plans]))
     return found
 
@@ -47,15 +48,16 @@ def test_arrays_agree_with_the_pairs() -> None:
     seen = Counter[str]()
     for graph, cluster, plans in _instances(1, 80):
         edges = [edge for into in Instance(graph, cluster).edges_into for edge in into]
-        ends = _side([list(placements) for placements in plans], len(cluster))
-        p, q = (ends.take(np.array([getattr(edge, end) for edge in edges])) for end in ("producer", "consumer"))
+        batch = PlanBatch.of([list(placements) for placements in plans], len(cluster))
+        ends = {"producer": Side(batch.handed_on), "consumer": Side(batch)}
+        p, q = (side.take(np.array([getattr(edge, end) for edge in edges])) for end, side in ends.items())
         found = volumes(EdgeArrays(edges, cluster.bytes_per_element), p, q)
         for (place, edge), (number, placements) in itertools.product(enumerate(edges), enumerate(plans)):
             round_ = edge_rounds(edge, placements[edge.producer], placements[edge.consumer], cluster.bytes_per_element)[-1]
             for part, expected in zip(found, _figures(round_, len(cluster)), strict=True):
                 np.testing.assert_allclose(part[:, place, number], expected, rtol=1e-12, atol=1e-9)
             seen[str(round_)] += 1
-    assert all(seen[kind] > 20 for kind in TransferKind if kind is not TransferKind.REDUCE_SCATTER), seen
+    assert all(seen[kind] > 20 for kind in TransferKind if not kind.is_first_of_two), seen
 
 
 def test_scatters_agree_with_the_pairs() -> None:
@@ -74,6 +76,24 @@ def test_scatters_agree_with_the_pairs() -> None:
             for part, figures in zip(found, expected, strict=True):
                 np.testing.assert_allclose(part[:, i, number], figures, rtol=1e-12, atol=1e-9)
     assert scattered > 40
+
+
+def test_gathers_agree_with_the_pairs() -> None:
+    """A gathered split sends its rows to one device as the rule says, and nothing else does; without gathers there is nothing."""
+    gathered = 0
+    for graph, cluster, plans in _instances(3, 60):
+        e, units = cluster.bytes_per_element, graph.placed_units
+        batch = PlanBatch.of([list(placements[: graph.sink]) for placements in plans], len(cluster))
+        post, rows = column([e * unit.out_shape.elements for unit in units]), column([unit.sizes["H"] for unit in units])
+        found = gather_volumes(post, rows, batch)
+        for i, (number, placements) in itertools.product(range(len(units)), enumerate(plans)):
+            expected = [[0.0] * len(cluster)] * 3
+            if placements[i].gather is not None:
+                expected = _figures(edge_rounds(replace(graph.edges_from[i][0], first=True), placements[i], Placement.whole(0), e)[0], len(cluster))
+                gathered += 1
+            for part, figures in zip(found, expected, strict=True):
+                np.testing.assert_allclose(part[:, i, number], figures, rtol=1e-12, atol=1e-9)
+    assert gathered > 40
 
 
 def _one(edge: TensorEdge, p: Placement, q: Placement, devices: int) -> list[list[float]]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from support.naive_pricing import naive_price
 from support.random_branches import random_branched_graph, random_branched_plan
+from support.random_gathers import with_gathers
 from support.random_instances import random_cluster, random_graph, random_plan
 from support.worked_cases import WorkedCase, worked_cases
 
@@ -59,7 +60,7 @@ def test_second_implementation_agrees(seed: int, instances: int) -> None:
     for _ in range(instances):
         graph, cluster = random_graph(rng), random_cluster(rng)
         for _ in range(2):
-            cases |= _cases_where_both_agree(graph, cluster, random_plan(rng, graph, len(cluster)))
+            cases |= _cases_where_both_agree(graph, cluster, with_gathers(rng, random_plan(rng, graph, len(cluster)), len(cluster)))
     assert cases == EVERY_CASE
 
 
@@ -73,12 +74,12 @@ def test_second_implementation_agrees_on_branches(seed: int, instances: int) -> 
         kinds |= {operator.kind for operator in graph.operators}
         functions |= {step.function for operator in graph.operators for step in operator.epilogue if isinstance(step, Mixing)}
         for _ in range(2):
-            cases |= _cases_where_both_agree(graph, cluster, random_branched_plan(rng, graph, len(cluster)))
+            cases |= _cases_where_both_agree(graph, cluster, with_gathers(rng, random_branched_plan(rng, graph, len(cluster)), len(cluster)))
     assert cases == EVERY_CASE
     assert (kinds, functions) == (set(KINDS), {"lrn", "softmax", "shuffle"})
 
 
-EVERY_CASE = {"free", "send", "interleaved", "row-aligned", "halo exchange", "reduce", "reduce-scatter", "all-gather"}
+EVERY_CASE = {"free", "send", "interleaved", "row-aligned", "halo exchange", "reduce", "reduce-scatter", "all-gather", "gather"}
 
 
 def _cases_where_both_agree(graph: Graph, cluster: Cluster, plan: Plan) -> set[str]:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from support.damage import attempt, damaged, without_each_key
 from support.random_branches import random_branched_graph, random_branched_plan
+from support.random_gathers import with_gathers
 from support.random_instances import random_cluster, random_graph, random_plan
 
 from iopopt import Cluster, Evaluation, FileFormatError, Graph, Plan, evaluate
@@ -37,8 +38,17 @@ def test_random_round_trips() -> None:
     rng = random.Random(3)
     for _ in range(30):
         graph, cluster = random_graph(rng), random_cluster(rng, memory_bytes=1000)
-        evaluation = evaluate(graph, cluster, random_plan(rng, graph, len(cluster)))
+        evaluation = evaluate(graph, cluster, with_gathers(rng, random_plan(rng, graph, len(cluster)), len(cluster)))
         assert Evaluation.from_dict(json.loads(json.dumps(evaluation.to_dict()))) == evaluation
+
+
+def test_a_gather_on_a_device_that_does_not_exist_is_refused(trio_evaluation: Evaluation) -> None:
+    """An explanation would name it."""
+    first, *others = trio_evaluation.to_dict()["operators"]
+    assert first["placement"]["dim"] == "H"
+    gathered = first | {"placement": first["placement"] | {"gather": 3}}
+    with pytest.raises(FileFormatError, match="uses device 3 of 3, counted from 0"):
+        Evaluation.from_dict(trio_evaluation.to_dict() | {"operators": [gathered, *others]})
 
 
 def test_damaged_records_are_refused(trio_graph: Graph, trio_cluster: Cluster, trio_plan: Plan) -> None:
@@ -82,7 +92,7 @@ def test_records_are_of_jsons_types() -> None:
     rng = random.Random(41)
     for _ in range(40):
         graph, cluster = random_branched_graph(rng), random_cluster(rng)
-        evaluation = evaluate(graph, cluster, random_branched_plan(rng, graph, len(cluster)))
+        evaluation = evaluate(graph, cluster, with_gathers(rng, random_branched_plan(rng, graph, len(cluster)), len(cluster)))
         record = evaluation.to_dict()
         assert json.loads(json.dumps(record)) == record
         assert Evaluation.from_dict(record) == evaluation
@@ -94,7 +104,7 @@ def test_the_transfer_to_the_sink_is_the_rest() -> None:
     rng = random.Random(42)
     for _ in range(40):
         graph, cluster = random_graph(rng), random_cluster(rng)
-        evaluation = evaluate(graph, cluster, random_plan(rng, graph, len(cluster)))
+        evaluation = evaluate(graph, cluster, with_gathers(rng, random_plan(rng, graph, len(cluster)), len(cluster)))
         sent, connections = evaluation.sink_transfer
         assert sent + sum(cost.transferred_bytes for cost in evaluation.operators) == pytest.approx(evaluation.transferred_bytes)
         assert connections + sum(cost.connections for cost in evaluation.operators) == evaluation.connections

@@ -52,6 +52,22 @@ def test_what_is_held_of_an_output() -> None:
     assert held(Placement.split("IC", (1, 0), (0, 2))) == {1: 160, 0: 160}
 
 
+def test_a_gathered_output() -> None:
+    """The device that gathers has room for the whole output, at least: 5 channels of 2 x 2 at two bytes are 40, beside nothing.
+
+    A participant with one of two pooled rows computes two rows before the pool, 2 x (2 x 4 + 5 x 4) bytes each = 112, which are more; after a 3 x 3
+    pool of stride 1 four rows of the output are 160 bytes, and the device with the empty share reads and makes 2 rows: 112. Nobody else holds it.
+    """
+    unit = GraphBuilder("x", (2, 4, 4)).conv(5, 1, bias=False).max_pool(2).build().units[0]
+    gathered = Placement.split("H", (1, 0), (1, 1), gather=2)
+    assert dict(share_memory(unit, gathered, 2)) == {1: (20, 112, 0), 0: (20, 112, 0), 2: (0, 40, 0)}
+    assert dict(share_output(unit, gathered, 2)) == {2: 40}
+    assert dict(share_output(unit, replace(gathered, gather=0), 2)) == {0: 40}
+    unit = GraphBuilder("x", (2, 4, 4)).conv(5, 1, bias=False).max_pool(3, 1, 1).build().units[0]
+    held = dict(share_memory(unit, Placement.split("H", (1, 0), (0, 4), gather=1), 2))
+    assert (held[1], held[0]) == ((20, 160, 0), (20, 6 * 56, 0))
+
+
 def test_shares_belong_to_devices_in_any_order() -> None:
     """What a share costs does not depend on its place in the order, but for the even slices, of which the first are the larger."""
     rng, compared = random.Random(1), 0

@@ -5,12 +5,14 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from support.branched_cases import branched_cases
 from support.naive_pricing import naive_price
 from support.random_branches import random_branched_graph, random_branched_plan
+from support.random_gathers import with_gathers
 from support.random_instances import random_cluster, random_graph, random_plan
 from support.random_orders import random_order, renumbered_cluster, renumbered_plan, reordered
 
@@ -25,7 +27,7 @@ def _instance(rng: random.Random, branched: bool, devices: int | None = None) ->
     """A graph, a cluster and a source of plans in the order of the cluster."""
     graph = random_branched_graph(rng) if branched else random_graph(rng)
     cluster = random_cluster(rng, devices, memory_bytes=rng.choice([1e9, 2e3]))
-    return graph, cluster, lambda: (random_branched_plan if branched else random_plan)(rng, graph, len(cluster))
+    return graph, cluster, lambda: with_gathers(rng, (random_branched_plan if branched else random_plan)(rng, graph, len(cluster)), len(cluster))
 
 
 def _kinds(evaluation: Evaluation) -> set[str]:
@@ -83,7 +85,7 @@ def test_a_batch_without_order_has_that_of_the_cluster(branched: bool) -> None:
         batch = PlanBatch.from_plans(graph, plans, len(cluster))
         assert batch.order is None
         anything = np.array([rng.randrange(-1, 9) for _ in range(batch.shares.size)]).reshape(batch.shares.shape)
-        written = PlanBatch(batch.strategies, batch.shares, batch.participants, np.where(batch.participants, batch.ranks, anything).astype(np.int8))
+        written = replace(batch, order=np.where(batch.participants, batch.ranks, anything).astype(np.int8))
         _assert_priced(graph, cluster, written, plans)
 
 

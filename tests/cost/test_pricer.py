@@ -7,6 +7,7 @@ import random
 import numpy as np
 import pytest
 from support.random_branches import random_branched_graph, random_branched_plan
+from support.random_gathers import with_gathers
 from support.random_instances import random_cluster, random_graph, random_plan
 from support.worked_cases import WorkedCase, worked_cases
 
@@ -50,7 +51,7 @@ def test_random_plans(seed: int, instances: int) -> None:
     rng = random.Random(seed)
     for _ in range(instances):
         graph, cluster = random_graph(rng), random_cluster(rng, memory_bytes=rng.choice([1e9, 2e3]))
-        _compare(graph, cluster, [random_plan(rng, graph, len(cluster)) for _ in range(20)])
+        _compare(graph, cluster, [with_gathers(rng, random_plan(rng, graph, len(cluster)), len(cluster)) for _ in range(20)])
 
 
 @pytest.mark.parametrize(("seed", "instances"), [(12, 150), pytest.param(13, 3000, marks=pytest.mark.slow)])
@@ -59,7 +60,7 @@ def test_random_plans_of_branched_graphs(seed: int, instances: int) -> None:
     rng = random.Random(seed)
     for number in range(instances):
         graph, cluster = random_branched_graph(rng, tiny=number % 4 == 0), random_cluster(rng, memory_bytes=rng.choice([1e9, 2e3]))
-        _compare(graph, cluster, [random_branched_plan(rng, graph, len(cluster)) for _ in range(10)])
+        _compare(graph, cluster, [with_gathers(rng, random_branched_plan(rng, graph, len(cluster)), len(cluster)) for _ in range(10)])
 
 
 def test_many_devices() -> None:
@@ -77,7 +78,7 @@ def test_batches_beyond_a_chunk(count: int) -> None:
     """A batch may be smaller or larger than what is priced together, and every plan keeps its place."""
     rng = random.Random(count)
     graph, cluster = random_graph(rng, operators=3), random_cluster(rng, devices=3)
-    _compare(graph, cluster, [random_plan(rng, graph, 3) for _ in range(count)])
+    _compare(graph, cluster, [with_gathers(rng, random_plan(rng, graph, 3), 3) for _ in range(count)])
 
 
 def test_batch_round_trip() -> None:
@@ -109,7 +110,7 @@ def test_parts_add_up() -> None:
     rng = random.Random(10)
     for _ in range(60):
         graph, cluster = random_graph(rng), random_cluster(rng)
-        plan = random_plan(rng, graph, len(cluster))
+        plan = with_gathers(rng, random_plan(rng, graph, len(cluster)), len(cluster))
         assert float(np.sum(_parts(graph, cluster, plan))) == pytest.approx(evaluate(graph, cluster, plan).latency_s, **EXACT)
 
 
@@ -119,7 +120,7 @@ def test_parts_of_branched_graphs_add_up(seed: int, instances: int) -> None:
     rng = random.Random(seed)
     for _ in range(instances):
         graph, cluster = random_branched_graph(rng), random_cluster(rng)
-        plan = random_branched_plan(rng, graph, len(cluster))
+        plan = with_gathers(rng, random_branched_plan(rng, graph, len(cluster)), len(cluster))
         assert float(np.sum(_parts(graph, cluster, plan))) == pytest.approx(evaluate(graph, cluster, plan).latency_s, **EXACT)
 
 
@@ -128,7 +129,7 @@ def test_demands() -> None:
     rng = random.Random(11)
     for _ in range(60):
         graph, cluster = random_graph(rng), random_cluster(rng)
-        plan, pricer = random_plan(rng, graph, len(cluster)), Pricer(graph, cluster)
+        plan, pricer = with_gathers(rng, random_plan(rng, graph, len(cluster)), len(cluster)), Pricer(graph, cluster)
         for i, operator in enumerate(graph.operators):
             demands = dict(share_memory(operator.unit, plan[operator.name], cluster.bytes_per_element))
             weights, activations, _ = pricer.operator_demands(i, PlanBatch.of([[plan[operator.name]]], len(cluster)))
@@ -166,7 +167,7 @@ def test_edges_of_many_placements() -> None:
     rng = random.Random(16)
     for _ in range(20):
         graph, cluster = random_branched_graph(rng, tiny=True), random_cluster(rng)
-        pricer, plans = Pricer(graph, cluster), [random_branched_plan(rng, graph, len(cluster)) for _ in range(3)]
+        pricer, plans = Pricer(graph, cluster), [with_gathers(rng, random_branched_plan(rng, graph, len(cluster)), len(cluster)) for _ in range(3)]
         ways = {i: PlanBatch.of([[plan[operator.name]] for plan in plans], len(cluster)) for i, operator in enumerate(graph.operators)}
         for edges in filter(None, Instance(graph, cluster).edges_into[: graph.sink]):
             ends = sorted({end for edge in edges for end in (edge.producer, edge.consumer)} - {graph.source})

@@ -7,6 +7,7 @@ import random
 import pytest
 from support.branched_cases import branched_cases
 from support.random_branches import random_branched_graph, random_branched_plan
+from support.random_gathers import with_gathers
 from support.random_instances import random_cluster
 from support.random_orders import reordered
 
@@ -65,21 +66,30 @@ def test_every_reduce_scatter_has_a_round_of_its_own(joined: Graph) -> None:
     assert [str(round_) for round_ in step.rounds] == ["reduce-scatter", "send+all-gather+send"]
 
 
+def test_every_gather_has_a_round_of_its_own(joined: Graph) -> None:
+    """With the first of the two edges that read a, and before all that is left; b is gathered where it is needed, and a sent on from there."""
+    cluster = branched_cases()["two consumers"].cluster
+    rows = [Placement.split("H", (0, 1), (1, 1), gather=host) for host in (1, 0)]
+    *_, step, _ = schedule_of_plan(joined, cluster, Plan.of(joined, [*rows, Placement.whole(0)])).steps
+    assert [str(round_) for round_ in step.rounds] == ["gather", "gather", "send+send+send"]
+    assert [round_.transfers for round_ in step.rounds] == [((0, 1, 4),), ((1, 0, 4),), ((1, 0, 8), (1, 0, 8))]
+
+
 def test_schedules_of_random_plans() -> None:
     """No transfer is lost or made up: a step has those of its edges, and its rounds and tasks are what the evaluator adds up."""
     rng = random.Random(1)
     for _ in range(120):
         graph, cluster = random_branched_graph(rng), random_cluster(rng)
-        plan = reordered(rng, random_branched_plan(rng, graph, len(cluster)), len(cluster))
+        plan = with_gathers(rng, reordered(rng, random_branched_plan(rng, graph, len(cluster)), len(cluster)), len(cluster))
         instance, evaluation = Instance(graph, cluster), evaluate(graph, cluster, plan)
         placements, steps = instance.placements(plan), schedule_of_plan(graph, cluster, plan).steps
         for number, (step, edges) in enumerate(zip(steps, instance.edges_into, strict=True)):
             rounds = [edge_rounds(edge, placements[edge.producer], placements[number], cluster.bytes_per_element) for edge in edges]
             expected = [transfer for of in rounds for round_ in of for transfer in round_.transfers]
             assert sorted(transfer for round_ in step.rounds for transfer in round_.transfers) == sorted(expected)
-            scatters = [round_.kinds == (TransferKind.REDUCE_SCATTER,) for round_ in step.rounds]
-            assert scatters == sorted(scatters, reverse=True)
-            assert scatters.count(False) == (len(edges) > 0)
+            own = [round_.kinds in ((TransferKind.REDUCE_SCATTER,), (TransferKind.GATHER,)) for round_ in step.rounds]
+            assert own == sorted(own, reverse=True)
+            assert own.count(False) == (len(edges) > 0)
             if number < graph.sink:
                 cost = evaluation.operators[number]
                 assert cost.communication_s == sum(round_time_s(round_, cluster) for round_ in step.rounds)

@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 from support.naive_pricing import naive_transfers
 from support.random_branches import random_branched_graph, random_branched_plan
+from support.random_gathers import with_gathers
 from support.random_instances import random_cluster, random_graph, random_plan
 from support.random_orders import reordered
 
@@ -41,7 +42,7 @@ def _random_plan(rng: random.Random, number: int) -> tuple[Graph, Cluster, Plan]
     branched = number % 2 == 1
     graph, cluster = random_branched_graph(rng) if branched else random_graph(rng), random_cluster(rng)
     plan = (random_branched_plan if branched else random_plan)(rng, graph, len(cluster))
-    return graph, cluster, reordered(rng, plan, len(cluster)) if number % 4 > 1 else plan
+    return graph, cluster, with_gathers(rng, reordered(rng, plan, len(cluster)) if number % 4 > 1 else plan, len(cluster))
 
 
 # Which row of the table applies.
@@ -233,6 +234,24 @@ def test_source_and_sink_are_whole_operators() -> None:
     assert (round_.kinds, _sent(round_)) == ((TransferKind.ALL_GATHER,), {(1, 0): 128})
     (round_,) = edge_rounds(last, Placement.whole(0), sink, 4)
     assert round_.transfers == ()
+
+
+def test_a_gather_by_hand() -> None:
+    """Rows of 8 bytes over 1/0/3 of devices 2, 0 and 1: everybody sends its own, an empty share too; then the host is the only sender.
+
+    The sink and a second consumer meet the tensor on the host: the gather belongs to the first edge.
+    """
+    net = GraphBuilder("x", (2, 4, 4)).conv(2, 1, name="a")
+    graph = net.at("input").conv(2, 1, name="b").add("a", "b", name="c").add("a", "c", name="d").build()
+    rows, (first, second) = Placement.split("H", (2, 0, 1), (1, 0, 3), gather=0), graph.edges_from[0]
+    gather, send = edge_rounds(first, rows, Placement.split("OC", (0, 1), (1, 1)), 1)
+    assert (gather.kinds, gather.transfers) == ((TransferKind.GATHER,), ((2, 0, 8), (1, 0, 24)))
+    assert (send.kinds, send.transfers) == ((TransferKind.SEND,), ((0, 1, 16),))
+    (again,) = edge_rounds(second, rows, Placement.whole(2), 1)
+    assert (again.kinds, again.transfers) == ((TransferKind.SEND,), ((0, 2, 32),))
+    gather, send = edge_rounds(first, replace(rows, gather=3), rows, 1)
+    assert gather.transfers == ((2, 3, 8), (0, 3, 0), (1, 3, 24))
+    assert send.transfers == ((3, 2, 8), (3, 0, 0), (3, 1, 24))
 
 
 # All kinds, on random plans.

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from support.random_branches import random_branched_graph, random_branched_plan
+from support.random_gathers import with_gathers
 from support.random_instances import random_graph, random_plan
 from support.random_orders import reordered
 
@@ -40,7 +41,7 @@ def _batches(seed: int) -> list[tuple[Graph, list[list[Placement]], PlanBatch]]:
     for number in range(40):
         graph = random_branched_graph(rng) if number % 2 else random_graph(rng)
         plans = [(random_branched_plan if number % 2 else random_plan)(rng, graph, 4) for _ in range(8)]
-        plans = [reordered(rng, plan, 4) if number % 4 > 1 else plan for plan in plans]
+        plans = [with_gathers(rng, reordered(rng, plan, 4) if number % 4 > 1 else plan, 4) for plan in plans]
         found.append((graph, [list(plan.values()) for plan in plans], PlanBatch.from_plans(graph, plans, 4)))
     return found
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from support.random_blocks import random_fused_plan, random_fusible_graph
+from support.random_gathers import with_gathers
 from support.random_instances import random_cluster
 from support.whole_run import WITHIN, relative_error, torch, whole_run
 
@@ -40,7 +41,7 @@ def test_random_plans_with_blocks_compute_the_whole_network(count: int) -> None:
         rng = random.Random(seed)
         graph, cluster = random_fusible_graph(rng), random_cluster(rng, devices=rng.randint(2, 5))
         cluster = dataclasses.replace(cluster, bytes_per_element=4)
-        plan = random_fused_plan(rng, graph, len(cluster))
+        plan = with_gathers(rng, random_fused_plan(rng, graph, len(cluster)), len(cluster))
         assume(plan.blocks)
         weights, inputs = random_weights(graph, seed % 1000), random_input(graph, seed % 1000)
         reference = whole_run(graph, weights, inputs)
@@ -51,7 +52,7 @@ def test_random_plans_with_blocks_compute_the_whole_network(count: int) -> None:
         reached.update(features(graph, plan, execution))
 
     check()
-    for name in ("plans", "empty share", "stride", "pool", "dilation", "groups", "several inputs", "equal payload"):
+    for name in ("plans", "empty share", "stride", "pool", "dilation", "groups", "several inputs", "gathered", "equal payload"):
         assert reached[name] >= count // 20, (name, reached)
     assert reached["equal payload"] > reached["plans"] // 2
 
@@ -73,6 +74,7 @@ def features(graph: Graph, plan: Plan, execution: Execution) -> set[str]:
         "pool": any(operator.pool.rows.extent > 1 for operator in members),
         "dilation": any(operator.rows.dilation > 1 and operator.rows.kernel > 1 for operator in members),
         "groups": any(operator.groups > 1 for operator in members),
+        "gathered": any(plan[block[-1]].gather is not None for block in plan.blocks),
         "several inputs": any(len(operator.in_shapes) > 1 for operator in members),
     }
     return {name for name, holds in found.items() if holds}

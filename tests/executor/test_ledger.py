@@ -6,6 +6,7 @@ Weights equal w_ij and inputs + outputs equal a_ij, except where the model says 
 - The model gives every participant of an IC split the whole bias; a run gives it to those who finish the channels, be they participants
   or not: the consumers of a direct reduce, or the participants for their even slices in a two-phase one.
 - Rows: the model counts fields that reach beyond the tensor in full, and gives an empty share a field; a run holds rows of the tensor.
+- The device that gathers an output receives it with the inputs of its first consumer; the model counts it with the operator.
 - After a concatenation an H or IC participant (and an OC one of a grouped operator) holds the whole tensor, not its part.
 """
 
@@ -58,14 +59,15 @@ def test_ledger_equals_equation_1_where_the_model_makes_no_exception() -> None:
         assert len(rows) == len(execution.ledger) == (len(graph) + 1) * len(cluster)
         for demand in execution.demands:
             row, operator, way = rows[demand.operator, demand.device], graph[demand.operator], str(plan[demand.operator].dim)
+            gathered = cluster.bytes_per_element * operator.out_shape.elements if row.device == plan[operator.name].gather else 0
             if row.device not in plan[operator.name].devices:
-                assert (demand.weights_bytes, demand.activations_bytes, row.inputs, row.outputs) == (0, 0, 0, 0)
+                assert (demand.weights_bytes, demand.activations_bytes, row.inputs, row.outputs) == (0, gathered, 0, 0)
                 continue
             if _weights_as_modelled(graph, cluster, plan, operator, row.device):
                 assert row.weights == demand.weights_bytes, row
                 compared[f"{way} weights"] += 1
             if _activations_as_modelled(execution, operator, plan[operator.name], row.device):
-                assert row.inputs + row.outputs == demand.activations_bytes, row
+                assert max(row.inputs + row.outputs, gathered) == demand.activations_bytes, row
                 compared[f"{way} activations"] += 1
 
     check()
@@ -195,6 +197,21 @@ def test_partial_sums_that_wait_for_their_first_consumer_are_held_whole() -> Non
     frame = _run(graph, CLUSTER, plan).memory_frame().set_index(["operator", "device"])
     assert list(frame.loc["b"]["live"]) == [512, 512, 0]
     assert list(frame.loc["b"]["model_live"]) == [256, 256, 0]
+
+
+def test_rows_that_wait_for_their_gather_are_held_by_their_participants() -> None:
+    """Until the gather just before the first consumer; the model counts the whole tensor, 512 bytes, where it will be.
+
+    The device that gathers receives what it lacks with the inputs of that consumer, and nobody holds anything when the tensor has been read.
+    """
+    net = GraphBuilder("waits", (2, 8, 4)).conv(4, 1, name="a").at("input").conv(4, 1, name="b")
+    graph = net.add("b", "a", name="c").add("a", "c", name="d").build()
+    plan = Plan.of(graph, [Placement.split("H", (0, 1), (6, 2), gather=1), *[Placement.whole(2)] * 3])
+    frame = _run(graph, CLUSTER, plan).memory_frame().set_index(["operator", "device"])
+    assert list(frame.loc["b"]["live"]) == [384, 128, 0]
+    assert [list(frame.loc[name]["model_live"]) for name in "bcd"] == [[0, 512, 0], [0, 512, 0], [0, 0, 0]]
+    assert [list(frame.loc[name]["live"]) for name in "cd"] == [[0, 512, 0], [0, 0, 0]]
+    assert list(frame.loc["c"]["receive_buffers"]) == [0, 384, 512]
 
 
 def test_memory_frame() -> None:

@@ -11,13 +11,13 @@ from support.whole_run import WITHIN, relative_error, torch, whole_run
 
 from iopopt import Cluster, Device, ExecutionError, Graph, GraphBuilder, Operator, Placement, Plan
 from iopopt.executor import computing, threads, worker
-from iopopt.executor.arithmetic import EpilogueParameters, convolve, finish
+from iopopt.executor.arithmetic import EpilogueParameters, TensorSlice, convolve, finish
 from iopopt.executor.execution import Execution
 from iopopt.executor.threads import execute
 from iopopt.executor.worker import Worker
 from iopopt.network.epilogue import Pool
 from iopopt.network.weights import random_input, random_weights
-from iopopt.schedule.region_transfers import RegionTransfer, UnitInputs
+from iopopt.schedule.region_transfers import EdgeTransfers, RegionRound, RegionTransfer, UnitInputs
 from iopopt.schedule.regions import Interval, Region
 
 CLUSTER = Cluster(tuple(Device(f"d{j}", 1e6, 1e9, 1e6) for j in range(3)))
@@ -234,3 +234,21 @@ def test_a_tensor_that_is_let_go_too_early_is_noticed(branched: Graph, branched_
     monkeypatch.setattr(threads, "unit_inputs", early)
     with pytest.raises(ExecutionError, match="failed: KeyError"):
         _run(branched, branched_plan)
+
+
+def test_a_gather_without_the_rows_of_its_device_is_noticed(graph: Graph, monkeypatch: Patch) -> None:
+    """Device 1 gathers what the others sent and zeros in the place of its own rows."""
+    rows = Placement.split("H", EVERYBODY, (4, 4, 4), gather=1)
+    plan = Plan.of(graph, [rows, rows])
+    execution, error = _run(graph, plan)
+    assert error < WITHIN
+    assert assert_payload(graph, CLUSTER, plan, execution)
+    original = Worker._assemble
+
+    def forgetful(self: Worker, edge: EdgeTransfers, round_: RegionRound, received: list[tuple[RegionTransfer, torch.Tensor]]) -> TensorSlice | None:
+        if round_.completes:
+            self._owned.pop(edge.producer, None)
+        return original(self, edge, round_, received)
+
+    monkeypatch.setattr(Worker, "_assemble", forgetful)
+    assert _run(graph, plan)[1] > WIDE

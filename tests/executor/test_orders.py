@@ -11,6 +11,7 @@ import pytest
 from support.branched_cases import branched_cases
 from support.edge_payload import assert_payload
 from support.random_branches import random_branched_graph, random_branched_plan
+from support.random_gathers import with_gathers
 from support.random_instances import random_cluster, random_graph, random_plan
 from support.random_orders import reordered
 from support.whole_run import WITHIN, relative_error, whole_run
@@ -41,7 +42,8 @@ def test_ordered_plans_compute_the_whole_network(branched: bool) -> None:
     for seed in range(50):
         graph = random_branched_graph(rng, tiny=seed % 5 == 0) if branched else random_graph(rng)
         cluster = dataclasses.replace(random_cluster(rng), bytes_per_element=rng.choice([4, 8]))
-        plan = reordered(rng, (random_branched_plan if branched else random_plan)(rng, graph, len(cluster)), len(cluster))
+        ascending = (random_branched_plan if branched else random_plan)(rng, graph, len(cluster))
+        plan = with_gathers(rng, reordered(rng, ascending, len(cluster)), len(cluster))
         if all(list(placement.devices) == sorted(placement.devices) for placement in plan.values()):
             continue
         execution = _run(graph, cluster, plan, seed)

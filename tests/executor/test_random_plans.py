@@ -14,7 +14,7 @@ from support.whole_run import WITHIN, relative_error, whole_run
 from iopopt.executor.threads import execute
 from iopopt.network.weights import random_input, random_weights
 
-CASES = {"send", "interleaved", "row-aligned", "halo exchange", "reduce", "reduce-scatter", "all-gather", "free"}
+CASES = {"send", "interleaved", "row-aligned", "halo exchange", "reduce", "reduce-scatter", "all-gather", "gather", "free"}
 """Every row of the cost model's communication table, the first phase of a two-phase reduce, and input that everybody has."""
 
 
@@ -40,7 +40,19 @@ def test_random_plans_compute_the_whole_network(count: int) -> None:
 
     check()
     assert reached["plans"] >= 300
-    features = {"empty share", "dilation", "stride 3", "groups", "depthwise", "overlapping pool", "average", "five devices", "subset", "8 bytes"}
+    features = {
+        "empty share",
+        "dilation",
+        "stride 3",
+        "groups",
+        "depthwise",
+        "overlapping pool",
+        "average",
+        "five devices",
+        "subset",
+        "bystander gathers",
+        "8 bytes",
+    }
     for name in CASES | features:
         assert reached[name] >= count // 40, (name, reached)
     assert reached["exact"] > 0.4 * reached["plans"]
@@ -64,6 +76,7 @@ def _features(instance: Instance, reference: np.ndarray, exact: bool) -> set[str
         "average": any(operator.pool.function == "average" for operator in operators),
         "five devices": any(len(placement.devices) == 5 for placement in splits),
         "subset": any(len(placement.devices) < len(cluster) for placement in splits),
+        "bystander gathers": any(placement.gather is not None and placement.gather not in placement.devices for placement in splits),
         "8 bytes": cluster.bytes_per_element == 8,
     }
     return {name for name, holds in found.items() if holds}

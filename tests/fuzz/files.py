@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 from support.damage import WRONG_VALUES, Path, part, paths, replaced, without
 from support.random_branches import random_branched_graph
+from support.random_gathers import with_gathers
 from support.random_instances import random_cluster, random_graph, random_plan
 
 from iopopt import Cluster, Device, Graph, GraphBuilder, Plan, Solution, load_model, solve_coedge, solve_exhaustive, solve_oc, solve_single
@@ -89,7 +90,7 @@ def _plans(rng: random.Random) -> list[Any]:
 
 
 def _some_plans(rng: random.Random) -> list[Plan]:
-    return [random_plan(rng, network(), len(cluster())) for _ in range(12)]
+    return [with_gathers(rng, random_plan(rng, network(), len(cluster())), len(cluster())) for _ in range(12)]
 
 
 def _solutions(rng: random.Random) -> list[Any]:

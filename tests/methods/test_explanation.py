@@ -143,6 +143,12 @@ def test_shares_of_a_group_are_a_range() -> None:
     assert many.placement == "3 H, 2 whole"
 
 
+def test_gathers_of_a_group_are_named() -> None:
+    """Rows that are gathered on one device are one pattern, those gathered elsewhere or not at all are others."""
+    rows = [Placement.split("H", (0, 1), shares, gather=host) for shares, host in (((3, 1), 1), ((2, 2), 1), ((2, 2), None), ((3, 1), None))]
+    assert Group(tuple(_costs(rows, "abcd", [1] * 4))).placement == "H 2-3/1-2 on 0/1, gathered on 1; H 2-3/1-2 on 0/1"
+
+
 def test_what_is_costly_stays_alone() -> None:
     """If placements alternate, the cheapest neighbours are joined first."""
     placements = [Placement.whole(i % 2) for i in range(8)]

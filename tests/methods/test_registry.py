@@ -109,10 +109,10 @@ def test_unknown_methods_suggest_the_nearest(tiny, pair):
 
 
 def check_against_proof(found):
-    """No plan of the proven space that fits is faster than the MILP's; fused blocks and other teams are of other spaces."""
+    """No plan of the proven space that fits is faster than the MILP's; fused blocks, gathers and other teams are of other spaces."""
     proven = found["milp"]
     within = [solution for solution in found.values() if solution.space in (proven.space, "fixed scheme")]
-    assert len(within) >= len(found) - 3
+    assert len(within) >= len(found) - 4
     for solution in within:
         if solution.status in ("optimal", "feasible"):
             assert proven.latency_s <= (1 + 1e-4) * solution.latency_s

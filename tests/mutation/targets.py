@@ -54,17 +54,17 @@ TARGETS = (
     Target("iopopt/milp/operator_variables.py", 6, ("tests/milp/test_operator_variables.py", EDGE_VARIABLES)),
     Target("iopopt/milp/program.py", 8, ("tests/milp/test_program.py",)),
     Target("iopopt/milp/pruning.py", 14, ("tests/milp/test_pruning.py", "tests/milp/test_blocks.py")),
-    Target("iopopt/cost/edge_arrays.py", 12, ("tests/cost/test_edge_arrays.py", BATCHES)),
+    Target("iopopt/cost/edge_arrays.py", 13, ("tests/cost/test_edge_arrays.py", BATCHES, "tests/cost/test_blocks.py")),
     Target("iopopt/cost/elimination.py", 12, ("tests/cost/test_elimination.py",)),
     Target("iopopt/cost/evaluation.py", 8, (PRICES, BRANCHES, "tests/cost/test_evaluation_records.py")),
     Target("iopopt/cost/infeasibility.py", 6, ("tests/cost/test_infeasibility.py",)),
     Target("iopopt/cost/instance.py", 5, ("tests/cost/test_instance.py", BRANCHES)),
-    Target("iopopt/cost/memory.py", 6, ("tests/cost/test_memory.py", PRICES, BRANCHES)),
+    Target("iopopt/cost/memory.py", 9, ("tests/cost/test_memory.py", PRICES, BRANCHES)),
     Target("iopopt/cost/pricer.py", 8, (BATCHES,)),
     Target("iopopt/cost/rows.py", 8, ("tests/cost/test_rows.py",)),
     Target("iopopt/cost/schedule.py", 4, ("tests/cost/test_schedule.py", BRANCHES)),
-    Target("iopopt/cost/transfers.py", 14, ("tests/cost/test_transfers.py", BRANCHES)),
-    Target("iopopt/cost/unit_arrays.py", 8, ("tests/cost/test_unit_arrays.py", BATCHES)),
+    Target("iopopt/cost/transfers.py", 15, ("tests/cost/test_transfers.py", BRANCHES)),
+    Target("iopopt/cost/unit_arrays.py", 9, ("tests/cost/test_unit_arrays.py", BATCHES)),
     Target("iopopt/cost/work.py", 1, ("tests/cost/test_work.py",)),
     Target("iopopt/network/tensor_edge.py", 5, ("tests/network/test_tensor_edge.py",)),
     Target("iopopt/network/terms.py", 8, ("tests/network/test_terms.py",)),
@@ -77,6 +77,11 @@ _BOUNDS = "iopopt/milp/arc_bounds.py"
 _SPARE = "return np.asarray(self._owned_rows(self.p.low)[:, None] - self._needed_rows(self.q.high) + shared)"
 _MISSING_PART = "missing = 1 - self._owned_parts(self.p.high)[:, self.team.index(receiver)] if receiver in self.team else np.ones(len(self.p))"
 _DIVIDED = "bounds[inside] = np.maximum(bounds[inside], np.minimum(tighter, most_s))"
+_SENDERS = "senders = batch.participants & ~batch.gatherers & batch.gatherers.any(axis=0)"
+_LARGEST = "max(largest, unit.out_shape.elements) if device == placement.gather else largest"
+_BYSTANDER = "placement.gather is not None and placement.gather not in placement.devices"
+_HELD = "held if batch.gathers is None else np.where(batch.gatherers.any(axis=0), batch.gatherers * self.post, held)"
+_GATHERED = "(_round_of(TransferKind.GATHER, edge, owned, gathered, e), last)"
 
 CERTAIN = (
     Mistake(_BOUNDS, "_Bounds._spare_rows", _SPARE, "self.p.low -> self.p.high"),
@@ -89,7 +94,19 @@ CERTAIN = (
         "factor = math.ceil(memory[worst] / device.memory_bytes * 1e4) / 1e4  # rounded up, so that it is enough",
         "math.ceil -> math.floor",
     ),
+    Mistake("iopopt/cost/edge_arrays.py", "gather_volumes", _SENDERS, "batch.participants & ~batch.gatherers -> (batch.participants)"),
+    Mistake("iopopt/cost/memory.py", "share_memory", f"largest = {_LARGEST}", f"{_LARGEST} -> (largest)"),
+    Mistake("iopopt/cost/memory.py", "share_memory", f"if {_BYSTANDER}:", f"{_BYSTANDER} -> False"),
+    Mistake("iopopt/cost/memory.py", "share_output", "if placement.gather is not None:", "placement.gather is not None -> False"),
+    Mistake("iopopt/cost/unit_arrays.py", "UnitArrays.live", f"return {_HELD}", f"{_HELD} -> (held)"),
+    Mistake(
+        "iopopt/cost/transfers.py",
+        "edge_rounds",
+        f"return {_GATHERED} if edge.first else (last,)",
+        f"{_GATHERED} if edge.first else (last,) -> ({_GATHERED})",
+    ),
 )
 """Mistakes that a proof of optimality would not survive unnoticed: rows that may be sent taken for rows that are, parts that may be missing for
 those that are, bounds said to hold beyond the latency up to which they do, surrogate times where fields do not cover their shares, and a memory
-that is not enough."""
+that is not enough. And those that a gather invites: its device sends its own rows to itself, or has no room for the tensor while
+the operator runs or later, or gathers it again for every consumer."""

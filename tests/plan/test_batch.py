@@ -8,6 +8,7 @@ import random
 import numpy as np
 import pytest
 from support.random_branches import random_branched_graph, random_branched_plan
+from support.random_gathers import with_gathers
 from support.random_instances import random_graph, random_plan
 from support.random_orders import reordered
 
@@ -23,7 +24,7 @@ def _plans(rng: random.Random, count: int, *, ordered: bool) -> tuple[Graph, int
     """Plans of one graph over several devices."""
     branched, devices = rng.random() < 0.5, rng.randint(2, 5)
     graph = random_branched_graph(rng) if branched else random_graph(rng)
-    plans = [(random_branched_plan if branched else random_plan)(rng, graph, devices) for _ in range(count)]
+    plans = [with_gathers(rng, (random_branched_plan if branched else random_plan)(rng, graph, devices), devices) for _ in range(count)]
     return graph, devices, [reordered(rng, plan, devices) for plan in plans] if ordered else plans
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from support.random_blocks import random_fused_plan, random_fusible_graph
+from support.random_gathers import with_gathers
 
 from iopopt import (
     Cluster,
@@ -55,7 +56,7 @@ def test_files_hold_blocks(four: Graph) -> None:
     rng, blocks = random.Random(5), 0
     for _ in range(80):
         graph = random_fusible_graph(rng)
-        plan = random_fused_plan(rng, graph, 3)
+        plan = with_gathers(rng, random_fused_plan(rng, graph, 3), 3)
         record = json.loads(json.dumps(plan.to_dict()))
         assert Plan.from_dict(record) == plan
         assert len(record["placements"]) == len(plan.by_unit)
@@ -69,7 +70,7 @@ def test_batches_hold_blocks() -> None:
     rng = random.Random(6)
     for _ in range(20):
         graph = random_fusible_graph(rng)
-        plans = [random_fused_plan(rng, graph, 3) for _ in range(6)]
+        plans = [with_gathers(rng, random_fused_plan(rng, graph, 3), 3) for _ in range(6)]
         batch = PlanBatch.from_plans(graph, plans, 3)
         assert [batch.plan(graph, number) for number in range(6)] == plans
 

@@ -8,6 +8,7 @@ import re
 import pytest
 from support.markup import cells, read_html
 from support.random_branches import random_branched_graph, random_branched_plan
+from support.random_gathers import with_gathers
 
 from iopopt import Graph, Placement, Plan
 from iopopt.plan.html import colour, plan_html
@@ -58,7 +59,7 @@ def test_random_plans() -> None:
     rng = random.Random(8)
     for _ in range(50):
         graph = random_branched_graph(rng)
-        plan = random_branched_plan(rng, graph, 3)
+        plan = with_gathers(rng, random_branched_plan(rng, graph, 3), 3)
         html = plan_html(plan)
         runs = [run.partition("</tr>")[0] for run in html.split("<tr>")[1:]]
         counts = [int(found[0]) if (found := re.findall(r"\((\d+)\)</td>", run)) else 1 for run in runs]
@@ -104,3 +105,9 @@ def test_a_plan_shows_itself(trio_graph: Graph, trio_plan: Plan) -> None:
     assert trio_plan._repr_html_() == plan_html(trio_plan)
     assert repr(trio_plan) == "Plan(3 operators: 1 H, 1 OC, 1 whole)"
     assert repr(Plan(())) == "Plan(0 operators)"
+
+
+def test_a_gather_is_named() -> None:
+    """Beside the dimension; its device stands among the others, even if it takes no part."""
+    plan = Plan((("a", Placement.split("H", (0, 1), (2, 1), gather=2)),))
+    assert cells(plan_html(plan, ["x", "y", "z"]))[2:] == ["0 x", "1 y", "2 z", "a", "H, rows, gathered on 2 z", "2", "1"]

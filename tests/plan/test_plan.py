@@ -11,7 +11,8 @@ import pytest
 from support.damage import attempt, damaged, without_each_key
 from support.random_instances import random_graph, random_plan
 
-from iopopt import FileFormatError, Graph, GraphBuilder, Placement, Plan, PlanError, Shard
+from iopopt import Cluster, FileFormatError, Graph, GraphBuilder, Placement, Plan, PlanError, Shard
+from iopopt.plan.plan import validate_plan
 
 
 def test_split_makes_consecutive_intervals() -> None:
@@ -179,3 +180,11 @@ def test_operators_are_named_by_strings() -> None:
     record = {"schema_version": 1, "placements": {3: {"dim": None, "shards": [{"device": 0, "start": 0, "stop": 1}]}}}
     with pytest.raises(FileFormatError, match=r"operator 3 \(an int\) is not named by a string"):
         Plan.from_dict(record)
+
+
+def test_the_device_that_gathers_must_exist(trio_graph: Graph, trio_cluster: Cluster) -> None:
+    """As the participants must."""
+    rows = Placement.split("H", (0, 1, 2), (1, 1, 2), gather=3)
+    plan = Plan.of(trio_graph, [rows, Placement.whole(0), Placement.whole(0)])
+    with pytest.raises(PlanError, match="operator 'a': device 3 does not exist; the cluster has devices 0 to 2"):
+        validate_plan(trio_graph, trio_cluster, plan)

@@ -101,3 +101,11 @@ def test_a_team_that_is_none_is_refused(team: Any, trio_cluster: Cluster) -> Non
 def test_numpy_indices_name_a_team(trio_cluster: Cluster) -> None:
     """Indices of numpy are as good as Python's."""
     assert resolve_team([np.int64(2), np.int64(0)], trio_cluster) == resolve_team(np.array([2, 0]), trio_cluster) == (2, 0)  # type: ignore[arg-type]
+
+
+def test_no_space_has_gathers(trio_graph: Graph, trio_cluster: Cluster) -> None:
+    """A plan of the team is refused if anything is gathered, with the operator and the device."""
+    rows = [Placement.whole(0), Placement.split("H", (0, 1, 2), (2, 1, 1), gather=1), Placement.whole(0)]
+    for team in ("all", (0, 1, 2), "best"):
+        with pytest.raises(PlanError, match="gathers the rows of 'b' on device 1, which no method searches"):
+            check_in_space(Plan.of(trio_graph, rows), team, trio_cluster)  # type: ignore[arg-type]

@@ -13,6 +13,7 @@ import pytest
 from support.branched_cases import branched_cases
 from support.edge_payload import EdgeTraffic, modelled_traffic
 from support.random_branches import random_branched_graph, random_branched_plan
+from support.random_gathers import with_gathers
 from support.random_instances import random_cluster, random_graph, random_plan
 from support.random_orders import reordered
 
@@ -66,7 +67,7 @@ def test_random_plans(branched: bool) -> None:
     for number in range(170):
         graph, cluster = random_branched_graph(rng) if branched else random_graph(rng), random_cluster(rng)
         plan = (random_branched_plan if branched else random_plan)(rng, graph, len(cluster))
-        plan = reordered(rng, plan, len(cluster)) if number % 2 else plan
+        plan = with_gathers(rng, reordered(rng, plan, len(cluster)) if number % 2 else plan, len(cluster))
         found = _compare(graph, cluster, plan)
         counted.update(found)
         steps = schedule_of_plan(graph, cluster, plan).steps

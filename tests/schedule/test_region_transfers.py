@@ -92,6 +92,18 @@ def test_halo_sends_missing_rows(graph: Graph) -> None:
     assert round_.finished == {0: _region((0, 6), (0, 3)), 1: _region((0, 6), (1, 4)), 2: _region((0, 6), (2, 4))}
 
 
+@pytest.mark.parametrize("device", ALL)
+def test_gathered_rows_go_through_one_device(graph: Graph, device: int) -> None:
+    """All rows that others own go there, an empty share nothing; then every other participant gets what it needs, from there alone."""
+    rows = Placement.split("H", (0, 1), (4, 0), gather=device)
+    gather, send = _rounds(graph, rows, Placement.split("H", ALL, (2, 1, 1)))
+    assert _sent(gather) == ({} if device == 0 else {(0, device): _region((0, 6), (0, 4))})
+    assert (gather.finished, gather.completes) == ({device: _region((0, 6), (0, 4))}, True)
+    needed = {0: _region((0, 6), (0, 3)), 1: _region((0, 6), (1, 4)), 2: _region((0, 6), (2, 4))}
+    assert _sent(send) == {(device, j): region for j, region in needed.items() if j != device}
+    assert (send.finished, send.completes) == (needed, False)
+
+
 def test_halo_past_a_neighbour_comes_from_the_owner(graph: Graph) -> None:
     """Rows beyond the neighbour's come straight from who owns them."""
     (round_,) = _rounds(graph, Placement.split("H", ALL, (3, 0, 1)), Placement.split("H", ALL, (1, 0, 3)))

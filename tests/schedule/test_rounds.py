@@ -34,4 +34,6 @@ def test_edges_that_are_under_way_together() -> None:
 
 def test_kinds_are_the_rows_of_the_table() -> None:
     """Reports call them what the statement calls them."""
-    assert [str(kind) for kind in TransferKind] == ["send", "interleaved", "row-aligned", "halo exchange", "reduce", "all-gather", "reduce-scatter"]
+    last = ["send", "interleaved", "row-aligned", "halo exchange", "reduce", "all-gather"]
+    assert [str(kind) for kind in TransferKind] == [*last, "reduce-scatter", "gather"]
+    assert [str(kind) for kind in TransferKind if kind.is_first_of_two] == ["reduce-scatter", "gather"]

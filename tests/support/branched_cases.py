@@ -13,6 +13,7 @@ from typing import NamedTuple
 from iopopt import Cluster, Device, Graph, GraphBuilder, Placement, Plan
 
 PAIR = Cluster(tuple(Device(f"d{j}", 1.0, 1000.0, 1.0) for j in range(2)), connection_setup_s=0.5, bytes_per_element=1)
+TRIO = replace(PAIR, devices=(*PAIR.devices, replace(PAIR.devices[0], name="d2")))
 BOTH = (0, 1)
 
 
@@ -55,6 +56,9 @@ def branched_cases() -> dict[str, BranchedCase]:
         "one tensor three times": _case(thrice, zero, one),
         "one tensor three times, in rounds": _case(thrice, zero, one, cluster=replace(PAIR, connections="round")),
         "host in the middle": _host_in_the_middle(),
+        "gathered on a participant": _case(_gathered(), _gathered_h(0, 2, 2), _h(1, 3)),
+        "gathered on a third device": _case(_gathered(), _gathered_h(2, 2, 2), _h(1, 3), cluster=TRIO),
+        "gathered and live": _case(twice, _gathered_h(0, 1, 1), _h(1, 1), _oc(1, 1)),
     }
 
 
@@ -67,6 +71,7 @@ def fused_cases() -> dict[str, BranchedCase]:
         "two fields": _case(_two_fields(), one, _h(4, 2), _h(4, 2), spans=(1, 3, 1)),
         "two ways down": _case(_two_ways_down(), _h(4, 4), _h(2, 2), spans=(1, 4)),
         "a row that nobody reads": _case(_leftover_row(), zero, _h(1, 1), spans=(1, 2)),
+        "a block gathered for the sink": _case(_leftover_row(), zero, _gathered_h(1, 1, 1), spans=(1, 2)),
     }
 
 
@@ -77,13 +82,16 @@ def _case(graph: Graph, *placements: Placement, cluster: Cluster = PAIR, spans: 
 def _host_in_the_middle() -> BranchedCase:
     """Two 3 x 3 convolutions by rows over the team (1, 0, 2); device 0 is the source and the sink."""
     net = GraphBuilder("host in the middle", (1, 6, 1)).conv(2, 3, padding=1, bias=False, name="c").conv(1, 3, padding=1, bias=False, name="d")
-    trio = replace(PAIR, devices=(*PAIR.devices, replace(PAIR.devices[0], name="d2")), source=0)
     team = (1, 0, 2)
-    return _case(net.build(), Placement.split("H", team, (1, 3, 2)), Placement.split("H", team, (2, 2, 2)), cluster=trio)
+    return _case(net.build(), Placement.split("H", team, (1, 3, 2)), Placement.split("H", team, (2, 2, 2)), cluster=replace(TRIO, source=0))
 
 
 def _h(*shares: int) -> Placement:
     return Placement.split("H", BOTH, shares)
+
+
+def _gathered_h(device: int, *shares: int) -> Placement:
+    return Placement.split("H", BOTH, shares, gather=device)
 
 
 def _oc(*shares: int) -> Placement:
@@ -134,6 +142,10 @@ def _two_consumers() -> Graph:
     """c is read by d and, with d, by the sum."""
     net = GraphBuilder("two consumers", (2, 2, 1)).conv(2, 1, bias=False, name="c")
     return net.add(net.tip, net.conv(2, 1, bias=False, name="d").tip, name="sum").build()
+
+
+def _gathered() -> Graph:
+    return GraphBuilder("gathered", (1, 4, 1)).conv(2, 1, bias=False, name="c").conv(1, 3, padding=1, bias=False, name="d").build()
 
 
 def _input_again() -> Graph:

@@ -107,7 +107,7 @@ def _exact(producer: Operator | None, p: Placement, consumer: Operator, q: Place
     if 0 in q.shares or not _inside(fields, consumer.in_shape.height):
         return False, False
     needs = _cut_at_ends(fields, consumer.in_shape.height)
-    if producer is None or p.is_whole:
+    if producer is None or p.handed_on.is_whole:
         return True, True
     if p.dim == "IC" and p.reduce == "direct":
         pool = producer.pool.rows

@@ -69,7 +69,7 @@ def naive_price(graph: Graph, cluster: Cluster, plan: Plan) -> NaivePrice:
 
 
 def naive_transfers(graph: Graph, cluster: Cluster, plan: Plan) -> list[tuple[list[Transfers], list[Transfers]]]:
-    """For each operator or block in order, and then the sink: its reduce-scatters, and the only or second round of each of its edges."""
+    """For each operator or block in order, and then the sink: its reduce-scatters and gathers, and the only or second round of each of its edges."""
     e = cluster.bytes_per_element
     ends = naive_ends(graph, plan)
     makers = {end.operator.name: end for end in ends if end.operator is not None}
@@ -83,6 +83,12 @@ def naive_transfers(graph: Graph, cluster: Cluster, plan: Plan) -> list[tuple[li
                     edges.append(Edge(End(None, None, {cluster.source: 1}), q, graph.input_shape, slot))
                 continue
             p, operator = makers[name], graph[name]
+            host = plan[name].gather
+            if host is not None:
+                if name not in completed:
+                    completed.add(name)
+                    scatters.append(_gather(e, p, operator, host))
+                p = End(operator, None, {host: 1})
             if plan[name].reduce == "two_phase":
                 slices = _slices(p, operator)
                 if name not in completed:
@@ -124,6 +130,9 @@ def _memory(graph: Graph, cluster: Cluster, plan: Plan, j: int) -> Fraction:
     weights, most = Fraction(0), Fraction(0)
     for i, end in enumerate(naive_ends(graph, plan)):
         w, a = demand(cluster.bytes_per_element, end, j)
+        assert end.operator is not None
+        if plan[end.operator.name].gather == j:
+            a = max(a, Fraction(cluster.bytes_per_element * elements(out_shape(end.operator))))
         weights, most = weights + w, max(most, a + _kept(graph, cluster, plan, i, j))
     return weights + most
 
@@ -138,10 +147,12 @@ def _kept(graph: Graph, cluster: Cluster, plan: Plan, i: int, j: int) -> Fractio
     for end in ends[:i]:
         operator = end.operator
         assert operator is not None
-        if operator.name not in read_later or j not in end.shares:
+        host = plan[operator.name].gather
+        holders = end.shares if host is None else {host}
+        if operator.name not in read_later or j not in holders:
             continue
         post, pre = Fraction(e * elements(out_shape(operator))), Fraction(e * elements(pre_pool_shape(operator)))
-        if end.dim is None:
+        if end.dim is None or host is not None:
             kept += post
         elif end.dim == "H":
             kept += post * end.shares[j] / out_shape(operator).height
@@ -167,6 +178,12 @@ def _first_phase(e: int, operator: Operator, slices: dict[int, int]) -> Transfer
     count, pre = len(slices), Fraction(e * elements(pre_pool_shape(operator)))
     parts = {k: pre * slices[k] / operator.out_channels for k in slices}
     return {k: parts[k] * (count - 1) for k in parts}, {k: pre - parts[k] for k in parts}, dict.fromkeys(parts, count - 1)
+
+
+def _gather(e: int, p: End, operator: Operator, host: int) -> Transfers:
+    """Every participant but the host itself sends the rows that it owns to the host."""
+    rows = {k: Fraction(e * elements(out_shape(operator)) * share, out_shape(operator).height) for k, share in p.shares.items() if k != host}
+    return {host: sum(rows.values(), Fraction(0))}, rows, {host: len(rows)}
 
 
 def _round(cluster: Cluster, transfers: list[Transfers]) -> tuple[Fraction, Fraction, int]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import random
 from typing import NamedTuple
 
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
+from support.random_gathers import with_gathers
 
 from iopopt import Cluster, Device, Graph, Operator, Placement, Plan
 from iopopt.network.epilogue import Activation, EpilogueStep, Normalisation, Pool
@@ -96,11 +98,14 @@ def clusters(draw: DrawFn) -> Cluster:
 
 @st.composite
 def plans(draw: DrawFn, graph: Graph, cluster: Cluster) -> Plan:
-    """Any valid plan; the participants and intervals of an operator often continue those of the one before it."""
+    """Any valid plan; the participants and intervals of an operator often continue those of the one before it.
+
+    In half of the plans some row splits are gathered; which ones follows from the plan, so nothing else is drawn than without.
+    """
     placements: list[Placement] = []
     for operator in graph.operators:
         placements.append(draw(placements_after(operator, placements[-1] if placements else None, len(cluster))))
-    return Plan.of(graph, placements)
+    return with_gathers(random.Random(repr(placements)), Plan.of(graph, placements), len(cluster))
 
 
 @st.composite

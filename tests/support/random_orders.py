@@ -40,7 +40,12 @@ def in_order(placement: Placement, order: Sequence[int]) -> Placement:
 
 def renumbered_plan(plan: Plan, numbers: Sequence[int]) -> Plan:
     """The plan where device j is called ``numbers[j]``."""
-    return Plan(tuple((name, _over(placement, [numbers[j] for j in placement.devices])) for name, placement in plan.items()))
+    return Plan(tuple((name, _renumbered(placement, numbers)) for name, placement in plan.items()))
+
+
+def _renumbered(placement: Placement, numbers: Sequence[int]) -> Placement:
+    other = _over(placement, [numbers[j] for j in placement.devices])
+    return other if placement.gather is None else replace(other, gather=numbers[placement.gather])
 
 
 def renumbered_cluster(cluster: Cluster, numbers: Sequence[int]) -> Cluster:
@@ -54,4 +59,4 @@ def _over(placement: Placement, devices: Sequence[int]) -> Placement:
     """The same shares over other devices."""
     if placement.dim is None:
         return Placement.whole(devices[0])
-    return Placement.split(placement.dim, devices, placement.shares, placement.reduce or "direct")
+    return Placement.split(placement.dim, devices, placement.shares, placement.reduce or "direct", placement.gather)

@@ -6,6 +6,7 @@ import itertools
 import random
 from collections import Counter
 
+from support.random_gathers import with_gathers
 from support.random_instances import random_cluster, random_graph, random_plan
 from support.random_orders import random_order, renumbered_cluster, renumbered_plan, reordered
 
@@ -56,6 +57,6 @@ def test_a_renumbering_can_be_undone() -> None:
         graph, cluster = random_graph(rng), random_cluster(rng)
         numbers = random_order(rng, len(cluster))
         inverse = [numbers.index(number) for number in range(len(cluster))]
-        plan = reordered(rng, random_plan(rng, graph, len(cluster)), len(cluster))
+        plan = reordered(rng, with_gathers(rng, random_plan(rng, graph, len(cluster)), len(cluster)), len(cluster))
         assert renumbered_plan(renumbered_plan(plan, numbers), inverse) == plan
         assert renumbered_cluster(renumbered_cluster(cluster, numbers), inverse) == cluster
