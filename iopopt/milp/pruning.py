@@ -28,6 +28,7 @@ from iopopt.network.tensor_edge import TensorEdge
 from iopopt.network.unit import Unit
 from iopopt.plan.placement import Placement
 from iopopt.plan.plan import Plan
+from iopopt.plan.splits import ALL_SPLITS, Splits
 
 _MOST_TOGETHER = 200_000
 """The largest table for all edges into one operator together, entries."""
@@ -71,15 +72,17 @@ class NodeBounds:
         ]
 
 
-def bound_nodes(instance: Instance, team: Sequence[int], watch: Stopwatch = NO_LIMIT, longest_block: int = 1) -> NodeBounds:
-    """The bounds of every node of every operator, and of every fused block of at most ``longest_block`` operators.
+def bound_nodes(
+    instance: Instance, team: Sequence[int], watch: Stopwatch = NO_LIMIT, longest_block: int = 1, splits: Splits = ALL_SPLITS
+) -> NodeBounds:
+    """The bounds of every node of every operator, and of every fused block of at most ``longest_block`` operators; over ``splits``, at any shares.
 
     A block is a node of each of its members: tables of the edges inside make them take it together.
 
     Dropping costs keeps the bounds valid. If elimination would need too large a table (dense networks), only the first edge into each
     operator counts; if the time is up before the end, only compute times count.
     """
-    tables = _Tables(instance, team, watch, longest_block)
+    tables = _Tables(instance, team, watch, longest_block, splits)
     domains, computing = [len(places) for places in tables.places], tables.compute_tables()
     try:
         bounds = _with_edges(domains, computing, tables, watch)
@@ -115,8 +118,8 @@ class _Place(NamedTuple):
 class _Tables:
     """Bounds as cost tables over the places of operators; edges that differ only in name are bounded once."""
 
-    def __init__(self, instance: Instance, team: Sequence[int], watch: Stopwatch, longest_block: int = 1) -> None:
-        self._instance, self._cluster, self._team, self._watch = instance, instance.cluster, tuple(team), watch
+    def __init__(self, instance: Instance, team: Sequence[int], watch: Stopwatch, longest_block: int = 1, splits: Splits = ALL_SPLITS) -> None:
+        self._instance, self._cluster, self._team, self._watch, self._splits = instance, instance.cluster, tuple(team), watch, splits
         self.places = [[_Place(node, range(i, i + 1)) for node in self._nodes(unit)] for i, unit in enumerate(instance.placed)]
         for members in instance.graph.blocks(longest_block) if len(self._team) > 1 else ():
             for i in members:
@@ -131,7 +134,7 @@ class _Tables:
         return _FORBIDDEN * (evaluate(self._instance.graph, self._cluster, known).latency_s or 1.0)
 
     def _nodes(self, unit: Unit) -> list[Node]:
-        return nodes_of(unit, len(self._cluster), self._team)
+        return nodes_of(unit, len(self._cluster), self._team, self._splits)
 
     def compute_tables(self) -> list[Table]:
         """Bounds on t_cmp of each operator, including the edge to the sink; they are few enough to be made whatever the time."""
@@ -222,5 +225,6 @@ class _Tables:
             edge = TensorEdge(edge.producer, q.members[-1], 0, edge.p, graph.block(q.members), edge.first)
         key = edge.key, p.node, q.node
         if key not in self._known:
-            self._known[key] = min(least_arc_s(edge, arc, self._cluster, self._team) for arc in arcs_between(p.node, edge, q.node, len(self._team)))
+            arcs = arcs_between(p.node, edge, q.node, len(self._team), self._splits)
+            self._known[key] = min(least_arc_s(edge, arc, self._cluster, self._team) for arc in arcs)
         return self._known[key]
