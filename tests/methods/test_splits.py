@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections import Counter
 from collections.abc import Collection
@@ -34,7 +35,7 @@ from iopopt.cost.stopwatch import NO_LIMIT
 from iopopt.methods.dp import dp_plan
 from iopopt.methods.exhaustive import _all_plans, plan_count
 from iopopt.milp.pruning import bound_nodes
-from iopopt.plan.splits import STRATEGIES, Splits, check_splits
+from iopopt.plan.splits import STRATEGIES, Splits, check_splits, stranger_to
 
 NAMES = {("H", None): "H", ("OC", None): "OC", ("IC", "direct"): "IC", ("IC", "two_phase"): "IC two-phase"}
 
@@ -107,14 +108,7 @@ def test_exhaustive_search_prices_the_plans_that_a_filter_leaves(seed: int) -> N
     found = solve_exhaustive(case.graph, case.cluster, **case.settings)
     assert found.latency_s == pytest.approx(best, rel=1e-12)
     for plan in every:
-        allowed = is_allowed(case, plan)
-        try:
-            check_splits(splits, case.graph, case.cluster, plan)
-        except PlanError as error:
-            assert "; ask for " in str(error)
-            assert not allowed
-        else:
-            assert allowed
+        assert (stranger_to(splits, case.graph, case.cluster, plan) is None) == is_allowed(case, plan)
 
 
 def _every_plan(case: Case) -> list[Plan]:
@@ -198,7 +192,7 @@ def test_larger_spaces_are_never_slower() -> None:
         assert found[-1].status == "optimal", settings
     latencies = [solution.latency_s for solution in found]
     assert latencies == sorted(latencies, reverse=True)
-    assert all(earlier.latency_s >= (later.bound_s or 0) for earlier, later in zip(found, found[1:], strict=False))
+    assert all(earlier.latency_s >= (later.bound_s or 0) for earlier, later in itertools.pairwise(found))
     assert latencies[0] > latencies[1] > latencies[2]
     team = "team=(0, 1, 2)"
     assert [solution.space for solution in found] == [
@@ -228,11 +222,11 @@ def test_a_warm_start_with_other_splits_is_refused(trio_graph: Graph, trio_clust
 
 @pytest.mark.parametrize("solve", [solve_milp, solve_exhaustive])
 def test_unknown_names_are_refused(solve: Any, trio_graph: Graph, trio_cluster: Cluster) -> None:
-    with pytest.raises(UnknownNameError, match="unknown strategy 'IC two_phase'. Did you mean 'IC two-phase'"):
+    with pytest.raises(UnknownNameError, match=r"unknown strategy 'IC two_phase'\. Did you mean 'IC two-phase'"):
         solve(trio_graph, trio_cluster, strategies=("H", "IC two_phase"))
     with pytest.raises(UnknownNameError, match="unknown strategy '3'"):
         solve(trio_graph, trio_cluster, strategies=3)
-    with pytest.raises(UnknownNameError, match="unknown rule of shares 'speed'.*by_speed, free"):
+    with pytest.raises(UnknownNameError, match=r"unknown rule of shares 'speed'.*by_speed, free"):
         solve(trio_graph, trio_cluster, shares="speed")
 
 
