@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pytest
-from support.block_instances import block_instance
+from support.block_instances import balanced, block_instance
 from support.random_branches import random_branched_graph
 from support.random_instances import random_cluster, random_graph, random_team
 
@@ -63,10 +63,10 @@ def restricted_case(seed: int, most_plans: int = 20_000) -> Case:
         return Case(graph, cluster, team, longest, strategies, shares)
     while True:
         graph = (random_branched_graph if seed % 3 == 1 else random_graph)(rng, tiny=True)
-        cluster = random_cluster(rng, devices=rng.choice([2, 3]))
+        cluster = balanced(rng, graph, random_cluster(rng, devices=rng.choice([2, 3])))
         team = random_team(rng, len(cluster))
         if plan_count(graph, cluster, team) <= most_plans:
-            need = sum(graph.whole_memory_bytes(cluster.bytes_per_element)) * rng.choice([0.3, 0.6, 1.0, 1e6])
+            need = sum(graph.whole_memory_bytes(cluster.bytes_per_element)) * rng.choice([0.4, 0.8, 1e6, 1e6])
             devices = tuple(replace(device, memory_bytes=max(1.0, need * rng.uniform(0.7, 1.3))) for device in cluster.devices)
             return Case(graph, replace(cluster, devices=devices), team, 1, strategies, shares)
 
@@ -140,9 +140,9 @@ def test_the_program_finds_the_optimum_of_restricted_spaces(pruning: bool) -> No
 
 @pytest.mark.slow
 def test_the_program_finds_the_optimum_of_restricted_spaces_on_hundreds() -> None:
-    truths = [check_against_exhaustive_search(seed, bool(seed % 2)) for seed in range(100, 700)]
-    assert sum(bool(truth.plan and truth.plan.blocks) for truth in truths) > 20
-    assert sum(bool(truth.plan and truth.plan.split_operators) for truth in truths) > 200
+    truths = [check_against_exhaustive_search(seed, bool(seed % 2)) for seed in range(100, 400)]
+    assert sum(bool(truth.plan and truth.plan.blocks) for truth in truths) > 10
+    assert sum(bool(truth.plan and truth.plan.split_operators) for truth in truths) > 70
 
 
 @pytest.mark.parametrize("seed", range(15))
