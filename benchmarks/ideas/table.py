@@ -24,7 +24,7 @@ def page(rows: pd.DataFrame, settings: Settings) -> str:
     how = (
         "Latency in ms of the best plan of each space, and in brackets what the space gains, in per cent: OC only and rows only on one device, "
         "both on the better of the two, each further idea on the space before it, and free shares on shares by speed. `*`: the gap is wider "
-        "than asked for; the last column is the widest of the row, in per cent."
+        "than asked for; the last column is the widest of the row, in per cent. What an idea gains depends on those that are there before it."
     )
     title = "What each idea is worth"
     return "\n\n".join([f"# {title}", made_by, summary(rows), how, _table(rows, settings), f"![{title}](ideas.png)"]) + "\n"

@@ -190,6 +190,9 @@ def test_larger_spaces_are_never_slower() -> None:
         start = found[-1].plan if found else None
         found.append(solve_milp(graph, cluster, warm_start=start, **settings))
         assert found[-1].status == "optimal", settings
+        assert found[-1].plan is not None
+        splits = Splits.named(settings.get("strategies", STRATEGIES), settings.get("shares", "free"))
+        check_splits(splits, graph, cluster, found[-1].plan)
     latencies = [solution.latency_s for solution in found]
     assert latencies == sorted(latencies, reverse=True)
     assert all(earlier.latency_s >= (later.bound_s or 0) for earlier, later in itertools.pairwise(found))
@@ -204,6 +207,22 @@ def test_larger_spaces_are_never_slower() -> None:
         team,
         f"{team}, blocks of up to 5",
     ]
+
+
+def test_each_reduce_can_be_left_out() -> None:
+    """Where the optimum has reduces of both kinds, the optimum with one kind has no other and is slower; without both it is slower still."""
+    graph = load_model("alexnet", input_size=127)
+    cluster = load_cluster("edge-x3", graph)
+    latencies = []
+    for reduces in ({"direct", "two_phase"}, {"direct"}, {"two_phase"}, set()):
+        names = [NAMES["IC", reduce] for reduce in sorted(reduces)]
+        found = solve_milp(graph, cluster, strategies=["H", "OC", *names])
+        assert found.status == "optimal"
+        assert found.plan is not None
+        assert {placement.reduce for placement in found.plan.values()} - {None} == reduces
+        latencies.append(found.latency_s)
+    assert latencies == sorted(latencies)
+    assert len(set(latencies)) == 4
 
 
 def test_a_warm_start_with_other_splits_is_refused(trio_graph: Graph, trio_cluster: Cluster) -> None:
