@@ -58,4 +58,5 @@ def _proof(gaps: pd.DataFrame, asked: float) -> str:
     widest = gaps.max(axis=1)
     open_ = widest[widest > asked * (1 + GAP_ROUNDING)]
     rest = f" but for {len(open_)}, where the widest gap is {100 * open_.max():.2g} %" if len(open_) else ""
-    return f"Geometric means over {len(gaps)} instances; every space of each is solved to a proven optimum, within a gap of {100 * asked:g} %{rest}."
+    count = f"{len(gaps)} instance{'' if len(gaps) == 1 else 's'}"
+    return f"Geometric means over {count}; every space of each is solved to a proven optimum, within a gap of {100 * asked:g} %{rest}."

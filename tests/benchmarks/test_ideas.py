@@ -123,7 +123,7 @@ def test_gains_by_hand() -> None:
     """10, 20, 10 (72 of the better 80), 0, 50 and 25 per cent; free shares halve the latency of shares by speed."""
     gains, sentence = essence(table())
     assert gains["board"].tolist() == pytest.approx([10, 20, 10, 0, 50, 25, 50])
-    assert sentence == ("Geometric means over 1 instances; every space of each is solved to a proven optimum, within a gap of 0.01 %.")
+    assert sentence == ("Geometric means over 1 instance; every space of each is solved to a proven optimum, within a gap of 0.01 %.")
 
 
 def test_means_are_geometric_and_by_tier() -> None:
@@ -138,7 +138,7 @@ def test_an_instance_with_missing_spaces_is_shown_but_not_counted() -> None:
     rows = pd.concat([table(), table(cluster="wifi-x3").iloc[:3]])
     gains, sentence = essence(rows)
     assert list(gains.columns) == ["board"]
-    assert "over 1 instances" in sentence
+    assert "over 1 instance" in sentence
     line = next(line for line in page(rows, SETTINGS).splitlines() if "wifi-x3" in line)
     assert [cell.strip() for cell in line.strip("|").split("|")] == ["net", "wifi-x3", "100", "90 (10.0)", "80 (20.0)", *"-----", "1e-07"]
     assert essence(rows.iloc[8:])[1] == "No instance has all spaces yet."
