@@ -46,6 +46,7 @@ from iopopt.network.unit import Unit
 from iopopt.plan.placement import Placement
 from iopopt.plan.plan import Plan
 from iopopt.plan.shares import coarse_shares, unit_even_shares, unit_makespan_shares, unit_proportional_shares
+from iopopt.plan.splits import ALL_SPLITS, Splits
 from iopopt.plan.team import Team, resolve_team, space_name
 
 Array = npt.NDArray[np.float64]
@@ -77,13 +78,15 @@ _MOST_HELD = 100_000
 """The largest table of the elimination when some operators are fixed, entries."""
 
 
-def dp_plan(graph: Graph, cluster: Cluster, team: Sequence[int], watch: Stopwatch = NO_LIMIT, longest_block: int = 1) -> Plan:
-    """The best plan found at fixed shares; if none fits the memory, the one with the least excess.
+def dp_plan(
+    graph: Graph, cluster: Cluster, team: Sequence[int], watch: Stopwatch = NO_LIMIT, longest_block: int = 1, splits: Splits = ALL_SPLITS
+) -> Plan:
+    """The best plan of ``splits`` found at fixed shares; if none fits the memory, the one with the least excess.
 
     Raises:
         TimeUpError: if there is no time even for the first plans, the uniform schemes.
     """
-    return _DynamicProgram(graph, cluster, team, watch, longest_block).best_plan()
+    return _DynamicProgram(graph, cluster, team, watch, longest_block, splits).best_plan()
 
 
 def solve_dp(
@@ -178,10 +181,12 @@ class _DynamicProgram:
         TimeUpError: if the time is up before the first plans, the uniform schemes, can be compared.
     """
 
-    def __init__(self, graph: Graph, cluster: Cluster, team: Sequence[int], watch: Stopwatch, longest_block: int) -> None:
-        self._graph, self._cluster, self._team, self._watch = graph, cluster, team, watch
+    def __init__(
+        self, graph: Graph, cluster: Cluster, team: Sequence[int], watch: Stopwatch, longest_block: int, splits: Splits = ALL_SPLITS
+    ) -> None:
+        self._graph, self._cluster, self._team, self._watch, self._splits = graph, cluster, team, watch, splits
         self._placements = [self._candidates_of(unit) for unit in graph.placed_units]
-        blocks = graph.blocks(longest_block) if len(team) > 1 else ()
+        blocks = graph.blocks(splits.longest_block(longest_block)) if len(team) > 1 else ()
         self._candidates = Candidates(graph, cluster, self._placements, {members: self._candidates_of(graph.block(members)) for members in blocks})
         self._scheme = self._best_scheme()
         self._offered: dict[Choice, tuple[float, Array]] = {}
@@ -201,7 +206,8 @@ class _DynamicProgram:
 
     def _candidates_of(self, unit: Unit) -> list[Placement]:
         self._watch.check()
-        return candidate_placements(unit, self._cluster, self._team)
+        found = candidate_placements(unit, self._cluster, self._team)
+        return [placement for placement in found if self._splits.allow(unit, placement, self._cluster)]
 
     def _search(self) -> None:
         """Offer the best plan for the tables; if it does not fit the memory, the results of memory prices and of re-optimised windows too."""
@@ -239,11 +245,11 @@ class _DynamicProgram:
     # The sum of all tables.
 
     def _best_scheme(self) -> Choice:
-        """The best uniform scheme."""
+        """The best uniform scheme, of those that are among the candidates; one device always is."""
         self._watch.check()
         ways = [_schemes(unit, self._cluster, self._team) for unit in self._graph.placed_units]
-        numbers = [[candidates.index(way) for way in scheme] for candidates, scheme in zip(self._placements, ways, strict=True)]
-        choices = list(zip(*numbers, strict=True))
+        schemes = (list(zip(self._placements, scheme, strict=True)) for scheme in zip(*ways, strict=True))
+        choices = [tuple(candidates.index(way) for candidates, way in of) for of in schemes if all(way in candidates for candidates, way in of)]
         price = self._candidates.price(choices)
         return choices[int(np.lexsort((price.latency_s, price.excess_bytes))[0])]
 

@@ -17,6 +17,7 @@ from iopopt.milp.ideas import checked_ideas
 from iopopt.network.graph import Graph
 from iopopt.network.records import is_number, short_repr
 from iopopt.plan.plan import Plan
+from iopopt.plan.splits import Splits, check_splits
 from iopopt.plan.team import Team, candidate_teams, check_in_space, space_name
 
 _OPTIMAL_GAP = 1e-4
@@ -37,6 +38,8 @@ def solve_exactly(
     threads: int,
     without: Collection[str],
     longest_block: int,
+    strategies: Collection[str],
+    shares: str,
 ) -> Solution:
     """See :func:`iopopt.solve_milp`."""
     watch = limited(time_limit_s, may_be_infinite=False)
@@ -45,18 +48,19 @@ def solve_exactly(
     if not is_number(gap) or not 0 <= gap < 1:
         raise SolverError(f"gap is {short_repr(gap)}; it must be at least 0 and below 1 (1e-4 stands for 0.01 %)")
     seed, threads = checked_integer("seed", seed, 0, MOST_SEED), checked_integer("threads", threads, 1, _MOST_THREADS)
-    search = TeamSearch(
-        Instance(graph, cluster), watch, float(gap), backend, seed, threads, checked_ideas(without), checked_longest_block(longest_block)
-    )
+    ideas, splits = checked_ideas(without), Splits.named(strategies, shares)
+    longest = splits.longest_block(checked_longest_block(longest_block))
+    search = TeamSearch(Instance(graph, cluster), watch, float(gap), backend, seed, threads, ideas, longest, splits)
     teams = candidate_teams(team, cluster)
     if warm_start is not None:
         _offer_warm_start(search, warm_start, team)
     search.run(teams)
-    return _solution(search, space_name(team, cluster, search.longest_block), teams)
+    return _solution(search, space_name(team, cluster, longest, splits), teams)
 
 
 def _offer_warm_start(search: TeamSearch, plan: Plan, team: Team) -> None:
     evaluation = search.offer(plan)
+    check_splits(search.splits, search.instance.graph, search.instance.cluster, plan)
     check_in_space(plan, team, search.instance.cluster, search.longest_block)
     if not evaluation.feasible:
         raise PlanError(f"the warm start breaks a memory limit: {'; '.join(map(str, evaluation.violations))}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,30 +20,32 @@ from iopopt.methods.settings import checked_longest_block, limited
 from iopopt.methods.single import single_plan
 from iopopt.methods.solution import Solution, Status
 from iopopt.network.graph import Graph
+from iopopt.network.shapes import Dim
 from iopopt.network.unit import Unit
 from iopopt.plan.batch import PlanBatch
 from iopopt.plan.placement import Placement
 from iopopt.plan.plan import Plan
+from iopopt.plan.splits import ALL_SPLITS, STRATEGIES, ShareRule, Splits, StrategyName
 from iopopt.plan.team import Team, candidate_teams, space_name
 
 MAX_PLANS = 5_000_000
 _CHUNK = 8192
 
 
-def plan_count(graph: Graph, cluster: Cluster, team: Team = "all", longest_block: int = 1) -> int:
+def plan_count(graph: Graph, cluster: Cluster, team: Team = "all", longest_block: int = 1, splits: Splits = ALL_SPLITS) -> int:
     """The number of plans in the space of ``team`` (for ``"best"``, plans that several teams share are counted for each)."""
-    return sum(_plans_of(graph, cluster, members, longest_block) for members in candidate_teams(team, cluster))
+    return sum(_plans_of(graph, cluster, members, splits.longest_block(longest_block), splits) for members in candidate_teams(team, cluster))
 
 
-def _plans_of(graph: Graph, cluster: Cluster, team: Sequence[int], longest_block: int) -> int:
+def _plans_of(graph: Graph, cluster: Cluster, team: Sequence[int], longest_block: int, splits: Splits) -> int:
     """The number of plans of one team: up to each operator, the plans up to the beginning of the last unit times the placements of that."""
     ending: dict[int, list[range]] = {}
     for members in graph.blocks(longest_block) if len(team) > 1 else ():
         ending.setdefault(members[-1], []).append(members)
     counts = [1]
     for i, unit in enumerate(graph.placed_units):
-        fused = sum(counts[members.start] * _placement_count(graph.block(members), cluster, team) for members in ending.get(i, []))
-        counts.append(counts[i] * _placement_count(unit, cluster, team) + fused)
+        fused = sum(counts[members.start] * _placement_count(graph.block(members), cluster, team, splits) for members in ending.get(i, []))
+        counts.append(counts[i] * _placement_count(unit, cluster, team, splits) + fused)
     return counts[-1]
 
 
@@ -55,16 +57,21 @@ def written_count(count: int) -> str:
     return f"{10**fraction:.2f}e+{int(exponent)}"
 
 
-def _placement_count(unit: Unit, cluster: Cluster, team: Sequence[int]) -> int:
+def _placement_count(unit: Unit, cluster: Cluster, team: Sequence[int], splits: Splits) -> int:
     bars = len(team) - 1
     if bars == 0:
         return len(cluster)
-    counts = {dim: math.comb(unit.granules(dim) + bars, bars) for dim in unit.dims}
-    return (len(cluster) if unit.span == 1 else 0) + sum(counts.values()) + counts.get("IC", 0)
+    free = splits.shares == "free"
+    counts = (len(list(splits.of_dim(dim))) * (math.comb(unit.granules(dim) + bars, bars) if free else 1) for dim in unit.dims)
+    return (len(cluster) if unit.span == 1 else 0) + sum(counts)
 
 
-def all_placements(unit: Unit, cluster: Cluster, team: Sequence[int], watch: Stopwatch = NO_LIMIT) -> Iterator[Placement]:
+def all_placements(
+    unit: Unit, cluster: Cluster, team: Sequence[int], watch: Stopwatch = NO_LIMIT, splits: Splits = ALL_SPLITS
+) -> Iterator[Placement]:
     """Whole on every device, and every dimension at every share in whole granules; for IC with both reduces. A fused block is never whole.
+
+    Of the splits only those among ``splits``.
 
     Raises:
         TimeUpError: if the time is up before the last of them.
@@ -73,13 +80,20 @@ def all_placements(unit: Unit, cluster: Cluster, team: Sequence[int], watch: Sto
         yield from (Placement.whole(device) for device in range(len(cluster)))
     if len(team) == 1:
         return
-    for dim in unit.dims:
-        for granules in _compositions(unit.granules(dim), len(team)):
+    for dim in splits.dims(unit):
+        for shares in _share_vectors(unit, dim, cluster, team, splits):
             watch.check()
-            shares = [unit.granularities[dim] * share for share in granules]
-            yield Placement.split(dim, team, shares)
-            if dim == "IC":
-                yield Placement.split(dim, team, shares, "two_phase")
+            for strategy in splits.of_dim(dim):
+                yield Placement.split(dim, team, shares, strategy.reduce or "direct")
+
+
+def _share_vectors(unit: Unit, dim: Dim, cluster: Cluster, team: Sequence[int], splits: Splits) -> Iterator[tuple[int, ...]]:
+    only = splits.only_shares(unit, dim, cluster, team)
+    if only is not None:
+        yield only
+        return
+    for granules in _compositions(unit.granules(dim), len(team)):
+        yield tuple(unit.granularities[dim] * share for share in granules)
 
 
 def _compositions(size: int, parts: int) -> Iterator[tuple[int, ...]]:
@@ -95,10 +109,14 @@ def solve_exhaustive(
     *,
     team: Team = "all",
     longest_block: int = 1,
+    strategies: Collection[StrategyName] = STRATEGIES,
+    shares: ShareRule = "free",
     max_plans: int = MAX_PLANS,
     time_limit_s: float = math.inf,
 ) -> Solution:
     """The best plan of the space by enumeration; with every fused block of at most ``longest_block`` operators.
+
+    ``strategies`` and ``shares`` restrict the space as in :func:`iopopt.solve_milp`.
 
     If the time limit, in seconds of wall clock for everything, ends the enumeration (``termination="time_limit"``), nothing is proven: the plan
     is the best so far, or that of one device. Otherwise the plan is always the same.
@@ -106,30 +124,31 @@ def solve_exhaustive(
     Raises:
         InstanceTooLargeError: if the space holds more than ``max_plans`` plans; the message gives their count.
         ClusterError: if ``team`` names a device that does not exist.
+        UnknownNameError: if no strategy or no rule of shares has a given name.
         SolverError: if ``time_limit_s`` is not positive.
     """
-    cluster, watch = Instance.of(graph, devices).cluster, limited(time_limit_s)
-    longest_block = checked_longest_block(longest_block)
-    count = plan_count(graph, cluster, team, longest_block)
+    cluster, watch, splits = Instance.of(graph, devices).cluster, limited(time_limit_s), Splits.named(strategies, shares)
+    longest_block = splits.longest_block(checked_longest_block(longest_block))
+    count = plan_count(graph, cluster, team, longest_block, splits)
     if not count <= max_plans:
         raise InstanceTooLargeError(
             f"exhaustive search: {graph.name} on {len(cluster)} devices has {written_count(count)} plans, more than max_plans={max_plans:,}; "
             "use method 'milp' for a proven optimum"
         )
-    return enumerate_plans(graph, cluster, team, watch, longest_block)
+    return enumerate_plans(graph, cluster, team, watch, longest_block, splits)
 
 
-def enumerate_plans(graph: Graph, cluster: Cluster, team: Team, watch: Stopwatch, longest_block: int = 1) -> Solution:
+def enumerate_plans(graph: Graph, cluster: Cluster, team: Team, watch: Stopwatch, longest_block: int = 1, splits: Splits = ALL_SPLITS) -> Solution:
     """The best plan of the space, or of the part of it that there was time for."""
     best, nearest, pricer = _Best(), _Best(), Pricer(graph, cluster)
     try:
         for members in candidate_teams(team, cluster):
-            for batch in _all_plans(graph, cluster, members, watch, longest_block):
+            for batch in _all_plans(graph, cluster, members, watch, longest_block, splits):
                 _keep_best(graph, cluster, pricer, batch, best, nearest)
     except TimeUpError:
         single = PlanBatch.from_plans(graph, [single_plan(graph, cluster)], len(cluster))
         _keep_best(graph, cluster, pricer, single, best, nearest)
-    return _outcome(graph, cluster, space_name(team, cluster, longest_block), best.plan, nearest.plan, watch)
+    return _outcome(graph, cluster, space_name(team, cluster, longest_block, splits), best.plan, nearest.plan, watch)
 
 
 @dataclass
@@ -140,7 +159,9 @@ class _Best:
     plan: Plan | None = None
 
 
-def _all_plans(graph: Graph, cluster: Cluster, team: Sequence[int], watch: Stopwatch, longest_block: int) -> Iterator[PlanBatch]:
+def _all_plans(
+    graph: Graph, cluster: Cluster, team: Sequence[int], watch: Stopwatch, longest_block: int, splits: Splits = ALL_SPLITS
+) -> Iterator[PlanBatch]:
     """Every plan of one team, in batches: for each cover of the operators, the product of the placements of its units.
 
     Raises:
@@ -151,7 +172,7 @@ def _all_plans(graph: Graph, cluster: Cluster, team: Sequence[int], watch: Stopw
         units = graph.covered(spans).placed
         for unit in units:
             if unit not in known:
-                known[unit] = PlanBatch.of_unit(list(all_placements(unit, cluster, team, watch)), unit.span, len(cluster))
+                known[unit] = PlanBatch.of_unit(list(all_placements(unit, cluster, team, watch, splits)), unit.span, len(cluster))
         states = [known[unit] for unit in units]
         shape = tuple(len(state) for state in states)
         for start in range(0, math.prod(shape), _CHUNK):

@@ -8,6 +8,7 @@ from iopopt.cluster.cluster import Cluster, Device
 from iopopt.methods.solution import Solution
 from iopopt.network.graph import Graph
 from iopopt.plan.plan import Plan
+from iopopt.plan.splits import STRATEGIES, ShareRule, StrategyName
 from iopopt.plan.team import Team
 
 
@@ -24,6 +25,8 @@ def solve_milp(
     threads: int = 1,
     without: Collection[str] = (),
     longest_block: int = 1,
+    strategies: Collection[StrategyName] = STRATEGIES,
+    shares: ShareRule = "free",
 ) -> Solution:
     """The best plan of the space of ``team``, with a proven bound.
 
@@ -43,6 +46,9 @@ def solve_milp(
         without: ideas of the program to leave out, by the names of :data:`iopopt.milp.ideas.IDEAS`; this changes the time, never the optimum.
         longest_block: the most operators of a fused block, in which nothing is exchanged because rows are recomputed where they overlap; 1 is the
             paper's space. All blocks up to this length are candidates.
+        strategies: the only ways in which operators may be split, to see what each is worth: ``"H"`` (rows, fused blocks included), ``"OC"``,
+            ``"IC"`` and ``"IC two-phase"`` (input channels with a direct or a two-phase reduce). Whole operators are always allowed.
+        shares: ``"free"``, or ``"by_speed"``: every split has the shares in proportion to the speeds of the team, as CoEdge's.
 
     Returns:
         A Solution whose ``latency_s`` is the evaluator's. ``infeasible`` is proven and carries a reason. Ctrl-C ends the search with
@@ -52,7 +58,7 @@ def solve_milp(
     Raises:
         PlanError: if ``warm_start`` is of another graph, outside the space, or breaks a memory limit.
         ClusterError: if ``team`` names a device that does not exist.
-        UnknownNameError: if no back end or idea has a given name.
+        UnknownNameError: if no back end, idea, strategy or rule of shares has a given name.
         PluginError: if a back end of your own cannot be imported.
         SolverError: if a setting is out of range, or the back end cannot run, fails or contradicts the evaluator and no plan is known.
     """
@@ -71,4 +77,6 @@ def solve_milp(
         threads=threads,
         without=without,
         longest_block=longest_block,
+        strategies=strategies,
+        shares=shares,
     )

@@ -28,6 +28,7 @@ from iopopt.milp.memory_program import least_memory_plan
 from iopopt.milp.process import Run, run_backend
 from iopopt.milp.pruning import NodeBounds, bound_nodes
 from iopopt.plan.plan import Plan
+from iopopt.plan.splits import ALL_SPLITS, Splits, stranger_to
 from iopopt.plan.team import team_of
 
 _MEMORY_ROUNDS = 3
@@ -66,6 +67,7 @@ class TeamSearch:
     threads: int
     without: frozenset[str] = frozenset()
     longest_block: int = 1
+    splits: Splits = ALL_SPLITS
     plan: Plan | None = None
     evaluation: Evaluation | None = None
     least_s: dict[tuple[int, ...] | None, float] = field(default_factory=dict)
@@ -138,12 +140,13 @@ class TeamSearch:
         graph, cluster = self.instance.graph, self.instance.cluster
         found = []
         with suppress(TimeUpError):
-            found.append(self.offer(dp_plan(graph, cluster, team, self.watch, self.longest_block)))
+            found.append(self.offer(dp_plan(graph, cluster, team, self.watch, self.longest_block, self.splits)))
         if "pruning" not in self.without:
-            self.nodes[team] = bound_nodes(self.instance, team, self.watch, self.longest_block, self.latency_s)
+            self.nodes[team] = bound_nodes(self.instance, team, self.watch, self.longest_block, self.splits, self.latency_s)
             self.bounds[team] = self._without_backend_s(team)
         if self.watch.remaining_s > 0:
-            found.append(self.offer(greedy_plan(graph, cluster, team, watch=self.watch)))
+            greedy = greedy_plan(graph, cluster, team, watch=self.watch)
+            found += [self.offer(greedy)] if stranger_to(self.splits, graph, cluster, greedy) is None else []
         return min((evaluation.latency_s for evaluation in found if evaluation.feasible), default=math.inf)
 
     def _without_backend_s(self, team: tuple[int, ...]) -> float:
@@ -190,10 +193,18 @@ class TeamSearch:
         if team in self.nodes:
             nodes = self.nodes[team].nodes_within(self.latency_s if cutoff is None else cutoff)
         else:
-            nodes = all_nodes(self.instance, team, self.longest_block)
+            nodes = all_nodes(self.instance, team, self.longest_block, self.splits)
         try:
             return Formulation(
-                self.instance, team, self._scale_s, reserve_bytes=reserve, cutoff_s=cutoff, nodes=nodes, without=self.without, watch=self.watch
+                self.instance,
+                team,
+                self._scale_s,
+                reserve_bytes=reserve,
+                cutoff_s=cutoff,
+                nodes=nodes,
+                without=self.without,
+                splits=self.splits,
+                watch=self.watch,
             )
         finally:
             self.build_s += building.elapsed_s
@@ -293,7 +304,7 @@ class TeamSearch:
             watch = Stopwatch(min(share_s, self.watch.remaining_s))
             with suppress(TimeUpError):
                 watch.check()
-                found.append(least_memory_plan(self.instance, team, self.backend, watch, grace_s=self._grace_s(watch.limit_s)))
+                found.append(least_memory_plan(self.instance, team, self.backend, watch, self._grace_s(watch.limit_s), self.splits))
         plans = [plan for plan in found if plan is not None]
         for plan in plans:
             self.offer(plan)

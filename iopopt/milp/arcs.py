@@ -17,6 +17,7 @@ from iopopt.network.tensor_edge import TensorEdge
 from iopopt.network.unit import Unit
 from iopopt.plan.placement import Placement, Strategy
 from iopopt.plan.shares import even_shares
+from iopopt.plan.splits import ALL_SPLITS, Splits
 from iopopt.schedule.rounds import TransferKind
 
 
@@ -33,11 +34,6 @@ class Node(NamedTuple):
     def __str__(self) -> str:
         fused = f"{self.span}" if self.span > 1 else ""
         return f"{self.dim}{fused}" if self.dim else f"whole{self.device}"
-
-    @property
-    def strategies(self) -> tuple[Strategy, ...]:
-        """The strategies of its placements: an IC split has a direct or a two-phase reduce."""
-        return tuple(strategy for strategy in Strategy if strategy.dim == self.dim)
 
 
 Name = tuple[str | int | Node, ...]
@@ -71,17 +67,17 @@ def split(dim: Dim, span: int = 1) -> Node:
     return Node(dim, None, span)
 
 
-def nodes_of(unit: Unit, device_count: int, team: Sequence[int]) -> list[Node]:
+def nodes_of(unit: Unit, device_count: int, team: Sequence[int], splits: Splits = ALL_SPLITS) -> list[Node]:
     """Whole on any device, or split over the team by each dimension that can be; a fused block is never whole."""
     wholes = map(whole, range(device_count)) if unit.span == 1 else ()
-    return [*wholes, *(split(dim, unit.span) for dim in unit.dims if len(team) > 1)]
+    return [*wholes, *(split(dim, unit.span) for dim in splits.dims(unit) if len(team) > 1)]
 
 
-def all_nodes(instance: Instance, team: Sequence[int], longest_block: int = 1) -> list[list[Node]]:
+def all_nodes(instance: Instance, team: Sequence[int], longest_block: int = 1, splits: Splits = ALL_SPLITS) -> list[list[Node]]:
     """The nodes of every operator, and at its last operator that of every fused block of at most so many."""
-    nodes = [nodes_of(unit, len(instance.cluster), team) for unit in instance.placed]
+    nodes = [nodes_of(unit, len(instance.cluster), team, splits) for unit in instance.placed]
     for members in instance.graph.blocks(longest_block):
-        nodes[members[-1]] += nodes_of(instance.graph.block(members), len(instance.cluster), team)
+        nodes[members[-1]] += nodes_of(instance.graph.block(members), len(instance.cluster), team, splits)
     return nodes
 
 
@@ -98,11 +94,15 @@ def arc_of(p: Placement, q: Placement, kind: TransferKind, spans: tuple[int, int
     return Arc(node_of(p, spans[0]), node_of(q, spans[1]), kind, p.strategy == Strategy.IC_TWO_PHASE)
 
 
-def arcs_between(source: Node, edge: TensorEdge, target: Node, team_size: int) -> Iterator[Arc]:
-    """Every arc from ``source`` to ``target``; parallel ones are alternatives of which a plan takes one."""
-    for strategy in source.strategies:
+def arcs_between(source: Node, edge: TensorEdge, target: Node, team_size: int, splits: Splits = ALL_SPLITS) -> Iterator[Arc]:
+    """Every arc from ``source`` to ``target``; parallel ones are alternatives of which a plan takes one.
+
+    An IC split has a direct or a two-phase reduce; to the edges into the target its own reduce makes no difference.
+    """
+    (into, *_) = splits.of_dim(target.dim)
+    for strategy in splits.of_dim(source.dim):
         two_phase = strategy == Strategy.IC_TWO_PHASE
-        for kind in reversed(kinds_between(edge, strategy, target.strategies[0], same_participants=True)):
+        for kind in reversed(kinds_between(edge, strategy, into, same_participants=True)):
             # The slices of a reduce-scatter are fixed: only shares that need exactly these interleave.
             if not (two_phase and kind is TransferKind.INTERLEAVED and shares_of_even_slices(edge, target, team_size) is None):
                 yield Arc(source, target, kind, two_phase)

@@ -16,6 +16,7 @@ from iopopt.milp.arcs import Arc, Name, Node, arcs_between
 from iopopt.milp.operator_variables import Copies, OperatorVariables
 from iopopt.milp.program import ProgramBuilder
 from iopopt.network.tensor_edge import TensorEdge
+from iopopt.plan.splits import ALL_SPLITS, Splits
 
 Direction = Literal["source", "target"]
 
@@ -108,7 +109,7 @@ def _label(edge: TensorEdge) -> Name:
     return (edge.p.name, edge.q.name, *([f"input{edge.slot}"] if edge.slot else []))
 
 
-def add_edge(builder: ProgramBuilder, edge: TensorEdge, p: End, q: End, team_size: int) -> EdgeVariables:
+def add_edge(builder: ProgramBuilder, edge: TensorEdge, p: End, q: End, team_size: int, splits: Splits = ALL_SPLITS) -> EdgeVariables:
     """The flow over the arcs of one edge into the chosen node of q; :class:`Port` lets it leave that of p.
 
     A flow is integral if parallel arcs join the same two nodes: if it were continuous, half an interleaved and half an all-gathered tensor
@@ -116,7 +117,7 @@ def add_edge(builder: ProgramBuilder, edge: TensorEdge, p: End, q: End, team_siz
     """
     flow: dict[Arc, int] = {}
     for one, other in itertools.product(p.nodes, q.nodes):
-        parallel = list(arcs_between(one, edge, other, team_size))
+        parallel = list(arcs_between(one, edge, other, team_size, splits))
         for arc in parallel:
             flow[arc] = builder.variable(("y", *_label(edge), *arc.name), upper=1, integer=len(parallel) > 1)
     variables = EdgeVariables(edge, p, q, flow)

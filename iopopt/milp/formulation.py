@@ -21,11 +21,13 @@ from iopopt.milp.edge_costs import EdgeCosts
 from iopopt.milp.edge_variables import EdgeVariables, End, Port, add_edge, link_incoming
 from iopopt.milp.joint_costs import add_joint_costs
 from iopopt.milp.memory_rows import add_memory
-from iopopt.milp.operator_variables import OperatorVariables, add_operator, choose_one
+from iopopt.milp.operator_variables import OperatorVariables, add_operator, choose_one, only_shares
 from iopopt.milp.program import FloatArray, Program, ProgramBuilder
 from iopopt.network.tensor_edge import TensorEdge
+from iopopt.network.unit import Unit
 from iopopt.plan.placement import Placement
 from iopopt.plan.plan import Plan
+from iopopt.plan.splits import ALL_SPLITS, Splits
 
 
 class Formulation:
@@ -38,6 +40,7 @@ class Formulation:
         cutoff_s: plans slower than this are excluded, seconds.
         nodes: the admissible nodes of each operator, and of the fused blocks that end with it (:func:`all_nodes`); all without blocks by default.
         without: ideas to leave out (:data:`iopopt.milp.ideas.IDEAS`).
+        splits: those that plans may have; ``nodes`` must have no others.
         watch: the time that there is to build it.
 
     Raises:
@@ -54,11 +57,12 @@ class Formulation:
         cutoff_s: float | None = None,
         nodes: Sequence[Sequence[Node]] | None = None,
         without: Collection[str] = (),
+        splits: Splits = ALL_SPLITS,
         watch: Stopwatch = NO_LIMIT,
     ) -> None:
-        self.instance, self.team, self.scale_s = instance, tuple(team), scale_s
+        self.instance, self.team, self.scale_s, self._splits = instance, tuple(team), scale_s, splits
         self._builder, self._without = ProgramBuilder(watch), without
-        self._placed = self._add_operators(nodes or all_nodes(instance, self.team))
+        self._placed = self._add_operators(nodes or all_nodes(instance, self.team, splits=splits))
         self._ends = [*map(End.of, self._placed), *(End({node_of(placement): None}) for placement in instance.terminals)]
         self._edges: dict[tuple[int, ...], EdgeVariables] = {}
         self._ports = [[self._add_port(edge) for edge in edges] for edges in instance.edges_into]
@@ -112,10 +116,13 @@ class Formulation:
         for i, ways in enumerate(nodes):
             by_span = {span: [node for node in ways if node.span == span] for span in sorted({node.span for node in ways})}
             units = {span: graph.units[i] if span == 1 else graph.block(range(i - span + 1, i + 1)) for span in by_span}
-            placed.append([add_operator(self._builder, units[span], of_span, self.team) for span, of_span in by_span.items()])
+            placed.append([self._add_operator(units[span], of_span) for span, of_span in by_span.items()])
         for i, unit in enumerate(self.instance.placed):
             choose_one(self._builder, unit.name, [way for end in range(i, len(placed)) for way in placed[end] if end - way.unit.span < i])
         return placed
+
+    def _add_operator(self, unit: Unit, nodes: Sequence[Node]) -> OperatorVariables:
+        return add_operator(self._builder, unit, nodes, self.team, only_shares(self._splits, unit, nodes, self.instance.cluster, self.team))
 
     def _blocks_over(self, i: int) -> list[tuple[range, OperatorVariables]]:
         """The blocks of which an operator is a member, with their members."""
@@ -164,7 +171,7 @@ class Formulation:
         return Port(self._builder, edge, p, edges, absorbs=absorbs)
 
     def _add_edge(self, edge: TensorEdge, p: End, q: End, consumer: int) -> EdgeVariables:
-        found = add_edge(self._builder, edge, p, q, len(self.team))
+        found = add_edge(self._builder, edge, p, q, len(self.team), self._splits)
         self._edges[edge.producer, consumer, edge.q.span, edge.slot] = found
         return found
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
+from iopopt.cluster.cluster import Cluster
 from iopopt.milp.affine import constant, times
 from iopopt.milp.arcs import Name, Node
 from iopopt.milp.program import FloatArray, ProgramBuilder
 from iopopt.network.unit import Unit
 from iopopt.plan.placement import Placement, Reduce
+from iopopt.plan.splits import Splits
 
 Copies = Sequence[int]
 """The variables of the operator's shares, or of one copy of them, in team order."""
@@ -23,12 +26,14 @@ class OperatorVariables:
         unit: the operator or block.
         choice: x_id, by node.
         shares: n_idj of each split node in granules, in team order.
+        only: the shares of each node that has no others, in granules; a node that is not here may have any.
     """
 
     unit: Unit
     team: Sequence[int]
     choice: dict[Node, int]
     shares: dict[Node, Copies]
+    only: Mapping[Node, Sequence[int]] = field(default_factory=dict)
 
     def size(self, node: Node) -> int:
         """The sum of the shares of a split node, in granules."""
@@ -60,19 +65,41 @@ class OperatorVariables:
         """A copy of the shares of ``node`` that is active while one of ``flows`` is."""
         name = (self.unit.name, node, *label)
         copies = [builder.variable(("n", *name, j)) for j in self.team]
-        builder.equal(("eq3-5", *name), times(1, *copies), times(self.size(node), *flows))
+        self._sum_up(builder, name, node, copies, flows)
         return copies
 
+    def add_shares(self, builder: ProgramBuilder, node: Node) -> None:
+        """The shares of a split node, with equations (3) to (5)."""
+        name = self.unit.name, node
+        self.shares[node] = [builder.variable(("n", *name, j), upper=self.size(node), integer=True) for j in self.team]
+        self._sum_up(builder, name, node, self.shares[node], [self.choice[node]])
 
-def add_operator(builder: ProgramBuilder, unit: Unit, nodes: Sequence[Node], team: Sequence[int]) -> OperatorVariables:
-    """The variables of an operator over its ``nodes``, with equations (3) to (5)."""
+    def _sum_up(self, builder: ProgramBuilder, name: Name, node: Node, copies: Copies, flows: Sequence[int]) -> None:
+        """The shares of a node, or copies of them, sum to the dimension while one of ``flows`` is 1; where a node has one choice of shares,
+        they are those."""
+        if node not in self.only:
+            builder.equal(("eq3-5", *name), times(1, *copies), times(self.size(node), *flows))
+            return
+        for j, copy, share in zip(self.team, copies, self.only[node], strict=True):
+            builder.equal(("eq3-5", *name, j), times(1, copy), times(share, *flows))
+
+
+def add_operator(
+    builder: ProgramBuilder, unit: Unit, nodes: Sequence[Node], team: Sequence[int], only: Mapping[Node, Sequence[int]] = MappingProxyType({})
+) -> OperatorVariables:
+    """The variables of an operator over its ``nodes``, with equations (3) to (5); ``only`` has the shares of nodes that have no others."""
     choice = {node: builder.variable(("x", unit.name, node), upper=1, integer=True) for node in nodes}
-    operator = OperatorVariables(unit, tuple(team), choice, {})
+    operator = OperatorVariables(unit, tuple(team), choice, {}, only)
     for node in nodes:
         if node.dim is not None:
-            operator.shares[node] = [builder.variable(("n", unit.name, node, j), upper=operator.size(node), integer=True) for j in team]
-            builder.equal(("eq3-5", unit.name, node), times(1, *operator.shares[node]), times(operator.size(node), choice[node]))
+            operator.add_shares(builder, node)
     return operator
+
+
+def only_shares(splits: Splits, unit: Unit, nodes: Iterable[Node], cluster: Cluster, team: Sequence[int]) -> dict[Node, Sequence[int]]:
+    """The shares, in granules, of the nodes for which ``splits`` leave no choice."""
+    found = {node: splits.only_shares(unit, node.dim, cluster, team) for node in nodes if node.dim is not None}
+    return {node: [share // unit.granularities[node.dim] for share in shares] for node, shares in found.items() if shares and node.dim}
 
 
 def choose_one(builder: ProgramBuilder, name: str, ways: Iterable[OperatorVariables]) -> None:

@@ -27,12 +27,13 @@ from iopopt.errors import InstanceTooLargeError
 from iopopt.milp.arc_bounds import least_arc_s
 from iopopt.milp.arcs import Node, arcs_between, node_of, nodes_of
 from iopopt.milp.bounds import best_makespan_s
-from iopopt.milp.share_ranges import WHOLE, ShareRanges, share_ranges
+from iopopt.milp.share_ranges import WHOLE, ShareRanges, share_ranges, single_range
 from iopopt.network.tensor_edge import TensorEdge
 from iopopt.network.terms import amount, positions
 from iopopt.network.unit import Unit
 from iopopt.plan.placement import Placement
 from iopopt.plan.plan import Plan
+from iopopt.plan.splits import ALL_SPLITS, Splits
 
 _LEVELS = (2, 4)
 """The levels of shares by which the nodes that are left are divided, in one pass after another; more than 4 were no better."""
@@ -80,9 +81,14 @@ class NodeBounds:
 
 
 def bound_nodes(
-    instance: Instance, team: Sequence[int], watch: Stopwatch = NO_LIMIT, longest_block: int = 1, within_s: float = math.inf
+    instance: Instance,
+    team: Sequence[int],
+    watch: Stopwatch = NO_LIMIT,
+    longest_block: int = 1,
+    splits: Splits = ALL_SPLITS,
+    within_s: float = math.inf,
 ) -> NodeBounds:
-    """The bounds of every node of every operator, and of every fused block of at most ``longest_block`` operators.
+    """The bounds of every node of every operator, and of every fused block of at most ``longest_block`` operators, over ``splits``.
 
     A block is a node of each of its members: tables of the edges inside make them take it together. Nodes whose bound is at most ``within_s``, the
     latency of a known plan, are bounded again with their shares divided, as far as tables and time allow; these bounds do not exceed ``within_s`` by
@@ -91,7 +97,7 @@ def bound_nodes(
     Dropping costs keeps the bounds valid. If elimination would need too large a table (dense networks), only the first edge into each
     operator counts; if the time is up before the end, only compute times count.
     """
-    search = _Search(instance, team, watch, longest_block)
+    search = _Search(instance, team, watch, longest_block, splits)
     with suppress(TimeUpError, InstanceTooLargeError):
         for levels in _LEVELS if math.isfinite(within_s) and len(search.team) > 1 else ():
             search.divide(levels, within_s)
@@ -112,11 +118,11 @@ Places = list[list[_Place]]
 class _Search:
     """The bounds of all places, raised by one pass after another."""
 
-    def __init__(self, instance: Instance, team: Sequence[int], watch: Stopwatch, longest_block: int) -> None:
+    def __init__(self, instance: Instance, team: Sequence[int], watch: Stopwatch, longest_block: int, splits: Splits) -> None:
         self.team = tuple(team)
-        self._instance, self._watch = instance, watch
-        self._places = _all_places(instance, self.team, longest_block)
-        tables = _Tables(instance, self.team, self._places, 0, watch)
+        self._instance, self._watch, self._splits = instance, watch, splits
+        self._places = _all_places(instance, self.team, longest_block, splits)
+        tables = self._tables(self._places, 0)
         computing = tables.compute_tables()
         try:
             found = _with_edges(tables, computing, watch)
@@ -135,11 +141,14 @@ class _Search:
         places = [[of[number] for number in np.flatnonzero(inside)] for of, inside in zip(self._places, kept, strict=True)]
         if not all(places):
             return  # no plan is within it
-        tables = _Tables(self._instance, self.team, places, levels, self._watch)
+        tables = self._tables(places, levels)
         found = min_marginals(tables.domains, [*tables.compute_tables(), *tables.edge_tables()], most_entries=_MOST_ENTRIES, watch=self._watch)
         most_s = within_s * (1 + 2 * _SLACK)  # a plan that takes a place that was left out is slower than this, so no bound may exceed it
         for bounds, inside, tighter in zip(self._bounds_s, kept, tables.by_place(found), strict=True):
             bounds[inside] = np.maximum(bounds[inside], np.minimum(tighter, most_s))
+
+    def _tables(self, places: Places, levels: int) -> _Tables:
+        return _Tables(self._instance, self.team, places, self._splits, levels, self._watch)
 
     @property
     def bounds(self) -> NodeBounds:
@@ -152,12 +161,12 @@ class _Search:
         )
 
 
-def _all_places(instance: Instance, team: Sequence[int], longest_block: int) -> Places:
+def _all_places(instance: Instance, team: Sequence[int], longest_block: int, splits: Splits) -> Places:
     devices = len(instance.cluster)
-    places = [[_Place(node, range(i, i + 1)) for node in nodes_of(unit, devices, team)] for i, unit in enumerate(instance.placed)]
+    places = [[_Place(node, range(i, i + 1)) for node in nodes_of(unit, devices, team, splits)] for i, unit in enumerate(instance.placed)]
     for members in instance.graph.blocks(longest_block) if len(team) > 1 else ():
         for i in members:
-            places[i] += [_Place(node, members) for node in nodes_of(instance.graph.block(members), devices, team)]
+            places[i] += [_Place(node, members) for node in nodes_of(instance.graph.block(members), devices, team, splits)]
     return places
 
 
@@ -177,14 +186,15 @@ class _Tables:
     """Bounds as cost tables over the ranges of shares of the places of operators; edges that differ only in name are bounded once.
 
     Args:
-        levels: by how many levels shares are divided.
+        splits: the ways to split, and the shares, that plans may have.
+        levels: by how many levels shares are divided where there is a choice.
 
     Attributes:
         domains: how many ranges the places of each operator have together.
     """
 
-    def __init__(self, instance: Instance, team: Sequence[int], places: Places, levels: int, watch: Stopwatch) -> None:
-        self._instance, self._cluster, self._team, self._watch = instance, instance.cluster, tuple(team), watch
+    def __init__(self, instance: Instance, team: Sequence[int], places: Places, splits: Splits, levels: int, watch: Stopwatch) -> None:
+        self._instance, self._cluster, self._team, self._splits, self._watch = instance, instance.cluster, tuple(team), splits, watch
         self._places_of, self._levels = places, levels
         self._counts = [[len(self._ranges(place)) for place in of] for of in places]
         self.domains = [sum(counts) for counts in self._counts]
@@ -197,9 +207,13 @@ class _Tables:
         return [np.minimum.reduceat(of_operator, first) for of_operator, first in zip(bounds, starts, strict=True)]
 
     def _ranges(self, place: _Place) -> ShareRanges:
-        if place.node.dim is None:
+        dim, unit = place.node.dim, self._unit(place)
+        if dim is None:
             return WHOLE
-        return share_ranges(self._unit(place).granules(place.node.dim), len(self._team), self._levels)
+        only = self._splits.only_shares(unit, dim, self._cluster, self._team)
+        if only is not None:
+            return single_range([share // unit.granularities[dim] for share in only])
+        return share_ranges(unit.granules(dim), len(self._team), self._levels)
 
     def _unit(self, place: _Place) -> Unit:
         return self._instance.units[place.members[0]] if len(place.members) == 1 else self._instance.graph.block(place.members)
@@ -311,7 +325,7 @@ class _Tables:
             edge = TensorEdge(edge.producer, q.members[-1], 0, edge.p, graph.block(q.members), edge.first)
         key = edge.key, p.node, q.node
         if key not in self._known:
-            arcs = arcs_between(p.node, edge, q.node, len(self._team))
+            arcs = arcs_between(p.node, edge, q.node, len(self._team), self._splits)
             ends = self._ranges(p), self._ranges(q)
             self._known[key] = np.minimum.reduce([least_arc_s(edge, arc, self._cluster, self._team, *ends) for arc in arcs])
         return self._known[key]

@@ -7,6 +7,7 @@ Bounds that see nodes alone miss this, because each of them may assume other sha
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -31,6 +32,11 @@ class ShareRanges(NamedTuple):
 
 WHOLE = ShareRanges(np.zeros((1, 0), np.int64), np.zeros((1, 0), np.int64))
 """The one range of an operator that is whole."""
+
+
+def single_range(shares: Sequence[int]) -> ShareRanges:
+    """The range of these shares alone."""
+    return ShareRanges(np.array([shares], np.int64), np.array([shares], np.int64))
 
 
 @cache

@@ -14,6 +14,7 @@ from iopopt.cluster.cluster import Cluster, Device, as_cluster
 from iopopt.errors import ClusterError, PlanError
 from iopopt.network.records import short_repr
 from iopopt.plan.plan import Plan
+from iopopt.plan.splits import ALL_SPLITS, Splits
 
 Team = Literal["all", "best"] | Sequence[int]
 """``"all"`` devices (the paper's space), device indices in the order of their intervals, or ``"best"``: the best of all sets of devices.
@@ -102,11 +103,12 @@ def check_in_space(plan: Plan, team: Team, cluster: Cluster, longest_block: int 
         raise PlanError(f"the plan splits over {list(found)}, but the space is that of team {list(wanted)}; ask for team={found} or team='best'")
 
 
-def space_name(team: Team, devices: Cluster | Sequence[Device], longest_block: int = 1) -> str:
-    """The name in a Solution of the space of ``team``, for which its bound and status hold; with all fused blocks up to a length.
+def space_name(team: Team, devices: Cluster | Sequence[Device], longest_block: int = 1, splits: Splits = ALL_SPLITS) -> str:
+    """The name in a Solution of the space of ``team``, for which its bound and status hold; with all fused blocks up to a length, and
+    with all splits or only some.
 
     Raises:
         ClusterError: if ``team`` names a device that does not exist.
     """
     blocks = f", blocks of up to {longest_block}" if longest_block > 1 else ""
-    return ("team=best" if _is_best(team) else f"team={resolve_team(team, as_cluster(devices))}") + blocks
+    return ("team=best" if _is_best(team) else f"team={resolve_team(team, as_cluster(devices))}") + blocks + str(splits)

@@ -10,6 +10,7 @@ import pytest
 BAD = {
     "dp": ["--model", "nonsense"],
     "exported": ["--model", "nonsense"],
+    "ideas": ["--model", "nonsense"],
     "milp": ["--model", "lenet5", "--backend", "nonsense"],
     "time_limits": ["--model", "lenet5", "--cluster", "nonsense"],
 }

@@ -7,8 +7,9 @@ from support.tiny_edges import MODES, edges_of, even_cluster, even_slices_of, mo
 
 from iopopt import GraphBuilder, Placement
 from iopopt.methods.exhaustive import all_placements
-from iopopt.milp.arcs import node_of, nodes_of
+from iopopt.milp.arcs import arcs_between, node_of, nodes_of, split
 from iopopt.plan.shares import even_shares
+from iopopt.plan.splits import Splits
 
 
 def test_every_node_has_placements():
@@ -46,6 +47,20 @@ def test_nodes_of_placements():
     assert [str(node_of(Placement.whole(device))) for device in (0, 2)] == ["whole0", "whole2"]
     assert str(node_of(Placement.split("IC", (2, 0), (1, 3), "two_phase"))) == "IC"
     assert node_of(Placement.split("H", (0, 1), (1, 3))) == node_of(Placement.split("H", (0, 1), (4, 0)))
+
+
+def test_arcs_of_some_splits_only():
+    """Partial sums leave by the reduces that are allowed alone, whatever the consumer is; other producers' arcs do not depend on it."""
+    graph = GraphBuilder("two", (4, 6, 6)).conv(4, 1).conv(4, 1).build()
+    edge = graph.edges_into[1][0]
+    for names, two_phase in ((("IC", "H", "OC"), {False}), (("IC two-phase", "H", "OC"), {True}), (("IC", "IC two-phase", "H", "OC"), {False, True})):
+        splits = Splits.named(names, "free")
+        for target in ("H", "OC", "IC"):
+            arcs = list(arcs_between(split("IC"), edge, split(target), 2, splits))
+            assert {arc.two_phase for arc in arcs} == two_phase
+            assert list(arcs_between(split("H"), edge, split(target), 2, splits)) == list(arcs_between(split("H"), edge, split(target), 2))
+    nodes = nodes_of(graph.placed_units[0], 2, (0, 1), Splits.named(("IC two-phase",), "free"))
+    assert list(map(str, nodes)) == ["whole0", "whole1", "IC"]
 
 
 def test_rows_align_only_where_fields_do_not_overlap():

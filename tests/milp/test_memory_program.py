@@ -7,6 +7,7 @@ import pytest
 from support.programs import all_plans, least_memory, tiny_instance
 
 from iopopt import Cluster, Device, GraphBuilder, Pricer, evaluate
+from iopopt.plan.splits import Splits, stranger_to
 from iopopt.plan.team import team_of
 
 
@@ -27,6 +28,26 @@ def test_the_least_largest_demand_is_that_of_the_best_plan(branched):
         assert team_of(found) in (None, team)
         seen.update(placement.dim or "whole" for placement in found.values())
     assert len(seen) >= 2
+
+
+@pytest.mark.parametrize("names", [("IC",), ("IC two-phase",), ("H", "OC"), ()])
+@pytest.mark.parametrize("shares", ["free", "by_speed"])
+def test_of_some_splits_only(names, shares):
+    """With fewer splits, or shares by speed, the plan is the best of those that are left, where tensors wait as well."""
+    fewer, split = 0, 0
+    for seed in range(6):
+        graph, cluster, team, plans = tiny_instance(seed, branched=bool(seed % 2), most_plans=1500)
+        roomy = replace(cluster, devices=tuple(replace(device, memory_bytes=1000.0) for device in cluster.devices))
+        splits, every = Splits.named(names, shares), [plans.plan(graph, number) for number in range(len(plans))]
+        kept = [plan for plan in every if stranger_to(splits, graph, roomy, plan) is None]
+        found = least_memory(graph, roomy, team, splits=splits)
+        assert found is not None
+        assert stranger_to(splits, graph, roomy, found) is None
+        least = min(max(evaluate(graph, roomy, plan).memory_bytes) for plan in kept)
+        assert max(evaluate(graph, roomy, found).memory_bytes) == pytest.approx(least, rel=1e-6)
+        fewer, split = fewer + (len(kept) < len(every)), split + bool(found.split_operators)
+    assert fewer > 0
+    assert (split > 0) == bool(names)
 
 
 def test_without_a_plan_in_time_there_is_none():

@@ -28,7 +28,7 @@ def block_instance(seed: int, most_plans: int = 30_000) -> BlockInstance:
         longest, count = rng.choice([2, 3, 4]), rng.choice([2, 2, 3])
         if not list(graph.blocks(longest)):
             continue
-        cluster = _balanced(rng, graph, random_cluster(rng, devices=count))
+        cluster = balanced(rng, graph, random_cluster(rng, devices=count))
         team = tuple(rng.sample(range(count), count))
         if plan_count(graph, cluster, team, longest) <= most_plans:
             return BlockInstance(graph, _short_of_memory(rng, graph, cluster, team, longest), team, longest)
@@ -44,7 +44,7 @@ def _rows(rng: random.Random, tiny: bool) -> Graph:
     return net.build()
 
 
-def _balanced(rng: random.Random, graph: Graph, cluster: Cluster) -> Cluster:
+def balanced(rng: random.Random, graph: Graph, cluster: Cluster) -> Cluster:
     """Speeds at which the largest operator takes one to eight times as long as a connection to open."""
     setup_s, multiple = rng.choice([1e-3, 1e-2]), rng.choice([2, 3, 4, 6])
     speed = max(max(operator.flops for operator in graph.operators), 1) / (multiple * setup_s)

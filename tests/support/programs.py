@@ -32,6 +32,7 @@ from iopopt.milp.arcs import Arc
 from iopopt.milp.backends import BACKENDS, Options
 from iopopt.milp.formulation import Formulation
 from iopopt.milp.program import Program
+from iopopt.plan.splits import ALL_SPLITS, Splits
 
 FAMILIES = {
     "compute times": "eq7",
@@ -209,7 +210,7 @@ def tiny_instance(seed: int, *, branched: bool, most_plans: int = 20_000) -> tup
             return graph, cluster, team, all_plans(graph, cluster, team)
 
 
-def least_memory(graph: Graph, cluster: Cluster, team: tuple[int, ...], status: str | None = None) -> Plan | None:
+def least_memory(graph: Graph, cluster: Cluster, team: tuple[int, ...], status: str | None = None, splits: Splits = ALL_SPLITS) -> Plan | None:
     """The plan of the least largest relative demand, by a back end in this process; or what comes of a back end that ends with ``status``
     and no plan."""
 
@@ -220,7 +221,7 @@ def least_memory(graph: Graph, cluster: Cluster, team: tuple[int, ...], status: 
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(memory_program, "run_backend", run)
-        return memory_program.least_memory_plan(Instance(graph, cluster), team, "scipy", Stopwatch(30.0, clock=lambda: 0.0))
+        return memory_program.least_memory_plan(Instance(graph, cluster), team, "scipy", Stopwatch(30.0, clock=lambda: 0.0), splits=splits)
 
 
 def integer_points(program: Program) -> FloatArray:
