@@ -10,7 +10,7 @@ from support.random_instances import random_cluster, random_graph, random_team
 
 from iopopt import Cluster, Device, GraphBuilder, Pricer, evaluate, load_cluster, load_model, solve, solve_dp
 from iopopt.methods import cost_tables, dp
-from iopopt.methods.dp import candidate_placements
+from iopopt.methods.fixed_shares import candidate_placements
 from iopopt.models.googlenet import googlenet
 from iopopt.models.mobilenet import mobilenet_v2
 from iopopt.models.resnet import resnet18
