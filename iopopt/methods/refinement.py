@@ -23,16 +23,22 @@ _ROUGH_GAP = 2e-2
 """The gap at which a large program is solved before its windows are."""
 
 _RANKED = 9
-"""How many strategies that may fit the memory are ranked, and at most how many more that do not are looked at."""
+"""How many strategies that may fit the memory are ranked, and at most how many that do not are passed over."""
+
+_RANKED_IN_ALL = 1500
+"""The size at which no more programs are ranked, in copies of shares (:func:`program_sizes`), so that deep networks do not take long."""
 
 _SOLVED = 3
 """For how many strategies the program is solved."""
 
-_LARGEST_TOGETHER = 160
-"""The largest program over several nodes of each operator, in copies of shares."""
+_SOLVED_IN_ALL = 500
+"""The size at which no more programs are solved."""
+
+_LARGEST_TOGETHER = 120
+"""The largest program over several nodes of each operator."""
 
 _LARGEST = 160
-"""The largest program that is solved as a whole, in copies of shares (:func:`program_sizes`); of larger ones, windows are solved in turn."""
+"""The largest program that is solved as a whole; of larger ones, windows are solved in turn."""
 
 
 class Refinement:
@@ -63,11 +69,14 @@ class Refinement:
         """
         excess, latency_s = self._cost(start)
         scale_s = latency_s or 1.0  # a network of pools and joins may take no time
-        if excess > 0 or near.prices.whole_s.any():
+        memory_is_short = excess > 0 or bool(near.prices.whole_s.any())
+        if memory_is_short and self._size(strategies_of(self._instance.graph, start)) <= _LARGEST_TOGETHER:
             self._solve(self._together(near, start, scale_s), start, least_gain)
-        ranked = sorted(self._ranked(near, scale_s), key=lambda way: way[0].bound_s)
-        for program, plan in ranked[:_SOLVED]:
-            self._solve(program, plan, least_gain)
+        solved = 0
+        for program, plan in sorted(self._ranked(near, scale_s), key=lambda way: way[0].bound_s)[:_SOLVED]:
+            if solved < _SOLVED_IN_ALL:
+                self._solve(program, plan, least_gain)
+            solved += self._size(program.strategies)
 
     def _cost(self, plan: Plan) -> tuple[float, float]:
         evaluation = evaluate(self._instance.graph, self._instance.cluster, plan)
@@ -78,17 +87,21 @@ class Refinement:
 
     def _ranked(self, near: NearStrategies, scale_s: float) -> Iterator[tuple[ShareProgram, Plan]]:
         """The programs of near plans that may fit."""
-        fitting, seen = 0, set()
-        for number, plan in enumerate(near.plans()):
+        seen: set[Strategies] = set()
+        fitting = passed_over = sizes = 0
+        for plan in near.plans():
             strategies = strategies_of(self._instance.graph, plan)
             if strategies in seen:
                 continue
             seen.add(strategies)
+            sizes += self._size(strategies)
             program = self._program(strategies, scale_s)
-            if program.bound_s < math.inf:
+            if math.isinf(program.bound_s):
+                passed_over += 1
+            else:
                 fitting += 1
                 yield program, plan
-            if fitting == _RANKED or number - fitting >= _RANKED:
+            if fitting == _RANKED or passed_over == _RANKED or (fitting and sizes >= _RANKED_IN_ALL):
                 return
 
     def _together(self, near: NearStrategies, start: Plan, scale_s: float) -> ShareProgram:
