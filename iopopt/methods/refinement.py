@@ -19,6 +19,9 @@ from iopopt.plan.plan import Plan
 _GAP = 2e-3
 """The relative gap at which a program is solved."""
 
+_FINE_GAP = 2e-4
+"""The gap at which a window is solved, of the whole latency: what all windows leave adds up."""
+
 _ROUGH_GAP = 2e-2
 """The gap at which a large program is solved before its windows are."""
 
@@ -37,7 +40,7 @@ _SOLVED_IN_ALL = 500
 _LARGEST_TOGETHER = 120
 """The largest program over several nodes of each operator."""
 
-_LARGEST = 160
+_LARGEST = 300
 """The largest program that is solved as a whole; of larger ones, windows are solved in turn."""
 
 
@@ -125,7 +128,7 @@ class Refinement:
         if self._cost(plan)[0] > 0:
             plan = program.best_plan(_ROUGH_GAP) or plan
             self.offer(plan)
-        for better in program.polished(plan, _GAP, _LARGEST):
+        for better in program.polished(plan, _FINE_GAP, _LARGEST):
             self.offer(better)
 
     def _size(self, strategies: Strategies) -> int:
