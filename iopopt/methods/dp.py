@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 
 from iopopt.cluster.cluster import Cluster, Device
 from iopopt.cost.instance import Instance
@@ -121,4 +122,5 @@ class _Search:
         self._watch.check()
         if tables.search is not None:
             near = NearStrategies(tables.search, tables.prices)
-            self._refinement.improve(near, start, least_gain=0.0 if again else _LEAST_GAIN)
+            with suppress(ArithmeticError):  # of a program whose figures differ by hundreds of powers of ten: the plans at fixed shares stay
+                self._refinement.improve(near, start, least_gain=0.0 if again else _LEAST_GAIN)
