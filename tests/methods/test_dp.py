@@ -1,103 +1,118 @@
-"""The dynamic program at fixed shares."""
+"""The dynamic program with shares solved exactly: against every plan, and against itself at fixed shares."""
 
-import itertools
 import random
 from dataclasses import replace
 
 import pytest
+from support.block_instances import block_instance
 from support.random_branches import random_branched_graph
-from support.random_instances import random_cluster, random_graph, random_team
+from support.random_instances import random_cluster, random_graph
 
-from iopopt import Cluster, Device, GraphBuilder, Pricer, evaluate, load_cluster, load_model, solve, solve_dp
-from iopopt.methods import cost_tables, dp
-from iopopt.methods.dp import candidate_placements
+from iopopt import evaluate, load_cluster, load_model, solve, solve_dp, solve_exhaustive
+from iopopt.methods.dp import dp_plan
+from iopopt.methods.exhaustive import plan_count
 from iopopt.models.googlenet import googlenet
 from iopopt.models.mobilenet import mobilenet_v2
 from iopopt.models.resnet import resnet18
-from iopopt.plan.batch import PlanBatch
-from iopopt.plan.plan import Plan
-from iopopt.plan.shares import coarse_shares
 
 
-def every_plan(graph, cluster, team):
-    """The prices of all combinations of the candidates."""
-    candidates = [candidate_placements(operator.unit, cluster, team) for operator in graph.operators]
-    return Pricer(graph, cluster).price(PlanBatch.of(list(itertools.product(*candidates)), len(cluster)))
-
-
-def densely_connected(layers, channels=4):
-    """Every convolution reads all before it, joined, and there are too many of them to eliminate one after another."""
-    net = GraphBuilder("dense", (3, 8, 8)).conv(channels, 3, padding=1)
-    tensors = [net.tip]
-    for _ in range(layers):
-        if len(tensors) > 1:
-            net.concat(*tensors)
-        tensors.append(net.conv(channels, 3, padding=1).tip)
-    return net.build()
-
-
-@pytest.mark.parametrize("seed", range(30))
-def test_the_best_of_all_candidate_plans(seed):
-    """With memory to spare, the plan is the fastest of every combination of the candidates, priced one by one."""
+def small_instance(seed, most_plans=20_000):
+    """A chain or a graph with branches whose plans can all be priced, on two or three devices."""
     rng = random.Random(seed)
-    graph, cluster = random_graph(rng, operators=2), random_cluster(rng, devices=rng.choice([2, 3]))
-    team = tuple(range(len(cluster)))
-    candidates = [candidate_placements(operator.unit, cluster, team) for operator in graph.operators]
-    best = min(evaluate(graph, cluster, Plan.of(graph, list(choice))).latency_s for choice in itertools.product(*candidates))
-    assert solve_dp(graph, cluster).latency_s == pytest.approx(best, rel=1e-12)
+    while True:
+        graph = random_branched_graph(rng, tiny=True) if rng.random() < 0.5 else random_graph(rng, operators=rng.randint(2, 4), tiny=True)
+        cluster = random_cluster(rng, devices=rng.choice([2, 3]))
+        if plan_count(graph, cluster, "all") <= most_plans:
+            return rng, graph, cluster
 
 
-@pytest.mark.parametrize("seed", range(30))
-def test_the_best_of_all_candidate_plans_of_branched_graphs(seed):
-    """The same on graphs with branches, over any team."""
-    rng = random.Random(seed)
-    graph, cluster = random_branched_graph(rng, tiny=True), random_cluster(rng, devices=2)
-    team = random_team(rng, 2)
-    best = every_plan(graph, cluster, team).latency_s.min()
-    assert solve_dp(graph, cluster, team=team).latency_s == pytest.approx(best, rel=1e-12)
+def tight(rng, graph, cluster):
+    """The same cluster with less memory on every device than the network needs."""
+    need = sum(graph.whole_memory_bytes(cluster.bytes_per_element))
+    return replace(cluster, devices=tuple(replace(device, memory_bytes=need * rng.uniform(0.4, 0.95)) for device in cluster.devices))
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_tables_for_each_edge_come_near(seed, monkeypatch):
-    """With a table for each edge of an operator the plan is no worse than the schemes that treat all operators alike."""
-    monkeypatch.setattr(cost_tables, "MOST_TOGETHER", 0)
-    rng = random.Random(seed)
-    graph, cluster = random_branched_graph(rng), random_cluster(rng)
-    found = solve_dp(graph, cluster).latency_s
-    assert found <= min(solve(graph, cluster, method).latency_s for method in ("single", "oc", "coedge")) * (1 + 1e-12)
-
-
-def test_without_room_for_the_elimination(monkeypatch):
-    """Where no table fits that the elimination needs, the plan is still no worse than the schemes."""
-    graph = densely_connected(7)
-    cluster = load_cluster("mcu-x3", graph)
-    everywhere = solve_dp(graph, cluster).latency_s
-    monkeypatch.setattr(dp, "_MOST_ADDED_UP", 1000)
-    monkeypatch.setattr(dp, "_MOST_HELD", 1000)
-    found = solve_dp(graph, cluster).latency_s
-    assert everywhere <= found <= min(solve(graph, cluster, method).latency_s for method in ("single", "oc", "coedge"))
-
-
-def test_short_memory_of_branched_graphs():
-    """Of 60 tiny instances under random limits, nearly all that some combination of candidates fits get a plan, and most get the fastest."""
-    fit = found = fastest = 0
-    for seed in range(60):
-        rng = random.Random(seed)
-        graph, cluster = random_branched_graph(rng, tiny=True), random_cluster(rng, devices=2)
-        largest = every_plan(graph, cluster, (0, 1)).memory_bytes.max(axis=1)
-        devices = [replace(device, memory_bytes=rng.uniform(0.3, 1.0) * float(most)) for device, most in zip(cluster.devices, largest, strict=True)]
-        cluster = replace(cluster, devices=tuple(devices))
-        price = every_plan(graph, cluster, (0, 1))
+def excesses(instances):
+    """Of every instance that some plan fits: by what part the plan found is slower than the best of all plans; infinite if none was found."""
+    found = []
+    for graph, cluster in instances:
+        truth = solve_exhaustive(graph, cluster)
+        if truth.plan is None:
+            assert solve_dp(graph, cluster).status == "violates_memory"
+            continue
         solution = solve_dp(graph, cluster)
-        best = price.latency_s[price.feasible].min(initial=float("inf"))
-        if solution.status == "feasible":
-            assert solution.latency_s >= best * (1 - 1e-12)
-        fit += price.feasible.any()
-        found += solution.status == "feasible"
-        fastest += solution.status == "feasible" and solution.latency_s <= best * (1 + 1e-9)
-    assert fit >= 20
-    assert found >= 0.9 * fit
-    assert fastest >= 0.8 * fit
+        assert solution.latency_s >= truth.latency_s * (1 - 1e-12) or solution.status != "feasible"
+        slower_s = solution.latency_s - truth.latency_s
+        found.append(float("inf") if solution.status != "feasible" else slower_s and slower_s / truth.latency_s)
+    return sorted(found)
+
+
+def test_near_the_best_of_all_plans():
+    """With memory to spare, nearly every plan is within 1 % of the optimum by exhaustive search."""
+    found = excesses(small_instance(seed)[1:] for seed in range(40))
+    assert sum(excess <= 0.01 for excess in found) >= 0.95 * len(found)
+
+
+def test_near_the_best_of_all_plans_that_fit():
+    """Of the instances with short memory that some plan fits, nearly all get one, and nearly all of these are within 5 % of the optimum."""
+    instances = []
+    for seed in range(60):
+        rng, graph, cluster = small_instance(seed)
+        instances.append((graph, tight(rng, graph, cluster)))
+    found = excesses(instances)
+    assert len(found) >= 30
+    assert sum(excess <= 0.05 for excess in found) >= 0.95 * len(found)
+
+
+@pytest.mark.parametrize("seed", range(15))
+def test_never_worse_than_at_fixed_shares(seed):
+    """Memory short or not, the plan has no more excess than the one at fixed shares, and is no slower at the same excess."""
+    rng, graph, cluster = small_instance(seed)
+    for devices in (cluster, tight(rng, graph, cluster)):
+        before, after = evaluate(graph, devices, dp_plan(graph, devices, range(len(devices)))), solve_dp(graph, devices).evaluation
+        assert cost(after) <= cost(before)
+
+
+def cost(evaluation):
+    """What is compared first, and what in a tie."""
+    return sum(violation.demand_bytes - violation.limit_bytes for violation in evaluation.violations), evaluation.latency_s
+
+
+@pytest.mark.parametrize("seed", range(15))
+def test_never_worse_with_blocks(seed):
+    """Fused blocks only add plans."""
+    graph, cluster, *_ = block_instance(seed)
+    assert cost(solve_dp(graph, cluster, longest_block=4).evaluation) <= cost(solve_dp(graph, cluster).evaluation)
+
+
+@pytest.mark.parametrize("model", ["alexnet", "vgg11"])
+@pytest.mark.parametrize("name", ["wifi-x4", "wifi-x4-tight-0.4", "slow-link-x3"])
+def test_never_worse_with_blocks_in_the_zoo(model, name):
+    """The same on published networks, and no worse than the uniform schemes either."""
+    graph = load_model(model)
+    cluster = load_cluster(name, graph)
+    fused, alone = (solve_dp(graph, cluster, longest_block=longest).latency_s for longest in (8, 1))
+    schemes = [
+        solution.latency_s for solution in (solve(graph, cluster, method) for method in ("single", "oc", "coedge")) if solution.status == "feasible"
+    ]
+    assert fused <= alone <= min(schemes, default=float("inf"))
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "longest_block", "optimum_s"),
+    [
+        ("alexnet", "wifi-x4-tight-0.3", 8, 0.087119),
+        ("alexnet", "edge-x3-tight-0.4", 1, 0.486711),
+        ("vgg11", "board-x4", 8, 0.301703),
+        ("vgg16", "slow-link-x4-tight-0.4", 1, 8.992198),
+    ],
+)
+def test_near_the_proven_optimum(model, name, longest_block, optimum_s):
+    """Where shares at fixed rules cost 2 to 50 %, the plan is within 0.5 % of what ``solve_milp`` proves to be optimal."""
+    graph = load_model(model)
+    found = solve_dp(graph, load_cluster(name, graph), longest_block=longest_block)
+    assert found.status == "feasible"
+    assert optimum_s * (1 - 2e-4) <= found.latency_s <= optimum_s * 1.005
 
 
 @pytest.mark.parametrize("factor", [0.3, 0.4, 0.5, 0.75])
@@ -122,22 +137,6 @@ def test_no_bound_is_claimed():
     graph = load_model("lenet5")
     solution = solve_dp(graph, load_cluster("mcu-x3", graph))
     assert (solution.bound_s, solution.gap, solution.status) == (None, None, "feasible")
-
-
-def test_rows_in_blocks():
-    """Speeds 2 : 3 over 24 rows are 10 and 14, so are 12 blocks of 2, 5 and 7; 6 blocks of 4 are 2 and 4; 5 rows make up no block."""
-    operator = GraphBuilder("rows", (1, 24, 3)).conv(2, 1).build().operators[0]
-    assert [coarse_shares(operator.unit, (2, 3), block) for block in (1, 2, 4, 5)] == [(10, 14), (10, 14), (8, 16), None]
-    cluster = Cluster((Device("a", 2e9, 1e9, 1e6), Device("b", 3e9, 1e9, 1e6)))
-    rows = [placement.shares for placement in candidate_placements(operator.unit, cluster, (0, 1)) if placement.dim == "H"]
-    assert {(10, 14), (8, 16), (12, 12)} <= set(rows)
-    assert len(rows) == len(set(rows))
-
-
-def test_rows_in_blocks_keep_to_units():
-    """The 12 rows of an upsampling by 3 go in blocks of 3, 6, ..., not in blocks of 2 or 4."""
-    operator = GraphBuilder("up", (1, 4, 3)).upsample((3, 1)).build().operators[0]
-    assert [coarse_shares(operator.unit, (1, 1), block) for block in (2, 3, 4, 6)] == [None, (6, 6), None, (6, 6)]
 
 
 def test_it_moves_the_input_only_where_it_must():
