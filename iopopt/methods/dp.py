@@ -42,6 +42,20 @@ def dp_plan(
     return TableSearch(graph, cluster, team, watch, longest_block, splits).best_plan()
 
 
+def refined_plan(instance: Instance, team: Sequence[int], watch: Stopwatch, longest_block: int) -> Plan | None:
+    """The plan of :func:`solve_dp`, or the best so far when the time is up; None if there was no time for any."""
+    return _searched(instance, team, watch, longest_block).plan
+
+
+def _searched(instance: Instance, team: Sequence[int], watch: Stopwatch, longest_block: int) -> _Search:
+    search = _Search(instance, team, watch)
+    with suppress(TimeUpError):
+        search.run(longest_block)
+        if longest_block > 1:
+            search.run(1)
+    return search
+
+
 def solve_dp(
     graph: Graph, devices: Cluster | Sequence[Device], *, team: Team = "all", longest_block: int = 1, time_limit_s: float = math.inf
 ) -> Solution:
@@ -69,13 +83,7 @@ def solve_dp(
     cluster, watch = Instance.of(graph, devices).cluster, limited(time_limit_s)
     longest_block = checked_longest_block(longest_block)
     members = resolve_team(team, cluster)
-    search = _Search(Instance(graph, cluster), members, watch)
-    try:
-        search.run(longest_block)
-        if longest_block > 1:
-            search.run(1)
-    except TimeUpError:
-        pass
+    search = _searched(Instance(graph, cluster), members, watch, longest_block)
     return heuristic_solution(
         graph,
         cluster,

@@ -50,6 +50,7 @@ def lying(monkeypatch):
 def poor_starts(monkeypatch):
     """Only plans of one device are known before the back end runs, and bounds on nodes leave shares undivided."""
     monkeypatch.setattr(pruning, "_LEVELS", ())
+    monkeypatch.setattr(team_search, "refined_plan", lambda *_: None)
     for start in ("dp_plan", "greedy_plan"):
         monkeypatch.setattr(team_search, start, lambda graph, cluster, *_, **options: single_plan(graph, cluster))
 
