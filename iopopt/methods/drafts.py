@@ -13,6 +13,8 @@ from iopopt.methods.plan_space import Array, Numbers, PlanSpace
 from iopopt.plan.batch import PlanBatch
 from iopopt.plan.placement import Strategy
 
+_WHOLE, _ROWS, _OUT, _IN, _IN_TWO_PHASE = Strategy  # members of an enumeration are slow to look up
+
 Mask = npt.NDArray[np.bool_]
 
 
@@ -47,7 +49,7 @@ class Draft(NamedTuple):
         start, weights = end - int(self.spans[end]) + 1, self.shares[end, self.space.team]
         self.spans[start : end + 1] = 1
         self.place_whole(range(start, end + 1), int(self.space.team[weights.argmax()]))
-        self.split(range(start, end + 1), Strategy.H, weights)
+        self.split(range(start, end + 1), _ROWS, weights)
 
     def free(self, run: range) -> None:
         """Unfuse the blocks that have members in ``run``."""
@@ -60,7 +62,7 @@ class Draft(NamedTuple):
 
     def place_whole(self, run: range, device: int) -> None:
         """Single operators on one device."""
-        self.strategies[run.start : run.stop] = Strategy.WHOLE
+        self.strategies[run.start : run.stop] = _WHOLE
         self.shares[run.start : run.stop] = 0
         self.shares[run.start : run.stop, device] = 1
 
@@ -91,13 +93,13 @@ class Draft(NamedTuple):
     def fuse(self, members: range, weights: Array, *, granule: int = 1) -> None:
         """Make single operators a block, its rows in proportion to ``weights``, in units of ``granule`` rows where these divide the map."""
         end = members[-1]
-        height = self.space.granules[end, Strategy.H]
+        height = self.space.granules[end, _ROWS]
         granule = granule if height % granule == 0 else 1
-        self.strategies[members.start : end] = Strategy.WHOLE
+        self.strategies[members.start : end] = _WHOLE
         self.shares[members.start : end] = 0
         self.spans[members.start : end] = 0
         self.spans[end] = len(members)
-        self.set([end], Strategy.H, granule * proportional(np.array([height // granule]), weights))
+        self.set([end], _ROWS, granule * proportional(np.array([height // granule]), weights))
 
     def weights(self, i: int) -> Array:
         """The shares of an operator, or of the block that it belongs to, of each of the team: all of one device of it where it is whole."""
@@ -105,9 +107,9 @@ class Draft(NamedTuple):
 
     def owned_channels(self, i: int) -> Array | None:
         """The output channels of each of the team; None where they are not split."""
-        if self.strategies[i] == Strategy.IC_TWO_PHASE:
+        if self.strategies[i] == _IN_TWO_PHASE:
             return self.space.even_channels(i)
-        return self.shares[i, self.space.team] if self.strategies[i] == Strategy.OC else None
+        return self.shares[i, self.space.team] if self.strategies[i] == _OUT else None
 
     def follow(self, i: int, reduce: Strategy) -> bool:
         """Split a single operator by channels as its input lies, so that nothing is sent to it; False if it cannot be."""
@@ -116,13 +118,13 @@ class Draft(NamedTuple):
         owned = None if producer is None else self.owned_channels(producer)
         if owned is None:
             return False
-        if space.admits[Strategy.IC, i]:
+        if space.admits[_IN, i]:
             self.set([i], reduce, owned[None])
             return True
         groups = owned / space.channel_groups(i)
-        if not space.admits[Strategy.OC, i] or not space.units[i].reads_part("OC") or (groups != np.floor(groups)).any():
+        if not space.admits[_OUT, i] or not space.units[i].reads_part("OC") or (groups != np.floor(groups)).any():
             return False
-        self.set([i], Strategy.OC, groups[None] * space.granularities[i, Strategy.OC])
+        self.set([i], _OUT, groups[None] * space.granularities[i, _OUT])
         return True
 
 
@@ -161,7 +163,7 @@ class Drafts:
         strategies, spans = np.ascontiguousarray(self.strategies.T), np.ascontiguousarray(self.spans.T)
         shares = np.ascontiguousarray(self.shares.transpose(2, 1, 0))
         participants = shares > 0
-        participants[self.space.team] |= strategies > Strategy.WHOLE
+        participants[self.space.team] |= strategies > _WHOLE
         order = self.space.order(strategies)
         return PlanBatch(strategies, shares, participants, order, spans if (spans != 1).any() else None)
 

@@ -14,6 +14,8 @@ from iopopt.methods.drafts import Draft
 from iopopt.methods.plan_space import Array, PlanSpace
 from iopopt.plan.placement import Strategy
 
+_WHOLE, _ROWS, _OUT, _IN, _IN_TWO_PHASE = Strategy  # members of an enumeration are slow to look up
+
 _FINEST_STEP = 6
 """A shift moves 1 / 2**k of an operator's granules, k up to this, or a single one."""
 
@@ -52,6 +54,16 @@ class LocalMoves:
             start, stop = self._space.segments[self._segment_of[start]].start, self._stops[self._segment_of[stop - 1]]
         return range(start, stop)
 
+    def _alike(self, draft: Draft) -> range:
+        """A longest run of single operators and blocks that are placed alike: by one dimension in the same proportions, or on one device."""
+        ends = np.flatnonzero(draft.spans)
+        strategies = draft.strategies[ends]
+        parts = draft.shares[ends] / (self._space.granules[ends, strategies] * self._space.granularities[ends, strategies])[:, None]
+        changes = np.flatnonzero((strategies[1:] != strategies[:-1]) | (parts[1:] != parts[:-1]).any(axis=1))
+        bounds = [0, *(ends[changes] + 1).tolist(), self._count]
+        run = self._rng.randrange(len(bounds) - 1)
+        return range(bounds[run], bounds[run + 1])
+
     def _weights(self, draft: Draft, run: range) -> Array:
         """Weights of the team: its speeds, those of some of it, or near them; or the proportions of a neighbour of the run."""
         drawn, space = self._rng.random(), self._space
@@ -75,10 +87,14 @@ class LocalMoves:
     # Runs of operators.
 
     def _rerun(self, draft: Draft) -> None:
-        """A run is placed alike: whole on one device, by rows, or by output channels."""
-        run, strategy = self._run(), self._rng.choice((Strategy.WHOLE, Strategy.WHOLE, Strategy.H, Strategy.H, Strategy.H, Strategy.OC))
+        """A run is placed alike."""
+        self._place(draft, self._run())
+
+    def _place(self, draft: Draft, run: range) -> None:
+        """A run is placed whole on one device, by rows, or by output channels."""
+        strategy = self._rng.choice((_WHOLE, _WHOLE, _ROWS, _ROWS, _ROWS, _OUT))
         weights = self._weights(draft, run)
-        if strategy == Strategy.WHOLE or len(weights) == 1:
+        if strategy == _WHOLE or len(weights) == 1:
             device = self._rng.randrange(self._space.device_count)
             draft.free(run)
             draft.place_whole(run, device)
@@ -87,31 +103,19 @@ class LocalMoves:
         draft.split(run, strategy, weights, nested=self._rng.random() < 0.5)
 
     def _relocate(self, draft: Draft) -> None:
-        """A run of whole operators goes to another device, as far as it is whole there."""
-        i = self._rng.randrange(self._count)
-        device = self._rng.randrange(self._space.device_count)
-        first = last = i
-        while first > 0 and self._is_whole(draft, first - 1):
-            first -= 1
-        while last + 1 < self._count and self._is_whole(draft, last + 1):
-            last += 1
-        if self._is_whole(draft, i):
-            draft.place_whole(range(first, last + 1), device)
-
-    @staticmethod
-    def _is_whole(draft: Draft, i: int) -> bool:
-        return bool(draft.strategies[i] == Strategy.WHOLE and draft.spans[i] == 1)
+        """Operators that are placed alike are all placed in another way."""
+        self._place(draft, self._alike(draft))
 
     def _rechannel(self, draft: Draft) -> None:
         """A run is split by output channels and, where its input lies so, by input channels."""
-        run, reduce = self._run(), self._rng.choice((Strategy.IC, Strategy.IC_TWO_PHASE))
+        run, reduce = self._run(), self._rng.choice((_IN, _IN_TWO_PHASE))
         if self._rng.random() < 0.5:
             run = range(run.start, min(self._count, run.start + 2))
         weights = self._weights(draft, run)
         draft.free(run)
         for i in run:
             if not draft.follow(i, reduce):
-                draft.split(range(i, i + 1), Strategy.OC, weights)
+                draft.split(range(i, i + 1), _OUT, weights)
 
     def _resplit(self, draft: Draft) -> None:
         """A single operator gets any strategy that it admits, in any proportions."""
@@ -119,23 +123,25 @@ class LocalMoves:
         run, strategy = range(i, i + 1), Strategy(self._rng.choice(self._space.strategies[i]))
         weights = self._weights(draft, run)
         draft.free(run)
-        if strategy == Strategy.WHOLE:
+        if strategy == _WHOLE:
             draft.place_whole(run, self._rng.randrange(self._space.device_count))
-        elif strategy == Strategy.H or self._rng.random() < 0.5 or not draft.follow(i, strategy if strategy >= Strategy.IC else Strategy.IC):
+        elif strategy == _ROWS or self._rng.random() < 0.5 or not draft.follow(i, strategy if strategy >= _IN else _IN):
             draft.split(run, strategy, weights)
 
     # Shares.
 
     def _shift(self, draft: Draft) -> None:
         """Granules go from one of the team to another, in one operator or block or in a run of them, in the same proportion."""
-        run = self._run()
-        if self._rng.random() < 0.5:
+        drawn = self._rng.random()
+        run = self._alike(draft) if drawn < 0.4 else self._run()
+        if drawn > 0.7:
             run = range(run.start, run.start + 1)
-        ends = [i for i in range(run.start, draft.block_end(run.stop - 1) + 1) if draft.strategies[i] != Strategy.WHOLE]
-        if not ends:
+        strategies = draft.strategies[run.start : draft.block_end(run.stop - 1) + 1]
+        splits = np.flatnonzero(strategies)
+        if not len(splits):
             return
-        first = draft.strategies[ends[0]]
-        places = np.array([i for i in ends if (draft.strategies[i] == Strategy.H) == (first == Strategy.H)])
+        by_rows = strategies[splits] == _ROWS
+        places = run.start + splits[by_rows == by_rows[0]]
         giver, taker = self._rng.sample(list(self._space.team), 2)
         granularities, granules = self._space.granularities[places, draft.strategies[places]], self._space.granules[places, draft.strategies[places]]
         least = int(granules.min())
@@ -152,7 +158,7 @@ class LocalMoves:
         weights, longest = self._weights(draft, run), self._space.longest_within
         most, granule = self._rng.randrange(2, longest.shape[1]) if longest.shape[1] > 2 else longest.shape[1] - 1, 2 ** self._rng.randrange(3)
         draft.free(run)
-        draft.split(run, Strategy.H, weights, nested=self._rng.random() < 0.5)
+        draft.split(run, _ROWS, weights, nested=self._rng.random() < 0.5)
         end = run.stop - 1
         while end >= run.start:
             span = int(longest[end, min(most, end - run.start + 1)])
@@ -164,7 +170,7 @@ class LocalMoves:
         """Any block, in the proportions of its last operator, or others."""
         members = self._rng.choice(self._space.blocks)
         weights = draft.weights(members[-1])
-        if weights.sum() == 0 or draft.strategies[draft.block_end(members[-1])] == Strategy.WHOLE or self._rng.random() < 0.5:
+        if weights.sum() == 0 or draft.strategies[draft.block_end(members[-1])] == _WHOLE or self._rng.random() < 0.5:
             weights = self._weights(draft, members)
         draft.free(members)
         draft.fuse(members, weights, granule=2 ** self._rng.randrange(3))
@@ -197,7 +203,7 @@ class LocalMoves:
         rest = [range(start, new_start), range(new_end + 1, end + 1)]
         for piece, others in zip(rest, (before, after), strict=True):
             if len(piece) > 0 and others.sum() > 0 and self._rng.random() < 0.5:
-                draft.split(piece, Strategy.H, others)
+                draft.split(piece, _ROWS, others)
 
     def _is_block(self, members: range) -> bool:
         longest = self._space.longest_within
