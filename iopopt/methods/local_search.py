@@ -38,8 +38,8 @@ class LocalSearch:
         self._space, self._costs, self._rng = space, costs, rng
         self._move = LocalMoves(space, rng)
 
-    def improved(self, start: PlanBatch, passes: int) -> PlanBatch:
-        """The best plan that some passes over neighbours find from the one plan of ``start``."""
+    def improved(self, start: PlanBatch, passes: int) -> tuple[PlanBatch, float]:
+        """The best plan that some passes over neighbours find from the one plan of ``start``, and what it costs."""
         current = best = Drafts.of(self._space, start)
         cost = least = float(self._costs(start)[0])
         idle = astray = 0
@@ -61,7 +61,7 @@ class LocalSearch:
                 if astray > _EXCURSION:
                     current, cost, astray = best, least, 0
                 current, cost, idle = *self._kicked(current), 0
-        return best.batch()
+        return best.batch(), least
 
     def _neighbours(self, current: Drafts) -> Drafts:
         neighbours = current.take([0] * NEIGHBOURS)

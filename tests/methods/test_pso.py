@@ -12,7 +12,8 @@ from support.random_branches import random_branched_graph
 from support.random_instances import random_cluster, random_team
 
 from iopopt import GraphBuilder, evaluate, load_cluster, load_model, solve_milp, solve_pso
-from iopopt.methods.pso import Decoder, SwarmSettings
+from iopopt.methods.pso import SwarmSettings
+from iopopt.methods.swarm_decoder import Decoder
 from iopopt.models.resnet import resnet18
 from iopopt.plan.plan import validate_plan
 
