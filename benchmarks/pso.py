@@ -1,7 +1,7 @@
 """How near the swarm comes to the proven optimum, over several seeds. ``python -m benchmarks.pso``
 
-The reference is the exact method's plan and bound after a time limit of its own. Every run is a row of the file given by ``--csv``; runs that are in it
-already are not repeated.
+The reference is the exact method's plan and bound after a time limit of its own. Every run is a row of the file given by ``--csv``; runs that
+are in it already are not repeated.
 """
 
 from __future__ import annotations

@@ -103,7 +103,7 @@ class Draft(NamedTuple):
 
     def weights(self, i: int) -> Array:
         """The shares of an operator, or of the block that it belongs to, of each of the team: all of one device of it where it is whole."""
-        return self.shares[self.block_end(i), self.space.team]
+        return np.asarray(self.shares[self.block_end(i), self.space.team])
 
     def owned_channels(self, i: int) -> Array | None:
         """The output channels of each of the team; None where they are not split."""

@@ -140,7 +140,7 @@ class Decoder:
         relative = np.maximum(shares, 1e-3) / self.space.speeds[:, None]
         logarithms = np.log(relative) / np.log(_SCALE)
         logarithms = logarithms - (logarithms.max(axis=0) + np.maximum(logarithms.min(axis=0), logarithms.max(axis=0) - 2)) / 2
-        return np.clip((logarithms + 1) / 2, 0, 1)
+        return np.asarray(np.clip((logarithms + 1) / 2, 0, 1))
 
     def _follow_genes(self, batch: PlanBatch, i: int) -> Array:
         """A gene that follows where the shares are those that following would give."""

@@ -28,7 +28,8 @@ class Objective:
 
     def __init__(self, graph: Graph, cluster: Cluster, watch: Stopwatch) -> None:
         self.best: PlanBatch | None = None
-        self.least, self.latency_s = math.inf, None
+        self.least = math.inf
+        self.latency_s: float | None = None
         self.trajectory: list[Point] = []
         self._graph, self._pricer, self._watch = graph, Pricer(graph, cluster), watch
         self._memory = sum(device.memory_bytes for device in cluster.devices)

@@ -22,9 +22,7 @@ _LARGEST_STEP = 4
 """A move of granules takes 1 / 2**k of a share, k up to this, or a single one."""
 
 
-def random_plan(
-    graph: Graph, devices: Cluster | Sequence[Device], rng: np.random.Generator, *, team: Team = "all", longest_block: int = 1
-) -> Plan:
+def random_plan(graph: Graph, devices: Cluster | Sequence[Device], rng: np.random.Generator, *, team: Team = "all", longest_block: int = 1) -> Plan:
     """A plan whose units are placed independently: any strategy that a unit admits, any device, shares by random weights.
 
     Args:
