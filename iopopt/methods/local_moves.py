@@ -22,6 +22,9 @@ _FINEST_STEP = 6
 _SPREAD = 0.5
 """The deviation of the logarithm of random weights from the speeds."""
 
+_POWERS = (0.5, 2.0)
+"""Of the speeds: beyond 1 the fast devices, which transfers hold up less, get more than their part."""
+
 Move = Callable[[Draft], None]
 
 
@@ -65,15 +68,17 @@ class LocalMoves:
         return range(bounds[run], bounds[run + 1])
 
     def _weights(self, draft: Draft, run: range) -> Array:
-        """Weights of the team: its speeds, those of some of it, or near them; or the proportions of a neighbour of the run."""
+        """Weights of the team: its speeds, or powers of them; those of some of it, or near them; or the proportions of a neighbour of the run."""
         drawn, space = self._rng.random(), self._space
         if drawn < 0.3:
-            weights = draft.weights(self._neighbour(run))
-            if weights.sum() > 0:
-                return weights
-        if drawn < 0.6:
+            beside = draft.block_end(self._neighbour(run))
+            if draft.strategies[beside] != _WHOLE:
+                return draft.weights(beside)
+        if drawn < 0.5:
             return space.speeds
-        if drawn < 0.8:
+        if drawn < 0.7:
+            return np.asarray(space.speeds ** self._rng.uniform(*_POWERS))
+        if drawn < 0.85:
             return space.speeds * np.exp([self._rng.gauss(0, _SPREAD) for _ in space.speeds])
         chosen = self._rng.sample(range(len(space.speeds)), self._rng.randint(1, len(space.speeds)))
         weights = np.zeros(len(space.speeds))
