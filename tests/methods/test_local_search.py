@@ -45,14 +45,16 @@ def test_moves_give_valid_plans_of_the_space(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_moves_reach_every_plan(seed: int) -> None:
     """A walk visits as many plans as exhaustive search counts."""
-    graph, cluster, team, longest = block_instance(seed, most_plans=25)
+    graph, cluster, team, longest = block_instance(seed, most_plans=80)
     space = PlanSpace(graph, cluster, team, longest)
     drafts = drafts_of(space, solve_single(graph, cluster).plan)
-    moves, seen = LocalMoves(space, random.Random(seed)), set()
-    for _ in range(1500):
+    moves, seen, count = LocalMoves(space, random.Random(seed)), set(), plan_count(graph, cluster, team, longest)
+    for _ in range(60_000):
         moves(drafts[0])
         seen.add(drafts.batch().plan(graph, 0))
-    assert len(seen) == plan_count(graph, cluster, team, longest)
+        if len(seen) == count:
+            return
+    assert len(seen) == count
 
 
 def test_plans_survive_the_way_through_drafts() -> None:

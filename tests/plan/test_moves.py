@@ -114,11 +114,11 @@ def test_every_plan_with_blocks_is_valid_and_of_the_space(seed: int) -> None:
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_a_walk_with_blocks_reaches_every_plan(seed: int) -> None:
     """As many plans as exhaustive search counts are found by single moves, and by random plans; all of those are different."""
-    graph, cluster, team, longest = block_instance(seed, most_plans=40)
+    graph, cluster, team, longest = block_instance(seed, most_plans=80)
     numbers = np.random.default_rng(seed)
     plan = random_plan(graph, cluster, numbers, team=team, longest_block=longest)
     walked, drawn = {plan}, {plan}
-    for _ in range(3_000):
+    for _ in range(12_000):
         plan = random_neighbour(graph, cluster, plan, numbers, team=team, longest_block=longest)
         walked.add(plan)
         drawn.add(random_plan(graph, cluster, numbers, team=team, longest_block=longest))
