@@ -24,6 +24,10 @@ Termination = Literal["gap", "time_limit", "iteration_limit", "exhausted", "inte
 """Why the method stopped; ``exhausted``: the whole space was searched; ``finished``: a heuristic ended normally."""
 
 
+_ADDED = {"started_from", "start_latency_s"}
+"""What records of earlier versions do not have."""
+
+
 class Point(NamedTuple):
     """One point of a trajectory: seconds since the start, incumbent latency and proven bound, seconds or None."""
 
@@ -45,6 +49,8 @@ class Solution:
         seed: None if the method has no randomness.
         trajectory: incumbent and bound over time.
         reason: why there is no plan, or no feasible one: what is demanded, what is available, what would fix it.
+        started_from, start_latency_s: the best of the plans from which the search started, and its latency, seconds; None if the method starts
+            from none, or none fits the memory.
     """
 
     plan: Plan | None
@@ -62,6 +68,8 @@ class Solution:
     trajectory: tuple[Point, ...] = ()
     evaluation: Evaluation | None = None
     reason: str | None = None
+    started_from: str | None = None
+    start_latency_s: float | None = None
 
     def __post_init__(self) -> None:
         if (self.plan is None) != math.isinf(self.latency_s) or (self.plan is None) != (self.evaluation is None):
@@ -111,7 +119,14 @@ class Solution:
         elif self.bound_s is not None:
             gap = f" (gap {self.gap:.2%})" if self.gap is not None else ""
             proof = f"no plan of {self.space} is faster than {self.bound_s * 1e3:.4g} ms{gap}"
-        return f"{how}: {self.status}, stopped by {self.termination}: {self._found()}; {proof}."
+        return f"{how}: {self.status}, stopped by {self.termination}: {self._found()}{self._gained()}; {proof}."
+
+    def _gained(self) -> str:
+        """What the search gained over the plan from which it started."""
+        if self.plan is None or self.start_latency_s is None:
+            return ""
+        gain = self.latency_s / self.start_latency_s - 1 if self.start_latency_s > 0 else 0.0
+        return f" ({gain:+.1%} from {self.started_from or 'its start'}, {self.start_latency_s * 1e3:.4g} ms)"
 
     def _found(self) -> str:
         if self.plan is None:
@@ -135,9 +150,9 @@ class Solution:
         """
         check_schema(record, where, 1)
         names = {item.name for item in fields(cls)}
-        check_keys(record, where, names | {"schema_version"})
+        check_keys(record, where, (names | {"schema_version"}) - _ADDED, _ADDED)
         nested = {"plan", "evaluation", "trajectory", "latency_s"}
-        values = typed_fields({name: record[name] for name in names - nested}, cls, where)
+        values = typed_fields({name: record[name] for name in names - nested if name in record}, cls, where)
         latency_s = typed(record["latency_s"], float | None, f"{where}: 'latency_s'")
         points = typed(record["trajectory"], tuple[tuple[float | None, ...], ...], f"{where}: 'trajectory'")
         if any(len(point) != 3 or point[0] is None for point in points):
@@ -169,6 +184,8 @@ def heuristic_solution(
     termination: Termination = "finished",
     seed: int | None = None,
     trajectory: tuple[Point, ...] = (),
+    started_from: str | None = None,
+    start_latency_s: float | None = None,
 ) -> Solution:
     """The Solution of a method that proves nothing: the plan, priced by the evaluator, with the memory limits it breaks.
 
@@ -191,6 +208,8 @@ def heuristic_solution(
         method=method,
         seed=seed,
         trajectory=trajectory,
+        started_from=started_from,
+        start_latency_s=start_latency_s,
         evaluation=evaluation,
         reason=broken or None,
     )

@@ -5,7 +5,8 @@ Every plan is valid (equations 2 to 5) and belongs to the space of one team; whe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -15,49 +16,114 @@ from iopopt.network.unit import Unit
 from iopopt.plan.placement import Placement, Strategy
 from iopopt.plan.plan import Plan
 from iopopt.plan.shares import unit_proportional_shares
-from iopopt.plan.team import Team, resolve_team
+from iopopt.plan.team import Team, check_in_space, resolve_team
 
 _LARGEST_STEP = 4
 """A move of granules takes 1 / 2**k of a share, k up to this, or a single one."""
 
 
-def random_plan(graph: Graph, devices: Cluster | Sequence[Device], rng: np.random.Generator, *, team: Team = "all") -> Plan:
-    """A plan whose operators are placed independently: any strategy that an operator admits, any device, shares by random weights.
+def random_plan(graph: Graph, devices: Cluster | Sequence[Device], rng: np.random.Generator, *, team: Team = "all", longest_block: int = 1) -> Plan:
+    """A plan whose units are placed independently: any strategy that a unit admits, any device, shares by random weights.
+
+    Args:
+        longest_block: the most operators of a fused block; of the runs that may end with an operator, from the last one on, each is as likely.
 
     Raises:
         ClusterError: if ``team`` names a device that does not exist.
     """
     cluster = as_cluster(devices)
     members = resolve_team(team, cluster)
-    return Plan.of(graph, [_random_placement(unit, len(cluster), members, rng) for unit in graph.placed_units])
+    runs = _random_cover(graph, _blocks(graph, members, longest_block), rng)
+    return _plan(graph, {run: _random_placement(_unit(graph, run), len(cluster), members, rng) for run in runs})
 
 
-def random_neighbour(graph: Graph, devices: Cluster | Sequence[Device], plan: Plan, rng: np.random.Generator, *, team: Team = "all") -> Plan:
-    """A plan one random move away from ``plan``, a plan of ``team``; some moves change nothing.
+def random_neighbour(
+    graph: Graph, devices: Cluster | Sequence[Device], plan: Plan, rng: np.random.Generator, *, team: Team = "all", longest_block: int = 1
+) -> Plan:
+    """A plan one random move away from ``plan``, a plan of ``team`` and of blocks of at most so many operators; some moves change nothing.
 
-    The moves: an operator gets a random placement; granules go from one of its participants to another; an operator and some that follow it
-    are placed as their predecessor is, as far as they admit it (alone a change of strategy seldom pays, because both its edges need an exchange).
+    The moves: a unit gets a random placement; granules go from one of its participants to another; a unit and some that follow it are placed
+    as their predecessor is, as far as they admit it (alone a change of strategy seldom pays, because both its edges need an exchange). With
+    blocks also: the members of any block are fused, and those of the blocks in its way become single operators; or a block is taken apart.
 
     Raises:
         ClusterError: if ``team`` names a device that does not exist.
+        PlanError: if ``plan`` is not of that space.
     """
     cluster = as_cluster(devices)
+    check_in_space(plan, team, cluster, longest_block)
     members = resolve_team(team, cluster)
-    placements = [plan[operator.name] for operator in graph.operators]
-    i = int(rng.integers(len(graph)))
-    move = rng.integers(3)
+    placements, blocks = _placements(graph, plan), _blocks(graph, members, longest_block)
+    runs = list(placements)
+    number = int(rng.integers(len(runs)))
+    run, move = runs[number], rng.integers(5 if blocks else 3)
     if move == 0:
-        placements[i] = _random_placement(graph.placed_units[i], len(cluster), members, rng)
+        placements[run] = _random_placement(_unit(graph, run), len(cluster), members, rng)
     elif move == 1:
-        placements[i] = _shifted(graph.placed_units[i], placements[i], rng)
+        placements[run] = _shifted(_unit(graph, run), placements[run], rng)
+    elif move == 2:
+        for other in runs[number + 1 : number + 1 + int(rng.geometric(0.3))]:
+            if len(other) == 1 or not placements[run].is_whole:  # a block is never whole
+                placements[other] = _like(_unit(graph, other), placements[run])
+    elif move == 3:
+        placements = _fused(graph, placements, blocks[rng.integers(len(blocks))], members, rng)
     else:
-        for j in range(i + 1, min(len(graph), i + 1 + int(rng.geometric(0.3)))):
-            placements[j] = _like(graph.placed_units[j], placements[i])
-    return Plan.of(graph, placements)
+        placements = _taken_apart(graph, placements, [run])
+    return _plan(graph, placements)
+
+
+def _blocks(graph: Graph, team: Sequence[int], longest: int) -> list[range]:
+    """The blocks up to a length, which need two devices."""
+    return list(graph.blocks(longest)) if len(team) > 1 and longest > 1 else []
+
+
+def _unit(graph: Graph, run: range) -> Unit:
+    return graph.placed_units[run.start] if len(run) == 1 else graph.block(run)
+
+
+def _plan(graph: Graph, placements: Mapping[range, Placement]) -> Plan:
+    """The plan that places these runs of operators."""
+    runs = sorted(placements, key=lambda run: run.start)
+    return Plan.of(graph, [placements[run] for run in runs], [len(run) for run in runs])
+
+
+def _placements(graph: Graph, plan: Plan) -> dict[range, Placement]:
+    """The placements of a plan by the operators that they place, in order."""
+    spans = plan.spans(graph) or (1,) * len(graph)
+    runs = [range(stop - span, stop) for span, stop in zip(spans, itertools.accumulate(spans), strict=True)]
+    return dict(zip(runs, plan.by_last_operator(graph), strict=True))
+
+
+def _random_cover(graph: Graph, blocks: Sequence[range], rng: np.random.Generator) -> list[range]:
+    """Runs that cover the operators, in order."""
+    runs, stop = list[range](), len(graph)
+    while stop:
+        ending = [range(stop - 1, stop), *(block for block in blocks if block.stop == stop)]
+        runs.insert(0, ending[rng.integers(len(ending))] if len(ending) > 1 else ending[0])
+        stop = runs[0].start
+    return runs
+
+
+def _fused(
+    graph: Graph, placements: Mapping[range, Placement], block: range, team: Sequence[int], rng: np.random.Generator
+) -> dict[range, Placement]:
+    """The same with a block, in the proportions of its last operator, or in random ones if that is whole."""
+    freed = _taken_apart(graph, placements, [run for run in placements if run.start < block.stop and block.start < run.stop])
+    model, unit = freed[range(block.stop - 1, block.stop)], _unit(graph, block)
+    kept = {run: placement for run, placement in freed.items() if run.start not in block}
+    return kept | {block: _random_placement(unit, 0, team, rng) if model.is_whole else _like(unit, model)}
+
+
+def _taken_apart(graph: Graph, placements: Mapping[range, Placement], runs: Sequence[range]) -> dict[range, Placement]:
+    """The same without the blocks among ``runs``: their members are placed singly, as the block was."""
+    kept = {run: placement for run, placement in placements.items() if run not in runs or len(run) == 1}
+    singles = {range(i, i + 1): _like(graph.placed_units[i], placements[run]) for run in runs if len(run) > 1 for i in run}
+    return kept | singles
 
 
 def _random_placement(unit: Unit, device_count: int, team: Sequence[int], rng: np.random.Generator) -> Placement:
-    strategies = [Strategy.WHOLE, *(strategy for strategy in Strategy if strategy.dim in unit.dims and len(team) > 1)]
+    whole = [Strategy.WHOLE] if unit.span == 1 else []
+    strategies = [*whole, *(strategy for strategy in Strategy if strategy.dim in unit.dims and len(team) > 1)]
     strategy = strategies[rng.integers(len(strategies))]
     if strategy.dim is None:
         return Placement.whole(int(rng.integers(device_count)))

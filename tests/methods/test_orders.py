@@ -16,7 +16,8 @@ from support.random_orders import random_order, renumbered_cluster, renumbered_p
 
 from iopopt import METHODS, Cluster, Graph, Plan, PlanError, Pricer, Solution, evaluate, solve, solve_exhaustive, solve_milp, solve_pso
 from iopopt.methods.exhaustive import all_placements, plan_count
-from iopopt.methods.pso import Decoder, SwarmSettings
+from iopopt.methods.pso import SwarmSettings
+from iopopt.methods.swarm_decoder import Decoder
 from iopopt.plan.placement import Strategy
 from iopopt.plan.team import check_in_space
 
@@ -190,7 +191,7 @@ def test_particles_decode_to_the_order_of_the_team() -> None:
 
 def test_a_swarm_searches_the_order_of_its_team() -> None:
     """The plan of the swarm is one of its team in its order, and no better than the optimum of that order."""
-    settings, split = SwarmSettings(particles=20, iterations=30, swarms=2), 0
+    settings, split = SwarmSettings(particles=20, iterations=30, swarms=2, plain=True), 0
     for seed in range(6):
         graph, cluster, team = _tiny(3000 + seed)
         cluster = replace(cluster, devices=tuple(replace(device, memory_bytes=1e9) for device in cluster.devices))

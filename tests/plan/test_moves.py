@@ -6,9 +6,10 @@ import random
 
 import numpy as np
 import pytest
-from support import random_branches, random_instances
+from support import random_blocks, random_branches, random_instances
+from support.block_instances import block_instance
 
-from iopopt import Graph, GraphBuilder, Plan, load_cluster, load_model, random_neighbour, random_plan
+from iopopt import Graph, GraphBuilder, Plan, PlanError, load_cluster, load_model, random_neighbour, random_plan
 from iopopt.methods.exhaustive import plan_count
 from iopopt.plan.plan import validate_plan
 from iopopt.plan.team import check_in_space
@@ -91,3 +92,45 @@ def test_one_device_has_only_whole_operators() -> None:
     graph = load_model("lenet5")
     plan = random_plan(graph, load_cluster("mcu-x3", graph), np.random.default_rng(6), team=(1,))
     assert not plan.split_operators
+
+
+# Fused blocks.
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_every_plan_with_blocks_is_valid_and_of_the_space(seed: int) -> None:
+    """Random plans and walks from them hold equations (2) to (5), with blocks no longer than asked for."""
+    rng, longest = random.Random(seed), 2 + seed % 4
+    graph, cluster = random_blocks.random_fusible_graph(rng), random_instances.random_cluster(rng)
+    team = random_instances.random_team(rng, len(cluster))
+    numbers = np.random.default_rng(seed)
+    plan = random_plan(graph, cluster, numbers, team=team, longest_block=longest)
+    for _ in range(30):
+        validate_plan(graph, cluster, plan)
+        check_in_space(plan, team, cluster, longest)
+        plan = random_neighbour(graph, cluster, plan, numbers, team=team, longest_block=longest)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_walk_with_blocks_reaches_every_plan(seed: int) -> None:
+    """As many plans as exhaustive search counts are found by single moves, and by random plans; all of those are different."""
+    graph, cluster, team, longest = block_instance(seed, most_plans=80)
+    numbers = np.random.default_rng(seed)
+    plan = random_plan(graph, cluster, numbers, team=team, longest_block=longest)
+    walked, drawn = {plan}, {plan}
+    for _ in range(12_000):
+        plan = random_neighbour(graph, cluster, plan, numbers, team=team, longest_block=longest)
+        walked.add(plan)
+        drawn.add(random_plan(graph, cluster, numbers, team=team, longest_block=longest))
+    assert len(walked) == len(drawn) == plan_count(graph, cluster, team, longest)
+
+
+def test_a_plan_outside_the_space_is_refused() -> None:
+    """A plan with a block is no plan of single operators, and one of all devices none of two."""
+    graph = load_model("vgg11")
+    cluster, numbers = load_cluster("edge-x3", graph), np.random.default_rng(0)
+    fused = next(plan for plan in (random_plan(graph, cluster, numbers, longest_block=4) for _ in range(100)) if plan.blocks)
+    with pytest.raises(PlanError, match="longest_block"):
+        random_neighbour(graph, cluster, fused, numbers)
+    with pytest.raises(PlanError, match="team"):
+        random_neighbour(graph, cluster, fused, numbers, team=(0, 1), longest_block=4)
