@@ -12,17 +12,17 @@ PUBLISHED_TIERS = ("edge", "slow-link", "board", "wifi")
 """The tiers of the figures that the project publishes."""
 
 
-def add_instances(parser: argparse.ArgumentParser, *, models: Sequence[str], devices: Sequence[int]) -> None:
-    """Add the options that choose instances."""
+def add_instances(parser: argparse.ArgumentParser, *, models: Sequence[str], devices: Sequence[int], tiers: Sequence[str] = PUBLISHED_TIERS) -> None:
+    """Add the options that choose instances, with these defaults."""
     clusters = parser.add_argument_group("instances")
     clusters.add_argument("--model", nargs="+", default=list(models), help=f"networks (default: {' '.join(models)})")
     clusters.add_argument(
         "--tier",
         nargs="+",
-        default=list(PUBLISHED_TIERS),
+        default=list(tiers),
         choices=list(TIERS),
         metavar="TIER",
-        help=f"of {', '.join(TIERS)}; where lenet5 would be on edge, it is on mcu (default: {' '.join(PUBLISHED_TIERS)})",
+        help=f"of {', '.join(TIERS)}; where lenet5 would be on edge, it is on mcu (default: {' '.join(tiers)})",
     )
     clusters.add_argument("--devices", nargs="+", type=int, default=list(devices), metavar="N", help="devices of each tier (default: %(default)s)")
     clusters.add_argument("--memory", default="", metavar="SUFFIX", help="of the names of these clusters, such as -tight-0.4")

@@ -1,156 +1,108 @@
 """How near the swarm comes to the proven optimum, over several seeds. ``python -m benchmarks.pso``
 
-The reference is the exact method's plan and bound after a time limit of its own. Every run is a row of the file given by ``--csv``; runs that
-are in it already are not repeated.
+The reference is the exact method's plan and bound after a time limit of its own. ``--csv FILE`` writes every run as it ends, and a run with the same
+settings continues there.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
-import itertools
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 from rich.console import Console
 
 import iopopt
 from benchmarks.command_line import run
-from iopopt.errors import FileFormatError
+from benchmarks.instances import add_instances, instances_of
+from benchmarks.resume import Row, RowFile, finished
 from iopopt.methods.pso import SwarmSettings
 
 _MODELS = ("lenet5", "alexnet", "vgg11", "vgg13", "vgg16", "vgg19", "resnet18", "resnet50", "mobilenet_v2", "yolov2")
-_CLUSTERS = tuple(f"{tier}-x{devices}" for tier, devices in itertools.product(("edge", "board", "wifi"), (3, 4)))
-_COLUMNS = ("model", "cluster", "longest_block", "method", "seed", "time_limit_s", "latency_s", "bound_s", "start_latency_s", "seconds")
+_TIERS = ("edge", "board", "wifi")
 
 
-class Cell(NamedTuple):
-    """What is solved with every seed."""
-
-    model: str
-    cluster: str
-    longest_block: int
-
-
-class Task(NamedTuple):
-    """One run: ``method`` is milp, pso or plain; milp has seed 0."""
-
-    cell: Cell
-    method: str
-    seed: int
-    time_limit_s: float
-
-
-class Runs:
-    """The runs by their tasks, kept in a file if there is one."""
-
-    def __init__(self, path: str | None) -> None:
-        self._path = None if path is None else Path(path)
-        self._rows: dict[Task, Mapping[str, float | None]] = dict(self._read()) if self._path and self._path.exists() else {}
-
-    def _read(self) -> Iterator[tuple[Task, dict[str, float | None]]]:
-        assert self._path is not None
-        with self._path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            if tuple(reader.fieldnames or ()) != _COLUMNS:
-                raise FileFormatError(f"{self._path}: its columns are {reader.fieldnames}; those of this benchmark are {list(_COLUMNS)}")
-            for row in reader:
-                cell = Cell(row["model"], row["cluster"], int(row["longest_block"]))
-                task = Task(cell, row["method"], int(row["seed"]), float(row["time_limit_s"]))
-                yield task, {name: float(row[name]) if row[name] else None for name in _COLUMNS[6:]}
-
-    def result(self, task: Task) -> Mapping[str, float | None]:
-        """The figures of a run, from the file or from a run now."""
-        if task not in self._rows:
-            self._rows[task] = _figures(task)
-            self._append(task)
-        return self._rows[task]
-
-    def _append(self, task: Task) -> None:
-        if self._path is None:
-            return
-        begins = not self._path.exists()
-        with self._path.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            if begins:
-                writer.writerow(_COLUMNS)
-            writer.writerow([*task.cell, *task[1:], *("" if value is None else value for value in self._rows[task].values())])
-
-
-def _figures(task: Task) -> dict[str, float | None]:
-    graph = iopopt.load_model(task.cell.model)
-    cluster = iopopt.load_cluster(task.cell.cluster, graph)
-    options: dict[str, Any] = {"longest_block": task.cell.longest_block, "time_limit_s": task.time_limit_s}
-    start = time.perf_counter()
-    if task.method == "milp":
+def measure(graph: iopopt.Graph, cluster: iopopt.Cluster, key: Row) -> Row:
+    """One run: of the exact method, the swarm, or the plain swarm."""
+    options: dict[str, Any] = {"longest_block": key["longest_block"], "time_limit_s": key["time_limit_s"]}
+    if key["method"] == "milp":
         found = iopopt.solve_milp(graph, cluster, gap=1e-4, **options)
     else:
-        found = iopopt.solve_pso(graph, cluster, seed=task.seed, settings=SwarmSettings(plain=task.method == "plain"), **options)
-    seconds = time.perf_counter() - start
-    return {"latency_s": found.latency_s, "bound_s": found.bound_s, "start_latency_s": found.start_latency_s, "seconds": round(seconds, 3)}
+        found = iopopt.solve_pso(graph, cluster, seed=key["seed"], settings=SwarmSettings(plain=key["method"] == "plain"), **options)  # type: ignore[arg-type]
+    finished(found)
+    return {
+        "latency_s": found.latency_s,
+        "bound_s": found.bound_s,
+        "start_latency_s": found.start_latency_s,
+        "seconds": round(found.build_s + found.solve_s, 3),
+    }
 
 
-class Summary(NamedTuple):
-    """A cell's runs: the exact one, those of the swarm, and those of the plain variant, if any."""
-
-    cell: Cell
-    reference: Mapping[str, float | None]
-    swarms: Sequence[Mapping[str, float | None]]
-    plain: Sequence[Mapping[str, float | None]]
-
-    def row(self) -> dict[str, object]:
-        """A line of the table: milliseconds, and excesses in percent."""
-        frame = pd.DataFrame(self.swarms)
-        median, worst = float(frame["latency_s"].median()), float(frame["latency_s"].max())
-        optimum, bound, start = self.reference["latency_s"], self.reference["bound_s"], self.swarms[0]["start_latency_s"]
-        assert optimum is not None
-        row = {
-            **self.cell._asdict(),
-            "start_ms": None if start is None else start * 1e3,
-            "median_ms": median * 1e3,
-            "worst_ms": worst * 1e3,
-            "gain_%": None if start is None else _excess(median, start),
-            "reference_ms": optimum * 1e3,
-            "its gap_%": None if bound is None else 100 * (optimum - bound) / optimum,
-            "median over it_%": _excess(median, optimum),
-            "worst over it_%": _excess(worst, optimum),
-            "median over bound_%": None if bound is None else _excess(median, bound),
-            "seconds": float(frame["seconds"].median()),
-        }
-        if self.plain:
-            row["plain over it_%"] = _excess(float(pd.DataFrame(self.plain)["latency_s"].median()), optimum)
-        return row
+def summary(reference: pd.Series[Any], swarms: pd.DataFrame, plain: pd.DataFrame) -> Row:
+    """A line of the table, from the exact run and those of the swarm and of the plain one: milliseconds, and excesses in percent."""
+    median_s, worst_s, start_s = float(swarms["latency_s"].median()), float(swarms["latency_s"].max()), swarms["start_latency_s"].iloc[0]
+    optimum_s, bound_s = float(reference["latency_s"]), reference["bound_s"]
+    row = {
+        "start_ms": start_s * 1e3,
+        "median_ms": median_s * 1e3,
+        "worst_ms": worst_s * 1e3,
+        "gain_%": _excess(median_s, start_s),
+        "reference_ms": optimum_s * 1e3,
+        "its gap_%": 100 * (optimum_s - bound_s) / optimum_s,
+        "median over it_%": _excess(median_s, optimum_s),
+        "worst over it_%": _excess(worst_s, optimum_s),
+        "median over bound_%": _excess(median_s, bound_s),
+        "seconds": float(swarms["seconds"].median()),
+    }
+    return row if plain.empty else {**row, "plain over it_%": _excess(float(plain["latency_s"].median()), optimum_s)}
 
 
 def _excess(latency_s: float, least_s: float) -> float:
     return 100 * (latency_s / least_s - 1)
 
 
+class _Runs:
+    """The runs of one instance, kept in a file."""
+
+    def __init__(self, rows: RowFile, instance: tuple[str, iopopt.Graph, str, iopopt.Cluster], longest_block: int) -> None:
+        model, self._graph, name, self._cluster = instance
+        self._rows = rows
+        self._key = {"model": model, "cluster": name, "longest_block": longest_block, "iopopt": iopopt.__version__}
+
+    def of(self, method: str, time_limit_s: float, seeds: int = 1) -> pd.DataFrame:
+        """A row for each seed."""
+        keys: Sequence[Row] = [{**self._key, "method": method, "time_limit_s": time_limit_s, "seed": seed} for seed in range(seeds)]
+        for key in keys:
+            self._rows.row(key, lambda: measure(self._graph, self._cluster, key))  # noqa: B023
+        return pd.concat([self._rows.frame(key) for key in keys]) if keys else pd.DataFrame()
+
+
 def main() -> None:
-    """Run every seed of every cell and print a line for each cell."""
+    """Run every seed on every instance and print a line for each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", nargs="+", default=list(_MODELS))
-    parser.add_argument("--cluster", nargs="+", default=list(_CLUSTERS))
-    parser.add_argument("--longest-block", nargs="+", type=int, default=[1, 8])
-    parser.add_argument("--seeds", type=int, default=10, help="how many seeds, from 0")
-    parser.add_argument("--time-limit", type=float, default=10.0, help="of each seed, seconds")
-    parser.add_argument("--reference-limit", type=float, default=60.0, help="of the exact method, seconds")
+    add_instances(parser, models=_MODELS, devices=(3, 4), tiers=_TIERS)
+    parser.add_argument("--longest-block", nargs="+", type=int, default=[1, 8], metavar="N", help="the most operators of a fused block")
+    parser.add_argument("--seeds", type=int, default=10, metavar="N", help="how many seeds, from 0 (default: %(default)s)")
+    parser.add_argument("--time-limit", type=float, default=10.0, metavar="SECONDS", help="of each seed (default: %(default)g)")
+    parser.add_argument("--reference-limit", type=float, default=60.0, metavar="SECONDS", help="of the exact method (default: %(default)g)")
     parser.add_argument("--plain", action="store_true", help="also run the swarm alone, from random particles")
-    parser.add_argument("--csv", help="keep every run in this file, and do not repeat those that are in it")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the runs here, and do not repeat what is here")
     options = parser.parse_args()
-    console, runs, rows = Console(stderr=True), Runs(options.csv), []
-    for cell in itertools.starmap(Cell, itertools.product(options.model, options.cluster, options.longest_block)):
-        with console.status(" ".join(map(str, cell))):
-            reference = runs.result(Task(cell, "milp", 0, options.reference_limit))
-            swarms, plain = (
-                [runs.result(Task(cell, method, seed, options.time_limit)) for seed in range(options.seeds)] if wanted else []
-                for method, wanted in (("pso", True), ("plain", options.plain))
-            )
-        rows.append(Summary(cell, reference, swarms, plain).row())
-    print(pd.DataFrame(rows).round(3).to_string(index=False))
+    console, rows, table = Console(stderr=True), RowFile(options.csv), []
+    for instance in list(instances_of(options)):
+        for longest_block in options.longest_block:
+            model, _, name, _ = instance
+            runs = _Runs(rows, instance, longest_block)
+            with console.status(f"{model} {name} {longest_block}"):
+                reference = runs.of("milp", options.reference_limit)
+                swarms = runs.of("pso", options.time_limit, options.seeds)
+                plain = runs.of("plain", options.time_limit, options.seeds if options.plain else 0)
+            row = {"model": model, "cluster": name, "longest_block": longest_block, **summary(reference.iloc[0], swarms, plain)}
+            table.append(row)
+            console.print(f"{model} {name} {longest_block}: {row['median over it_%']:.2f} % over {row['reference_ms']:.4g} ms", highlight=False)
+    print(pd.DataFrame(table).round(3).to_string(index=False))
 
 
 if __name__ == "__main__":
