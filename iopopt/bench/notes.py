@@ -25,11 +25,21 @@ def notes(instance: Instance, runs: Sequence[Run]) -> Iterator[str]:
     for run in runs:
         if run.solution.reason:
             yield f"{run.label}: {run.solution.reason}"
+    yield from _gained(runs)
     yield from _one_device(instance, runs)
     yield from _outside_the_space(instance, runs)
     count = plan_count(instance.graph, instance.cluster, instance.team, runs[0].settings.longest_block)
     if count <= MAX_PLANS and all(run.method != "exhaustive" for run in runs):
         yield f"Exhaustive search would price {count:,} plans; --methods exhaustive adds it."
+
+
+def _gained(runs: Sequence[Run]) -> Iterator[str]:
+    """What a search gained over the plan from which it started."""
+    for run in runs:
+        latency_s, start_s = run.solution.latency_s, run.solution.start_latency_s
+        if run.fits and start_s:
+            gain = "no faster than" if latency_s >= start_s * (1 - _ROUNDING) else f"{1 - latency_s / start_s:.1%} faster than"
+            yield f"{run.label}: {gain} the best plan from which it started ({run.solution.started_from}, {start_s * 1e3:.4g} ms)."
 
 
 def _one_device(instance: Instance, runs: Sequence[Run]) -> Iterator[str]:

@@ -67,3 +67,15 @@ def test_exhaustive_search_is_offered_only_where_it_can_run(trio_graph: Graph, t
     single = solve_single(trio_graph, trio_cluster)
     small = Cluster(trio_cluster.devices[:2], connection_setup_s=1.0)
     assert any("--methods exhaustive" in note for note in printed(trio_graph, small, {"single": single}))
+
+
+def test_what_a_search_gained() -> None:
+    """Of a plan that started from another, and of one that is no better than that."""
+    graph = load_model("lenet5")
+    cluster = Cluster(tuple(Device(f"d{j}", 1e9, 1e9, 1e8) for j in range(2)), connection_setup_s=1e-6)
+    plan = solve_milp(graph, cluster).plan
+    assert plan is not None
+    for factor, gain in ((2.0, "50.0% faster than"), (1.0, "no faster than")):
+        start_s = factor * solve_milp(graph, cluster).latency_s
+        found = heuristic_solution(graph, cluster, plan, method="pso", space="all", started_from="coedge", start_latency_s=start_s)
+        assert f"PSO: {gain} the best plan from which it started (coedge, {start_s * 1e3:.4g} ms)." in printed(graph, cluster, {"pso": found})
