@@ -42,7 +42,7 @@ def draw(rows: pd.DataFrame) -> Figure:
     height = depth * (_HEAD + _BAR * bars) + _FOOT
     figure = Figure(figsize=(_WIDTH, height))
     grid = figure.subplots(depth, columns, sharex=True, squeeze=False)
-    figure.subplots_adjust(left=0.15, right=0.98, top=1 - 0.6 / height, bottom=_FOOT / height, hspace=0.28, wspace=0.38)
+    figure.subplots_adjust(left=0.15, right=0.98, top=1 - 0.6 / height, bottom=_FOOT / height, hspace=0.36, wspace=0.38)
     figure.suptitle("What each idea takes away from the latency of the best single device", weight="bold", size=12, y=1 - 0.12 / height, va="top")
     for axes, panel in zip(grid.flat, panels, strict=False):
         _draw_panel(axes, panel)

@@ -25,7 +25,7 @@ def notes(instance: Instance, runs: Sequence[Run]) -> Iterator[str]:
     for run in runs:
         if run.solution.reason:
             yield f"{run.label}: {run.solution.reason}"
-    yield from _gained(runs)
+    yield from dict.fromkeys(_gained(runs))  # several seeds may gain the same
     yield from _one_device(instance, runs)
     yield from _outside_the_space(instance, runs)
     count = plan_count(instance.graph, instance.cluster, instance.team, runs[0].settings.longest_block)

@@ -21,6 +21,7 @@ from iopopt.methods.near_strategies import Strategies, strategies_of
 from iopopt.milp.arcs import Node
 from iopopt.milp.formulation import Formulation
 from iopopt.milp.program import Program
+from iopopt.milp.quiet import discarded_output
 from iopopt.plan.plan import Plan
 
 _MOST_BRANCHES = 50
@@ -94,13 +95,14 @@ class ShareProgram:
         self._watch.check()
         matrix = csr_matrix((program.values, (program.rows, program.columns)), shape=(len(program.row_lower), len(program.objective)))
         limit = {} if math.isinf(self._watch.limit_s) else {"time_limit": max(_LEAST_S, self._watch.remaining_s)}
-        return milp(
-            program.objective,
-            integrality=program.integer.astype(int),
-            bounds=Bounds(program.lower, program.upper),
-            constraints=LinearConstraint(matrix, program.row_lower, program.row_upper),
-            options={"mip_rel_gap": gap, "node_limit": _MOST_BRANCHES, **limit},
-        )
+        with discarded_output():
+            return milp(
+                program.objective,
+                integrality=program.integer.astype(int),
+                bounds=Bounds(program.lower, program.upper),
+                constraints=LinearConstraint(matrix, program.row_lower, program.row_upper),
+                options={"mip_rel_gap": gap, "node_limit": _MOST_BRANCHES, **limit},
+            )
 
 
 def program_sizes(instance: Instance, strategies: Strategies, team: Sequence[int]) -> list[int]:
