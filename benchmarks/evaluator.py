@@ -11,7 +11,7 @@ import pandas as pd
 
 import iopopt
 from benchmarks.command_line import run
-from iopopt.methods.swarm_decoder import Decoder
+from iopopt.methods.swarm.decoder import Decoder
 
 
 def rate(work: Callable[[], int], seconds: float) -> float:

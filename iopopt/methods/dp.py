@@ -1,8 +1,8 @@
 """A dynamic program over every strategy of the exact model, with shares solved exactly where it matters: no bound, mostly within 1 % of the optimum.
 
 First, each operator has a few candidate placements at fixed shares, among which elimination finds the best combination
-(:mod:`iopopt.methods.table_search`). Then the shares of the plan, and of plans of other strategies that are nearly as fast, are solved by small exact
-programs (:mod:`iopopt.methods.refinement`), which also repair plans that overflow a device's memory.
+(:mod:`iopopt.methods.dynamic.table_search`). Then the shares of the plan, and of plans of other strategies that are nearly as fast, are solved by
+small exact programs (:mod:`iopopt.methods.dynamic.refinement`), which also repair plans that overflow a device's memory.
 
 With fused blocks, both steps are done with and without them, so that the plan is never worse than without.
 
@@ -18,10 +18,10 @@ from contextlib import suppress
 from iopopt.cluster.cluster import Cluster, Device
 from iopopt.cost.instance import Instance
 from iopopt.cost.stopwatch import NO_LIMIT, Stopwatch, TimeUpError
+from iopopt.methods.dynamic.table_search import TableSearch
 from iopopt.methods.settings import checked_longest_block, limited
 from iopopt.methods.single import single_plan
 from iopopt.methods.solution import Solution, heuristic_solution
-from iopopt.methods.table_search import TableSearch
 from iopopt.network.graph import Graph
 from iopopt.plan.plan import Plan
 from iopopt.plan.splits import ALL_SPLITS, Splits
@@ -106,7 +106,7 @@ class _Search:
 
     def __init__(self, instance: Instance, team: Sequence[int], watch: Stopwatch) -> None:
         # The program and its solver are loaded when the method is called, so that ``import iopopt`` stays fast.
-        from iopopt.methods.refinement import Refinement
+        from iopopt.methods.dynamic.refinement import Refinement
 
         self._instance, self._team, self._watch = instance, team, watch
         self._refinement = Refinement(instance, team, watch)
@@ -123,7 +123,7 @@ class _Search:
         Raises:
             TimeUpError: if the time is up; the best plan so far stays.
         """
-        from iopopt.methods.near_strategies import NearStrategies
+        from iopopt.methods.dynamic.near_strategies import NearStrategies
 
         building, again = Stopwatch(), self.plan is not None
         tables = TableSearch(self._instance.graph, self._instance.cluster, self._team, self._watch, longest_block)

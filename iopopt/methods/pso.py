@@ -24,14 +24,14 @@ from iopopt.cost.stopwatch import Stopwatch, TimeUpError
 from iopopt.errors import SolverError
 from iopopt.methods.coedge import coedge_placements
 from iopopt.methods.greedy import greedy_plan
-from iopopt.methods.local_search import LocalSearch
 from iopopt.methods.oc import oc_placement
-from iopopt.methods.plan_space import Array
 from iopopt.methods.settings import MOST_SEED, checked_integer, checked_longest_block, limited
 from iopopt.methods.single import single_plan
 from iopopt.methods.solution import Solution, Termination, heuristic_solution
-from iopopt.methods.swarm_decoder import Decoder
-from iopopt.methods.swarm_objective import Objective
+from iopopt.methods.swarm.decoder import Decoder
+from iopopt.methods.swarm.local_search import LocalSearch
+from iopopt.methods.swarm.objective import Objective
+from iopopt.methods.swarm.plan_space import Array
 from iopopt.network.graph import Graph
 from iopopt.plan.batch import PlanBatch
 from iopopt.plan.plan import Plan

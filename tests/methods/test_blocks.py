@@ -28,8 +28,8 @@ from iopopt import (
 from iopopt.cost.elimination import Table, total_cost
 from iopopt.methods.candidates import Candidates
 from iopopt.methods.cost_tables import CostTables
+from iopopt.methods.dynamic.fixed_shares import candidate_placements
 from iopopt.methods.exhaustive import all_placements, plan_count
-from iopopt.methods.fixed_shares import candidate_placements
 
 FOUND_ELSEWHERE_MS = {
     ("vgg16", "board-x4"): 585,

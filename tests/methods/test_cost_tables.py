@@ -12,7 +12,7 @@ from iopopt.cost.elimination import Table, total_cost
 from iopopt.cost.instance import Instance
 from iopopt.methods import cost_tables
 from iopopt.methods.cost_tables import Candidates, CostTables, MemoryPrices
-from iopopt.methods.fixed_shares import candidate_placements
+from iopopt.methods.dynamic.fixed_shares import candidate_placements
 
 
 def instance(seed):

@@ -17,7 +17,7 @@ from support.random_orders import random_order, renumbered_cluster, renumbered_p
 from iopopt import METHODS, Cluster, Graph, Plan, PlanError, Pricer, Solution, evaluate, solve, solve_exhaustive, solve_milp, solve_pso
 from iopopt.methods.exhaustive import all_placements, plan_count
 from iopopt.methods.pso import SwarmSettings
-from iopopt.methods.swarm_decoder import Decoder
+from iopopt.methods.swarm.decoder import Decoder
 from iopopt.plan.placement import Strategy
 from iopopt.plan.team import check_in_space
 

@@ -13,9 +13,9 @@ from support.random_branches import random_branched_graph
 from support.random_instances import random_cluster
 
 from iopopt import Pricer, Solution, SolverError, evaluate, load_cluster, load_model, solve, solve_exhaustive, solve_milp, solve_pso
-from iopopt.methods.local_search import LocalSearch
 from iopopt.methods.pso import SwarmSettings, _quiet_pyswarms, _seeded
-from iopopt.methods.swarm_decoder import Decoder
+from iopopt.methods.swarm.decoder import Decoder
+from iopopt.methods.swarm.local_search import LocalSearch
 from iopopt.models.resnet import resnet18
 from iopopt.plan.team import check_in_space
 

@@ -14,7 +14,7 @@ from support.tiny_edges import edges_of, least_makespan_s
 from iopopt import GraphBuilder, PlanBatch, Pricer, load_cluster, load_model, solve_dp
 from iopopt.cost.instance import Instance
 from iopopt.methods.exhaustive import all_placements
-from iopopt.milp import pruning
+from iopopt.milp import place_tables, pruning
 from iopopt.milp.arcs import node_of, nodes_of, whole
 from iopopt.milp.pruning import NodeBounds, bound_nodes
 
@@ -163,10 +163,10 @@ def test_large_tables_are_replaced_by_weaker_bounds(seed, monkeypatch):
     strong = bound_nodes(Instance(graph, cluster), team)
     ends = [{end for edge in edges for end in (edge.producer, edge.consumer)} for edges in Instance(graph, cluster).edges_into[: graph.sink]]
     largest = max(math.prod(len(strong.nodes[end]) for end in of if end != graph.source) for of in ends)
-    monkeypatch.setattr(pruning, "_MOST_TOGETHER", largest)
+    monkeypatch.setattr(place_tables, "_MOST_TOGETHER", largest)
     for bounds, expected in zip(bound_nodes(Instance(graph, cluster), team).bounds_s, strong.bounds_s, strict=True):
         assert bounds.tolist() == expected.tolist()
-    monkeypatch.setattr(pruning, "_MOST_TOGETHER", 0)
+    monkeypatch.setattr(place_tables, "_MOST_TOGETHER", 0)
     mean = bound_nodes(Instance(graph, cluster), team)
     truth = enumerated_bounds(graph, cluster, team, lambda parts, counted: sum(parts) / len(parts))
     for bounds, expected in zip(mean.bounds_s, truth, strict=True):

@@ -5,9 +5,9 @@ import pytest
 from iopopt import evaluate, load_cluster, load_model
 from iopopt.cost.instance import Instance
 from iopopt.cost.stopwatch import NO_LIMIT, Stopwatch, TimeUpError
-from iopopt.methods.near_strategies import NearStrategies
-from iopopt.methods.refinement import Refinement
-from iopopt.methods.table_search import TableSearch
+from iopopt.methods.dynamic.near_strategies import NearStrategies
+from iopopt.methods.dynamic.refinement import Refinement
+from iopopt.methods.dynamic.table_search import TableSearch
 
 
 def tight_search():

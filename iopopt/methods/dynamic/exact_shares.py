@@ -17,7 +17,7 @@ from scipy.sparse import csr_matrix
 
 from iopopt.cost.instance import Instance
 from iopopt.cost.stopwatch import Stopwatch
-from iopopt.methods.near_strategies import Strategies, strategies_of
+from iopopt.methods.dynamic.near_strategies import Strategies, strategies_of
 from iopopt.milp.arcs import Node
 from iopopt.milp.formulation import Formulation
 from iopopt.milp.program import Program

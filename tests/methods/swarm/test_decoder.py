@@ -9,7 +9,7 @@ from support.random_branches import random_branched_graph
 from support.random_instances import random_cluster, random_team
 
 from iopopt import GraphBuilder, PlanBatch, evaluate, load_cluster, load_model, solve
-from iopopt.methods.swarm_decoder import Decoder
+from iopopt.methods.swarm.decoder import Decoder
 from iopopt.plan.plan import validate_plan
 from iopopt.plan.team import check_in_space
 

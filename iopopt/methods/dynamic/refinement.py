@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from iopopt.cost.evaluation import evaluate
 from iopopt.cost.instance import Instance
 from iopopt.cost.stopwatch import Stopwatch
-from iopopt.methods.exact_shares import ShareProgram, program_sizes
-from iopopt.methods.near_strategies import NearStrategies, Strategies, strategies_of
+from iopopt.methods.dynamic.exact_shares import ShareProgram, program_sizes
+from iopopt.methods.dynamic.near_strategies import NearStrategies, Strategies, strategies_of
 from iopopt.plan.plan import Plan
 
 _GAP = 2e-3

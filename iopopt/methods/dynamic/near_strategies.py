@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from iopopt.cost.elimination import Table, min_marginals
 from iopopt.errors import InstanceTooLargeError
-from iopopt.methods.choice_search import MOST_ADDED_UP, ChoiceSearch
 from iopopt.methods.cost_tables import MemoryPrices
+from iopopt.methods.dynamic.choice_search import MOST_ADDED_UP, ChoiceSearch
 from iopopt.milp.arcs import Node, node_of
 from iopopt.network.graph import Graph
 from iopopt.plan.plan import Plan

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from iopopt.methods.plan_space import Array, Numbers, PlanSpace
+from iopopt.methods.swarm.plan_space import Array, Numbers, PlanSpace
 from iopopt.plan.batch import PlanBatch
 from iopopt.plan.placement import Strategy
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from iopopt.cluster.cluster import Cluster
-from iopopt.methods.plan_space import Array, Numbers, PlanSpace
+from iopopt.methods.swarm.plan_space import Array, Numbers, PlanSpace
 from iopopt.network.graph import Graph
 from iopopt.plan.batch import PlanBatch
 from iopopt.plan.placement import Strategy

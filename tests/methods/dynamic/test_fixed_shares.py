@@ -1,7 +1,7 @@
 """The shares of the candidates."""
 
 from iopopt import Cluster, Device, GraphBuilder
-from iopopt.methods.fixed_shares import candidate_placements
+from iopopt.methods.dynamic.fixed_shares import candidate_placements
 from iopopt.plan.shares import coarse_shares
 
 

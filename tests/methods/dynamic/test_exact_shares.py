@@ -11,9 +11,9 @@ from iopopt import Plan, evaluate, load_cluster, load_model
 from iopopt.cost.instance import Instance
 from iopopt.cost.stopwatch import NO_LIMIT
 from iopopt.methods.dp import dp_plan
-from iopopt.methods.exact_shares import ShareProgram, program_sizes
+from iopopt.methods.dynamic.exact_shares import ShareProgram, program_sizes
+from iopopt.methods.dynamic.near_strategies import strategies_of
 from iopopt.methods.exhaustive import all_placements
-from iopopt.methods.near_strategies import strategies_of
 from iopopt.milp.arcs import Node, node_of
 
 GAP = 1e-6

@@ -11,11 +11,11 @@ from support.random_blocks import random_fusible_graph
 from support.random_instances import random_cluster, random_team
 
 from iopopt import GraphBuilder, Placement, Plan, PlanBatch, Pricer, load_cluster, load_model, random_plan, solve_coedge, solve_single
-from iopopt.methods.drafts import Drafts
 from iopopt.methods.exhaustive import plan_count
-from iopopt.methods.local_moves import LocalMoves
-from iopopt.methods.local_search import NEIGHBOURS, LocalSearch
-from iopopt.methods.plan_space import PlanSpace
+from iopopt.methods.swarm.drafts import Drafts
+from iopopt.methods.swarm.local_moves import LocalMoves
+from iopopt.methods.swarm.local_search import NEIGHBOURS, LocalSearch
+from iopopt.methods.swarm.plan_space import PlanSpace
 from iopopt.plan.plan import validate_plan
 from iopopt.plan.team import check_in_space
 

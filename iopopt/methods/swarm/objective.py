@@ -9,8 +9,8 @@ import numpy as np
 from iopopt.cluster.cluster import Cluster
 from iopopt.cost.pricer import Pricer
 from iopopt.cost.stopwatch import Stopwatch
-from iopopt.methods.plan_space import Array
 from iopopt.methods.solution import Point
+from iopopt.methods.swarm.plan_space import Array
 from iopopt.network.graph import Graph
 from iopopt.plan.batch import PlanBatch
 from iopopt.plan.plan import Plan

@@ -9,9 +9,10 @@ from support.random_branches import random_branched_graph
 from support.random_instances import random_cluster, random_graph, random_team
 
 from iopopt import GraphBuilder, Pricer, evaluate, load_cluster, solve
-from iopopt.methods import choice_search, cost_tables
+from iopopt.methods import cost_tables
 from iopopt.methods.dp import dp_plan
-from iopopt.methods.fixed_shares import candidate_placements
+from iopopt.methods.dynamic import choice_search
+from iopopt.methods.dynamic.fixed_shares import candidate_placements
 from iopopt.plan.batch import PlanBatch
 from iopopt.plan.plan import Plan
 

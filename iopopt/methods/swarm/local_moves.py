@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from iopopt.methods.drafts import Draft
-from iopopt.methods.plan_space import Array, PlanSpace
+from iopopt.methods.swarm.drafts import Draft
+from iopopt.methods.swarm.plan_space import Array, PlanSpace
 from iopopt.plan.placement import Strategy
 
 _WHOLE, _ROWS, _OUT, _IN, _IN_TWO_PHASE = Strategy  # members of an enumeration are slow to look up

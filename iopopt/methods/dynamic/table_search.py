@@ -12,7 +12,7 @@ Unless a memory limit binds, the choice among the candidates is exact, with two 
 * If the elimination itself would need too large a table (dense networks), some operators are fixed in turn, starting from the best uniform
   scheme. Uniform schemes follow one rule for all operators; the plan is never worse than any of them.
 
-If the minimum breaks a memory limit, memory gets prices (:mod:`iopopt.methods.short_memory`).
+If the minimum breaks a memory limit, memory gets prices (:mod:`iopopt.methods.dynamic.short_memory`).
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ import numpy as np
 from iopopt.cluster.cluster import Cluster
 from iopopt.cost.stopwatch import Stopwatch, TimeUpError
 from iopopt.methods.candidates import Candidates
-from iopopt.methods.choice_search import Choice, ChoiceSearch
 from iopopt.methods.cost_tables import CostTables, MemoryPrices
-from iopopt.methods.fixed_shares import candidate_placements, uniform_schemes
-from iopopt.methods.short_memory import reoptimise_windows, rising_prices
+from iopopt.methods.dynamic.choice_search import Choice, ChoiceSearch
+from iopopt.methods.dynamic.fixed_shares import candidate_placements, uniform_schemes
+from iopopt.methods.dynamic.short_memory import reoptimise_windows, rising_prices
 from iopopt.network.graph import Graph
 from iopopt.network.unit import Unit
 from iopopt.plan.placement import Placement

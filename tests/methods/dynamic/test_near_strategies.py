@@ -9,8 +9,8 @@ from support.random_instances import random_cluster, random_graph
 
 from iopopt import evaluate
 from iopopt.cost.stopwatch import NO_LIMIT
-from iopopt.methods.near_strategies import NearStrategies, strategies_of
-from iopopt.methods.table_search import TableSearch
+from iopopt.methods.dynamic.near_strategies import NearStrategies, strategies_of
+from iopopt.methods.dynamic.table_search import TableSearch
 
 
 def near_instance(seed, longest_block=1):

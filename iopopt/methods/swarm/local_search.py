@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from iopopt.methods.drafts import Drafts, Mask
-from iopopt.methods.local_moves import LocalMoves
-from iopopt.methods.plan_space import Array, PlanSpace
+from iopopt.methods.swarm.drafts import Drafts, Mask
+from iopopt.methods.swarm.local_moves import LocalMoves
+from iopopt.methods.swarm.plan_space import Array, PlanSpace
 from iopopt.plan.batch import PlanBatch
 
 NEIGHBOURS = 256

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from iopopt.cost.elimination import Table, restricted, total_cost
-from iopopt.methods.choice_search import Choice, ChoiceSearch
 from iopopt.methods.cost_tables import MemoryPrices
+from iopopt.methods.dynamic.choice_search import Choice, ChoiceSearch
 
 Array = npt.NDArray[np.float64]
 

@@ -1,0 +1,1 @@
+"""The parts of :mod:`iopopt.methods.pso`: the plans that positions stand for, their price, and the local search."""
