@@ -55,6 +55,7 @@ class Refinement:
         self._instance, self._team, self._watch = instance, team, watch
         self.plan: Plan | None = None
         self._least = (math.inf, math.inf)
+        self._tried: set[tuple[Strategies, Plan]] = set()
 
     def offer(self, plan: Plan | None) -> None:
         """Take a plan if it is better."""
@@ -119,9 +120,11 @@ class Refinement:
         return self._program(together, scale_s)
 
     def _solve(self, program: ShareProgram, plan: Plan, least_gain: float) -> None:
-        """Solve a program if it promises a gain; in windows, from a plan of its strategies, if it is large."""
-        if self._least[0] == 0 and program.bound_s >= self._least[1] * (1 - least_gain):
+        """Solve a program if it promises a gain and was not solved before; in windows, from a plan of its strategies, if it is large."""
+        hopeless = self._least[0] == 0 and program.bound_s >= self._least[1] * (1 - least_gain)
+        if hopeless or (program.strategies, plan) in self._tried:
             return
+        self._tried.add((program.strategies, plan))
         if self._size(program.strategies) <= _LARGEST:
             self.offer(program.best_plan(_GAP))
             return
