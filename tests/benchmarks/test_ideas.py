@@ -14,7 +14,7 @@ from benchmarks.ideas.gains import essence, ratio_of
 from benchmarks.ideas.measure import PLANS, Settings, rows_of
 from benchmarks.ideas.picture import draw
 from benchmarks.ideas.spaces import IDEAS, SPACES, idea_of
-from benchmarks.ideas.table import page
+from benchmarks.ideas.table import page, summary
 from benchmarks.resume import RowFile
 from iopopt import FileFormatError
 from iopopt.network.records import read_json
@@ -168,3 +168,11 @@ def test_the_bars_of_the_picture_add_up() -> None:
     assert [bar.get_x() for bar in bars] == pytest.approx([0, 27, 36, 72, 72, 80])
     assert sum(bar.get_width() for bar in bars) == pytest.approx(100)
     assert [line.get_xdata()[0] for line in panels[1].lines] == [90, 80, 54]
+
+
+def test_the_readme_shows_what_the_results_say():
+    """The table in the README is what ``--essence`` prints of the results that are kept."""
+    root = Path(__file__).resolve().parents[2]
+    rows = rows_of(RowFile(root / "benchmarks/results/ideas.csv"), Settings(60.0, 1e-4, 8))
+    assert len(rows) == 4 * 8 * len(SPACES)
+    assert summary(rows) in (root / "README.md").read_text(encoding="utf-8")
