@@ -1,6 +1,9 @@
 """The dynamic program with shares solved exactly: against every plan, and against itself at fixed shares."""
 
 import random
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -146,3 +149,25 @@ def test_it_moves_the_input_only_where_it_must():
     slow = tuple(replace(device, bandwidth_bytes_per_s=10.0) for device in cluster.devices)
     plan = solve_dp(graph, replace(cluster, devices=slow, source=1, sink=1)).plan
     assert {placement.devices for placement in plan.values()} == {(1,)}
+
+
+def test_ctrl_c_does_not_wait_for_a_program():
+    """An interrupt while HiGHS solves a program of seconds ends the search at once."""
+    program = (
+        "import iopopt\n"
+        "graph = iopopt.load_model('vgg19'); cluster = iopopt.load_cluster('slow-link-x8-tight-0.3', graph)\n"
+        "from iopopt.methods.dynamic import exact_shares\n"
+        "honest = exact_shares.milp\n"
+        "def announced(*arguments, **options):\n"
+        "    if options['integrality'].any(): print('solving', flush=True)\n"
+        "    return honest(*arguments, **options)\n"
+        "exact_shares.milp = announced\n"
+        "exact_shares.discarded_output = __import__('contextlib').nullcontext\n"
+        "try: iopopt.solve_dp(graph, cluster)\n"
+        "except KeyboardInterrupt: print('interrupted', flush=True)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "solving\n"
+        child.send_signal(signal.SIGINT)
+        assert child.stdout.readline() == "interrupted\n"

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, OptimizeResult, milp
@@ -95,14 +98,30 @@ class ShareProgram:
         self._watch.check()
         matrix = csr_matrix((program.values, (program.rows, program.columns)), shape=(len(program.row_lower), len(program.objective)))
         limit = {} if math.isinf(self._watch.limit_s) else {"time_limit": max(_LEAST_S, self._watch.remaining_s)}
+        solve = partial(
+            milp,
+            program.objective,
+            integrality=program.integer.astype(int),
+            bounds=Bounds(program.lower, program.upper),
+            constraints=LinearConstraint(matrix, program.row_lower, program.row_upper),
+            options={"mip_rel_gap": gap, "node_limit": _MOST_BRANCHES, **limit},
+        )
         with discarded_output():
-            return milp(
-                program.objective,
-                integrality=program.integer.astype(int),
-                bounds=Bounds(program.lower, program.upper),
-                constraints=LinearConstraint(matrix, program.row_lower, program.row_upper),
-                options={"mip_rel_gap": gap, "node_limit": _MOST_BRANCHES, **limit},
-            )
+            return _interruptible(solve)
+
+
+def _interruptible(solve: Callable[[], OptimizeResult]) -> OptimizeResult:
+    """The result of a call that may take seconds without looking at signals: Ctrl-C does not wait for its end."""
+    outcome: Future[OptimizeResult] = Future()
+
+    def run() -> None:
+        try:
+            outcome.set_result(solve())
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return outcome.result()
 
 
 def program_sizes(instance: Instance, strategies: Strategies, team: Sequence[int]) -> list[int]:
