@@ -34,6 +34,9 @@ from iopopt.plan.team import team_of
 _MEMORY_ROUNDS = 3
 """How often a team is solved again if rounding makes the plan exceed the memory."""
 
+_WIDE = 0.05
+"""The gap to the bound on nodes from which on it pays to refine the first plan; below, the program is small."""
+
 _REFINING = 0.1
 """The part of the time limit that the shares of the first plan may take, before the program is built."""
 
@@ -157,6 +160,8 @@ class TeamSearch:
         """Offer the plan of the dynamic program with its shares solved; if that is better, bound the nodes again: fewer are as fast."""
         if self.splits != ALL_SPLITS or len(team) < 2:
             return  # its programs know no other splits
+        if self.bounds[team] >= self.latency_s * (1 - _WIDE):
+            return
         before_s, watch = self.latency_s, Stopwatch(min(_REFINING * self.watch.limit_s, self.watch.remaining_s))
         plan = refined_plan(self.instance, team, watch, self.longest_block)
         if plan is not None:
