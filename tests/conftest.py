@@ -65,3 +65,12 @@ def mobile_graph() -> Graph:
         net.conv(net.shape.channels, 3, stride=stride, padding=1, groups=net.shape.channels, bias=False).batch_norm().relu()
         net.conv(channels, 1, bias=False).batch_norm().relu()
     return net.average_pool(net.shape.height).fc(10).build()
+
+
+@pytest.fixture(scope="session")
+def four() -> Graph:
+    """Four convolutions of eight rows, a to d, any run of which can be fused."""
+    net = GraphBuilder("four", (2, 8, 4))
+    for name in "abcd":
+        net.conv(2, 3, padding=1, name=name)
+    return net.build()

@@ -33,7 +33,7 @@ def solve_aofl(
         ClusterError: if ``team`` names a device that does not exist.
         SolverError: if ``most_fused`` is no integer of at least 1, or ``time_limit_s`` is not positive.
     """
-    longest = checked_longest_block(most_fused)
+    longest = checked_longest_block(most_fused, "most_fused")
 
     def make_plan(graph: Graph, cluster: Cluster, members: tuple[int, ...], watch: Stopwatch) -> Plan:
         try:

@@ -38,7 +38,7 @@ def solve_deepthings(
         UnsupportedError: if the first ``fused`` operators are no block, or there is one device only.
     """
     if fused is not None:
-        fused = checked_longest_block(fused)
+        fused = checked_longest_block(fused, "fused")
 
     def make_plan(graph: Graph, cluster: Cluster, members: tuple[int, ...], watch: Stopwatch) -> Plan:
         plans = [_plan(graph, cluster, members, count) for count in _in_time(_counts(graph, members, fused), watch)]

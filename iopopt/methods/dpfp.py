@@ -35,12 +35,14 @@ def solve_dpfp(
         ClusterError: if ``team`` names a device that does not exist.
         SolverError: if ``most_fused`` is no integer of at least 1, or ``time_limit_s`` is not positive.
     """
-    longest = checked_longest_block(most_fused)
+    longest = checked_longest_block(most_fused, "most_fused")
 
     def make_plan(graph: Graph, cluster: Cluster, members: tuple[int, ...], watch: Stopwatch) -> Plan:
         return _over_chosen_devices(graph, cluster, members, longest, watch)
 
-    return solve_by(make_plan, graph, devices, team, "dpfp", time_limit_s, space=space_name("best", devices, longest))
+    everybody = isinstance(team, str) and team == "all"
+    space = space_name("best", devices, longest) if everybody else f"subsets of {space_name(team, devices, longest)}"
+    return solve_by(make_plan, graph, devices, team, "dpfp", time_limit_s, space=space)
 
 
 def _over_chosen_devices(graph: Graph, cluster: Cluster, members: Sequence[int], longest: int, watch: Stopwatch) -> Plan:

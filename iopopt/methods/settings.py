@@ -41,10 +41,10 @@ def checked_integer(name: str, value: int, least: int, most: int) -> int:
     return index(value)
 
 
-def checked_longest_block(value: int) -> int:
-    """The largest number of operators of a fused block, as a Python integer.
+def checked_longest_block(value: int, name: str = "longest_block") -> int:
+    """The largest number of operators of a fused block, as a Python integer; ``name`` is that of the setting.
 
     Raises:
         SolverError: if it is no integer of at least 1.
     """
-    return checked_integer("longest_block", value, 1, _LONGEST_BLOCK)
+    return checked_integer(name, value, 1, _LONGEST_BLOCK)

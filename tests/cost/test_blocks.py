@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.block_instances import PAIR, ROWS
 from support.naive_pricing import naive_price
 from support.naive_units import End, block_field, block_rows, naive_block, naive_blocks
 from support.random_blocks import random_fused_plan, random_fusible_graph
@@ -19,7 +20,6 @@ from support.worked_cases import WorkedCase, block_cases
 
 from iopopt import (
     Cluster,
-    Device,
     Evaluation,
     Graph,
     GraphBuilder,
@@ -34,19 +34,6 @@ from iopopt.network.epilogue import Mixing
 
 CASES = block_cases()
 EXACT = {"rel": 1e-12, "abs": 0.0}
-
-
-PAIR = Cluster(tuple(Device(f"d{j}", 1e3, 1e9, 1e3) for j in range(2)), connection_setup_s=0.1)
-ROWS = Placement.split("H", (0, 1), (4, 4))
-
-
-@pytest.fixture
-def four() -> Graph:
-    """Four convolutions of eight rows."""
-    net = GraphBuilder("four", (2, 8, 4))
-    for name in "abcd":
-        net.conv(2, 3, padding=1, name=name)
-    return net.build()
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

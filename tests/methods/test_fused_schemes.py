@@ -91,6 +91,8 @@ def test_dpfp_adds_devices_while_that_helps(cluster: Cluster) -> None:
             break
         least, chosen = ways[team], team
     found = solve_dpfp(graph, cluster, most_fused=4)
+    assert found.space == "team=best, blocks of up to 4"
+    assert solve_dpfp(graph, cluster, team=(1, 0), most_fused=4).space == "subsets of team=(1, 0), blocks of up to 4"
     assert found.latency_s == pytest.approx(least, rel=1e-12)
     assert found.plan is not None
     assert {placement.devices for placement in found.plan.values() if not placement.is_whole} <= {chosen}
@@ -149,5 +151,5 @@ def test_real_networks(model: str, cluster_name: str) -> None:
 
 @pytest.mark.parametrize("solve", [solve_aofl, solve_dpfp])
 def test_lengths_that_are_none(solve: Callable[..., Solution], cluster: Cluster) -> None:
-    with pytest.raises(SolverError, match="longest_block is 0"):
+    with pytest.raises(SolverError, match="most_fused is 0"):
         solve(chain(2), cluster, most_fused=0)

@@ -190,3 +190,15 @@ def test_the_reason_of_infeasibility_survives_a_back_end_without_one(graph, monk
     solution = solve_milp(graph, small)
     assert solution.status == "infeasible"
     assert "would fit with" in solution.reason
+
+
+def test_the_first_plan_is_refined_where_the_bound_is_far_from_it(monkeypatch, graph, cluster):
+    """The shares of the first plan are solved before the program is built, but not where the bound on nodes is near: there the program is small."""
+    better = solve_exhaustive(graph, cluster).plan
+    for wide, offered in ((0.0, [better]), (0.999, [])):
+        monkeypatch.setattr(team_search, "_WIDE", wide)
+        refined = []
+        monkeypatch.setattr(team_search, "refined_plan", lambda *_: refined.append(better) or better)  # noqa: B023
+        solution = solve_milp(graph, cluster, gap=0)
+        assert refined == offered
+        assert solution.status == "optimal"

@@ -37,10 +37,7 @@ def least_latencies(graph, cluster, team):
 @pytest.mark.parametrize("seed", range(40))
 def test_no_plan_is_faster_than_the_bounds_of_its_nodes(seed, branched):
     """Every node's bound is at most the latency of the fastest plan with that node; the least bound is at most that of any plan."""
-    rng = random.Random(seed)
-    graph = random_branched_graph(rng, tiny=True) if branched else random_graph(rng, operators=rng.randint(2, 3), tiny=True)
-    cluster = random_cluster(rng, devices=rng.choice([2, 3]))
-    team = any_team(rng, len(cluster), seed)
+    graph, cluster, team = small_instance(seed, branched=branched)
     found, truth = bound_nodes(Instance(graph, cluster), team), least_latencies(graph, cluster, team)
     for i, (nodes, bounds) in enumerate(zip(found.nodes, found.bounds_s, strict=True)):
         for node, bound in zip(nodes, bounds, strict=True):
@@ -52,10 +49,7 @@ def test_no_plan_is_faster_than_the_bounds_of_its_nodes(seed, branched):
 @pytest.mark.parametrize("seed", range(40))
 def test_bounds_within_a_latency_hold_up_to_it(seed, branched):
     """With shares divided every node's bound is at most the latency of the fastest plan with that node, or that up to which it holds."""
-    rng = random.Random(seed)
-    graph = random_branched_graph(rng, tiny=True) if branched else random_graph(rng, operators=rng.randint(2, 3), tiny=True)
-    cluster = random_cluster(rng, devices=rng.choice([2, 3]))
-    team = any_team(rng, len(cluster), seed)
+    graph, cluster, team = small_instance(seed, branched=branched)
     truth, instance = least_latencies(graph, cluster, team), Instance(graph, cluster)
     undivided = bound_nodes(instance, team)
     for within_s in (min(truth.values()), np.median(list(truth.values())), max(truth.values())):

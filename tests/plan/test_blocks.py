@@ -7,12 +7,11 @@ import random
 from typing import Any
 
 import pytest
+from support.block_instances import PAIR, ROWS
 from support.random_blocks import random_fused_plan, random_fusible_graph
 from support.random_gathers import with_gathers
 
 from iopopt import (
-    Cluster,
-    Device,
     FileFormatError,
     Graph,
     GraphBuilder,
@@ -23,18 +22,6 @@ from iopopt import (
     Pricer,
     evaluate,
 )
-
-PAIR = Cluster(tuple(Device(f"d{j}", 1e3, 1e9, 1e3) for j in range(2)), connection_setup_s=0.1)
-ROWS = Placement.split("H", (0, 1), (4, 4))
-
-
-@pytest.fixture
-def four() -> Graph:
-    """Four convolutions of eight rows."""
-    net = GraphBuilder("four", (2, 8, 4))
-    for name in "abcd":
-        net.conv(2, 3, padding=1, name=name)
-    return net.build()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Seeded tiny instances on which fused blocks often pay: computation takes about as long as opening a connection."""
+"""A pair of devices, and seeded tiny instances on which fused blocks often pay: computation takes about as long as opening a connection."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ from typing import NamedTuple
 from support.random_branches import random_branched_graph
 from support.random_instances import random_cluster, random_graph
 
-from iopopt import Cluster, Graph, GraphBuilder, solve_exhaustive
+from iopopt import Cluster, Device, Graph, GraphBuilder, Placement, solve_exhaustive
 from iopopt.methods.exhaustive import plan_count
+
+PAIR = Cluster(tuple(Device(f"d{j}", 1e3, 1e9, 1e3) for j in range(2)), connection_setup_s=0.1)
+ROWS = Placement.split("H", (0, 1), (4, 4))
+"""Eight rows, evenly, on the pair."""
 
 
 class BlockInstance(NamedTuple):
