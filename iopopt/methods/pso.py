@@ -63,7 +63,7 @@ class SwarmSettings:
 
     particles: int = 60
     iterations: int = 400
-    swarms: int = 2
+    swarms: int = 4
     inertia: float = 0.72
     cognitive: float = 1.5
     social: float = 1.5
