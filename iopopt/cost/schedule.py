@@ -8,7 +8,7 @@ from iopopt.cost.instance import Instance
 from iopopt.cost.transfers import edge_rounds
 from iopopt.cost.work import share_flops
 from iopopt.plan.placement import Placement
-from iopopt.schedule.rounds import Round, Schedule, Step, together
+from iopopt.schedule.rounds import EdgeRounds, Schedule, Step
 
 
 def schedule_of(instance: Instance, placements: Sequence[Placement]) -> Schedule:
@@ -21,16 +21,7 @@ def schedule_of(instance: Instance, placements: Sequence[Placement]) -> Schedule
     steps = []
     for number, edges in enumerate(instance.edges_into):
         unit, placement = instance.units[number], placements[number]
-        rounds = [round_ for edge in edges for round_ in edge_rounds(edge, placements[edge.producer], placement, e)]
+        priced = tuple([EdgeRounds(edge.producer, tuple(edge_rounds(edge, placements[edge.producer], placement, e))) for edge in edges])
         tasks = dict(share_flops(unit, placement)) if number < instance.sink else {}
-        steps.append(Step(unit.name, _in_turn(rounds), tasks))
+        steps.append(Step(unit.name, priced, tasks))
     return Schedule(tuple(steps))
-
-
-def _in_turn(rounds: Sequence[Round]) -> tuple[Round, ...]:
-    """The rounds of one operator: each reduce-scatter and each gather separately, then all other transfers together."""
-    if len(rounds) < 2:
-        return tuple(rounds)
-    own = [round_ for round_ in rounds if round_.kinds[0].is_first_of_two]
-    rest = [round_ for round_ in rounds if not round_.kinds[0].is_first_of_two]
-    return (*own, *([together(rest)] if rest else []))

@@ -17,6 +17,7 @@ from iopopt.network.tensor_edge import TensorEdge
 from iopopt.plan.placement import Placement
 from iopopt.plan.shares import even_shares
 from iopopt.schedule.regions import Interval, Region, Regions, everything
+from iopopt.schedule.rounds import TransferKind
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class RegionRound:
     """Transfers that may run concurrently, and what their receivers hold afterwards.
 
     Attributes:
+        kind: the way in which the tensor is passed on.
         finished: the region of the producer's finished output that each device then holds; if the transfers are partial sums, the
             device adds them up and runs the producer's epilogue on the sum.
         sums: if partial sums are sent, the pre-pool region that each device receives.
@@ -41,6 +43,7 @@ class RegionRound:
         mixes: whether the receivers run the mixing step of the producer's epilogue.
     """
 
+    kind: TransferKind
     transfers: tuple[RegionTransfer, ...]
     finished: Regions
     sums: Regions = field(default_factory=dict)
@@ -92,32 +95,48 @@ def unit_inputs(graph: Graph, placements: Sequence[Placement], source: int | Non
     inputs = []
     for number, edges in enumerate(network.edges_into):
         members = runs[number] if number < network.sink else range(0)
-        rounds = [_edge_rounds(graph, placements, source, sink, tensors[edge.producer], members, edge) for edge in edges]
-        transfers = tuple(EdgeTransfers(tensors[edge.producer], of_edge) for edge, of_edge in zip(edges, rounds, strict=True))
+        q = placements[members[-1]] if members else Placement.whole(sink)
+        producers = [tensors[edge.producer] for edge in edges]
+        owners = [_input_placement(source) if tensor == graph.source else placements[tensor] for tensor in producers]
+        rounds = [edge_rounds(graph, tensor, p, members, q, edge) for tensor, p, edge in zip(producers, owners, edges, strict=True)]
+        transfers = tuple(map(EdgeTransfers, producers, rounds))
         freed = tuple(tensors[producer] for producer, consumer in last.items() if consumer == number)
         inputs.append(UnitInputs(network.units[number].name, members, transfers, freed))
     return inputs
 
 
-def _edge_rounds(
-    graph: Graph, placements: Sequence[Placement], source: int | None, sink: int, tensor: int, members: range, edge: TensorEdge
-) -> tuple[RegionRound, ...]:
-    """The rounds of an edge into the operators ``members``, or into the sink, whose members are none."""
-    if not members:
-        needs = {sink: everything(graph.output.out_shape)}
-        return _operator_rounds(graph.output, placements[tensor], None, Placement.whole(sink), needs)
-    consumer, q = graph.operators[members[-1]], placements[members[-1]]
-    producer = None if tensor == graph.source else graph.operators[tensor]
-    by_channels = producer is None or not producer.mixes_channels
-    if len(members) > 1:
-        needs = block_needs(graph, members, q, tensor, by_channels=by_channels)
-    else:
-        needs = needed_regions(consumer, q, edge.slot, by_channels=by_channels)
-    if producer is None:
-        return (RegionRound((), needs) if source is None else _from_owner(source, needs),)
-    by_rows = q.dim == "H" and (len(members) > 1 or not consumer.is_gate(edge.slot))
-    rounds = _operator_rounds(producer, placements[tensor], consumer, q, needs, by_rows=by_rows)
+def _input_placement(source: int | None) -> Placement | None:
+    """Where the input is; None if every device has it."""
+    return None if source is None else Placement.whole(source)
+
+
+def edge_rounds(graph: Graph, tensor: int, p: Placement | None, members: range, q: Placement, edge: TensorEdge) -> tuple[RegionRound, ...]:
+    """The rounds of an edge into the operators ``members``, or into the sink, whose members are none.
+
+    Args:
+        tensor: the number of the operator that makes it, or the source's.
+        p: where that is; None for an input that every device has.
+        q: where the members are, or the sink.
+    """
+    if p is None:
+        return (RegionRound(TransferKind.SEND, (), _needs(graph, members, q, tensor, edge, by_channels=True)),)
+    if tensor == graph.source:
+        return (_from_owner(p.devices[0], _needs(graph, members, q, tensor, edge, by_channels=True)),)
+    producer = graph.operators[tensor]
+    needs = _needs(graph, members, q, tensor, edge, by_channels=not producer.mixes_channels)
+    consumer = graph.operators[members[-1]] if members else None
+    by_rows = consumer is not None and q.dim == "H" and (len(members) > 1 or not consumer.is_gate(edge.slot))
+    rounds = _operator_rounds(producer, p, consumer, q, needs, by_rows=by_rows)
     return rounds if edge.first else rounds[-1:]  # a reduce-scatter or a gather happens once
+
+
+def _needs(graph: Graph, members: range, q: Placement, tensor: int, edge: TensorEdge, *, by_channels: bool) -> Regions:
+    """What each participant of a unit, or the sink, needs of a tensor."""
+    if not members:
+        return {q.devices[0]: everything(graph.output.out_shape)}
+    if len(members) > 1:
+        return block_needs(graph, members, q, tensor, by_channels=by_channels)
+    return needed_regions(graph.operators[members[0]], q, edge.slot, by_channels=by_channels)
 
 
 def _operator_rounds(
@@ -135,7 +154,7 @@ def _operator_rounds(
         return (replace(_reduce(p.devices, needs, sums), mixes=producer.mixes_channels),)
     slices = _even_slices(producer, p.devices)
     sums = {j: _before_pool(producer, region) for j, region in slices.items()}
-    first = replace(_reduce(p.devices, slices, sums), completes=True)
+    first = replace(_reduce(p.devices, slices, sums), kind=TransferKind.REDUCE_SCATTER, completes=True)
     return first, _finished_round(producer, "OC", slices, consumer, q, needs)
 
 
@@ -156,12 +175,12 @@ def _gather(producer: Operator, p: Placement, device: int) -> RegionRound:
     """Every other participant sends its rows to one device, which then owns them all."""
     owned = owned_regions(producer, p)
     transfers = tuple(RegionTransfer(k, device, region, partial=False) for k, region in owned.items() if k != device and region)
-    return RegionRound(transfers, {device: everything(producer.out_shape)}, completes=True)
+    return RegionRound(TransferKind.GATHER, transfers, {device: everything(producer.out_shape)}, completes=True)
 
 
 def _from_owner(owner: int, needs: Regions) -> RegionRound:
     transfers = tuple(RegionTransfer(owner, j, need, partial=False) for j, need in needs.items() if j != owner and need)
-    return RegionRound(transfers, needs)
+    return RegionRound(TransferKind.SEND, transfers, needs)
 
 
 def _finished_round(producer: Operator, dim: Dim, owned: Regions, consumer: Operator | None, q: Placement, needs: Regions) -> RegionRound:
@@ -169,18 +188,20 @@ def _finished_round(producer: Operator, dim: Dim, owned: Regions, consumer: Oper
     same_team = tuple(owned) == q.devices
     part_read = consumer is not None and consumer.reads_part(q.dim) and not producer.mixes_channels
     if same_team and dim == "OC" and part_read and all(owned[j].holds(needs[j]) for j in q.devices):
-        return RegionRound((), needs)
+        return RegionRound(TransferKind.INTERLEAVED, (), needs)
     if same_team and dim == q.dim == "H":
         pieces = [(k, j, needs[j].meet(owned[k])) for j in q.devices for k in owned if k != j]
-        return RegionRound(tuple(RegionTransfer(k, j, piece, partial=False) for k, j, piece in pieces if piece), needs)
+        exchanged = tuple(RegionTransfer(k, j, piece, partial=False) for k, j, piece in pieces if piece)
+        return RegionRound(TransferKind.HALO_EXCHANGE if exchanged else TransferKind.ROW_ALIGNED, exchanged, needs)
     transfers = tuple(RegionTransfer(k, j, piece, partial=False) for j in q.devices for k, piece in owned.items() if k != j and piece)
-    return RegionRound(transfers, dict.fromkeys(q.devices, everything(producer.out_shape)), mixes=dim == "OC" and producer.mixes_channels)
+    whole = dict.fromkeys(q.devices, everything(producer.out_shape))
+    return RegionRound(TransferKind.ALL_GATHER, transfers, whole, mixes=dim == "OC" and producer.mixes_channels)
 
 
 def _reduce(owners: tuple[int, ...], finished: Regions, sums: Regions) -> RegionRound:
     """Every device receives the partial sums of the region that it finishes, from every other owner."""
     transfers = tuple(RegionTransfer(k, j, region, partial=True) for j, region in sums.items() for k in owners if k != j and region)
-    return RegionRound(transfers, finished, sums)
+    return RegionRound(TransferKind.REDUCE, transfers, finished, sums)
 
 
 # What a participant owns, needs and computes.

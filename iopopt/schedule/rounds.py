@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from typing import NamedTuple, TypeVar
@@ -72,16 +72,43 @@ def together(rounds: Sequence[Round]) -> Round:
 
 
 @dataclass(frozen=True)
+class EdgeRounds:
+    """The rounds in which the tensor of unit ``producer``, by number, becomes one input of its consumer."""
+
+    producer: int
+    rounds: tuple[Round, ...]
+
+
+@dataclass(frozen=True)
 class Step:
-    """One unit of a plan: the rounds in which it receives its inputs, one after another, and then the FLOPs of each participant."""
+    """One unit of a plan: the rounds in which it receives each of its inputs, and then the FLOPs of each participant.
+
+    Attributes:
+        boundary: the part of each participant's task that comes first, because other devices need its rows; no entry where a task is one piece.
+    """
 
     name: str
-    rounds: tuple[Round, ...]
+    edges: tuple[EdgeRounds, ...]
     tasks: Mapping[int, float]
+    boundary: Mapping[int, float] = field(default_factory=dict)
+
+    @cached_property
+    def rounds(self) -> tuple[Round, ...]:
+        """The rounds of all edges one after another: each reduce-scatter and each gather separately, then all other transfers together."""
+        rounds = tuple([round_ for edge in self.edges for round_ in edge.rounds])
+        if len(rounds) < 2:
+            return rounds
+        own = [round_ for round_ in rounds if round_.kinds[0].is_first_of_two]
+        rest = [round_ for round_ in rounds if not round_.kinds[0].is_first_of_two]
+        return (*own, *([together(rest)] if rest else []))
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """A plan as tasks and transfers: a step for every unit in order; the last is the sink's, which has no tasks."""
+    """A plan as tasks and transfers: a step for every unit in order; the last is the sink's, which has no tasks.
+
+    Equation (6) and the simulation of events read the same type: :func:`iopopt.cost.schedule.schedule_of` fills it with the transfers that
+    equation (8) counts, :func:`iopopt.simulation.real_schedule.real_schedule` with those that really take place.
+    """
 
     steps: tuple[Step, ...]
