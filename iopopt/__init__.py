@@ -54,6 +54,8 @@ from iopopt.plan.moves import random_neighbour, random_plan
 from iopopt.plan.placement import Placement, Shard
 from iopopt.plan.plan import Plan
 from iopopt.plan.team import space_name
+from iopopt.simulation.simulate import Simulator, simulate
+from iopopt.simulation.timeline import Span, Timeline
 from iopopt.version import __version__
 
 __all__ = [
@@ -83,8 +85,11 @@ __all__ = [
     "PluginError",
     "Pricer",
     "Shard",
+    "Simulator",
     "Solution",
     "SolverError",
+    "Span",
+    "Timeline",
     "UnitWarning",
     "UnknownNameError",
     "UnsupportedError",
@@ -101,6 +106,7 @@ __all__ = [
     "random_weights",
     "register_backend",
     "register_method",
+    "simulate",
     "solve",
     "solve_aofl",
     "solve_coedge",

@@ -56,6 +56,8 @@ class Cluster:
         source: index of the device that has the input, or None if every device has it.
         sink: index of the device that needs the whole output.
         bytes_per_element: e, the size of one tensor element.
+        shared_medium_bytes_per_s: the capacity of one half-duplex medium, such as a radio channel, that all transfers share instead of the links
+            where time has no barriers (:func:`iopopt.simulate`); equation (8) knows links only. None if there is none.
 
     Raises:
         ClusterError: if a figure is out of range, a name repeats, or source or sink does not exist.
@@ -67,6 +69,7 @@ class Cluster:
     source: int | None = None
     sink: int = 0
     bytes_per_element: int = 4
+    shared_medium_bytes_per_s: float | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.devices, Iterable) or isinstance(self.devices, (str, Mapping)):
@@ -90,6 +93,9 @@ class Cluster:
         allowed = f"it must be a positive integer of at most {MOST_ELEMENT_BYTES}"
         self._require(is_integer(width) and 0 < width <= MOST_ELEMENT_BYTES, f"bytes_per_element is {short_repr(width)}; {allowed}")
         object.__setattr__(self, "connection_setup_s", float(setup))
+        if self.shared_medium_bytes_per_s is not None:
+            medium = checked_medium(self.shared_medium_bytes_per_s, "cluster: shared_medium_bytes_per_s")
+            object.__setattr__(self, "shared_medium_bytes_per_s", medium)
         for key in ("source", "sink"):
             value = getattr(self, key)
             known = (key == "source" and value is None) or (is_integer(value) and 0 <= value < len(names))
@@ -113,7 +119,10 @@ class Cluster:
 
     def to_dict(self) -> dict[str, Any]:
         """A record of JSON's types; :meth:`from_dict` reads it back."""
-        return {"schema_version": 1, **plain(self)}
+        record = {"schema_version": 1, **plain(self)}
+        if self.shared_medium_bytes_per_s is None:
+            del record["shared_medium_bytes_per_s"]  # older readers know no such key
+        return record
 
     @classmethod
     def from_dict(cls, record: Any, where: str = "cluster") -> Cluster:
@@ -123,7 +132,7 @@ class Cluster:
             FileFormatError: if a key is missing or unknown, or a figure is not allowed; the message begins with ``where``.
         """
         check_schema(record, where, 1)
-        optional = {"connection_setup_s", "connections", "source", "sink", "bytes_per_element"}
+        optional = {"connection_setup_s", "connections", "source", "sink", "bytes_per_element", "shared_medium_bytes_per_s"}
         check_keys(record, where, {"schema_version", "devices"}, optional)
         if not isinstance(record["devices"], (list, tuple)) or not record["devices"]:
             raise FileFormatError(f"{where}: 'devices' is {short_repr(record['devices'])}; it must be a list of at least one device")
@@ -136,6 +145,17 @@ class Cluster:
             return cls(devices, **values)
         except ClusterError as error:
             raise FileFormatError(f"{where}: {error}") from None
+
+
+def checked_medium(value: Any, name: str) -> float:
+    """The capacity of a shared medium, bytes/s.
+
+    Raises:
+        ClusterError: if it is not a positive finite number from 1e-6 to 1e24; the message begins with ``name``.
+    """
+    if not is_number(value) or not LEAST_FIGURE <= value <= MOST_FIGURE:
+        raise ClusterError(f"{name} is {short_repr(value)}; it must be a positive finite number, from {LEAST_FIGURE:g} to {MOST_FIGURE:g}")
+    return float(value)
 
 
 def as_cluster(devices: Cluster | Sequence[Device]) -> Cluster:

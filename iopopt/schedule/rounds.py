@@ -93,14 +93,17 @@ class Step:
     boundary: Mapping[int, float] = field(default_factory=dict)
 
     @cached_property
+    def turns(self) -> tuple[tuple[tuple[int, Round], ...], ...]:
+        """Which rounds take place together, each with its producer: each reduce-scatter and each gather separately, then all other rounds."""
+        rounds = [(edge.producer, round_) for edge in self.edges for round_ in edge.rounds]
+        own = [(pair,) for pair in rounds if pair[1].kinds[0].is_first_of_two]
+        rest = tuple([pair for pair in rounds if not pair[1].kinds[0].is_first_of_two])
+        return (*own, rest) if rest else tuple(own)
+
+    @cached_property
     def rounds(self) -> tuple[Round, ...]:
-        """The rounds of all edges one after another: each reduce-scatter and each gather separately, then all other transfers together."""
-        rounds = tuple([round_ for edge in self.edges for round_ in edge.rounds])
-        if len(rounds) < 2:
-            return rounds
-        own = [round_ for round_ in rounds if round_.kinds[0].is_first_of_two]
-        rest = [round_ for round_ in rounds if not round_.kinds[0].is_first_of_two]
-        return (*own, *([together(rest)] if rest else []))
+        """The rounds of all edges, one after another; those that take place together are one."""
+        return tuple([together([round_ for _, round_ in turn]) for turn in self.turns])
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,98 @@
+"""The event loop: when each task of a task graph starts and ends."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from iopopt.errors import PlanError
+from iopopt.simulation.flows import Flows
+from iopopt.simulation.tasks import ComputeTask, Network, Task, TransferTask
+
+_ENDS, _FLOWS = -1, -2
+
+
+class Times(NamedTuple):
+    """When each task starts and ends, seconds; a transfer starts with the set-up of its connection."""
+
+    start_s: list[float]
+    end_s: list[float]
+
+
+def predecessors(tasks: Sequence[Task]) -> list[tuple[int, ...]]:
+    """What each task waits for: those that it names, and the computation before it on its device."""
+    newest: dict[int, int] = {}
+    found = []
+    for number, task in enumerate(tasks):
+        after = task.after
+        if type(task) is ComputeTask:
+            if task.device in newest:
+                after = (*after, newest[task.device])
+            newest[task.device] = number
+        found.append(after)
+    return found
+
+
+def run(tasks: Sequence[Task], network: Network) -> Times:
+    """Run a task graph.
+
+    Raises:
+        PlanError: if tasks wait for each other in a circle, or for one that does not exist.
+    """
+    waiting, followers = _dependencies(tasks)
+    start_s, end_s, flows, setup_s = [0.0] * len(tasks), [0.0] * len(tasks), Flows(network), network.setup_s
+    ready = [number for number, count in enumerate(waiting) if not count]
+    events: list[tuple[float, int, int]] = []  # (time, what happens or which version of a flow's end, task)
+    versions: dict[int, int] = {}
+    now, done = 0.0, 0
+    while True:
+        while ready:
+            number = ready.pop()
+            task = tasks[number]
+            start_s[number] = now
+            if type(task) is TransferTask:
+                heapq.heappush(events, (now + setup_s, _FLOWS, number))
+            elif type(task) is ComputeTask:
+                heapq.heappush(events, (now + task.seconds, _ENDS, number))
+            else:
+                heapq.heappush(events, (now, _ENDS, number))
+        if not events or events[0][0] > now:
+            for ends, flow in flows.reshare(now):
+                versions[flow] = version = versions.get(flow, 0) + 1
+                heapq.heappush(events, (ends, version, flow))
+            if not events:
+                break
+        now, what, number = heapq.heappop(events)
+        if what == _FLOWS:
+            task = tasks[number]
+            assert type(task) is TransferTask
+            flows.begin(number, task.sender, task.receiver, task.size_bytes, now)
+            continue
+        if what != _ENDS:
+            if versions.get(number) != what:
+                continue  # the flow's rate has changed since
+            flows.end(number)
+            del versions[number]
+        end_s[number] = now
+        done += 1
+        for follower in followers[number]:
+            waiting[follower] -= 1
+            if not waiting[follower]:
+                ready.append(follower)
+    if done < len(tasks):
+        stuck = next(number for number, count in enumerate(waiting) if count)
+        raise PlanError(f"task {stuck} of {len(tasks)} never starts: it waits for itself, by the tasks that it names and the order of its device")
+    return Times(start_s, end_s)
+
+
+def _dependencies(tasks: Sequence[Task]) -> tuple[list[int], list[list[int]]]:
+    """How many tasks each waits for, and those that wait for it."""
+    waiting, followers = [0] * len(tasks), [list[int]() for _ in tasks]
+    for number, after in enumerate(predecessors(tasks)):
+        waiting[number] = len(after)
+        for other in after:
+            if not 0 <= other < len(tasks):
+                raise PlanError(f"task {number} waits for task {other}; there are {len(tasks)}, from 0")
+            followers[other].append(number)
+    return waiting, followers

@@ -1,0 +1,160 @@
+"""What devices hold while a plan runs: the amounts of equation (1), from when they are there until nobody needs them any more.
+
+While its task for a unit runs, a device holds a_ij. Afterwards it holds what it owns of the output, until its last task that reads it starts
+(which has it among its inputs) and its last transfer of it has ended. What arrives is held from the start of the transfer until the
+receiver's task starts.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from iopopt.cost.instance import Instance
+from iopopt.cost.memory import share_memory, share_output
+from iopopt.plan.placement import Placement
+from iopopt.schedule.rounds import TransferKind
+from iopopt.simulation.events import Times
+from iopopt.simulation.held_memory import HeldMemory
+from iopopt.simulation.plan_tasks import PlanTasks
+from iopopt.simulation.tasks import ComputeTask, TransferTask
+
+_FIRST = tuple(kind.value for kind in TransferKind if kind.is_first_of_two)
+
+
+class _Hold(NamedTuple):
+    """``device`` holds so many bytes from ``begin_s`` to ``end_s``."""
+
+    device: int
+    begin_s: float
+    end_s: float
+    size_bytes: float
+
+
+class _Move(NamedTuple):
+    """One transfer of a producer's tensor to a unit."""
+
+    producer: int
+    step: int
+    sender: int
+    receiver: int
+    start_s: float
+    end_s: float
+    size_bytes: float
+    completes: bool
+
+
+class _Item:
+    """What happens for one input: when each device computes each unit, all transfers, and when the output is there."""
+
+    def __init__(self, number: int, output_s: float) -> None:
+        self.number, self.output_s = number, output_s
+        self.computed: dict[tuple[int, int], tuple[float, float]] = {}
+        self.moves: list[_Move] = []
+        self.sent: dict[tuple[int, int], list[_Move]] = defaultdict(list)  # by producer and sender
+
+
+def held_memory(instance: Instance, placements: Sequence[Placement], tasks: PlanTasks, times: Times) -> tuple[HeldMemory, ...]:
+    """What each device holds over time.
+
+    Args:
+        placements: of every unit (:meth:`Instance.placements`).
+    """
+    e, weights = instance.cluster.bytes_per_element, [0.0] * len(instance.cluster)
+    activations: dict[tuple[int, int], float] = {}
+    for number, unit in enumerate(instance.placed):
+        for device, demand in share_memory(unit, placements[number], e):
+            weights[device] += demand.weights
+            activations[number, device] = demand.activations
+    events: list[dict[float, float]] = [defaultdict(float, {0.0: held}) for held in weights]
+    for item in _items(tasks, times):
+        for hold in _holds(instance, placements, item, activations):
+            if hold.size_bytes and hold.end_s > hold.begin_s:
+                events[hold.device][hold.begin_s] += hold.size_bytes
+                events[hold.device][hold.end_s] -= hold.size_bytes
+    limits = [device.memory_bytes for device in instance.cluster.devices]
+    return tuple(_held(changes, resident, limit) for changes, resident, limit in zip(events, weights, limits, strict=True))
+
+
+def _held(changes: Mapping[float, float], weights_bytes: float, limit_bytes: float) -> HeldMemory:
+    steps, held = sorted(changes.items()), 0.0
+    totals = []
+    for _, change in steps:
+        held += change
+        totals.append(max(held, weights_bytes))  # sums of fractions may fall short of it by a rounding error
+    return HeldMemory(tuple(time for time, _ in steps), tuple(totals), weights_bytes, limit_bytes)
+
+
+def _items(tasks: PlanTasks, times: Times) -> list[_Item]:
+    items = [_Item(number, times.end_s[output]) for number, output in enumerate(tasks.outputs)]
+    for task, label, start_s, end_s in zip(tasks.tasks, tasks.labels, times.start_s, times.end_s, strict=True):
+        if label is None:
+            continue
+        item = items[label.item]
+        if isinstance(task, ComputeTask):
+            key = label.step, task.device
+            item.computed[key] = item.computed[key][0] if key in item.computed else start_s, end_s
+        elif isinstance(task, TransferTask):
+            move = _Move(label.producer, label.step, task.sender, task.receiver, start_s, end_s, task.size_bytes, label.part in _FIRST)
+            item.moves.append(move)
+            item.sent[move.producer, move.sender].append(move)
+    return items
+
+
+def _holds(instance: Instance, placements: Sequence[Placement], item: _Item, activations: Mapping[tuple[int, int], float]) -> Iterator[_Hold]:
+    """Everything that is held for one input."""
+    for (number, device), (begin_s, end_s) in item.computed.items():
+        yield _Hold(device, begin_s, end_s, activations[number, device])
+    rounds_end: dict[tuple[int, int], float] = defaultdict(float)  # when a device has completed its part of a producer's tensor
+    for move in item.moves:
+        if move.completes:
+            for device in (move.sender, move.receiver):
+                rounds_end[move.producer, device] = max(rounds_end[move.producer, device], move.end_s)
+    for move in item.moves:
+        read_s = rounds_end[move.producer, move.receiver] if move.completes else _read_s(instance, item, move.step, move.receiver)
+        yield _Hold(move.receiver, move.start_s, max(read_s, move.end_s), move.size_bytes)
+    for number in range(len(instance.placed)):
+        yield from _outputs(instance, placements[number], item, number, rounds_end)
+    if instance.edges_from(instance.source) or instance.cluster.source is None:
+        yield from _inputs(instance, item)
+
+
+def _read_s(instance: Instance, item: _Item, step: int, device: int) -> float:
+    """When a device's task for a unit starts, or the sink has the output; 0 if it takes no part."""
+    if step == instance.sink:
+        return item.output_s if device == instance.cluster.sink else 0.0
+    return item.computed[step, device][0] if (step, device) in item.computed else 0.0
+
+
+def _last_use_s(instance: Instance, item: _Item, number: int, device: int) -> float:
+    """When a device needs what it owns of a tensor no more."""
+    reads = [_read_s(instance, item, edge.consumer, device) for edge in instance.network.edges_from[number]]
+    sends = [move.end_s for move in item.sent[number, device] if not move.completes]
+    return max([*reads, *sends], default=0.0)
+
+
+def _outputs(instance: Instance, placement: Placement, item: _Item, number: int, rounds_end: Mapping[tuple[int, int], float]) -> Iterator[_Hold]:
+    """What devices own of a unit's output: until a reduce-scatter or a gather has completed it, the partial sums or rows of each participant."""
+    unit, e = instance.units[number], instance.cluster.bytes_per_element
+    owned = dict(share_output(unit, placement, e))
+    made = {device: item.computed[number, device][1] for device in placement.devices}
+    if placement.reduce == "two_phase" or placement.gather is not None:
+        before = e * unit.pre_pool_shape.elements if placement.reduce == "two_phase" else 0.0
+        shares = dict(zip(placement.devices, placement.shares, strict=True))
+        for device, made_s in made.items():
+            size = before or e * unit.out_shape.elements * shares[device] / unit.sizes["H"]
+            yield _Hold(device, made_s, rounds_end.get((number, device), made_s), size)
+    for device, size in owned.items():
+        begin_s = rounds_end.get((number, device), made.get(device, 0.0))
+        yield _Hold(device, begin_s, _last_use_s(instance, item, number, device), size)
+
+
+def _inputs(instance: Instance, item: _Item) -> Iterator[_Hold]:
+    """The input, on every device that has it from the start."""
+    size = instance.cluster.bytes_per_element * instance.units[instance.source].out_shape.elements
+    for device in instance.input_holders:
+        last_s = _last_use_s(instance, item, instance.source, device)
+        uses = [_read_s(instance, item, edge.consumer, device) for edge in instance.network.edges_from[instance.source]]
+        first_s = min([*uses, *(move.start_s for move in item.sent[instance.source, device])], default=0.0)
+        yield _Hold(device, 0.0 if item.number == 0 else first_s, last_s, size)

@@ -1,0 +1,157 @@
+"""A schedule as a task graph: which task waits for which transfer, with and without barriers."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from iopopt.cluster.cluster import Cluster
+from iopopt.schedule.rounds import EdgeRounds, Schedule, Step, TransferKind
+from iopopt.simulation.tasks import ComputeTask, Milestone, Task, TransferTask
+
+
+class Label(NamedTuple):
+    """What a task is.
+
+    Attributes:
+        step: the unit that it computes, or the one that a transfer is for.
+        producer: the unit whose tensor is sent; -1 for a computation.
+        part: ``"boundary"`` or ``"interior"``, or ``""`` for a task in one piece; of a transfer its kind.
+        amount: FLOPs or bytes.
+        item: the number of the input, of several in flight.
+    """
+
+    step: int
+    producer: int
+    part: str
+    amount: float
+    item: int
+
+
+@dataclass
+class PlanTasks:
+    """The tasks of a plan.
+
+    Attributes:
+        tasks: in an order that suits every device.
+        labels: what each is; None for a milestone.
+        outputs: for each input, the milestone at which the sink has the whole output.
+    """
+
+    tasks: list[Task] = field(default_factory=list)
+    labels: list[Label | None] = field(default_factory=list)
+    outputs: list[int] = field(default_factory=list)
+
+    def add(self, task: Task, label: Label | None = None) -> int:
+        """Append a task; returns its number."""
+        self.tasks.append(task)
+        self.labels.append(label)
+        return len(self.tasks) - 1
+
+
+class _Parts(NamedTuple):
+    """The tasks of one device for one unit: the one that makes its boundary rows, and the one that ends it; the same if it is one piece."""
+
+    boundary: int
+    last: int
+
+
+def plan_tasks(schedule: Schedule, cluster: Cluster, *, boundary_first: bool = True, barriers: bool = False, inputs: int = 1) -> PlanTasks:
+    """The task graph of a schedule.
+
+    Args:
+        boundary_first: compute rows that others need before the rest.
+        barriers: all devices wait for each other before every round and before every unit, as in equation (6).
+        inputs: how many inputs are in flight; each device takes them one after another.
+    """
+    found = PlanTasks()
+    writer = (_WriterWithBarriers if barriers else _Writer)(schedule, cluster, found, boundary_first)
+    for item in range(inputs):
+        writer.write(item)
+    return found
+
+
+class _Writer:
+    """Writes the tasks of one input after another."""
+
+    def __init__(self, schedule: Schedule, cluster: Cluster, found: PlanTasks, boundary_first: bool) -> None:
+        self._steps, self._cluster, self._found, self._boundary_first = schedule.steps, cluster, found, boundary_first
+        self._parts: list[dict[int, _Parts]] = [{} for _ in schedule.steps]
+        self._from_source: dict[tuple[int, int, int], int] = {}
+        self._pending: dict[int, list[int]] = defaultdict(list)
+
+    def write(self, item: int) -> None:
+        """Write all steps of one input."""
+        arrived: dict[int, list[int]] = {}
+        for number, step in enumerate(self._steps):
+            arrived = defaultdict(list)
+            for slot, edge in enumerate(step.edges):
+                self._fetch(number, slot, edge, arrived, item)
+            self._compute(number, step, {device: (*arrived[device], *self._pending.pop(device, ())) for device in step.tasks}, item)
+        sink = self._cluster.sink
+        own = [self._parts[-2][sink].last] if sink in self._parts[-2] else []
+        self._found.outputs.append(self._found.add(Milestone((*arrived[sink], *self._pending[sink], *own))))
+
+    def _fetch(self, number: int, slot: int, edge: EdgeRounds, arrived: dict[int, list[int]], item: int) -> None:
+        """The transfers of one edge; a device that completes its part of a tensor first sends it, and goes on computing, only then."""
+        completed: dict[int, list[int]] = {}
+        for round_ in edge.rounds:
+            (kind,), received = round_.kinds, defaultdict[int, list[int]](list) if round_.kinds[0].is_first_of_two else arrived
+            for sender, receiver, size in round_.transfers:
+                after = (*self._ready(number, slot, edge.producer, sender, receiver, kind), *completed.get(sender, ()))
+                transfer = self._found.add(TransferTask(sender, receiver, size, after), Label(number, edge.producer, kind.value, size, item))
+                received[receiver].append(transfer)
+                self._from_source[number, slot, receiver] = transfer
+            if kind.is_first_of_two:
+                completed = received
+                for device, transfers in received.items():
+                    self._pending[device].extend(transfers)
+
+    def _ready(self, step: int, slot: int, producer: int, sender: int, receiver: int, kind: TransferKind) -> tuple[int, ...]:
+        """What a transfer waits for at its sender: the task that makes its last row; from the source, the same transfer of the input before."""
+        if producer >= len(self._steps):
+            before = self._from_source.get((step, slot, receiver))
+            return () if before is None else (before,)
+        parts = self._parts[producer].get(sender)
+        if parts is None:
+            return ()  # it only gathers
+        return (parts.boundary if kind is TransferKind.HALO_EXCHANGE else parts.last,)
+
+    def _compute(self, number: int, step: Step, waits: Mapping[int, tuple[int, ...]], item: int) -> None:
+        """The tasks of every participant."""
+        for device, flops in step.tasks.items():
+            seconds, part = flops / self._cluster.devices[device].flops_per_s, step.boundary.get(device) if self._boundary_first else None
+            if part is None:
+                task = self._found.add(ComputeTask(device, seconds, waits[device]), Label(number, -1, "", flops, item))
+                self._parts[number][device] = _Parts(task, task)
+            else:
+                names = ("boundary", part), ("interior", 1 - part)
+                pieces = [
+                    self._found.add(ComputeTask(device, seconds * of, waits[device]), Label(number, -1, name, flops * of, item)) for name, of in names
+                ]
+                self._parts[number][device] = _Parts(*pieces)
+
+
+class _WriterWithBarriers(_Writer):
+    """Writes the same tasks and transfers, each round and each unit after everything before it."""
+
+    _gate = -1
+
+    def write(self, item: int) -> None:
+        for number, step in enumerate(self._steps):
+            for turn in step.turns:
+                after = self._barrier()
+                for producer, round_ in turn:
+                    for sender, receiver, size in round_.transfers:
+                        self._found.add(TransferTask(sender, receiver, size, after), Label(number, producer, round_.kinds[0].value, size, item))
+            self._compute(number, step, dict.fromkeys(step.tasks, self._barrier()), item)
+        self._barrier()
+        self._found.outputs.append(self._gate)
+
+    def _barrier(self) -> tuple[int, ...]:
+        """What waits for everything so far."""
+        if self._gate < 0 or self._gate + 1 < len(self._found.tasks):
+            self._gate = self._found.add(Milestone(tuple(range(max(self._gate, 0), len(self._found.tasks)))))
+        return (self._gate,)
