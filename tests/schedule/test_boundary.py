@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
 import pytest
@@ -86,6 +87,6 @@ def test_intervals() -> None:
         parts = [Interval(start, start + rng.randint(0, 4)) for start in rng.choices(range(20), k=rng.randint(0, 5))]
         union, rows = merged(parts), {row for part in parts for row in range(part.start, part.stop)}
         assert [row for part in union for row in range(part.start, part.stop)] == sorted(rows)
-        assert all(one.stop < other.start for one, other in zip(union, union[1:], strict=False))
+        assert all(one.stop < other.start for one, other in itertools.pairwise(union))
         rest = without(Interval(0, 24), union)
         assert sorted([*rows, *(row for part in rest for row in range(part.start, part.stop))]) == list(range(24))

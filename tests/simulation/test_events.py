@@ -56,7 +56,9 @@ def test_a_flow_elsewhere_changes_nothing() -> None:
 
 def test_milestones_take_no_time() -> None:
     """Reached when the last of what they wait for is done."""
-    times = run([ComputeTask(0, 2.0), ComputeTask(1, 3.0), Milestone((0, 1)), ComputeTask(0, 1.0, (2,)), Milestone(())], Network([1.0] * 2, [1.0] * 2, 0))
+    times = run(
+        [ComputeTask(0, 2.0), ComputeTask(1, 3.0), Milestone((0, 1)), ComputeTask(0, 1.0, (2,)), Milestone(())], Network([1.0] * 2, [1.0] * 2, 0)
+    )
     assert (times.start_s[2], times.end_s) == (3.0, [2.0, 3.0, 3.0, 4.0, 0.0])
 
 
