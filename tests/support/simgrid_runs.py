@@ -1,7 +1,8 @@
 """Runs task graphs in SimGrid; started with the system's Python, which has its bindings: JSON in on standard input, JSON out.
 
-In: a list of ``{"tasks": [...], "up": [...], "down": [...], "setup_s": ..., "shared": ... or null}``; a task is ``["compute", device, seconds, after]``,
-``["transfer", sender, receiver, bytes, after]`` or ``["milestone", after]``. Out: for each, the time at which every task ends. Each graph runs in a process of its own, because an engine is there once in a process.
+In: a list of ``{"tasks": [...], "up": [...], "down": [...], "setup_s": ..., "shared": ... or null}``; a task is ``["compute", device, seconds,
+after]``, ``["transfer", sender, receiver, bytes, after]`` or ``["milestone", after]``. Out: for each, the time at which every task ends. Each graph
+runs in a process of its own, because a process has one engine.
 
 The network model is CM02 with every correction switched off: a flow waits for the latency of its links, then shares them max-min fairly.
 """
