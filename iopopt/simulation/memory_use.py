@@ -20,7 +20,7 @@ from iopopt.simulation.held_memory import HeldMemory
 from iopopt.simulation.plan_tasks import PlanTasks
 from iopopt.simulation.tasks import ComputeTask, TransferTask
 
-_FIRST = tuple(kind.value for kind in TransferKind if kind.is_first_of_two)
+_FIRST = tuple(kind for kind in TransferKind if kind.is_first_of_two)
 
 
 class _Hold(NamedTuple):

@@ -101,7 +101,7 @@ class _Writer:
             (kind,), received = round_.kinds, defaultdict[int, list[int]](list) if round_.kinds[0].is_first_of_two else arrived
             for sender, receiver, size in round_.transfers:
                 after = (*self._ready(number, slot, edge.producer, sender, receiver, kind), *completed.get(sender, ()))
-                transfer = self._found.add(TransferTask(sender, receiver, size, after), Label(number, edge.producer, kind.value, size, item))
+                transfer = self._found.add(TransferTask(sender, receiver, size, after), Label(number, edge.producer, kind, size, item))
                 received[receiver].append(transfer)
                 self._from_source[number, slot, receiver] = transfer
             if kind.is_first_of_two:
@@ -145,7 +145,7 @@ class _WriterWithBarriers(_Writer):
                 after = self._barrier()
                 for producer, round_ in turn:
                     for sender, receiver, size in round_.transfers:
-                        self._found.add(TransferTask(sender, receiver, size, after), Label(number, producer, round_.kinds[0].value, size, item))
+                        self._found.add(TransferTask(sender, receiver, size, after), Label(number, producer, round_.kinds[0], size, item))
             self._compute(number, step, dict.fromkeys(step.tasks, self._barrier()), item)
         self._barrier()
         self._found.outputs.append(self._gate)
