@@ -55,7 +55,8 @@ def random_events(tasks: int, devices: int) -> tuple[list[Task], Network]:
     for number in range(tasks):
         after = tuple(rng.randrange(max(0, number - 100), number) for _ in range(2)) if number else ()
         if number % 3:
-            found.append(TransferTask(*rng.sample(range(devices), 2), rng.uniform(1, 10), after))
+            sender, receiver = rng.sample(range(devices), 2)
+            found.append(TransferTask(sender, receiver, rng.uniform(1, 10), after))
         else:
             found.append(ComputeTask(rng.randrange(devices), rng.random(), after))
     return found, Network([1.0] * devices, [1.0] * devices, 0.1)

@@ -121,6 +121,7 @@ def test_one_piece_by_hand(rows: tuple[Graph, Cluster, Plan]) -> None:
     timeline = simulate(graph, cluster, plan, boundary_first=False)
     starts = {span.device: span.start_s for span in timeline.spans if span.unit == graph.operators[1].name and not span.is_transfer}
     assert starts == {0: 6.25, 1: 6.25, 2: 6.25}
+    assert timeline.makespan_s == pytest.approx(18.5, abs=1e-12)
 
 
 def test_shared_medium(rows: tuple[Graph, Cluster, Plan]) -> None:

@@ -20,7 +20,8 @@ def random_tasks(rng: random.Random) -> tuple[list[Task], Network]:
         if rng.random() < 0.4:
             tasks.append(ComputeTask(rng.randrange(count), rng.choice([0.0, rng.uniform(0, 5)]), after))
         else:
-            tasks.append(TransferTask(*rng.sample(range(count), 2), float(rng.randint(1, 20)), after))
+            sender, receiver = rng.sample(range(count), 2)
+            tasks.append(TransferTask(sender, receiver, float(rng.randint(1, 20)), after))
     return tasks, Network(up, down, rng.choice([0.0, 0.5, rng.random()]), rng.choice([None, None, rng.uniform(0.5, 5)]))
 
 
