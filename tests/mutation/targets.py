@@ -36,6 +36,9 @@ OPERATORS = "tests/network/operators/test_operator.py"
 PRICES = "tests/cost/test_evaluation.py"
 BRANCHES = "tests/cost/test_branches.py"
 BATCHES = "tests/cost/test_pricer.py"
+EVENTS = "tests/simulation/test_events.py"
+SIMULATED = "tests/simulation/test_simulate.py"
+TIMELINES = "tests/simulation/test_timeline.py"
 
 TARGETS = (
     Target("iopopt/milp/affine.py", 10, ("tests/milp/test_affine.py", "tests/milp/test_program.py")),
@@ -68,6 +71,14 @@ TARGETS = (
     Target("iopopt/cost/transfers.py", 15, ("tests/cost/test_transfers.py", BRANCHES)),
     Target("iopopt/cost/unit_arrays.py", 9, ("tests/cost/test_unit_arrays.py", BATCHES)),
     Target("iopopt/cost/work.py", 1, ("tests/cost/test_work.py",)),
+    Target("iopopt/schedule/boundary.py", 6, ("tests/schedule/test_boundary.py",)),
+    Target("iopopt/simulation/events.py", 8, (EVENTS, SIMULATED)),
+    Target("iopopt/simulation/flows.py", 10, (EVENTS,)),
+    Target("iopopt/simulation/memory_use.py", 14, ("tests/simulation/test_memory_use.py", TIMELINES)),
+    Target("iopopt/simulation/plan_tasks.py", 12, (SIMULATED, TIMELINES)),
+    Target("iopopt/simulation/real_schedule.py", 6, (SIMULATED, TIMELINES)),
+    Target("iopopt/simulation/simulate.py", 6, (SIMULATED, TIMELINES)),
+    Target("iopopt/simulation/timeline.py", 8, (TIMELINES, SIMULATED)),
     Target("iopopt/network/block.py", 12, ("tests/network/test_block.py", "tests/cost/test_blocks.py")),
     Target("iopopt/network/unit_graph.py", 5, ("tests/network/test_block.py", "tests/cost/test_blocks.py", BRANCHES)),
     Target("iopopt/network/tensor_edge.py", 5, ("tests/network/test_tensor_edge.py",)),
