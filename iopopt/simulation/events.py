@@ -88,11 +88,10 @@ def run(tasks: Sequence[Task], network: Network) -> Times:
 
 def _dependencies(tasks: Sequence[Task]) -> tuple[list[int], list[list[int]]]:
     """How many tasks each waits for, and those that wait for it."""
-    waiting, followers = [0] * len(tasks), [list[int]() for _ in tasks]
-    for number, after in enumerate(predecessors(tasks)):
-        waiting[number] = len(after)
+    waits, followers = predecessors(tasks), [list[int]() for _ in tasks]
+    for number, after in enumerate(waits):
         for other in after:
             if not 0 <= other < len(tasks):
                 raise PlanError(f"task {number} waits for task {other}; there are {len(tasks)}, from 0")
             followers[other].append(number)
-    return waiting, followers
+    return [len(after) for after in waits], followers
