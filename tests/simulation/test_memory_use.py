@@ -76,16 +76,44 @@ def test_by_hand() -> None:
 
 
 def test_two_phases() -> None:
-    """c IC 1/1, two-phase, 2x1x1 -> 2x1x1: each holds both partial sums while they are scattered, then its own channel until it is sent."""
-    graph = GraphBuilder("x", (2, 1, 1)).conv(2, 1, bias=False).conv(1, 1, bias=False).build()
+    """c IC 1/1, two-phase, 2x1x1 -> 4x1x1: each holds all partial sums while they are scattered, then its own channels until they are sent."""
+    graph = GraphBuilder("x", (2, 1, 1)).conv(4, 1, bias=False).conv(1, 1, bias=False).build()
     cluster = Cluster((Device("a", 4.0, 99.0, 1.0), Device("b", 4.0, 50.0, 1.0)), 0.0, bytes_per_element=1)
     plan = Plan.of(graph, [Placement.split("IC", (0, 1), (1, 1), "two_phase"), Placement.whole(0)])
     timeline = simulate(graph, cluster, plan)
-    assert [(span.what, span.start_s, span.end_s) for span in timeline.spans if span.is_transfer] == [
-        ("reduce-scatter", 1.0, 2.0),
-        ("reduce-scatter", 1.0, 2.0),
-        ("all-gather", 2.0, 3.0),
-    ]
-    # Device 1: w = 2, a = 1 + 2 until 1, both sums and the one that arrives until 2, one channel until 3.
+    moves = [(span.what, span.start_s, span.end_s) for span in timeline.spans if span.is_transfer]
+    assert moves == [("reduce-scatter", 2.0, 4.0), ("reduce-scatter", 2.0, 4.0), ("all-gather", 4.0, 6.0)]
+    # Device 1: w = 4, a = 1 + 4 until 2, four sums and the two that arrive until 4, two channels until 6.
     second = timeline.memory[1]
-    assert list(zip(second.times_s, second.held_bytes, strict=True)) == [(0, 5), (1, 5), (2, 3), (3, 2)]
+    assert list(zip(second.times_s, second.held_bytes, strict=True)) == [(0, 9), (2, 10), (4, 6), (6, 4)]
+
+
+def test_a_gather() -> None:
+    """c, 1x6x1 -> 2x3x1 after a pool, H 2/1: participants hold their rows until they have been sent, the host what arrives and then all."""
+    graph = GraphBuilder("x", (1, 6, 1)).conv(2, 1, bias=False).max_pool((2, 1), stride=(2, 1)).conv(1, 1, bias=False).build()
+    cluster = Cluster(tuple(Device(f"d{j}", 8.0, 99.0, 1.0) for j in range(3)), 0.0, bytes_per_element=1)
+    plan = Plan.of(graph, [Placement.split("H", (0, 1), (2, 1), gather=2), Placement.whole(2)])
+    memory = simulate(graph, cluster, plan).memory
+    # c: 4 FLOPs a row before the pool, 16 and 8 FLOPs, 2 and 1 s; 4 bytes leave device 0 from 2 on, 2 leave device 1 from 1 on; over one link
+    # into 2: device 1 alone until 2, 1 byte is left; then both at half the rate, until 4; device 0 has 3 left, until 7.
+    # Device 0: w = 2, a = 4 + 8, then 4 bytes. Device 1: a = 2 + 4, then 2. Device 2: w = 2, 2 arriving from 1, 4 more from 2, all 6 from 7 on,
+    # when d runs with a = 6 + 3 for 12 / 8 s, and its 3 bytes go to 0.
+    held = [list(zip(of.times_s, of.held_bytes, strict=True)) for of in memory]
+    assert held == [
+        [(0, 14), (2, 6), (7, 2), (8.5, 5), (11.5, 2)],
+        [(0, 8), (1, 4), (4, 2)],
+        [(0, 2), (1, 4), (2, 8), (7, 11), (8.5, 5), (11.5, 2)],
+    ]
+
+
+def test_rows_that_nobody_reads() -> None:
+    """A convolution of stride 4 over 8 rows, 3/1/4, reads the rows 0 and 4: the share that nobody reads is not held."""
+    graph = GraphBuilder("x", (1, 8, 1)).conv(1, 1, bias=False).conv(1, 1, stride=(4, 1), bias=False).build()
+    cluster = Cluster(tuple(Device(f"d{j}", 2.0, 99.0, 1.0) for j in range(3)), 0.0, bytes_per_element=1)
+    plan = Plan.of(graph, [Placement.split("H", (0, 1, 2), (3, 1, 4)), Placement.split("H", (0, 1, 2), (1, 0, 1))])
+    second = simulate(graph, cluster, plan).memory[1]
+    # Device 1 has row 3: w = 1 + 1, a = 1 + 1 for 1 s, and then nothing of it; its own task of the second is empty.
+    assert next(zip(second.times_s, second.held_bytes, strict=True)) == (0, 4)
+    assert second.held_bytes[-1] == 2
+    assert min(second.held_bytes) == 2
+    assert second.times_s[1] == 1.0

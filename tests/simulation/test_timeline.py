@@ -82,3 +82,34 @@ def test_spans_know_what_they_are() -> None:
     """A transfer has a receiver."""
     task, transfer = Span("a", "", 0, None, 1.0, 3.0, 5.0), Span("a", "send", 0, 1, 1.0, 4.0, 5.0, "b")
     assert (task.is_transfer, transfer.is_transfer, task.duration_s, transfer.duration_s) == (False, True, 2.0, 3.0)
+
+
+def test_the_table_has_flops_and_bytes() -> None:
+    """Tasks have FLOPs, those of both parts of a share adding up, and no producer; transfers have bytes."""
+    graph = GraphBuilder("x", (1, 8, 1)).conv(1, (3, 1), padding=(1, 0), bias=False, name="a").conv(1, (3, 1), padding=(1, 0), bias=False).build()
+    cluster = Cluster(tuple(Device(f"d{j}", 6.0, 1e9, 1.0) for j in range(2)), 0.5, bytes_per_element=1)
+    frame = simulate(graph, cluster, Plan.of(graph, [Placement.split("H", (0, 1), (4, 4))] * 2)).to_frame()
+    tasks, moves = frame[frame["receiver"] == ""], frame[frame["receiver"] != ""]
+    assert list(tasks["flops"]) == [6, 18, 6, 18, 24, 24]
+    assert list(tasks["what"]) == ["boundary", "interior", "boundary", "interior", "", ""]
+    assert set(tasks["producer"]) == {""}
+    assert (set(tasks["bytes"]), set(moves["flops"])) == ({0.0}, {0.0})
+    assert list(moves["bytes"]) == [1, 1, 4]
+
+
+def test_links_that_carry_less_than_a_byte() -> None:
+    """2^-3 bytes/s for 4 s: half a byte at most, all of which is carried."""
+    cluster = Cluster((Device("a", 1.0, 1.0, 0.125), Device("b", 1.0, 1.0, 0.125)))
+    timeline = Timeline(cluster, (Span("(sink)", "send", 0, 1, 0.0, 4.0, 0.5, "a"),), (4.0,))
+    assert timeline.link_utilisation == ((1.0, 0.0), (0.0, 1.0))
+
+
+def test_a_simulator_forgets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it keeps for the next plan is bounded, and forgetting changes no result."""
+    graph, cluster, plan = random_case(4)
+    expected = simulate(graph, cluster, plan).makespan_s
+    monkeypatch.setattr("iopopt.simulation.real_schedule._MOST_KEPT", 1)
+    simulator = Simulator(graph, cluster)
+    assert [simulator.makespan_s(plan) for _ in range(3)] == [expected] * 3
+    scheduler = simulator._scheduler
+    assert (len(scheduler._edges), len(scheduler._tasks)) == (1, 1)
