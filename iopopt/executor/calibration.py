@@ -77,7 +77,7 @@ def _fit_speeds(graph: Graph, cluster: Cluster, runs: Sequence[tuple[Plan, Execu
         measured = {(timing.operator, timing.device): timing.compute_s for timing in execution.timings}
         for step in schedule_of_plan(graph, cluster, plan).steps:
             for number, task in step.tasks.items():
-                flops[number].append(task)
+                flops[number].append(task.flops)
                 seconds[number].append(measured[step.name, number])
     speeds, residuals, unseen = [], [], []
     for number, device in enumerate(cluster.devices):

@@ -6,7 +6,7 @@ import pytest
 
 from iopopt import GraphBuilder, Placement
 from iopopt.cost.memory import share_memory
-from iopopt.cost.work import share_flops
+from iopopt.cost.work import share_work
 from iopopt.network.epilogue import Pool
 from iopopt.network.shapes import Window
 
@@ -19,7 +19,7 @@ def test_rows_before_the_pool(pool: tuple[int, int], share: int, rows: int) -> N
     """n rows behind a pool of kernel k and stride s need (n - 1) s + k rows before it, never less than none: 18 FLOPs x 18 columns each."""
     unit = GraphBuilder("x", (1, 20, 20)).conv(1, 3).max_pool(*pool).build().units[0]
     shares = (share, unit.sizes["H"] - share)
-    assert dict(share_flops(unit, Placement.split("H", (0, 1), shares)))[0] == pytest.approx(rows * 18 * 18)
+    assert dict(share_work(unit, Placement.split("H", (0, 1), shares), 1))[0].flops == pytest.approx(rows * 18 * 18)
 
 
 def test_rows_of_the_field() -> None:
@@ -33,5 +33,5 @@ def test_flops_under_overlapping_pools_exceed_the_whole() -> None:
     """Rows under overlapping windows are computed twice: 9 rows before a pool 3/2 that gives 4, split 2 + 2, count 5 + 5."""
     unit = GraphBuilder("x", (1, 9, 9)).conv(1, 1).max_pool(3, 2).build().units[0]
     assert unit.flops == 162
-    assert dict(share_flops(unit, Placement.split("H", (0, 1), (2, 2)))) == {0: pytest.approx(18 * 5), 1: pytest.approx(18 * 5)}
-    assert dict(share_flops(unit, Placement.whole(3))) == {3: 162}
+    assert [work.flops for _, work in share_work(unit, Placement.split("H", (0, 1), (2, 2)), 1)] == pytest.approx([18 * 5, 18 * 5])
+    assert [(j, work.flops) for j, work in share_work(unit, Placement.whole(3), 1)] == [(3, 162)]

@@ -11,7 +11,7 @@ import pytest
 from support.random_instances import random_graph
 
 from iopopt import GraphBuilder, Placement
-from iopopt.cost.work import share_flops
+from iopopt.cost.work import share_work
 from iopopt.plan.shares import (
     even_shares,
     makespan_shares,
@@ -110,7 +110,7 @@ def test_unit_makespan_shares_are_optimal(limited: bool) -> None:
                 limits = [rng.randint(size // count, size) for _ in range(count)] if limited else None
 
                 def seconds(shares: Sequence[int], operator=operator, dim=dim, speeds=speeds) -> float:  # type: ignore[no-untyped-def]
-                    return max(flops / speeds[j] for j, flops in share_flops(operator.unit, Placement.split(dim, range(len(speeds)), shares)))
+                    return max(work.flops / speeds[j] for j, work in share_work(operator.unit, Placement.split(dim, range(len(speeds)), shares), 1))
 
                 fitting = [
                     s
