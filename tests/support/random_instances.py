@@ -60,7 +60,7 @@ def with_rooflines(devices: Iterable[Device]) -> tuple[Device, ...]:
     if rng.random() < 0.6:
         return given
     return tuple(
-        replace(device, memory_bytes_per_s=device.flops_per_s / 10 ** rng.uniform(0, 1.7)) if rng.random() < 0.75 else device for device in given
+        replace(device, memory_bytes_per_s=device.flops_per_s / 10 ** rng.uniform(-0.7, 0.8)) if rng.random() < 0.75 else device for device in given
     )
 
 
