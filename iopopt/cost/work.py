@@ -17,6 +17,11 @@ def share_work(unit: Unit, placement: Placement, bytes_per_element: int) -> Iter
         yield device, work_of(unit, placement.dim, n, place, bytes_per_element)
 
 
+def whole_work(unit: Unit, bytes_per_element: int) -> Work:
+    """C_ij and D_ij of a whole unit."""
+    return work_of(unit, None, 1, Position.FIRST, bytes_per_element)
+
+
 def work_of(unit: Unit, dim: Dim | None, n: float, place: Position, bytes_per_element: int) -> Work:
     """C_ij and D_ij of a share of ``n`` at a position in the order."""
     return Work(amount(unit.work[dim], n, place), bytes_per_element * amount(unit.touched[dim], n, place))

@@ -1,4 +1,4 @@
-"""Fits the cost model's devices to measured runs: effective FLOP/s, memory and link bandwidths and set-up time, by least squares."""
+"""Fits the cost model's devices to measured runs: effective FLOP/s, memory and link bandwidths, and set-up time."""
 
 from __future__ import annotations
 
@@ -56,11 +56,11 @@ class Fit:
 
 
 def calibrate(graph: Graph, cluster: Cluster, runs: Sequence[tuple[Plan, Execution]]) -> Fit:
-    """Least squares over every operator, device and run.
+    """A fit over every operator, device and run.
 
     Computation: t = max(C_ij / f_j, D_ij / m_j), two unknowns for each device (:mod:`iopopt.executor.roofline_fit`), or C_ij / f_j alone where a
-    memory bandwidth does not explain the times much better. Communication: t = max(R, S) / b_j + N t_est, one unknown for each link and one
-    for all; none may be negative.
+    memory bandwidth does not explain the times much better. Communication, by least squares: t = max(R, S) / b_j + N t_est, one unknown for each
+    link and one for all; none may be negative.
 
     Raises:
         ExecutionError: if there are no runs.

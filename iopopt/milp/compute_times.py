@@ -10,14 +10,14 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from iopopt.cluster.cluster import Cluster
-from iopopt.cost.work import work_of
+from iopopt.cost.work import whole_work
 from iopopt.milp.affine import Affine, times, total
 from iopopt.milp.arcs import Arc, Node
 from iopopt.milp.bounds import best_makespan_s
 from iopopt.milp.edge_variables import EdgeVariables, Group, Port
 from iopopt.milp.operator_variables import OperatorVariables
 from iopopt.milp.program import ProgramBuilder
-from iopopt.network.terms import Line, Position
+from iopopt.network.terms import Line
 from iopopt.network.unit import Unit
 from iopopt.plan.shares import roofline_lines
 from iopopt.schedule.rounds import TransferKind
@@ -76,11 +76,11 @@ class ComputeTimes:
         for node, choice in operator.choice.items():
             if node.dim is None:
                 assert node.device is not None
-                whole = work_of(operator.unit, None, 1, Position.FIRST, self._cluster.bytes_per_element)
-                self._builder.add_cost(choice, self._cluster.devices[node.device].compute_s(*whole) / self._scale_s)
+                work = whole_work(operator.unit, self._cluster.bytes_per_element)
+                self._builder.add_cost(choice, self._cluster.devices[node.device].compute_s(*work) / self._scale_s)
             else:
-                all_arcs = [Group([choice], operator.shares[node])]
-                grouped = [all_arcs] if "gather_cuts" in self._without else [port.groups_at(node) or all_arcs for port in outgoing]
+                whole = [Group([choice], operator.shares[node])]
+                grouped = [whole] if "gather_cuts" in self._without else [port.groups_at(node) or whole for port in outgoing]
                 self._add_node(operator, node, incoming, grouped)
 
     def _add_node(self, operator: OperatorVariables, node: Node, incoming: Sequence[EdgeVariables], groupings: Sequence[Sequence[Group]]) -> None:

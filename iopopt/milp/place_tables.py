@@ -13,14 +13,14 @@ from iopopt.cost.elimination import Array, Table
 from iopopt.cost.evaluation import evaluate
 from iopopt.cost.instance import Instance
 from iopopt.cost.stopwatch import Stopwatch
-from iopopt.cost.work import work_of
+from iopopt.cost.work import whole_work, work_of
 from iopopt.errors import InstanceTooLargeError
 from iopopt.milp.arc_bounds import least_arc_s
 from iopopt.milp.arcs import Node, arcs_between, node_of, nodes_of
 from iopopt.milp.bounds import best_makespan_s
 from iopopt.milp.share_ranges import WHOLE, ShareRanges, share_ranges, single_range
 from iopopt.network.tensor_edge import TensorEdge
-from iopopt.network.terms import Position, positions
+from iopopt.network.terms import positions
 from iopopt.network.unit import Unit
 from iopopt.plan.placement import Placement
 from iopopt.plan.plan import Plan
@@ -142,8 +142,8 @@ class PlaceTables:
         node, members = place
         if node.dim is None:
             assert node.device is not None
-            whole = work_of(self._instance.units[i], None, 1, Position.FIRST, self._cluster.bytes_per_element)
-            return np.array([self._cluster.devices[node.device].compute_s(*whole)])
+            work = whole_work(self._instance.units[i], self._cluster.bytes_per_element)
+            return np.array([self._cluster.devices[node.device].compute_s(*work)])
         if i != members[-1]:
             return np.zeros(len(self._ranges(place)))
         key = self._unit(place).key, node.dim

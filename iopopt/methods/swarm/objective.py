@@ -9,11 +9,10 @@ import numpy as np
 from iopopt.cluster.cluster import Cluster
 from iopopt.cost.pricer import Pricer
 from iopopt.cost.stopwatch import Stopwatch
-from iopopt.cost.work import work_of
+from iopopt.cost.work import whole_work
 from iopopt.methods.solution import Point
 from iopopt.methods.swarm.plan_space import Array
 from iopopt.network.graph import Graph
-from iopopt.network.terms import Position
 from iopopt.plan.batch import PlanBatch
 from iopopt.plan.plan import Plan
 
@@ -36,7 +35,7 @@ class Objective:
         self._graph, self._pricer, self._watch = graph, Pricer(graph, cluster), watch
         self._memory = sum(device.memory_bytes for device in cluster.devices)
         # Slower than any plan without transfers on the slowest device: the floor of the penalty.
-        work = [work_of(unit, None, 1, Position.FIRST, cluster.bytes_per_element) for unit in graph.placed_units]
+        work = [whole_work(unit, cluster.bytes_per_element) for unit in graph.placed_units]
         every = [10 * sum(amounts) for amounts in zip(*work, strict=True)]
         self._penalty_s = max(device.compute_s(*every) for device in cluster.devices)
 
