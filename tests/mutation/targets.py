@@ -64,7 +64,7 @@ TARGETS = (
     Target("iopopt/cost/infeasibility.py", 6, ("tests/cost/test_infeasibility.py",)),
     Target("iopopt/cost/instance.py", 5, ("tests/cost/test_instance.py", BRANCHES)),
     Target("iopopt/cost/memory.py", 9, ("tests/cost/test_memory.py", PRICES, BRANCHES)),
-    Target("iopopt/cost/pricer.py", 8, (BATCHES,)),
+    Target("iopopt/cost/pricer.py", 8, (BATCHES, "tests/cost/test_blocks.py")),
     Target("iopopt/cost/rows.py", 8, ("tests/cost/test_rows.py",)),
     Target("iopopt/cost/schedule.py", 4, ("tests/cost/test_schedule.py", BRANCHES)),
     Target("iopopt/cost/transfers.py", 15, ("tests/cost/test_transfers.py", BRANCHES)),

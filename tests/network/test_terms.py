@@ -9,7 +9,7 @@ import pytest
 from support.random_branches import random_branched_graph
 from support.random_instances import random_graph
 
-from iopopt.network.terms import Line, Term, Terms, amount, fixed, larger_lines, lines, proportional
+from iopopt.network.terms import Line, Position, Term, Terms, amount, fixed, larger_lines, lines, positions, proportional
 
 
 def _value(found: tuple[Line, ...], m: float) -> float:
@@ -39,6 +39,12 @@ def test_amounts_by_hand() -> None:
     assert [amount(terms[2:], n) for n in (0, 1, 4)] == [0, 0, 16]
     assert [amount(terms, n) for n in (0, 1, 4)] == [7, 10, 35]
     assert amount((), 3) == 0
+
+
+def test_positions_by_hand() -> None:
+    """One participant is the first, two are first and last, and others stand between."""
+    first, inner, last = Position.FIRST, Position.INNER, Position.LAST
+    assert [positions(count) for count in (1, 2, 4)] == [(first,), (first, last), (first, inner, inner, last)]
 
 
 def test_lines_by_hand() -> None:
