@@ -159,7 +159,7 @@ def test_coarse_shares_by_hand() -> None:
 
 
 def test_the_fastest_shares_by_hand() -> None:
-    """Six channels at a second each by arithmetic; n of them touch 6 + 7 n elements, at 5 bytes/s 4 s for two and, of two bytes each, 5.2 s for one."""
+    """Six channels, a second each by arithmetic; n touch 6 + 7 n elements, at 5 bytes/s 4 s for two and, of two bytes each, 5.2 s for one."""
     unit = GraphBuilder("x", (1, 6, 1)).conv(6, 1, bias=False).build().units[0]
     assert (unit.flops, amount(unit.touched["OC"], 1)) == (72, 6 + 7)
     plain = Device("a", 12.0, 1e9, 1.0)
