@@ -61,6 +61,7 @@ def device_rows(run: Run, name: str) -> Iterator[Row]:
             "flops_per_s": device.flops_per_s,
             "memory_limit_bytes": device.memory_bytes,
             "bandwidth_bytes_per_s": device.bandwidth_bytes_per_s,
+            "memory_bytes_per_s": device.memory_bytes_per_s,
             "memory_bytes": evaluation.memory_bytes[j] if evaluation else None,
             "compute_s": sum(cost.device_compute_s[j] for cost in evaluation.operators) if evaluation else None,
         }

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from iopopt.bench.instance import Instance
 from iopopt.bench.run import Run, best_latency_s
+from iopopt.cluster.cluster import Device
 from iopopt.methods.solution import Solution
 from iopopt.plan.team import space_name
 
@@ -122,10 +123,14 @@ def _millions(count: int) -> str:
     return f"{count / 1e6:,.0f}" if count >= 1e9 else f"{count / 1e6:.4g}"
 
 
+def _device(device: Device) -> str:
+    memory = f"{device.memory_bytes / 1e6:.4g} MB"
+    if device.memory_bytes_per_s is not None:
+        memory += f" at {device.memory_bytes_per_s / 1e9:.4g} GB/s"
+    return f"{device.name} {device.flops_per_s / 1e9:.4g} GFLOP/s, {memory}, {device.bandwidth_bytes_per_s / 1e6:.4g} MB/s"
+
+
 def _caption(instance: Instance) -> str:
-    devices = "; ".join(
-        f"{device.name} {device.flops_per_s / 1e9:.4g} GFLOP/s, {device.memory_bytes / 1e6:.4g} MB, {device.bandwidth_bytes_per_s / 1e6:.4g} MB/s"
-        for device in instance.cluster.devices
-    )
+    devices = "; ".join(map(_device, instance.cluster.devices))
     single, perfect = (_milliseconds(seconds) for seconds in (instance.single_s, instance.perfect_s))
     return f"Devices: {devices}. Best single device: {single} ms; perfect split: {perfect} ms."

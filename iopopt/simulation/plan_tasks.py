@@ -121,15 +121,16 @@ class _Writer:
 
     def _compute(self, number: int, step: Step, waits: Mapping[int, tuple[int, ...]], item: int) -> None:
         """The tasks of every participant."""
-        for device, flops in step.tasks.items():
-            seconds, part = flops / self._cluster.devices[device].flops_per_s, step.boundary.get(device) if self._boundary_first else None
+        for device, work in step.tasks.items():
+            seconds, part = self._cluster.devices[device].compute_s(*work), step.boundary.get(device) if self._boundary_first else None
             if part is None:
-                task = self._found.add(ComputeTask(device, seconds, waits[device]), Label(number, -1, "", flops, item))
+                task = self._found.add(ComputeTask(device, seconds, waits[device]), Label(number, -1, "", work.flops, item))
                 self._parts[number][device] = _Parts(task, task)
             else:
                 names = ("boundary", part), ("interior", 1 - part)
                 pieces = [
-                    self._found.add(ComputeTask(device, seconds * of, waits[device]), Label(number, -1, name, flops * of, item)) for name, of in names
+                    self._found.add(ComputeTask(device, seconds * of, waits[device]), Label(number, -1, name, work.flops * of, item))
+                    for name, of in names
                 ]
                 self._parts[number][device] = _Parts(*pieces)
 
