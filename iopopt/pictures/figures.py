@@ -49,9 +49,7 @@ def new_column(heights: Sequence[float], width: float = WIDTH) -> list[Axes]:
 
 def figure_of(axes: Axes) -> Figure:
     """The figure that Axes stand in, whole even if they stand in a part of it."""
-    figure = axes.get_figure(root=True)
-    assert figure is not None
-    return figure
+    return axes.figure.figure
 
 
 def check_format(path: Path) -> None:
