@@ -15,8 +15,10 @@ import pytest
 
 from iopopt import Cluster, Graph, Plan, Timeline, evaluate, load_cluster, load_model, simulate, solve_coedge
 from iopopt.__main__ import COMMANDS
+from iopopt.commands import plot
 from iopopt.commands.plot import main, summary
 from iopopt.network.records import write_json
+from iopopt.pictures import draw_memory
 from iopopt.simulation.timeline_files import read_timeline
 from iopopt.simulation.trace import trace_record
 
@@ -37,8 +39,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plan: Plan) -> Path:
     """An empty working folder but for a plan, and its timeline as if measured."""
     monkeypatch.chdir(tmp_path)
     write_json("plan.json", plan.to_dict())
-    write_json("measured.json", replace(simulate(GRAPH, CLUSTER, plan), origin="measured", memory=()).to_dict())
+    write_json("measured.json", measured(simulate(GRAPH, CLUSTER, plan)).to_dict())
     return tmp_path
+
+
+def measured(timeline: Timeline) -> Timeline:
+    """As a run might have been that took twice as long."""
+    spans = tuple(replace(span, start_s=2 * span.start_s, end_s=2 * span.end_s) for span in timeline.spans)
+    return replace(timeline, spans=spans, outputs_s=(2 * timeline.makespan_s,), origin="measured", memory=())
 
 
 def pixels(path: str) -> tuple[int, int]:
@@ -96,8 +104,10 @@ def test_files_beside_the_picture(plan: Plan) -> None:
     assert Path("a.pdf").read_bytes().startswith(b"%PDF")
 
 
-def test_a_timeline_file_and_a_measured_one(plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
-    """A file is drawn as it is; with --measured, below the simulated one, with a line of its own, and memory below both."""
+def test_a_timeline_file_and_a_measured_one(plan: Plan, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file is drawn as it is; with --measured, below the simulated one, with a line of its own, and memory and its demand below both, as long."""
+    calls = []
+    monkeypatch.setattr(plot, "draw_memory", lambda *given, **named: (calls.append(named), draw_memory(*given, **named)))
     assert main(["timeline", "measured.json", "-o", "one.png"]) == 0
     said = capsys.readouterr().out
     assert said.startswith("measured: ")
@@ -107,6 +117,8 @@ def test_a_timeline_file_and_a_measured_one(plan: Plan, capsys: pytest.CaptureFi
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith("simulated: ")
     assert second == said.strip()
+    simulated = simulate(GRAPH, CLUSTER, plan)
+    assert calls == [{"demands_bytes": evaluate(GRAPH, CLUSTER, plan).memory_bytes, "until_s": 2 * simulated.makespan_s}]
     assert pixels("more.png")[1] > 2 * pixels("one.png")[1] + 3 * 100
 
 
@@ -123,7 +135,7 @@ MODEL = ["--model", "lenet5", "--cluster", "mcu-x3"]
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["plan", *MODEL, "-o", "a.gif"], "a.gif: suffix '.gif' is unknown; known are .png, .pdf, .svg"),
+        (["plan", "--model", "missing.json", "-o", "a.gif"], "a.gif: suffix '.gif' is unknown; known are .png, .pdf, .svg"),
         (["timeline", *MODEL, "-o", "a"], "a: suffix '' is unknown; known are .png, .pdf, .svg"),
         (["plan", *MODEL, "-o", "missing/a.png"], "'missing/a.png': cannot be written (No such file or directory)"),
         (["plan", "--model", "lenet6", "-o", "a.png"], "unknown model 'lenet6'"),

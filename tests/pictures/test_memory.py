@@ -97,6 +97,14 @@ def test_a_panel_for_each_device(trio_graph: Graph, trio_cluster: Cluster, trio_
         assert {size / MB for size in held.held_bytes} <= heights
 
 
+def test_the_legend_is_that_of_all_panels() -> None:
+    """A limit that is only near on the second device is in the legend above the first, and nothing is in it twice."""
+    far, near = (HeldMemory((0.0,), (5 * MB,), 3 * MB, limit * MB) for limit in (1000, 5.5))
+    first, second = draw_memory(timeline(far, near))
+    assert legend(first) == ["activations", "weights", "limit of the device"]
+    assert legend(second) == []
+
+
 def test_own_axes() -> None:
     """What is given is drawn on and returned; the end of the time axis can be chosen."""
     given: Sequence[Axes] = list(Figure().subplots(2, 1))

@@ -130,5 +130,6 @@ def test_names_are_no_formulas() -> None:
 def test_many_operators_are_still_apart() -> None:
     """A hundred rows have a taller figure and smaller text."""
     few, many = (draw_plan(Plan(tuple((f"op{n}", Placement.whole(0)) for n in range(count)))) for count in (10, 100))
+    assert few.figure.get_size_inches()[1] > 10 * 0.15
     assert many.figure.get_size_inches()[1] > 5 * few.figure.get_size_inches()[1]
     assert many.get_yticklabels()[0].get_fontsize() < few.get_yticklabels()[0].get_fontsize()

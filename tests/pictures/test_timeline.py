@@ -14,7 +14,7 @@ from support.pictures import Box, bars, legend, texts
 from support.random_branches import random_branched_graph, random_branched_plan
 from support.random_instances import random_cluster
 
-from iopopt import Cluster, Device, Graph, GraphBuilder, Placement, Plan, Timeline, load_cluster, load_model, simulate, solve_coedge
+from iopopt import Cluster, Device, Graph, GraphBuilder, Placement, Plan, Span, Timeline, load_cluster, load_model, simulate, solve_coedge
 from iopopt.pictures import draw_timeline, draw_timelines
 from iopopt.pictures.appearance import COMPUTING, TRANSFERS, WAITING
 
@@ -159,6 +159,20 @@ def test_waits_name_the_device_that_is_waited_for(trio_graph: Graph, trio_cluste
     """By hand: d1 and d2 wait for the rows of d0, and d1 for its channels."""
     axes = draw_timeline(simulate(trio_graph, trio_cluster, trio_plan))
     assert [text for text in texts(axes) if text.startswith("\N{LEFTWARDS ARROW}")] == ["\N{LEFTWARDS ARROW} d0"] * 3
+
+
+def test_a_wait_for_the_own_transfer_names_nobody() -> None:
+    """As where there are barriers: that the device has sent something is no other device's doing."""
+    cluster = Cluster((Device("d0", 1.0, 1.0, 1.0), Device("d1", 1.0, 1.0, 1.0)))
+    spans = (
+        Span("a", "", 0, None, 0.0, 1.0, 1.0),
+        Span("b", "send", 0, 1, 1.0, 3.0, 1.0, "a", (0,)),
+        Span("b", "", 0, None, 3.0, 4.0, 1.0, after=(1,)),
+        Span("b", "", 1, None, 3.0, 4.0, 1.0, after=(1,)),
+    )
+    axes = draw_timeline(Timeline(cluster, spans, (4.0,)))
+    assert [text for text in texts(axes) if text.startswith("\N{LEFTWARDS ARROW}")] == ["\N{LEFTWARDS ARROW} d0"]
+    assert len(bars(axes, WAITS)) == 2
 
 
 def test_inputs_are_numbered(trio_graph: Graph, trio_cluster: Cluster, trio_plan: Plan) -> None:

@@ -82,6 +82,19 @@ def test_measured_gaps_and_overlaps() -> None:
     ]
 
 
+def test_a_span_within_another() -> None:
+    """Where clocks put one span inside the one that it waited for, time does not go back: neither for its device nor on the path."""
+    spans = (
+        Span("a", "", 0, None, 0.0, 5.0, 1.0),
+        Span("b", "", 0, None, 1.0, 2.0, 1.0, after=(0,)),
+        Span("c", "", 0, None, 6.0, 7.0, 1.0, after=(1,)),
+    )
+    timeline = Timeline(Cluster((Device("d0", 1.0, 1.0, 1.0),)), spans, (7.0,), origin="measured")
+    assert [(wait.start_s, wait.end_s, wait.awaited) for wait in timeline.waits] == [(5.0, 6.0, None)]
+    assert timeline.critical_path == spans
+    assert timeline.bottlenecks()[["what", "seconds"]].to_numpy().tolist() == [["compute", 6.0], ["wait", 1.0]]
+
+
 def test_nothing_to_do() -> None:
     """A timeline without spans has no path; the whole of it is a wait."""
     timeline = Timeline(Cluster((Device("d0", 1.0, 1.0, 1.0),)), (), (2.0,))
