@@ -12,6 +12,7 @@ from iopopt.cost.evaluation import Evaluation, evaluate
 from iopopt.errors import FileFormatError, IopoptError
 from iopopt.network.records import json_text, short_text
 from iopopt.pictures import FORMATS, draw_memory, draw_plan, draw_timelines, save_figure
+from iopopt.pictures.appearance import milliseconds
 from iopopt.pictures.figures import check_format, figure_of, new_column, new_figure
 from iopopt.pictures.memory import memory_heights
 from iopopt.pictures.timeline import end_s, timeline_height
@@ -26,7 +27,6 @@ _OF_SIMULATION = ("model", "input_shape", "cluster", "plan", "method", "boundary
 """The options that a timeline file leaves no use for."""
 
 _MOST_NAMED = 3
-_MS = 1e3
 
 _EPILOG = f"""\
 pictures
@@ -75,7 +75,7 @@ def _plot_plan(options: argparse.Namespace) -> None:
     graph, cluster, plan = planned(options)
     axes = draw_plan(plan, device_names=[device.name for device in cluster.devices])
     save_figure(figure_of(axes), options.output)
-    print(f"{plan!r}; equation (6): {evaluate(graph, cluster, plan).latency_s * _MS:.4g} ms")
+    print(f"{plan!r}; equation (6): {milliseconds(evaluate(graph, cluster, plan).latency_s)}")
 
 
 def _plot_timeline(options: argparse.Namespace) -> None:
@@ -126,8 +126,8 @@ def summary(timeline: Timeline, evaluation: Evaluation | None = None) -> str:
     if rest := parts[_MOST_NAMED:]:
         said.append(f"{len(rest)} more {sum(part for *_, part in rest):.1%}")
     flow = f" for {len(timeline.outputs_s)} inputs, {timeline.throughput_per_s:.4g} per second" if len(timeline.outputs_s) > 1 else ""
-    by_six = "" if evaluation is None else f"; equation (6): {evaluation.latency_s * _MS:.4g} ms"
-    return f"{timeline.origin}: {timeline.makespan_s * _MS:.4g} ms{flow}; critical path: {', '.join(said) or 'nothing'}{by_six}"
+    by_six = "" if evaluation is None else f"; equation (6): {milliseconds(evaluation.latency_s)}"
+    return f"{timeline.origin}: {milliseconds(timeline.makespan_s)}{flow}; critical path: {', '.join(said) or 'nothing'}{by_six}"
 
 
 def _named(what: str, device: str, receiver: str) -> str:

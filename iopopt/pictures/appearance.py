@@ -29,6 +29,11 @@ def plain_text(text: str) -> dict[str, Any]:
     return {"s": short_text(text), "parse_math": False}
 
 
+def milliseconds(seconds: float) -> str:
+    """Four figures, or whole milliseconds if that is more."""
+    return f"{seconds * 1e3:,.0f} ms" if seconds >= 0.99995 else f"{seconds * 1e3:.4g} ms"
+
+
 def shade(shades: tuple[str, ...], number: int) -> str:
     """The shade of the unit of that number."""
     return shades[number % len(shades)]
@@ -39,11 +44,11 @@ def fits(text: str, size: float, width: float, height: float) -> bool:
     return len(text) * _CHARACTER * size + 2 <= width and size <= height
 
 
-def points_of(axes: Axes) -> tuple[float, float]:
-    """The size of Axes once everything that is drawn so far has made room for each other, points."""
+def points_of(axes: Axes, *, settled: bool = True) -> tuple[float, float]:
+    """The size of Axes, points: once everything that is drawn so far has made room for each other, or about that if it need not be exact."""
     figure = figure_of(axes)
     layout = figure.get_layout_engine()
-    if layout is not None:
+    if settled and layout is not None:
         layout.execute(figure)
     box = axes.get_window_extent()
     return box.width * 72 / figure.dpi, box.height * 72 / figure.dpi

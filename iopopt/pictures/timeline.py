@@ -19,6 +19,7 @@ from iopopt.pictures.appearance import (
     clear_frame,
     fits,
     legend_above,
+    milliseconds,
     note_beside,
     plain_text,
     points_of,
@@ -40,6 +41,9 @@ _DEVICE = _COMPUTE + 2 * (_LINK + _BETWEEN) + _GAP
 _INCHES, _MARGIN_INCHES = 0.34, 0.75
 _BEYOND = 1.004
 """How far the axis goes beyond the end, so that what happens there is seen."""
+
+_EDGE, _NARROW = 0.3, 2.0
+"""The edge of a bar, and the width up to which a bar is narrow, points."""
 
 _MS = 1e3
 
@@ -87,7 +91,7 @@ def draw_timeline(timeline: Timeline, axes: Axes | None = None, *, until_s: floa
     times, rows = chart.critical_path()
     axes.plot([time * _MS for time in times], rows, color=CRITICAL, linewidth=1.3, solid_joinstyle="round", label=CRITICAL_LABEL)
     _label_rows(axes, timeline)
-    axes.set_title(f"{timeline.origin}: {timeline.makespan_s * _MS:.4g} ms", loc="left", fontsize=TEXT)
+    axes.set_title(f"{timeline.origin}: {milliseconds(timeline.makespan_s)}", loc="left", fontsize=TEXT)
     legend_above(axes)
     _label_bars(axes, chart)
     return axes
@@ -198,6 +202,8 @@ def link_top(device: int, *, sending: bool) -> float:
 
 
 def _draw_bars(axes: Axes, bars: Sequence[_Bar], label: str) -> None:
+    """Bars with thin white edges, which tell them apart; narrow ones have edges of their own colour, or nothing would be left of them."""
+    per_s = points_of(axes, settled=False)[0] / (axes.get_xlim()[1] - axes.get_xlim()[0]) * _MS
     axes.barh(
         [bar.top for bar in bars],
         [(bar.end_s - bar.start_s) * _MS for bar in bars],
@@ -205,8 +211,8 @@ def _draw_bars(axes: Axes, bars: Sequence[_Bar], label: str) -> None:
         [bar.start_s * _MS for bar in bars],
         align="edge",
         color=[bar.colour for bar in bars],
-        edgecolor="white",
-        linewidth=0.3,
+        edgecolor=["white" if (bar.end_s - bar.start_s) * per_s > _NARROW else bar.colour for bar in bars],
+        linewidth=_EDGE,
         label=label,
     )
 

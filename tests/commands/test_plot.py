@@ -72,12 +72,12 @@ def test_the_summary_by_hand(trio_graph: Graph, trio_cluster: Cluster, trio_plan
     """Of 29.54 s, d0 computes 23.04 s and sends 2.6 s, d1 computes 2.4 s and sends 1.5 s; three parts are named. Two inputs have a throughput."""
     timeline = simulate(trio_graph, trio_cluster, trio_plan)
     path = "critical path: d0 computes 78.0%, d0 sends to d1 8.8%, d1 computes 8.1%, 1 more 5.1%"
-    assert summary(timeline) == f"simulated: 2.954e+04 ms; {path}"
-    assert summary(timeline, evaluate(trio_graph, trio_cluster, trio_plan)).startswith(f"simulated: 2.954e+04 ms; {path}; equation (6): ")
+    assert summary(timeline) == f"simulated: 29,540 ms; {path}"
+    assert summary(timeline, evaluate(trio_graph, trio_cluster, trio_plan)).startswith(f"simulated: 29,540 ms; {path}; equation (6): ")
     twice = replace(timeline, outputs_s=(19.54, 29.54))
-    assert summary(twice) == f"simulated: 2.954e+04 ms for 2 inputs, 0.1 per second; {path}"
+    assert summary(twice) == f"simulated: 29,540 ms for 2 inputs, 0.1 per second; {path}"
     gap = Timeline(trio_cluster, (), (1.0,), "measured")
-    assert summary(gap) == "measured: 1000 ms; critical path: d0 waits 100.0%"
+    assert summary(gap) == "measured: 1,000 ms; critical path: d0 waits 100.0%"
     assert summary(replace(gap, outputs_s=(0.0,))) == "measured: 0 ms; critical path: nothing"
 
 

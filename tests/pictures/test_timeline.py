@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from support.pictures import Box, bars, legend, texts
 from support.random_branches import random_branched_graph, random_branched_plan
@@ -107,6 +108,18 @@ def test_units_share_shades(charts: list[tuple[Timeline, Axes]]) -> None:
     assert len(transfers) > 60
     for bar, span in zip(bars(axes, TRANSFERRED)[::2], transfers, strict=False):
         assert bar.colour == TRANSFERS[numbers[span.unit]]
+
+
+def test_narrow_bars_keep_their_colour(charts: list[tuple[Timeline, Axes]]) -> None:
+    """White edges tell bars apart; around bars of a hair's breadth they would leave nothing."""
+    timeline, axes = charts[0]
+    (drawn,) = (container for container in axes.containers if container.get_label() == TASKS)
+    edges = {}
+    for bar, span in zip(drawn, [span for span in timeline.spans if not span.is_transfer], strict=True):
+        edges[span.unit, span.what, span.device] = (to_hex(bar.get_edgecolor()), to_hex(bar.get_facecolor()))
+    assert edges["conv2", "interior", 0][0] == "#ffffff"
+    own, face = edges["fc3", "", 2]
+    assert own == face
 
 
 def test_waits_fill_the_gaps(charts: list[tuple[Timeline, Axes]]) -> None:
