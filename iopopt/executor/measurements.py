@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from iopopt.errors import FileFormatError, MissingExtraError
+from iopopt.errors import FileFormatError
 from iopopt.executor.execution import Execution
+from iopopt.pictures.figures import new_figure
 
 
 def median_timings(runs: Sequence[Execution]) -> pd.DataFrame:
@@ -50,11 +51,7 @@ def draw_timings(timings: pd.DataFrame, path: Path) -> None:
     Raises:
         MissingExtraError: if matplotlib is missing.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtraError("the figure needs matplotlib: pip install 'iopopt[figures]'") from None
-    figure = Figure(figsize=(max(6.0, 0.7 * len(timings)), 6), layout="constrained")
+    figure = new_figure(max(6.0, 0.7 * len(timings)), 6)
     places = np.arange(len(timings))
     for axes, part in zip(figure.subplots(2, 1, sharex=True), ("compute", "communication"), strict=True):
         for offset, (column, label, colour) in enumerate(((f"predicted_{part}_s", "predicted", "#9ecae1"), (f"{part}_s", "measured", "#08519c"))):
