@@ -165,6 +165,7 @@ def _parser(program: str) -> argparse.ArgumentParser:
     parser.add_argument("--cluster", metavar="NAME", help="a cluster, by name or file (default: the reference instance for the model)")
     parser.add_argument("--plan", type=Path, metavar="FILE", help="a plan, or a solution that has one; without it, --method finds the plan")
     parser.add_argument("--method", default="greedy", metavar="NAME", help=f"how to find a plan: {', '.join(METHODS)} (default: greedy)")
+    parser.add_argument("--overlap", action="store_true", help="compute while messages travel and wait only for what is needed, without barriers")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the random weights and input (default: 0)")
     parser.add_argument("--repeat", type=int, default=5, metavar="N", help="number of runs; the median of each operator is shown (default: 5)")
     parser.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS", help="time limit for one message (default: 30)")

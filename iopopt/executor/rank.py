@@ -39,7 +39,7 @@ def run_rank(graph: Graph, cluster: Cluster, plan: Plan, options: argparse.Names
     weights, inputs = weights_of(graph, options), random_input(graph, options.seed)
     device = join(cluster, options.timeout)
     try:
-        job = RankJob(graph, cluster, plan, weights, inputs, timeout_s=options.timeout)
+        job = RankJob(graph, cluster, plan, weights, inputs, overlap=options.overlap, timeout_s=options.timeout)
         runs = [job.run() for _ in range(1 + options.repeat)]
     finally:
         leave()
