@@ -13,6 +13,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from iopopt.errors import ExecutionError
 from iopopt.executor.transport import Start
 
 _ROUNDS = 20
@@ -24,20 +25,23 @@ def agree_on_start(device: int, sink: int) -> Start:
     """The moment at which the run begins, the same on all devices; waits for it. Every device of the group must call it.
 
     Raises:
-        RuntimeError: if another device fails, or does not answer within the time limit of the group.
+        ExecutionError: if another device fails, or does not answer within the time limit of the group.
     """
-    if device == sink:
-        others = [other for other in range(dist.get_world_size()) if other != sink]
-        for other in others:
-            _answer(other)
-        start, error_s = time.perf_counter() + _MARGIN_S, 0.0
-        for other in others:
-            dist.send(_message(start), other)
-    else:
-        offset, error_s = _offset(sink)
-        answer = _message(0.0)
-        dist.recv(answer, sink)
-        start = answer.item() - offset
+    others, other = [number for number in range(dist.get_world_size()) if number != sink], sink
+    try:
+        if device == sink:
+            for other in others:
+                _answer(other)
+            start, error_s = time.perf_counter() + _MARGIN_S, 0.0
+            for other in others:
+                dist.send(_message(start), other)
+        else:
+            offset, error_s = _offset(sink)
+            announced = _message(0.0)
+            dist.recv(announced, sink)
+            start = announced.item() - offset
+    except RuntimeError as error:
+        raise ExecutionError(f"device {device} could not agree on the time with device {other}: {str(error).splitlines()[0]}") from error
     time.sleep(max(0.0, start - time.perf_counter()))
     return Start(start, error_s)
 

@@ -100,7 +100,7 @@ class OverlappingGlooTransport(_Guarded):
             line.start()
         self._heartbeat.start()
         self.barrier()
-        return self._guarded("agree on the time", lambda: agree_on_start(self.device, self._sink))
+        return agree_on_start(self.device, self._sink)
 
     @property
     def _lines(self) -> Sequence[_Line]:
