@@ -178,13 +178,16 @@ def test_a_tensor_is_sent_as_soon_as_it_is_made(fork: Graph) -> None:
 )
 def test_completed_tensors_are_sent_to_all_their_readers(fork: Graph, placement: Placement, readers: set[str]) -> None:
     """What a reduce-scatter or a gather completes for its first reader goes to all others at once, and never before."""
-    execution = run(fork, Plan.of(fork, [placement, *(Placement.whole(device) for device in (2, 1, 0))]))
-    first = [span for span in timeline_of(execution).spans if span.what in ("reduce-scatter", "gather")]
-    second = [span for span in timeline_of(execution).spans if span.producer == "a" and span.what in ("all-gather", "send")]
-    assert first
-    assert {span.unit for span in second} == readers
-    for span in second:
-        assert all(span.start_s >= other.end_s for other in first if other.receiver == span.device)
+    plan = Plan.of(fork, [placement, *(Placement.whole(device) for device in (2, 1, 0))])
+    for timeline in (timeline_of(run(fork, plan)), simulate(fork, CLUSTER, plan)):
+        first = [span for span in timeline.spans if span.what in ("reduce-scatter", "gather")]
+        second = [span for span in timeline.spans if span.producer == "a" and span.what in ("all-gather", "send")]
+        assert first
+        assert {span.unit for span in second} == readers
+        for span in second:
+            completing = [other for other in first if other.receiver == span.device]
+            assert {timeline.spans.index(other) for other in completing} <= set(span.after)
+            assert all(span.start_s >= other.end_s for other in completing)
 
 
 def test_what_is_expected_is_counted(chain: Graph, rows: Placement) -> None:
