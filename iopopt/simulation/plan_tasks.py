@@ -81,6 +81,7 @@ class _Writer:
         self._parts: list[dict[int, _Parts]] = [{} for _ in schedule.steps]
         self._from_source: dict[tuple[int, int, int], int] = {}
         self._pending: dict[int, list[int]] = defaultdict(list)
+        self._completed: dict[int, dict[int, list[int]]] = {}  # by producer and device, the first round that the device receives
 
     def write(self, item: int) -> None:
         """Write all steps of one input."""
@@ -96,7 +97,7 @@ class _Writer:
 
     def _fetch(self, number: int, slot: int, edge: EdgeRounds, arrived: dict[int, list[int]], item: int) -> None:
         """The transfers of one edge; a device that completes its part of a tensor first sends it, and goes on computing, only then."""
-        completed: dict[int, list[int]] = {}
+        completed = {} if edge.rounds[0].kinds[0].is_first_of_two else self._completed.get(edge.producer, {})
         for round_ in edge.rounds:
             (kind,), received = round_.kinds, defaultdict[int, list[int]](list) if round_.kinds[0].is_first_of_two else arrived
             for sender, receiver, size in round_.transfers:
@@ -105,7 +106,7 @@ class _Writer:
                 received[receiver].append(transfer)
                 self._from_source[number, slot, receiver] = transfer
             if kind.is_first_of_two:
-                completed = received
+                completed = self._completed[edge.producer] = received
                 for device, transfers in received.items():
                     self._pending[device].extend(transfers)
 
