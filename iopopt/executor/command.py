@@ -155,7 +155,10 @@ def _parser(program: str) -> argparse.ArgumentParser:
     )
     parser.add_argument("--deadline", type=float, default=600.0, metavar="SECONDS", help="time limit for everything (default: 600)")
     parser.add_argument(
-        "--output", type=Path, metavar="DIR", help="write timings.csv, memory.csv, traffic.csv, timings.png, and timeline.csv with --overlap"
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="write timings.csv, memory.csv, traffic.csv, timings.png; with --overlap timeline.csv, .json and .png and trace.json",
     )
     parser.add_argument("--calibrate", type=Path, metavar="FILE", help="fit speeds, bandwidths and set-up time to the run; write a cluster file")
     return parser
