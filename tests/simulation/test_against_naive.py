@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from bisect import bisect_right
 from collections import Counter
+from dataclasses import replace
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from support.random_any import random_case
 from support.random_branches import any_shares
 from support.random_orders import random_order
 
-from iopopt import Graph, Placement, Plan, Timeline, simulate
+from iopopt import Cluster, Graph, Placement, Plan, Timeline, simulate
 from iopopt.network.operators.operator import INPUT
 from iopopt.schedule.rounds import TransferKind
 
@@ -61,6 +62,12 @@ def _by_rows(rng: random.Random, graph: Graph, plan: Plan, device_count: int) ->
     return Plan.of(graph, placements, spans)
 
 
+def _even(rng: random.Random, cluster: Cluster) -> Cluster:
+    """Devices of one speed and links of one or two, so that much happens at the same time."""
+    devices = (replace(device, flops_per_s=64.0, bandwidth_bytes_per_s=rng.choice([1.0, 1.0, 2.0])) for device in cluster.devices)
+    return replace(cluster, devices=tuple(devices), connection_setup_s=rng.choice([0.0, 0.25]))
+
+
 def _compare(seed: int) -> Counter[str]:
     """Assert that both agree on all tasks and transfers, the outputs and the memory; counts the tasks and transfers by their sort.
 
@@ -69,6 +76,7 @@ def _compare(seed: int) -> Counter[str]:
     graph, cluster, plan = random_case(seed)
     rng = random.Random(-1 - seed)
     plan = _by_rows(rng, graph, plan, len(cluster)) if rng.random() < 0.4 else plan
+    cluster = _even(rng, cluster) if rng.random() < 0.2 else cluster
     first, barriers, inputs = rng.random() < 0.75, rng.random() < 0.25, rng.choice([1, 1, 2, 3])
     medium = 10 ** rng.uniform(4, 6) if rng.random() < 0.25 else None
     found = simulate(graph, cluster, plan, boundary_first=first, barriers=barriers, shared_medium=medium, inputs=inputs)

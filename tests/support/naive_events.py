@@ -344,10 +344,11 @@ def _run(jobs: Sequence[NaiveJob], cluster: Cluster, shared_medium: float | None
         flows = [number for number in running if not jobs[number].is_task and ready_s[number] <= now]
         rates = _rates([(jobs[number].device, jobs[number].receiver) for number in flows], cluster, shared_medium)
         speed = dict(zip(flows, rates, strict=True)) | {number: 1.0 for number in running if jobs[number].is_task}
-        then = min([*(now + left[number] / speed[number] for number in speed), *(ready_s[number] for number in running - speed.keys())])
-        for number in speed:
+        ends = {number: now + left[number] / speed[number] for number in speed}
+        then = min([*ends.values(), *(ready_s[number] for number in running - speed.keys())])
+        for number, end_s in ends.items():
             left[number] -= speed[number] * (then - now)
-            if left[number] <= 1e-11 * max(jobs[number].amount, jobs[number].task_s):
+            if end_s <= then * (1 + 1e-14):
                 running.remove(number)
                 done.add(number)
                 jobs[number].end_s = then
