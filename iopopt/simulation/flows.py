@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from iopopt.simulation.tasks import Network
@@ -22,7 +23,7 @@ class Flows:
         self._rate: dict[int, float] = {}
         self._since: dict[int, float] = {}
         self.changed: set[int] = set()
-        """The links on which flows have begun or ended since the last :meth:`reshare`."""
+        """Since the last :meth:`reshare`: a link of each flow that has begun, and both links of each that has ended."""
 
     def begin(self, flow: int, sender: int, receiver: int, size_bytes: float, now: float) -> None:
         """A flow joins; :meth:`reshare` gives it its rate."""
@@ -31,8 +32,7 @@ class Flows:
         self._on[up][flow] = down
         self._on[down][flow] = up
         self._left[flow], self._rate[flow], self._since[flow] = size_bytes, 0.0, now
-        self.changed.add(up)
-        self.changed.add(down)
+        self.changed.add(up)  # from which the flow leads to the other
 
     def end(self, flow: int) -> None:
         """A flow has ended; :meth:`reshare` gives others what it had."""
@@ -61,10 +61,10 @@ class Flows:
         free = {link: capacity[link] for link in count}
         shares: dict[int, float] = {}
         while count:
-            tightest, share = -1, 0.0
+            share = math.inf
             for link, flows in count.items():
                 of_link = free[link] / flows
-                if tightest < 0 or of_link < share:
+                if of_link < share:
                     tightest, share = link, of_link
             del count[tightest]
             for flow, other in on[tightest].items():

@@ -36,7 +36,7 @@ class PlanScheduler:
         self._tasks: dict[tuple[range, Placement], Mapping[int, Work]] = {}
 
     def schedule(self, plan: Plan) -> Schedule:
-        """The steps of a valid plan, and the sink's; transfers of 0 bytes are left out."""
+        """The steps of a valid plan, and the sink's."""
         spans = plan.spans(self._graph)
         network = self._graph.unfused if spans is None else self._graph.covered(spans)
         runs = _runs([unit.span for unit in network.placed])
@@ -48,16 +48,12 @@ class PlanScheduler:
             placement = placements[number] if number < network.sink else sink
             for edge, found in into:
                 readers[edge.producer].append(Reader(placement, found.regions[-1]))
+        *rounds, to_sink = [tuple([EdgeRounds(edge.producer, found.rounds) for edge, found in into]) for into in edges]
         steps = []
-        for number, into in enumerate(edges):
-            rounds = tuple([EdgeRounds(edge.producer, found.rounds) for edge, found in into])
-            if number == network.sink:
-                steps.append(Step(network.units[number].name, rounds, {}))
-                break
-            unit, placement = network.units[number], placements[number]
+        for number, (unit, placement) in enumerate(zip(network.placed, placements, strict=True)):
             boundary = _boundary(placement, readers[number]) if unit.span == 1 else {}  # a block is one piece
-            steps.append(Step(unit.name, rounds, self._task(unit, runs[number], placement), boundary))
-        return Schedule(tuple(steps))
+            steps.append(Step(unit.name, rounds[number], self._task(unit, runs[number], placement), boundary))
+        return Schedule((*steps, Step(network.units[network.sink].name, to_sink, {})))
 
     def _task(self, unit: Unit, run: range, placement: Placement) -> Mapping[int, Work]:
         """The work of each participant."""
@@ -91,7 +87,7 @@ class PlanScheduler:
         unit = self._graph.units[tensor]
         size = self._cluster.bytes_per_element * (unit.pre_pool_shape if round_.partial else unit.out_shape).width
         moved = [(move.sender, move.receiver, float(size * len(move.region.channels) * len(move.region.rows))) for move in round_.transfers]
-        return Round((round_.kind,), tuple([transfer for transfer in moved if transfer[2]]))
+        return Round((round_.kind,), tuple(moved))
 
 
 def _make_room(kept: dict[Any, Any]) -> None:

@@ -72,6 +72,8 @@ def test_no_tasks() -> None:
     [
         ([Milestone((1,)), Milestone((0,))], "task 0 of 2 never starts"),
         ([ComputeTask(0, 1.0, (1,)), ComputeTask(0, 1.0)], "the order of its device"),
+        ([Milestone((0,))], "task 0 of 1 never starts"),
+        ([Milestone(()), Milestone((1,))], "task 1 of 2 never starts"),
         ([Milestone((1,))], "task 0 waits for task 1; there are 1, from 0"),
         ([Milestone((-1,))], "task 0 waits for task -1"),
     ],

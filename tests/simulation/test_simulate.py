@@ -151,6 +151,7 @@ def test_several_inputs_are_in_flight() -> None:
     assert timeline.outputs_s == pytest.approx([6.25, 9.25, 12.25, 15.25, 18.25])
     assert timeline.throughput_per_s == pytest.approx(1 / 3)
     assert simulate(graph, cluster, plan).throughput_per_s == pytest.approx(1 / 6.25)
+    assert Simulator(graph, cluster, inputs=5).makespan_s(plan) == timeline.makespan_s == timeline.outputs_s[-1]
     assert timeline.device_utilisation == pytest.approx((10 / 18.25, 15 / 18.25))
     assert [span.item for span in timeline.spans if not span.is_transfer] == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
 
@@ -222,7 +223,10 @@ def test_what_is_refused(rows: tuple[Graph, Cluster, Plan], options: dict[str, o
     graph, cluster, plan = rows
     with pytest.raises(error, match=message):
         simulate(graph, cluster, plan, **options)  # type: ignore[arg-type]
+    other = GraphBuilder("y", (1, 4, 4)).conv(1, 1, name="other").build()
     with pytest.raises(PlanError, match="is it a plan of"):
-        simulate(GraphBuilder("y", (1, 4, 4)).conv(1, 1, name="other").build(), cluster, plan)
+        simulate(other, cluster, plan)
+    with pytest.raises(PlanError, match="is it a plan of"):
+        Simulator(other, cluster).makespan_s(plan)
     with pytest.raises(ClusterError, match="shared_medium_bytes_per_s is -1"):
         replace(cluster, shared_medium_bytes_per_s=-1)
