@@ -74,7 +74,8 @@ class Benchmark:
 
         def finish(run: Run) -> None:
             solution = run.solution
-            found = f"{solution.latency_s * 1e3:.4g} ms" if solution.plan else (solution.reason or "no plan")
+            clock = "" if solution.timing == "bulk-synchronous" else " without barriers"
+            found = f"{solution.latency_s * 1e3:.4g} ms{clock}" if solution.plan else (solution.reason or "no plan")
             seconds = solution.build_s + solution.solve_s
             self.progress.print(
                 f"{name}: {found}, {solution.status.replace('_', ' ')}, {seconds:.2f} s", markup=False, highlight=False, soft_wrap=True
@@ -98,7 +99,7 @@ class Benchmark:
     def _explanation(self, runs: Sequence[Run]) -> Iterator[str]:
         fitting = [run for run in runs if run.fits]
         if self.explain and fitting:
-            yield "\n" + min(fitting, key=lambda run: (run.solution.latency_s, run.solution.bound_s is None)).solution.explain()
+            yield "\n" + min(fitting, key=lambda run: (run.latency_s, run.solution.bound_s is None)).solution.explain()
 
 
 def _wide_enough(table: Table) -> Console:

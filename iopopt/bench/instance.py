@@ -27,7 +27,7 @@ class Instance:
         model, cluster_name: names that no other instance of the benchmark shares both of.
         bandwidth_mbit: what every link was set to, Mbit/s; None if links are as the cluster says.
         coedge_s, single_s: the latencies of CoEdge over all devices, and of the best single device, seconds.
-        perfect_s: the latency of the perfect split, seconds: all work at the sum of all speeds, and nothing to transfer.
+        perfect_s: the latency of the perfect split, seconds: all FLOPs at the sum of all speeds, and nothing to transfer or to read from memory.
     """
 
     model: str

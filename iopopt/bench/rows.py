@@ -16,18 +16,24 @@ Row = dict[str, Any]
 
 
 def run_row(run: Run, name: str, best_s: float) -> Row:
-    """One run; every figure is the evaluator's for the returned plan, and empty without one. ``name`` is the stem of its files."""
+    """One run; every figure is the evaluator's for the returned plan, and empty without one. ``name`` is the stem of its files.
+
+    ``events_s`` is the makespan of the same plan without barriers. ``timing`` says by which of the two clocks the method searched, and which one
+    ``bound_s`` and ``proven_gap`` belong to.
+    """
     instance, solution = run.instance, run.solution
-    latency = solution.latency_s if solution.plan else None
+    latency, events = (run.latency_s, run.events_s) if solution.plan else (None, None)
     return {
         **_key(run, name),
         "devices": len(instance.cluster),
         "status": solution.status,
         "termination": solution.termination,
         "space": solution.space,
+        "timing": solution.timing,
         "latency_s": latency,
+        "events_s": events,
         "bound_s": solution.bound_s,
-        "gap_to_best": solution.latency_s / best_s - 1 if run.fits else None,
+        "gap_to_best": run.latency_s / best_s - 1 if run.fits else None,
         "proven_gap": solution.gap,
         "speedup_over_coedge": instance.coedge_s / latency if latency else None,
         "speedup_over_single": instance.single_s / latency if latency else None,
@@ -55,6 +61,7 @@ def device_rows(run: Run, name: str) -> Iterator[Row]:
             "flops_per_s": device.flops_per_s,
             "memory_limit_bytes": device.memory_bytes,
             "bandwidth_bytes_per_s": device.bandwidth_bytes_per_s,
+            "memory_bytes_per_s": device.memory_bytes_per_s,
             "memory_bytes": evaluation.memory_bytes[j] if evaluation else None,
             "compute_s": sum(cost.device_compute_s[j] for cost in evaluation.operators) if evaluation else None,
         }

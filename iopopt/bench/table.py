@@ -11,12 +11,14 @@ from rich.text import Text
 
 from iopopt.bench.instance import Instance
 from iopopt.bench.run import Run, best_latency_s
+from iopopt.cluster.cluster import Device
 from iopopt.methods.solution import Solution
 from iopopt.plan.team import space_name
 
 _NONE = "-"
 _HEADINGS = (
     "latency\nms",
+    "events\nms",
     "gap to\nbest",
     "proven\ngap",
     "times\nCoEdge",
@@ -50,7 +52,7 @@ def _lines(runs: Sequence[Run]) -> list[tuple[str, Sequence[Run]]]:
     label, count = runs[0].label, len(runs)
     if count == 1:
         return [(label, runs)]
-    ordered = sorted(runs, key=lambda run: run.solution.latency_s)
+    ordered = sorted(runs, key=lambda run: run.latency_s)
     middle = ordered[(count - 1) // 2 : count // 2 + 1]
     return [(f"{label}, median of {count}", middle), (f"{label}, worst of {count}", ordered[-1:])]
 
@@ -58,13 +60,14 @@ def _lines(runs: Sequence[Run]) -> list[tuple[str, Sequence[Run]]]:
 def _cells(runs: Sequence[Run], best_s: float) -> list[str | Text]:
     """The figures of a run, or the means of those of two."""
     instance, evaluations = runs[0].instance, [run.solution.evaluation for run in runs]
-    latency = fmean(run.solution.latency_s for run in runs)
+    latency = fmean(run.latency_s for run in runs)
     fits = all(run.fits for run in runs)
     memory = zip(*(evaluation.memory_bytes for evaluation in evaluations if evaluation), strict=True)
     return [
         _text(latency, _milliseconds),
+        _text(fmean(run.events_s for run in runs), _milliseconds),
         _text(latency / best_s - 1 if fits else math.nan, lambda value: f"{value:.2%}"),
-        _text(fmean(math.nan if run.solution.gap is None else run.solution.gap for run in runs), lambda value: f"{value:.3%}"),
+        _text(fmean(_proven_gap(run.solution) for run in runs), lambda value: f"{value:.3%}"),
         _text(instance.coedge_s / latency if latency else math.nan, lambda value: f"{value:.3f}"),
         _text(instance.single_s / latency if latency else math.nan, lambda value: f"{value:.3f}"),
         _text(instance.perfect_s / latency if latency else math.nan, lambda value: f"{value:.0%}"),
@@ -75,6 +78,11 @@ def _cells(runs: Sequence[Run], best_s: float) -> list[str | Text]:
         Text(_either(_space(run) for run in runs)),
         _either(_status(run.solution) for run in runs),
     ]
+
+
+def _proven_gap(solution: Solution) -> float:
+    """The gap by the clock of equation (6); nan if there is none."""
+    return math.nan if solution.gap is None or solution.timing != "bulk-synchronous" else solution.gap
 
 
 def _either(texts: Iterable[str]) -> str:
@@ -115,10 +123,14 @@ def _millions(count: int) -> str:
     return f"{count / 1e6:,.0f}" if count >= 1e9 else f"{count / 1e6:.4g}"
 
 
+def _device(device: Device) -> str:
+    memory = f"{device.memory_bytes / 1e6:.4g} MB"
+    if device.memory_bytes_per_s is not None:
+        memory += f" at {device.memory_bytes_per_s / 1e9:.4g} GB/s"
+    return f"{device.name} {device.flops_per_s / 1e9:.4g} GFLOP/s, {memory}, {device.bandwidth_bytes_per_s / 1e6:.4g} MB/s"
+
+
 def _caption(instance: Instance) -> str:
-    devices = "; ".join(
-        f"{device.name} {device.flops_per_s / 1e9:.4g} GFLOP/s, {device.memory_bytes / 1e6:.4g} MB, {device.bandwidth_bytes_per_s / 1e6:.4g} MB/s"
-        for device in instance.cluster.devices
-    )
+    devices = "; ".join(map(_device, instance.cluster.devices))
     single, perfect = (_milliseconds(seconds) for seconds in (instance.single_s, instance.perfect_s))
     return f"Devices: {devices}. Best single device: {single} ms; perfect split: {perfect} ms."

@@ -18,12 +18,17 @@ Connections = Literal["peer", "round"]
 LEAST_FIGURE, MOST_FIGURE = 1e-6, 1e24
 """The figures that a device may have: far beyond any device, and such that no latency overflows."""
 
+_FIGURES = ("flops_per_s", "memory_bytes", "bandwidth_bytes_per_s", "memory_bytes_per_s")
+
 MOST_SETUP_S, MOST_ELEMENT_BYTES, MOST_DEVICES = 1e9, 1024, 10_000
 
 
 @dataclass(frozen=True)
 class Device:
     """One device: computing capability f_j in FLOP/s (2 per MAC), memory capacity M_j in bytes, link bandwidth b_j in bytes/s.
+
+    Attributes:
+        memory_bytes_per_s: memory bandwidth m_j; None if only FLOPs take time.
 
     Raises:
         ClusterError: if a figure is not a positive finite number from 1e-6 to 1e24.
@@ -33,16 +38,28 @@ class Device:
     flops_per_s: float
     memory_bytes: float
     bandwidth_bytes_per_s: float
+    memory_bytes_per_s: float | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
             raise ClusterError(f"device: name is {short_repr(self.name)}; it must be a non-empty string")
-        for key in ("flops_per_s", "memory_bytes", "bandwidth_bytes_per_s"):
+        for key in _FIGURES:
             value = getattr(self, key)
+            if value is None and key == "memory_bytes_per_s":
+                continue
             if not is_number(value) or not LEAST_FIGURE <= value <= MOST_FIGURE:
                 allowed = f"it must be a positive finite number, from {LEAST_FIGURE:g} to {MOST_FIGURE:g}"
                 raise ClusterError(f"device {short_repr(self.name)}: {key} is {short_repr(value)}; {allowed}")
             object.__setattr__(self, key, float(value))  # a Fraction or a numpy number is nothing that JSON knows
+
+    def figures(self) -> dict[str, float]:
+        """Its figures by key, without a memory bandwidth that is not given."""
+        return {key: value for key in _FIGURES if (value := getattr(self, key)) is not None}
+
+    def compute_s(self, flops: float, touched_bytes: float) -> float:
+        """t_cmp of equation (7): a roofline, the larger of the FLOPs at f_j and the bytes at m_j."""
+        seconds = flops / self.flops_per_s
+        return seconds if self.memory_bytes_per_s is None else max(seconds, touched_bytes / self.memory_bytes_per_s)
 
 
 @dataclass(frozen=True, repr=False)
@@ -118,10 +135,10 @@ class Cluster:
         return cluster_html(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """A record of JSON's types; :meth:`from_dict` reads it back."""
-        record = {"schema_version": 1, **plain(self)}
+        """A record of JSON's types; :meth:`from_dict` reads it back. A figure that is not given is left out: older readers know no such key."""
+        record = {"schema_version": 1, **plain(self), "devices": [{"name": device.name, **device.figures()} for device in self.devices]}
         if self.shared_medium_bytes_per_s is None:
-            del record["shared_medium_bytes_per_s"]  # older readers know no such key
+            del record["shared_medium_bytes_per_s"]
         return record
 
     @classmethod
@@ -179,7 +196,7 @@ def as_cluster(devices: Cluster | Sequence[Device]) -> Cluster:
 
 
 def _device_from(record: Any, where: str) -> Device:
-    check_keys(record, where, {"name", "flops_per_s", "memory_bytes", "bandwidth_bytes_per_s"})
+    check_keys(record, where, {"name", "flops_per_s", "memory_bytes", "bandwidth_bytes_per_s"}, {"memory_bytes_per_s"})
     try:
         return Device(**record)
     except ClusterError as error:

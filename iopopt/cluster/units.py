@@ -38,6 +38,8 @@ PLAUSIBLE = {
     "memory_bytes": Plausible(2e4, 1e14, "bytes", "kB, MB or GB", "bits"),
     # From the slowest long-range radios to more than the links inside a server.
     "bandwidth_bytes_per_s": Plausible(1e3, 1e12, "bytes/s", "kB/s, MB/s or Mbit/s", "bits/s"),
+    # From a microcontroller's flash to several times what the memory of the largest accelerators gives.
+    "memory_bytes_per_s": Plausible(1e5, 1e14, "bytes/s", "MB/s or GB/s", ""),
     "connection_setup_s": Plausible(0.0, 0.5, "seconds", "", "milliseconds"),
     "bytes_per_element": Plausible(1, 8, "bytes", "", "bits"),
 }
@@ -50,8 +52,8 @@ LINK_RATES_BIT_PER_S = (10e6, 11e6, 54e6, 100e6, 150e6, 300e6, 433e6, 867e6, 1e9
 def doubts(cluster: Cluster) -> Iterator[str]:
     """What is implausible, one sentence for each figure."""
     for device in cluster.devices:
-        for key in ("flops_per_s", "memory_bytes", "bandwidth_bytes_per_s"):
-            doubt = _doubt(key, getattr(device, key))
+        for key, value in device.figures().items():
+            doubt = _doubt(key, value)
             if doubt:
                 yield f"device {device.name!r}: {doubt}"
     for key in ("connection_setup_s", "bytes_per_element"):

@@ -246,8 +246,8 @@ def bulk_synchronous(instance: Instance, placements: Sequence[Placement], schedu
 
 def _operator_cost(step: Step, placement: Placement, cluster: Cluster) -> OperatorCost:
     compute = [0.0] * len(cluster)
-    for device, flops in step.tasks.items():
-        compute[device] = flops / cluster.devices[device].flops_per_s
+    for device, work in step.tasks.items():
+        compute[device] = cluster.devices[device].compute_s(*work)
     return OperatorCost(
         name=step.name,
         placement=placement,

@@ -12,7 +12,7 @@ from iopopt.cluster.cluster import Cluster, Device
 from iopopt.cost.block_table import BlockTable
 from iopopt.cost.edge_arrays import EdgeArrays, Side, gather_volumes, scatter_volumes, volumes
 from iopopt.cost.instance import Instance
-from iopopt.cost.unit_arrays import UnitArrays
+from iopopt.cost.unit_arrays import Columns, UnitArrays
 from iopopt.errors import PlanError
 from iopopt.network.graph import Graph
 from iopopt.network.records import foreign
@@ -62,6 +62,8 @@ class Pricer:
         self._e, self._peer, self._setup_s = cluster.bytes_per_element, cluster.connections == "peer", cluster.connection_setup_s
         self._units = UnitArrays(self._instance.placed, self._e)
         self._f = np.array([device.flops_per_s for device in cluster.devices]).reshape(-1, 1, 1)
+        given = [device.memory_bytes_per_s for device in cluster.devices]
+        self._m = np.array([np.inf if rate is None else rate for rate in given]).reshape(-1, 1, 1)
         self._b = np.array([device.bandwidth_bytes_per_s for device in cluster.devices]).reshape(-1, 1, 1)
         self._limits = np.array([device.memory_bytes for device in cluster.devices]).reshape(-1, 1)
         self._edge_list = edges = [edge for into in self._instance.edges_into for edge in into]
@@ -88,7 +90,7 @@ class Pricer:
         """The cost of each of several placements of one operator, or of a block that ends with it, by itself: t_cmp of equation (7), its
         reduce-scatter or gather, and for the last operator the edge to the sink."""
         arrays, side = UnitArrays([block or self._instance.units[operator]], self._e), Side(placements.handed_on)
-        seconds = (arrays.flops(placements) / self._f).max(axis=0)[0]
+        seconds = self._compute_s(arrays, placements)[0]
         seconds = seconds + self._times(*scatter_volumes(arrays.pre, arrays.OC, side))[0][0]
         if placements.gathers is not None:
             seconds = seconds + self._times(*gather_volumes(arrays.post, arrays.H_o, placements))[0][0]
@@ -147,7 +149,7 @@ class Pricer:
 
     def _price(self, batch: PlanBatch) -> tuple[Array, ...]:
         table = None if batch.spans is None else self._blocks(int(batch.spans.max()))
-        compute = (self._flops(batch, table) / self._f).max(axis=0).sum(axis=0)
+        compute = self._compute_s(*self._placed(batch, table)).sum(axis=0)
         memory = self._memory(batch, table)
         excess = np.maximum(memory - self._limits, 0).sum(axis=0)
         terminals = [self._terminal(0, len(batch)), self._terminal(1, len(batch))]
@@ -174,17 +176,23 @@ class Pricer:
         places = table.table.edge_places(batch.spans)
         return volumes(table.edges.at(places.edges), producers.take(places.producers), consumers.take(places.consumers))
 
-    def _flops(self, batch: PlanBatch, table: _Blocks | None) -> Array:
+    def _placed(self, batch: PlanBatch, table: _Blocks | None) -> tuple[UnitArrays, PlanBatch, Columns | None]:
+        """The units that stand in a batch, and their numbers where there are blocks."""
         if table is None or batch.spans is None:
-            return self._units.flops(batch)
-        return table.units.flops(batch, table.table.unit_rows(batch.spans))
+            return self._units, batch, None
+        return table.units, batch, table.table.unit_rows(batch.spans)
+
+    def _compute_s(self, units: UnitArrays, batch: PlanBatch, rows: Columns | None = None) -> Array:
+        """t_cmp of the slowest participant of each unit, of shape (units, plans)."""
+        seconds = units.flops(batch, rows) / self._f
+        if np.isfinite(self._m).any():
+            seconds = np.maximum(seconds, units.touched_bytes(batch, rows) / self._m)
+        return np.asarray(seconds.max(axis=0))
 
     def _memory(self, batch: PlanBatch, table: _Blocks | None) -> Array:
         """Equation (1), of shape (devices, plans)."""
-        if table is None or batch.spans is None:
-            weights, activations = self._units.memory(batch)
-        else:
-            weights, activations = table.units.memory(batch, table.table.unit_rows(batch.spans))
+        units, _, rows = self._placed(batch, table)
+        weights, activations = units.memory(batch, rows)
         if self.live.any():
             activations = activations + np.matmul(self.live, self._units.live(batch))
         held = activations + self.live_input[:, :, None]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from iopopt.cost.instance import Instance
 from iopopt.cost.transfers import edge_rounds
-from iopopt.cost.work import share_flops
+from iopopt.cost.work import share_work
 from iopopt.plan.placement import Placement
 from iopopt.schedule.rounds import EdgeRounds, Schedule, Step
 
@@ -22,6 +22,6 @@ def schedule_of(instance: Instance, placements: Sequence[Placement]) -> Schedule
     for number, edges in enumerate(instance.edges_into):
         unit, placement = instance.units[number], placements[number]
         priced = tuple([EdgeRounds(edge.producer, tuple(edge_rounds(edge, placements[edge.producer], placement, e))) for edge in edges])
-        tasks = dict(share_flops(unit, placement)) if number < instance.sink else {}
+        tasks = dict(share_work(unit, placement, e)) if number < instance.sink else {}
         steps.append(Step(unit.name, priced, tasks))
     return Schedule(tuple(steps))

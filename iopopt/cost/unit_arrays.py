@@ -81,6 +81,7 @@ class UnitArrays:
         self.post = column([e * unit.out_shape.elements for unit in units])
         self.OC, self.H_o = (column([unit.sizes[dim] for unit in units]) for dim in ("OC", "H"))
         self._work = TermArrays([unit.work for unit in units])
+        self._touched = TermArrays([unit.touched for unit in units])
         self._weights = TermArrays([unit.weights for unit in units])
         self._output = TermArrays([unit.output for unit in units])
         alternatives = max(len(terms) for unit in units for terms in unit.activations.values())
@@ -89,6 +90,11 @@ class UnitArrays:
     def flops(self, batch: PlanBatch, rows: Columns | None = None) -> Array:
         """C_ij of equation (7); ``rows`` are the numbers of the units in the batch, as for :func:`table_places`."""
         return np.asarray(self._work.amounts(table_places(batch.strategies, rows), batch.shares, batch) * batch.participants)
+
+    def touched_bytes(self, batch: PlanBatch, rows: Columns | None = None) -> Array:
+        """D_ij of equation (7)."""
+        amounts = self._touched.amounts(table_places(batch.strategies, rows), batch.shares, batch)
+        return np.asarray(amounts * (batch.participants * float(self._e)))
 
     def memory(self, batch: PlanBatch, rows: Columns | None = None) -> tuple[Array, Array]:
         """w_ij and a_ij of equation (1)."""

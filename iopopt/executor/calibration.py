@@ -1,4 +1,4 @@
-"""Fits the cost model's devices to measured runs: effective FLOP/s, link bandwidths and set-up time, by least squares."""
+"""Fits the cost model's devices to measured runs: effective FLOP/s, memory and link bandwidths, and set-up time."""
 
 from __future__ import annotations
 
@@ -11,22 +11,27 @@ import numpy.typing as npt
 import yaml
 from scipy.optimize import nnls
 
-from iopopt.cluster.cluster import Cluster
+from iopopt.cluster.cluster import Cluster, Device
 from iopopt.commands.command_line import WARNING
 from iopopt.cost.evaluation import counted_connections, schedule_of_plan
 from iopopt.errors import ExecutionError, FileFormatError
 from iopopt.executor.execution import Execution
+from iopopt.executor.roofline_fit import fit_roofline
 from iopopt.network.graph import Graph
 from iopopt.plan.plan import Plan
+from iopopt.schedule.rounds import Work
 
 Array = npt.NDArray[np.float64]
 
 TRUSTED_RESIDUAL = 0.3
 """A larger residual is more than most methods differ by, so that prices with the fitted cluster do not tell which plan is faster."""
 
+_MEMORY = "memory of "
+"""How :attr:`Fit.unseen` begins where it is the memory of a device."""
+
 _CAUSES = {
-    "computation": "operators so short that starting them is what was measured, or fully connected ones beside long convolutions: one speed for each "
-    "device cannot fit both",
+    "computation": "operators so short that starting them is what was measured, or kinds of operators that a device computes at different speeds: "
+    "one speed and one memory bandwidth cannot fit all",
     "communication": "messages so short, or devices that share this machine so closely, that waiting for each other is what was measured: one "
     "bandwidth for each link and one set-up time cannot fit that",
 }
@@ -37,10 +42,11 @@ class Fit:
     """A cluster whose figures fit the measurements.
 
     Attributes:
-        cluster: the given one with fitted speeds, bandwidths and set-up time; memory and names are kept.
+        cluster: the given one with fitted speeds, memory and link bandwidths and set-up time; memory limits and names are kept.
         compute_residual, communication_residual: root of the mean squared difference between measured and fitted time of an operator on a device,
             over the mean measured time.
-        unseen: devices and links that the runs do not exercise, whose figures are unchanged.
+        unseen: devices and links that the runs do not exercise, whose figures are unchanged, and memory that they do not exercise, whose bandwidth is
+            left out.
     """
 
     cluster: Cluster
@@ -50,46 +56,47 @@ class Fit:
 
 
 def calibrate(graph: Graph, cluster: Cluster, runs: Sequence[tuple[Plan, Execution]]) -> Fit:
-    """Least squares over every operator, device and run.
+    """A fit over every operator, device and run.
 
-    Computation: t = C_ij / f_j, one unknown for each device. Communication: t = max(R, S) / b_j + N t_est, one unknown for each link and one
-    for all; none may be negative.
+    Computation: t = max(C_ij / f_j, D_ij / m_j), two unknowns for each device (:mod:`iopopt.executor.roofline_fit`), or C_ij / f_j alone where a
+    memory bandwidth does not explain the times much better. Communication, by least squares: t = max(R, S) / b_j + N t_est, one unknown for each
+    link and one for all; none may be negative.
 
     Raises:
         ExecutionError: if there are no runs.
     """
     if not runs:
         raise ExecutionError("no measured runs to calibrate with")
-    speeds, compute_residual, unseen_devices = _fit_speeds(graph, cluster, runs)
+    computing, compute_residual, unseen_devices = _fit_devices(graph, cluster, runs)
     bandwidths, setup_s, communication_residual, unseen_links = _fit_links(graph, cluster, runs)
-    devices = tuple(
-        replace(device, flops_per_s=speed, bandwidth_bytes_per_s=bandwidth)
-        for device, speed, bandwidth in zip(cluster.devices, speeds, bandwidths, strict=True)
-    )
+    devices = tuple(replace(device, bandwidth_bytes_per_s=bandwidth) for device, bandwidth in zip(computing, bandwidths, strict=True))
     fitted = replace(cluster, devices=devices, connection_setup_s=setup_s)
     return Fit(fitted, compute_residual, communication_residual, (*unseen_devices, *unseen_links))
 
 
-def _fit_speeds(graph: Graph, cluster: Cluster, runs: Sequence[tuple[Plan, Execution]]) -> tuple[list[float], float, list[str]]:
-    flops: list[list[float]] = [[] for _ in cluster.devices]
+def _fit_devices(graph: Graph, cluster: Cluster, runs: Sequence[tuple[Plan, Execution]]) -> tuple[list[Device], float, list[str]]:
+    """The devices with fitted rooflines, the residual, and what was not exercised."""
+    works: list[list[Work]] = [[] for _ in cluster.devices]
     seconds: list[list[float]] = [[] for _ in cluster.devices]
     for plan, execution in runs:
         measured = {(timing.operator, timing.device): timing.compute_s for timing in execution.timings}
         for step in schedule_of_plan(graph, cluster, plan).steps:
-            for number, task in step.tasks.items():
-                flops[number].append(task)
+            for number, work in step.tasks.items():
+                works[number].append(work)
                 seconds[number].append(measured[step.name, number])
-    speeds, residuals, unseen = [], [], []
-    for number, device in enumerate(cluster.devices):
-        work, taken = np.array(flops[number]), np.array(seconds[number])
-        if not work.size or not (work @ taken) > 0:
-            speeds.append(device.flops_per_s)
+    devices, residuals, unseen = [], [], []
+    for device, of_device, taken in zip(cluster.devices, works, seconds, strict=True):
+        roofline = fit_roofline(of_device, taken)
+        if roofline is None:
+            devices.append(device)
             unseen.append(f"computation of {device.name}")
             continue
-        slowness = (work @ taken) / (work @ work)
-        speeds.append(float(1 / slowness))
-        residuals.append(taken - slowness * work)
-    return speeds, _relative(residuals, np.concatenate([np.array(taken) for taken in seconds])), unseen
+        fitted = replace(device, flops_per_s=roofline.flops_per_s, memory_bytes_per_s=roofline.memory_bytes_per_s)
+        devices.append(fitted)
+        residuals.append(np.array(taken) - np.array([fitted.compute_s(*work) for work in of_device]))
+        if fitted.memory_bytes_per_s is None:
+            unseen.append(f"{_MEMORY}{device.name}")
+    return devices, _relative(residuals, np.concatenate([np.array(taken) for taken in seconds])), unseen
 
 
 def _fit_links(graph: Graph, cluster: Cluster, runs: Sequence[tuple[Plan, Execution]]) -> tuple[list[float], float, float, list[str]]:
@@ -125,15 +132,21 @@ def _relative(residuals: Sequence[Array], measured: Array) -> float:
 
 def describe_fit(fit: Fit) -> str:
     """The fitted figures and residuals, one on each line."""
-    lines = [
-        f"{device.name}: {device.flops_per_s / 1e9:.4g} GFLOP/s, {device.bandwidth_bytes_per_s / 1e6:.4g} MB/s" for device in fit.cluster.devices
-    ]
+    lines = [f"{device.name}: {_figures(device)}" for device in fit.cluster.devices]
     lines.append(f"set-up {fit.cluster.connection_setup_s * 1e3:.4g} ms")
     residuals = f"computation {fit.compute_residual:.1%}, communication {fit.communication_residual:.1%}"
     lines.append(f"residual (root mean square of measured minus fitted time, over the mean measured time): {residuals}")
-    if fit.unseen:
-        lines.append(f"not exercised, kept as given: {', '.join(fit.unseen)}")
+    kept = [what for what in fit.unseen if not what.startswith(_MEMORY)]
+    if kept:
+        lines.append(f"not exercised, kept as given: {', '.join(kept)}")
+    if left_out := [what.removeprefix(_MEMORY) for what in fit.unseen if what.startswith(_MEMORY)]:
+        lines.append(f"memory bandwidth not exercised, left out: {', '.join(left_out)}")
     return "\n".join(lines)
+
+
+def _figures(device: Device) -> str:
+    memory = "" if device.memory_bytes_per_s is None else f", memory {device.memory_bytes_per_s / 1e9:.4g} GB/s"
+    return f"{device.flops_per_s / 1e9:.4g} GFLOP/s{memory}, {device.bandwidth_bytes_per_s / 1e6:.4g} MB/s"
 
 
 def doubts(fit: Fit) -> list[str]:

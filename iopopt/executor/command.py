@@ -19,7 +19,7 @@ from pathlib import Path
 from iopopt.cluster.cluster import Cluster
 from iopopt.commands.command_line import WARNING, command_parser, print_error
 from iopopt.commands.planned import add_planned, planned
-from iopopt.errors import ExecutionError, IopoptError
+from iopopt.errors import ExecutionError, IopoptError, UnsupportedError
 from iopopt.executor.running import INSTALL_TORCH, require_torch
 from iopopt.network.graph import Graph
 from iopopt.network.records import write_json
@@ -35,6 +35,7 @@ needs PyTorch, for which its CPU build is enough
 examples
   iopopt run --model vgg11 --cluster pi4-x3 --plan plan.json
   iopopt run --model lenet5 --cluster mcu-x3 --method milp --repeat 20 --output measured/
+  iopopt run --model vgg11 --cluster pi4-x3 --plan plan.json --overlap
 on several machines, run this on each, with its own --node-rank:
   torchrun --nnodes 3 --nproc-per-node 1 --node-rank 0 --master-addr HOST --master-port 29500 -m iopopt.executor --model vgg11 ...
 
@@ -52,6 +53,8 @@ def main(arguments: Sequence[str] | None = None, program: str = "iopopt run") ->
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         require_torch()
+        if options.overlap and options.calibrate is not None:
+            raise UnsupportedError("--calibrate fits equation (6), in which devices wait for each other, so it needs runs without --overlap")
         graph, cluster, plan = planned(options)
         if os.environ.get("RANK") is not None:
             from iopopt.executor.rank import run_rank
@@ -140,10 +143,22 @@ def _first_cause(children: Sequence[subprocess.Popen[str]], failed: Sequence[int
 def _parser(program: str) -> argparse.ArgumentParser:
     parser = command_parser(program, "Run a plan on real processes, one for each device, and compare measured with predicted time.", _EPILOG)
     add_planned(parser)
+    parser.add_argument("--overlap", action="store_true", help="compute while messages travel and wait only for what is needed, without barriers")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the random weights and input (default: 0)")
     parser.add_argument("--repeat", type=int, default=5, metavar="N", help="number of runs; the median of each operator is shown (default: 5)")
-    parser.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS", help="time limit for one message (default: 30)")
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        default=30.0,
+        metavar="SECONDS",
+        help="time limit for one message (default: 30); with --overlap a device may spend 20 times as long in one operator",
+    )
     parser.add_argument("--deadline", type=float, default=600.0, metavar="SECONDS", help="time limit for everything (default: 600)")
-    parser.add_argument("--output", type=Path, metavar="DIR", help="write timings.csv, memory.csv, traffic.csv and timings.png")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="write timings.csv, memory.csv, traffic.csv, timings.png; with --overlap timeline.csv, .json and .png and trace.json",
+    )
     parser.add_argument("--calibrate", type=Path, metavar="FILE", help="fit speeds, bandwidths and set-up time to the run; write a cluster file")
     return parser

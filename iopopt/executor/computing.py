@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from iopopt.executor.arithmetic import TensorSlice, convolve, finish, mix, without_kernel
-from iopopt.executor.weight_shards import WeightShard
-from iopopt.network.graph import Graph
-from iopopt.plan.placement import Placement
+from iopopt.executor.assignment import Assignment
 from iopopt.schedule.region_transfers import block_rows, computed_region, needed_regions, owned_regions, pre_pool_rows
 from iopopt.schedule.regions import Interval, Region, everything
 
@@ -36,18 +35,38 @@ class Computed:
 class Computation:
     """One device's part of the units of a plan."""
 
-    def __init__(self, graph: Graph, placements: Sequence[Placement], shards: Sequence[WeightShard], device: int) -> None:
-        self._graph, self._placements, self._shards, self._device = graph, placements, shards, device
+    def __init__(self, assignment: Assignment) -> None:
+        self._graph, self._placements, self._shards = assignment.graph, assignment.placements, assignment.shards
+        self._device = assignment.device
 
     def run(self, members: range, inputs: Sequence[TensorSlice]) -> Computed:
         """Compute an operator, or the members of a fused block, from what was fetched."""
         return self._operator(members[0], inputs) if len(members) == 1 else self._block(members, inputs[0])
 
+    def in_parts(self, i: int, inputs: Sequence[TensorSlice], parts: Sequence[Sequence[Interval]]) -> Iterator[Computed]:
+        """Compute operator ``i``, which is split by rows, in parts of several intervals of rows.
+
+        Yields the same share after each part, with the rows that are there by then.
+        """
+        operator, placement = self._graph.operators[i], self._placements[i]
+        mine = owned_regions(operator, placement)[self._device]
+        held, outputs, made = sum(piece.tensor.nbytes for piece in inputs), 0, 0
+        share: Tensor | None = None
+        for part in parts:
+            for rows in part:
+                before_pool = self._before_pool(i, inputs, Region(mine.channels, pre_pool_rows(operator, rows)), self._read_channels(i))
+                after_pool = self._after_pool(i, before_pool, pre_pool_rows(operator, rows), rows, mixes=True)
+                if share is None:
+                    share = torch.empty(len(mine.channels), len(mine.rows), after_pool.shape[-1], dtype=after_pool.dtype)
+                share[:, rows.within(mine.rows)] = after_pool
+                outputs, made = max(outputs, before_pool.nbytes), max(made, _made(before_pool, after_pool))
+            assert share is not None  # no part is empty
+            yield Computed(TensorSlice(mine, share), None, held, outputs, share.nbytes + made)
+
     def _operator(self, i: int, inputs: Sequence[TensorSlice]) -> Computed:
         operator, placement = self._graph.operators[i], self._placements[i]
         region = computed_region(operator, placement, self._device)
-        channels = needed_regions(operator, placement)[self._device].channels
-        before_pool = self._before_pool(i, inputs, region, channels)
+        before_pool = self._before_pool(i, inputs, region, self._read_channels(i))
         held = sum(piece.tensor.nbytes for piece in inputs)
         if placement.dim == "IC":
             return Computed(None, before_pool, held, before_pool.nbytes, 0)
@@ -55,6 +74,10 @@ class Computation:
         # Where channels are split, the devices that all-gather them mix them.
         after_pool = self._after_pool(i, before_pool, region.rows, mine.rows, mixes=placement.dim != "OC")
         return Computed(TensorSlice(mine, after_pool), None, held, before_pool.nbytes, _made(before_pool, after_pool))
+
+    def _read_channels(self, i: int) -> Interval:
+        """The channels of its (first) input that this device's part of an operator reads."""
+        return needed_regions(self._graph.operators[i], self._placements[i])[self._device].channels
 
     def _block(self, members: range, fetched: TensorSlice) -> Computed:
         """Member after member, on the rows that the device's share needs; a tensor is freed when its last reader has run."""

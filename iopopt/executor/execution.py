@@ -14,11 +14,13 @@ from iopopt.cost.evaluation import Evaluation, bulk_synchronous, counted_connect
 from iopopt.cost.instance import Instance
 from iopopt.cost.memory import memory_demands
 from iopopt.cost.schedule import schedule_of
+from iopopt.executor.measured_timeline import measured_timeline
 from iopopt.executor.report import LedgerRow, Report, Timing
 from iopopt.network.graph import Graph
 from iopopt.network.unit import SINK
 from iopopt.plan.plan import Plan
 from iopopt.schedule.rounds import Schedule
+from iopopt.simulation.timeline import Timeline
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,6 +63,8 @@ class Execution:
         elapsed_s: from the start of the first operator to the output at the sink.
         evaluation: the evaluator's price of the same plan.
         demands: the memory that equation (1) counts for each operator and device, whether or not it takes part.
+        timeline: of a run without barriers, when every task and transfer started and ended by the sink's clock; None with barriers.
+        clock_error_s: by how much the times of other devices in it may be wrong.
     """
 
     outputs: npt.NDArray[np.floating]
@@ -74,6 +78,8 @@ class Execution:
     elapsed_s: float
     evaluation: Evaluation
     demands: tuple[ModelDemand, ...]
+    timeline: Timeline | None = None
+    clock_error_s: float = 0.0
 
     def memory_frame(self) -> pd.DataFrame:
         """A row for each operator and device: what equation (1) counts, and what was measured, bytes.
@@ -106,8 +112,12 @@ class Execution:
         return pd.DataFrame(rows, columns=names)
 
 
-def gather(graph: Graph, cluster: Cluster, plan: Plan, reports: Sequence[Report]) -> Execution:
-    """The workers' reports and the model's predictions, as one Execution."""
+def gather(graph: Graph, cluster: Cluster, plan: Plan, reports: Sequence[Report], *, overlap: bool = False) -> Execution:
+    """The workers' reports and the model's predictions, as one Execution.
+
+    Args:
+        overlap: whether the devices did not wait for each other; then there is a measured timeline.
+    """
     reports = sorted(reports, key=lambda report: report.device)
     output = reports[cluster.sink].output
     assert output is not None  # the sink ends with the whole output
@@ -115,6 +125,7 @@ def gather(graph: Graph, cluster: Cluster, plan: Plan, reports: Sequence[Report]
     placements = instance.placements(plan)
     schedule, demands = schedule_of(instance, placements), memory_demands(instance, placements)
     logical = _logical_connections(cluster, schedule)
+    timeline = measured_timeline(graph, cluster, plan, reports) if overlap else None
     traffic = tuple(
         EdgeTraffic(row.edge, row.device, row.received_bytes, row.sent_bytes, logical.get((row.edge, row.device), 0))
         for report in reports
@@ -129,11 +140,13 @@ def gather(graph: Graph, cluster: Cluster, plan: Plan, reports: Sequence[Report]
         wire_bytes=sum(report.wire_bytes for report in reports),
         ledger=tuple(row for report in reports for row in report.ledger),
         timings=tuple(row for report in reports for row in report.timings),
-        elapsed_s=max(report.elapsed_s for report in reports),
+        elapsed_s=max(report.elapsed_s for report in reports) if timeline is None else timeline.makespan_s,
         evaluation=bulk_synchronous(instance, placements, schedule),
         demands=tuple(
             ModelDemand(unit.name, device, *demand) for unit, of in zip(instance.placed, demands, strict=True) for device, demand in enumerate(of)
         ),
+        timeline=timeline,
+        clock_error_s=max(report.clock_error_s for report in reports),
     )
 
 

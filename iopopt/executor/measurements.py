@@ -10,7 +10,12 @@ import pandas as pd
 
 from iopopt.errors import FileFormatError
 from iopopt.executor.execution import Execution
-from iopopt.pictures.figures import new_figure
+from iopopt.network.records import write_json
+from iopopt.network.unit import SINK
+from iopopt.pictures import draw_timelines, save_figure
+from iopopt.pictures.figures import figure_of, new_figure
+from iopopt.simulation.timeline import Timeline
+from iopopt.simulation.trace import trace_record
 
 
 def median_timings(runs: Sequence[Execution]) -> pd.DataFrame:
@@ -22,13 +27,40 @@ def median_timings(runs: Sequence[Execution]) -> pd.DataFrame:
     return result
 
 
+def median_progress(simulated: Timeline, measured: Sequence[Timeline]) -> pd.DataFrame:
+    """A row for each unit, and the sink: how long its slowest device computed and when the last one was done, simulated and median measured."""
+    frame, frames = _progress(simulated), [_progress(timeline) for timeline in measured]
+    result = frame.rename(columns={"compute_s": "simulated_compute_s", "end_s": "simulated_end_s"})
+    for column in ("compute_s", "end_s"):
+        result[column] = np.median([other[column] for other in frames], axis=0)
+    return result
+
+
+def _progress(timeline: Timeline) -> pd.DataFrame:
+    """By unit, in order; the sink computes nothing and is done when it has the output."""
+    computed: dict[tuple[str, int], float] = {}
+    ends: dict[str, float] = {}
+    for span in timeline.spans:
+        if not span.is_transfer:
+            key = span.unit, span.device
+            computed[key] = computed.get(key, 0.0) + span.duration_s
+            ends[span.unit] = max(ends.get(span.unit, span.end_s), span.end_s)
+    rows = [(unit, max(seconds for (of, _), seconds in computed.items() if of == unit), end_s) for unit, end_s in ends.items()]
+    return pd.DataFrame([*rows, (SINK, 0.0, timeline.makespan_s)], columns=["operator", "compute_s", "end_s"])
+
+
 def traffic_frame(run: Execution) -> pd.DataFrame:
     """A row for each edge and device: payload received and sent, bytes."""
     return pd.DataFrame([vars(row) for row in run.traffic])
 
 
-def write_files(runs: Sequence[Execution], directory: Path) -> None:
+def write_files(runs: Sequence[Execution], directory: Path, simulated: Timeline | None = None) -> None:
     """Write timings.csv, memory.csv, traffic.csv and timings.png.
+
+    Of runs without barriers also, for the last one, timeline.csv, timeline.json (for ``iopopt plot``), trace.json (for Perfetto) and timeline.png.
+
+    Args:
+        simulated: the timeline that timeline.png shows above the measured one.
 
     Raises:
         FileFormatError: if the directory cannot be written.
@@ -36,13 +68,22 @@ def write_files(runs: Sequence[Execution], directory: Path) -> None:
     """
     timings = median_timings(runs)
     frames = {"timings": timings, "memory": runs[-1].memory_frame(), "traffic": traffic_frame(runs[-1])}
+    records = {}
+    if (timeline := runs[-1].timeline) is not None:
+        frames["timeline"] = timeline.to_frame()
+        records = {"timeline": timeline.to_dict(), "trace": trace_record(timeline)}
     try:
         directory.mkdir(parents=True, exist_ok=True)
         for name, frame in frames.items():
             frame.to_csv(directory / f"{name}.csv", index=False)
+        for name, record in records.items():
+            write_json(directory / f"{name}.json", record)
     except OSError as error:
         raise FileFormatError(f"--output {directory}: cannot be written ({error.strerror})") from None
     draw_timings(timings, directory / "timings.png")
+    if timeline is not None:
+        axes = draw_timelines([timeline] if simulated is None else [simulated, timeline])
+        save_figure(figure_of(axes[0]), directory / "timeline.png")
 
 
 def draw_timings(timings: pd.DataFrame, path: Path) -> None:

@@ -7,10 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 from iopopt.cluster.cluster import Cluster, Device
 from iopopt.cost.instance import Instance
+from iopopt.executor.assignment import Assignment
 from iopopt.executor.execution import Execution, gather
 from iopopt.executor.job import as_execution_error, check_job, initial_input
+from iopopt.executor.mailboxes import ThreadHub, ThreadTransport
+from iopopt.executor.overlapping import OverlappingWorker
 from iopopt.executor.report import Report
-from iopopt.executor.transport import ThreadHub, ThreadTransport
 from iopopt.executor.weight_shards import cut_shards
 from iopopt.executor.worker import Worker
 from iopopt.network.graph import Graph
@@ -19,19 +21,19 @@ from iopopt.plan.plan import Plan, validate_plan
 from iopopt.schedule.region_transfers import unit_inputs
 
 
-def execute(graph: Graph, devices: Cluster | Sequence[Device], plan: Plan, weights: Weights, inputs: Array, *, timeout_s: float = 60.0) -> Execution:
+def execute(
+    graph: Graph,
+    devices: Cluster | Sequence[Device],
+    plan: Plan,
+    weights: Weights,
+    inputs: Array,
+    *,
+    overlap: bool = False,
+    timeout_s: float = 60.0,
+) -> Execution:
     """Run ``plan`` on workers that share nothing, one thread for each device.
 
-    Args:
-        weights: every operator's parameters (:func:`iopopt.network.weights.random_weights` makes some).
-        inputs: the network's input, shape (C, H, W).
-        timeout_s: how long a worker waits for a message.
-
-    Raises:
-        PlanError: if the plan does not belong to this graph and cluster, or the input has the wrong shape.
-        GraphError: if the weights do not fit the network.
-        UnsupportedError: if the executor has no arithmetic for an operator, or for the cluster's element size (4 and 8 bytes).
-        ExecutionError: if a worker fails, or a message does not arrive in time.
+    The arguments and errors are those of :func:`iopopt.execute`, which needs no PyTorch to be imported.
     """
     cluster = Instance.of(graph, devices).cluster
     validate_plan(graph, cluster, plan)
@@ -44,7 +46,8 @@ def execute(graph: Graph, devices: Cluster | Sequence[Device], plan: Plan, weigh
         try:
             shards = cut_shards(graph, placements, inputs_of, weights, device, dtype)
             held = initial_input(graph, cluster, inputs, device, dtype)
-            return Worker(graph, placements, inputs_of, shards, ThreadTransport(hub, device), dtype).run(held)
+            assignment, transport = Assignment(graph, placements, inputs_of, shards, device, dtype), ThreadTransport(hub, device)
+            return (OverlappingWorker if overlap else Worker)(assignment, transport).run(held)
         except BaseException as error:
             hub.fail(as_execution_error(error, device))
             raise
@@ -53,4 +56,4 @@ def execute(graph: Graph, devices: Cluster | Sequence[Device], plan: Plan, weigh
         futures = [pool.submit(run, device) for device in range(len(cluster))]
     if hub.cause is not None:
         raise hub.cause
-    return gather(graph, cluster, plan, [future.result() for future in futures])
+    return gather(graph, cluster, plan, [future.result() for future in futures], overlap=overlap)

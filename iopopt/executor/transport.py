@@ -1,20 +1,17 @@
-"""How workers communicate: one small interface, and its implementation for workers in one process."""
+"""How workers communicate: two small interfaces, one with barriers and one without."""
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
-from iopopt.errors import ExecutionError
 
-
-class Transport(Protocol):
-    """Sends and receives tensors between the devices of a cluster, in order for each pair.
+class Sending(Protocol):
+    """One device's end of a network, in order for each pair of devices.
 
     Attributes:
         device: the device at this end.
@@ -28,6 +25,10 @@ class Transport(Protocol):
 
     def send(self, tensor: Tensor, target: int) -> None:
         """Send without waiting for the receiver."""
+
+
+class Transport(Sending, Protocol):
+    """Sends and receives tensors between devices that wait for each other."""
 
     def receive(self, shape: tuple[int, ...], dtype: torch.dtype, source: int) -> Tensor:
         """The next tensor from ``source``.
@@ -51,65 +52,82 @@ class Transport(Protocol):
         """
 
 
-class ThreadHub:
-    """Mailboxes for workers that are threads of one process; a failing worker wakes the others."""
+class Receipt:
+    """A message that a device expects: its tensor and when it arrived, or why it never will."""
 
-    def __init__(self, devices: int, timeout_s: float) -> None:
-        self.timeout_s = timeout_s
-        self.failed = threading.Event()
-        self.barrier = threading.Barrier(devices)
-        self.cause: BaseException | None = None
-        self._lock = threading.Lock()
-        self._boxes: dict[tuple[int, int], queue.SimpleQueue[Tensor]] = {
-            (source, target): queue.SimpleQueue() for source in range(devices) for target in range(devices)
-        }
+    def __init__(self) -> None:
+        self._settled = threading.Event()
+        self._tensor: Tensor | None = None
+        self._error: Exception | None = None
+        self.arrived = 0.0
 
-    def box(self, source: int, target: int) -> queue.SimpleQueue[Tensor]:
-        """The mailbox of messages from ``source`` to ``target``."""
-        return self._boxes[source, target]
+    def settle(self, tensor: Tensor) -> None:
+        """The message has arrived just now."""
+        self.arrived = time.perf_counter()
+        self._tensor = tensor
+        self._settled.set()
 
-    def fail(self, cause: BaseException) -> None:
-        """Keep the first cause, and wake all waiting workers."""
-        with self._lock:
-            self.cause = self.cause or cause
-        self.failed.set()
-        self.barrier.abort()
+    def fail(self, error: Exception) -> None:
+        """It will not arrive."""
+        self._error = error
+        self._settled.set()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait at most so long; returns whether it has arrived.
+
+        Raises:
+            ExecutionError: if it never will.
+        """
+        if not self._settled.wait(seconds):
+            return False
+        if self._error is not None:
+            raise self._error
+        return True
+
+    def tensor(self) -> Tensor:
+        """The tensor of a message that has arrived; the receipt then drops it."""
+        tensor, self._tensor = self._tensor, None
+        assert tensor is not None  # taken once, after wait() has said that it is there
+        return tensor
 
 
-class ThreadTransport:
-    """One worker's end of a :class:`ThreadHub`; tensors are passed without a copy, and the sender drops its reference."""
+class Start(NamedTuple):
+    """When a run begins on all devices, by this device's ``time.perf_counter``, and by how much that may differ from the sink's clock."""
 
-    _POLL_S = 0.05
+    at: float
+    clock_error_s: float
 
-    def __init__(self, hub: ThreadHub, device: int) -> None:
-        self.device, self.messages, self.wire_bytes, self._hub = device, 0, 0, hub
 
-    def send(self, tensor: Tensor, target: int) -> None:
-        self.messages += 1
-        self.wire_bytes += tensor.nbytes
-        self._hub.box(self.device, target).put(tensor)
+class OverlappingTransport(Sending, Protocol):
+    """Sends and receives tensors while the devices compute."""
 
-    def receive(self, shape: tuple[int, ...], dtype: torch.dtype, source: int) -> Tensor:
-        deadline = time.monotonic() + self._hub.timeout_s
-        while time.monotonic() < deadline and not self._hub.failed.is_set():
-            try:
-                tensor = self._hub.box(source, self.device).get(timeout=self._POLL_S)
-            except queue.Empty:
-                continue
-            if tuple(tensor.shape) != shape or tensor.dtype != dtype:
-                found = f"{tuple(tensor.shape)} of {tensor.dtype}"
-                raise ExecutionError(f"device {self.device} expected a tensor {shape} of {dtype} from device {source}, got {found}")
-            return tensor
-        if self._hub.failed.is_set():
-            raise ExecutionError(f"device {self.device} stopped waiting for device {source}: another worker failed")
-        raise ExecutionError(f"device {self.device} waited {self._hub.timeout_s:g} s for a message from device {source}")
+    @property
+    def undelivered_bytes(self) -> int:
+        """What has been sent and still occupies memory of this device."""
 
-    def complete_sends(self) -> None:
-        """Nothing to wait for: a mailbox takes a tensor at once."""
+    def start(self) -> Start:
+        """Wait for all devices, and agree on the moment at which the run begins.
 
-    def barrier(self) -> None:
-        try:
-            # Without a limit: a neighbour may compute for a long time, and one that fails breaks the barrier.
-            self._hub.barrier.wait()
-        except threading.BrokenBarrierError:
-            raise ExecutionError(f"device {self.device} stopped waiting for the others: another worker failed") from None
+        Raises:
+            ExecutionError: if one of them fails.
+        """
+
+    def tell(self, turn: int, *, waiting: bool) -> None:
+        """Let the others know how far this device is: the number of the unit, and whether it waits for messages or computes."""
+
+    def post(self, shape: tuple[int, ...], dtype: torch.dtype, source: int) -> Receipt:
+        """Expect the next tensor from ``source``, which travels from now on."""
+
+    def take(self, receipt: Receipt, shape: tuple[int, ...], dtype: torch.dtype, source: int, sent_after: int) -> Tensor:
+        """Wait for an expected tensor, which ``source`` sends in the turn ``sent_after``.
+
+        Raises:
+            ExecutionError: as :class:`iopopt.executor.patience.Patience` says.
+        """
+
+    def finish(self) -> None:
+        """Wait until everything sent has been delivered and the sink has its output.
+
+        Raises:
+            ExecutionError: as :meth:`take`.
+        """

@@ -16,6 +16,7 @@ from iopopt.network.graph import Graph
 from iopopt.network.records import check_keys, check_schema, plain, short_repr, short_text, typed, typed_fields
 from iopopt.plan.plan import Plan
 from iopopt.plan.team import space_name
+from iopopt.simulation.simulate import Simulator
 
 Status = Literal["optimal", "feasible", "infeasible", "violates_memory", "unknown", "error"]
 """``optimal`` and ``infeasible`` are proven, for the Solution's space; ``violates_memory`` is a priced plan that breaks a memory limit."""
@@ -24,7 +25,12 @@ Termination = Literal["gap", "time_limit", "iteration_limit", "exhausted", "inte
 """Why the method stopped; ``exhausted``: the whole space was searched; ``finished``: a heuristic ended normally."""
 
 
-_ADDED = {"started_from", "start_latency_s"}
+Timing = Literal["bulk-synchronous", "events"]
+"""By which clock a latency was measured: equation (6), in which everybody waits at every operator, or the simulation of events
+(:func:`iopopt.simulate`, boundary rows first), in which nobody waits for more than what it needs."""
+
+
+_ADDED = {"started_from", "start_latency_s", "timing"}
 """What records of earlier versions do not have."""
 
 
@@ -42,15 +48,18 @@ class Solution:
 
     Attributes:
         plan: None if no plan was found.
-        latency_s: the evaluator's price of the plan, seconds; infinite without a plan.
-        bound_s: a proven lower bound on the latency of every plan of ``space`` that fits the memory; None if the method proves nothing.
+        latency_s: of the plan, seconds, by the clock ``timing``; infinite without a plan.
+        bound_s: a proven lower bound on the latency, by the same clock, of every plan of ``space`` that fits the memory; None if the method proves
+            nothing.
         space: the plans for which ``bound_s``, ``optimal`` and ``infeasible`` hold.
         build_s, solve_s: seconds spent preparing, and searching.
         seed: None if the method has no randomness.
         trajectory: incumbent and bound over time.
+        evaluation: the evaluator's price of the plan, whatever the clock; None without a plan.
         reason: why there is no plan, or no feasible one: what is demanded, what is available, what would fix it.
         started_from, start_latency_s: the best of the plans from which the search started, and its latency, seconds; None if the method starts
             from none, or none fits the memory.
+        timing: by which clock ``latency_s``, ``bound_s``, ``start_latency_s`` and the trajectory were measured.
     """
 
     plan: Plan | None
@@ -70,6 +79,7 @@ class Solution:
     reason: str | None = None
     started_from: str | None = None
     start_latency_s: float | None = None
+    timing: Timing = "bulk-synchronous"
 
     def __post_init__(self) -> None:
         if (self.plan is None) != math.isinf(self.latency_s) or (self.plan is None) != (self.evaluation is None):
@@ -77,7 +87,7 @@ class Solution:
         if (self.plan is not None) != (self.status in ("optimal", "feasible", "violates_memory")):
             raise ValueError(f"a Solution of status {self.status!r} {'needs a' if self.plan is None else 'has no'} plan")
         if self.plan is not None and self.evaluation is not None:
-            if self.latency_s != self.evaluation.latency_s:
+            if self.timing == "bulk-synchronous" and self.latency_s != self.evaluation.latency_s:
                 raise ValueError(f"a Solution's latency is {self.latency_s} s, but its evaluation says {self.evaluation.latency_s} s")
             if self.plan.by_unit != {cost.name: cost.placement for cost in self.evaluation.operators}:
                 raise ValueError("a Solution's evaluation belongs to another plan")
@@ -131,7 +141,8 @@ class Solution:
     def _found(self) -> str:
         if self.plan is None:
             return "no plan"
-        return f"{self.latency_s * 1e3:.4g} ms, {len(self.plan.split_operators)} of {len(self.plan)} operators split"
+        clock = "" if self.timing == "bulk-synchronous" else " without barriers"
+        return f"{self.latency_s * 1e3:.4g} ms{clock}, {len(self.plan.split_operators)} of {len(self.plan)} operators split"
 
     def to_dict(self) -> dict[str, Any]:
         """A record of JSON's types; :meth:`from_dict` reads it back. An infinite latency is written as null."""
@@ -186,10 +197,12 @@ def heuristic_solution(
     trajectory: tuple[Point, ...] = (),
     started_from: str | None = None,
     start_latency_s: float | None = None,
+    timing: Timing = "bulk-synchronous",
 ) -> Solution:
     """The Solution of a method that proves nothing: the plan, priced by the evaluator, with the memory limits it breaks.
 
-    ``space`` says which plans the method chose from (:func:`iopopt.space_name`): those of all devices unless given.
+    ``space`` says which plans the method chose from (:func:`iopopt.space_name`): those of all devices unless given. With ``timing="events"`` the
+    latency is the simulated makespan (:func:`iopopt.simulate`), and so must be ``start_latency_s`` and the trajectory.
 
     Raises:
         PlanError: if the plan breaks equations (2) to (5) or belongs to another graph or cluster.
@@ -200,7 +213,7 @@ def heuristic_solution(
         plan=plan,
         status="feasible" if evaluation.feasible else "violates_memory",
         termination=termination,
-        latency_s=evaluation.latency_s,
+        latency_s=evaluation.latency_s if timing == "bulk-synchronous" else Simulator(graph, devices).makespan_s(plan),
         bound_s=None,
         space=space or space_name("all", devices),
         build_s=build_s,
@@ -210,6 +223,7 @@ def heuristic_solution(
         trajectory=trajectory,
         started_from=started_from,
         start_latency_s=start_latency_s,
+        timing=timing,
         evaluation=evaluation,
         reason=broken or None,
     )

@@ -155,6 +155,8 @@ class ExportedModel:
         yield f"{cluster.bytes_per_element} bytes per element, {cluster.connection_setup_s!r} s per connection (counted by {cluster.connections})"
         for label, device in zip(labels, cluster.devices, strict=True):
             figures = f"{device.flops_per_s!r} FLOP/s, {device.memory_bytes!r} bytes, {device.bandwidth_bytes_per_s!r} bytes/s"
+            if device.memory_bytes_per_s is not None:
+                figures += f", {device.memory_bytes_per_s!r} bytes/s of memory"
             yield f"device {label}: {figures}" + ("" if label == device.name else f", {_line(device.name)}")
         yield from _FAMILIES.splitlines()
         yield from (f"operator {label}: {_line(name)}" for name, label in self._labels.operators.items() if label != name)

@@ -13,13 +13,14 @@ from iopopt.cost.elimination import Array, Table
 from iopopt.cost.evaluation import evaluate
 from iopopt.cost.instance import Instance
 from iopopt.cost.stopwatch import Stopwatch
+from iopopt.cost.work import whole_work, work_of
 from iopopt.errors import InstanceTooLargeError
 from iopopt.milp.arc_bounds import least_arc_s
 from iopopt.milp.arcs import Node, arcs_between, node_of, nodes_of
 from iopopt.milp.bounds import best_makespan_s
 from iopopt.milp.share_ranges import WHOLE, ShareRanges, share_ranges, single_range
 from iopopt.network.tensor_edge import TensorEdge
-from iopopt.network.terms import amount, positions
+from iopopt.network.terms import positions
 from iopopt.network.unit import Unit
 from iopopt.plan.placement import Placement
 from iopopt.plan.plan import Plan
@@ -141,7 +142,8 @@ class PlaceTables:
         node, members = place
         if node.dim is None:
             assert node.device is not None
-            return np.array([self._instance.units[i].flops / self._cluster.devices[node.device].flops_per_s])
+            work = whole_work(self._instance.units[i], self._cluster.bytes_per_element)
+            return np.array([self._cluster.devices[node.device].compute_s(*work)])
         if i != members[-1]:
             return np.zeros(len(self._ranges(place)))
         key = self._unit(place).key, node.dim
@@ -153,10 +155,10 @@ class PlaceTables:
         """Of the shares in each range the makespan is at least the best of all, and what the least share of each participant takes."""
         unit, dim = self._unit(place), place.node.dim
         assert dim is not None
-        best_s = best_makespan_s(unit, dim, self._cluster, self._team)
+        best_s, e = best_makespan_s(unit, dim, self._cluster, self._team), self._cluster.bytes_per_element
         for shares in self._ranges(place).low * unit.granularities[dim]:
             alone = zip(self._team, shares.tolist(), positions(len(self._team)), strict=True)
-            yield max(best_s, *(amount(unit.work[dim], share, rank) / self._cluster.devices[j].flops_per_s for j, share, rank in alone))
+            yield max(best_s, *(self._cluster.devices[j].compute_s(*work_of(unit, dim, share, rank, e)) for j, share, rank in alone))
 
     def _edge_s(self, edge: TensorEdge) -> Array:
         """Bounds on t_com of one edge, by range of the producer's and of the consumer's shares; source and sink have one each."""

@@ -75,14 +75,15 @@ class _Run:
         height = self.operator(self.last).out_shape.height
         found = {self.last: Reach(1, 0, 0, height)}
         for tensor in [*reversed(self.members[:-1]), *self.outside]:
-            ways = [self._through(found[member], self.operator(member)) for member in self.readers(tensor)]
+            ways = [self.through(found[member], self.operator(member)) for member in self.readers(tensor)]
             if len({way.stride for way in ways}) > 1:
                 return None
             found[tensor] = _union(ways)
         return found
 
     @staticmethod
-    def _through(reach: Reach, operator: Operator) -> Reach:
+    def through(reach: Reach, operator: Operator) -> Reach:
+        """The rows of an operator's inputs under these of its output."""
         return reach.behind(int(operator.K), int(operator.S), operator.P, operator.in_shape.height)
 
 
@@ -152,6 +153,7 @@ def block_unit(operators: Sequence[Operator], unfused: UnitGraph, members: range
         mixes_channels=last.mixes_channels,
         flops=sum(operators[member].flops for member in members),
         work={"H": (fixed(0), *(_work(operators[member], reaches[member], height) for member in members if operators[member].flops))},
+        touched={"H": (fixed(parameters), *(term for member in members for term in _passed(run, member, reaches, height)))},
         weights={"H": (fixed(parameters),)},
         activations={"H": tuple(_held(run, member, reaches, height) for member in members)},
         output={"H": last.output["H"]},
@@ -186,6 +188,14 @@ def _held(run: _Run, member: int, reaches: Mapping[int, Reach], height: int) -> 
     inputs = [reaches[tensor].rows(_row_elements(run, tensor), height) for tensor in waiting]
     output = _pre_pool(operator, reaches[member])
     return (*inputs, output.rows(operator.out_channels * operator.pre_pool_shape.width, height))
+
+
+def _passed(run: _Run, member: int, reaches: Mapping[int, Reach], height: int) -> Terms:
+    """The rows of a member's inputs that it needs, and its rows before the pool."""
+    operator = run.operator(member)
+    needed = run.through(reaches[member], operator)
+    output = _pre_pool(operator, reaches[member])
+    return (needed.rows(operator.in_row_elements, height), output.rows(operator.out_channels * operator.pre_pool_shape.width, height))
 
 
 def _row_elements(run: _Run, tensor: int) -> int:

@@ -86,7 +86,20 @@ def lines(terms: Sequence[Term], granules: int, granularity: int) -> tuple[Line,
     They connect the values at the ends and at the whole numbers next to where a term stops being clipped, and are the tightest convex bound.
     The terms are those of one position (:meth:`Term.at`).
     """
-    values = [(m, amount(terms, m * granularity)) for m in _corners(terms, granules, granularity)]
+    return _connecting([(m, amount(terms, m * granularity)) for m in sorted(_corners(terms, granules, granularity))])
+
+
+def larger_lines(first: Sequence[Term], second: Sequence[Term], granules: int, granularity: int) -> tuple[Line, ...]:
+    """The same for the larger of two sums of terms; they also connect the whole numbers next to where one overtakes the other."""
+    corners = _corners(first, granules, granularity) | _corners(second, granules, granularity)
+    for one, other in itertools.product(*(lines(terms, granules, granularity) for terms in (first, second))):
+        if one.slope != other.slope:
+            corners |= _beside((other.constant - one.constant) / (one.slope - other.slope), granules)
+    return _connecting([(m, max(amount(first, m * granularity), amount(second, m * granularity))) for m in sorted(corners)])
+
+
+def _connecting(values: Sequence[tuple[int, float]]) -> tuple[Line, ...]:
+    """The lines from each point of a convex function to the next."""
     found: list[Line] = []
     for (m, low), (further, high) in itertools.pairwise(values):
         slope = (high - low) / (further - m)
@@ -95,11 +108,15 @@ def lines(terms: Sequence[Term], granules: int, granularity: int) -> tuple[Line,
     return tuple(found)
 
 
-def _corners(terms: Sequence[Term], granules: int, granularity: int) -> list[int]:
+def _corners(terms: Sequence[Term], granules: int, granularity: int) -> set[int]:
     """Both ends, and for each term the whole numbers on either side of the share at which it stops being clipped."""
     corners = {0, granules}
     for _, slope, constant, _, _ in terms:
         if slope > 0 and constant < 0:
-            corner = -constant / (slope * granularity)
-            corners |= {m for m in (math.floor(corner), math.ceil(corner)) if 0 < m < granules}
-    return sorted(corners)
+            corners |= _beside(-constant / (slope * granularity), granules)
+    return corners
+
+
+def _beside(corner: float, granules: int) -> set[int]:
+    """The whole numbers on either side of a corner, between 0 and ``granules``."""
+    return {m for m in (math.floor(corner), math.ceil(corner)) if 0 < m < granules}

@@ -70,6 +70,7 @@ class Unit:
         mixes_channels: whether consumers need all channels at a position, because the epilogue ends with a mixing step.
         flops: F_i.
         work: C_ij of equation (7) by dimension, None for the whole unit, of a share in rows or channels; FLOPs.
+        touched: D_ij of equation (7) in the same way: the elements that a participant reads and writes once.
         weights: w_ij of equation (1) in the same way, elements.
         activations: a_ij of equation (1), elements: the largest of these.
         output: what a participant owns of the output, elements; for IC, of the even slices of a reduce-scatter.
@@ -90,6 +91,7 @@ class Unit:
     mixes_channels: bool
     flops: int
     work: Mapping[Dim | None, Terms]
+    touched: Mapping[Dim | None, Terms]
     weights: Mapping[Dim | None, Terms]
     activations: Mapping[Dim | None, tuple[Terms, ...]]
     output: Mapping[Dim | None, Terms]
@@ -132,6 +134,7 @@ def _terminal(name: str, reads: tuple[Read, ...], shape: Shape) -> Unit:
         mixes_channels=False,
         flops=0,
         work={None: none},
+        touched={None: none},
         weights={None: none},
         activations={None: (none,)},
         output={None: (fixed(shape.elements),)},

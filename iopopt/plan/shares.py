@@ -8,8 +8,9 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from iopopt.cluster.cluster import Device
 from iopopt.network.shapes import Dim
-from iopopt.network.terms import amount, positions
+from iopopt.network.terms import Line, amount, larger_lines, lines, positions
 from iopopt.network.unit import Unit
 
 FloatArray = npt.NDArray[np.float64]
@@ -84,23 +85,55 @@ def block_makespan_shares(unit: Unit, speeds: Sequence[float]) -> tuple[int, ...
 
     What a participant computes never falls as its share grows, so a makespan is possible where the largest shares within it sum to the map.
     """
-    height, count = unit.sizes["H"], len(speeds)
-    by_rank = zip(speeds, positions(count), strict=True)
-    seconds = np.array([[amount(unit.work["H"], n, place) / speed for n in range(height + 1)] for speed, place in by_rank])
-    low, high = -1, height * count + count - 1
+    height, by_rank = unit.sizes["H"], zip(speeds, positions(len(speeds)), strict=True)
+    return _least_makespan(np.array([[amount(unit.work["H"], n, place) / speed for n in range(height + 1)] for speed, place in by_rank]))
+
+
+def fastest_shares(unit: Unit, dim: Dim, devices: Sequence[Device], bytes_per_element: int) -> tuple[int, ...]:
+    """Shares of the least compute time max_j t_cmp of equation (7) on these devices, their memory bandwidths included."""
+    if all(device.memory_bytes_per_s is None for device in devices):
+        shares = unit_makespan_shares(unit, dim, [device.flops_per_s for device in devices])
+        assert shares is not None  # without limits they always exist
+        return shares
+    granules = np.arange(unit.granules(dim) + 1)
+    by_rank = zip(devices, roofline_lines(unit, dim, devices, bytes_per_element), strict=True)
+    seconds = [np.max([line.constant + line.slope * granules for line in of_rank], axis=0) / device.flops_per_s for device, of_rank in by_rank]
+    return _scaled(unit, dim, _least_makespan(np.array(seconds)))
+
+
+def roofline_lines(unit: Unit, dim: Dim, devices: Sequence[Device], bytes_per_element: int) -> list[tuple[Line, ...]]:
+    """What each participant computes, or could compute while it touches its bytes, if that is more: max(C_ij, D_ij f_j / m_j) of equation (7), FLOPs,
+    as the maximum of lines over its share in granules, and 0."""
+    work, touched, extent = unit.work[dim], unit.touched[dim], (unit.granules(dim), unit.granularities[dim])
+    found = []
+    for device, place in zip(devices, positions(len(devices)), strict=True):
+        computed = [term.at(place) for term in work]
+        if device.memory_bytes_per_s is None:
+            found.append(lines(computed, *extent))
+        else:
+            per_element = bytes_per_element * device.flops_per_s / device.memory_bytes_per_s
+            passed = [term.at(place)._replace(weight=term.weight * per_element) for term in touched]
+            found.append(larger_lines(computed, passed, *extent))
+    return found
+
+
+def _least_makespan(seconds: FloatArray) -> tuple[int, ...]:
+    """Shares in granules of the least makespan, exactly; ``seconds`` are those of each participant (first axis) for each number of granules."""
+    count, size = seconds.shape[0], seconds.shape[1] - 1
+    low, high = -1, seconds.size - 1
     ordered = np.sort(seconds, axis=None)
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if _most_rows(seconds, ordered[middle]).sum() >= height else (middle, high)
-    shares = _most_rows(seconds, ordered[high])
-    while shares.sum() > height:
+        low, high = (low, middle) if _most_within(seconds, ordered[middle]).sum() >= size else (middle, high)
+    shares = _most_within(seconds, ordered[high])
+    while shares.sum() > size:
         slowest = np.where(shares > 0, seconds[np.arange(count), shares], -np.inf)
         shares[int(np.argmax(slowest))] -= 1
     return tuple(int(share) for share in shares)
 
 
-def _most_rows(seconds: FloatArray, makespan: float) -> npt.NDArray[np.int64]:
-    """The most rows that each participant computes within a makespan; where even none takes longer, the makespan is impossible."""
+def _most_within(seconds: FloatArray, makespan: float) -> npt.NDArray[np.int64]:
+    """The most granules that each participant computes within a makespan; where even none takes longer, the makespan is impossible."""
     within = (seconds <= makespan).sum(axis=1) - 1
     return within if (within >= 0).all() else np.zeros_like(within)
 

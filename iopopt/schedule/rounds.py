@@ -71,6 +71,13 @@ def together(rounds: Sequence[Round]) -> Round:
     return Round(tuple(kind for part in rounds for kind in part.kinds), tuple(transfer for part in rounds for transfer in part.transfers))
 
 
+class Work(NamedTuple):
+    """What a task computes, and the bytes of weights, input and output that it touches: C_ij and D_ij of equation (7)."""
+
+    flops: float
+    touched_bytes: float
+
+
 @dataclass(frozen=True)
 class EdgeRounds:
     """The rounds in which the tensor of unit ``producer``, by number, becomes one input of its consumer."""
@@ -81,7 +88,7 @@ class EdgeRounds:
 
 @dataclass(frozen=True)
 class Step:
-    """One unit of a plan: the rounds in which it receives each of its inputs, and then the FLOPs of each participant.
+    """One unit of a plan: the rounds in which it receives each of its inputs, and then the work of each participant.
 
     Attributes:
         boundary: the part of each participant's task that comes first, because other devices need its rows; no entry where a task is one piece.
@@ -89,7 +96,7 @@ class Step:
 
     name: str
     edges: tuple[EdgeRounds, ...]
-    tasks: Mapping[int, float]
+    tasks: Mapping[int, Work]
     boundary: Mapping[int, float] = field(default_factory=dict)
 
     @cached_property

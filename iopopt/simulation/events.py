@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Sequence
+from heapq import heappop, heappush
 from typing import NamedTuple
 
 from iopopt.errors import PlanError
@@ -52,18 +52,18 @@ def run(tasks: Sequence[Task], network: Network) -> Times:
             task = tasks[number]
             start_s[number] = now
             if type(task) is TransferTask:
-                heapq.heappush(events, (now + setup_s, _FLOWS, number))
+                heappush(events, (now + setup_s, _FLOWS, number))
             elif type(task) is ComputeTask:
-                heapq.heappush(events, (now + task.seconds, _ENDS, number))
+                heappush(events, (now + task.seconds, _ENDS, number))
             else:
-                heapq.heappush(events, (now, _ENDS, number))
-        if not events or events[0][0] > now:
+                heappush(events, (now, _ENDS, number))
+        if flows.changed and (not events or events[0][0] > now):
             for ends, flow in flows.reshare(now):
                 versions[flow] = version = versions.get(flow, 0) + 1
-                heapq.heappush(events, (ends, version, flow))
-            if not events:
-                break
-        now, what, number = heapq.heappop(events)
+                heappush(events, (ends, version, flow))
+        if not events:
+            break
+        now, what, number = heappop(events)
         if what == _FLOWS:
             task = tasks[number]
             assert type(task) is TransferTask
@@ -88,11 +88,10 @@ def run(tasks: Sequence[Task], network: Network) -> Times:
 
 def _dependencies(tasks: Sequence[Task]) -> tuple[list[int], list[list[int]]]:
     """How many tasks each waits for, and those that wait for it."""
-    waiting, followers = [0] * len(tasks), [list[int]() for _ in tasks]
-    for number, after in enumerate(predecessors(tasks)):
-        waiting[number] = len(after)
+    waits, followers = predecessors(tasks), [list[int]() for _ in tasks]
+    for number, after in enumerate(waits):
         for other in after:
             if not 0 <= other < len(tasks):
                 raise PlanError(f"task {number} waits for task {other}; there are {len(tasks)}, from 0")
             followers[other].append(number)
-    return waiting, followers
+    return [len(after) for after in waits], followers

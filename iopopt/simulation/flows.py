@@ -21,7 +21,8 @@ class Flows:
         self._left: dict[int, float] = {}
         self._rate: dict[int, float] = {}
         self._since: dict[int, float] = {}
-        self._changed: set[int] = set()
+        self.changed: set[int] = set()
+        """The links on which flows have begun or ended since the last :meth:`reshare`."""
 
     def begin(self, flow: int, sender: int, receiver: int, size_bytes: float, now: float) -> None:
         """A flow joins; :meth:`reshare` gives it its rate."""
@@ -30,8 +31,8 @@ class Flows:
         self._on[up][flow] = down
         self._on[down][flow] = up
         self._left[flow], self._rate[flow], self._since[flow] = size_bytes, 0.0, now
-        self._changed.add(up)
-        self._changed.add(down)
+        self.changed.add(up)
+        self.changed.add(down)
 
     def end(self, flow: int) -> None:
         """A flow has ended; :meth:`reshare` gives others what it had."""
@@ -39,13 +40,11 @@ class Flows:
         del self._on[up][flow], self._left[flow], self._rate[flow], self._since[flow]
         if down != up:
             del self._on[down][flow]
-        self._changed.add(up)
-        self._changed.add(down)
+        self.changed.add(up)
+        self.changed.add(down)
 
     def reshare(self, now: float) -> Iterator[tuple[float, int]]:
         """When each flow whose rate has changed will end."""
-        if not self._changed:
-            return
         left, rate, since = self._left, self._rate, self._since
         for flow, share in self._fair_shares().items():
             before = rate[flow]
@@ -53,7 +52,7 @@ class Flows:
                 remaining = left[flow] = max(0.0, left[flow] - before * (now - since[flow]))
                 rate[flow], since[flow] = share, now
                 yield now + remaining / share, flow
-        self._changed.clear()
+        self.changed.clear()
 
     def _fair_shares(self) -> dict[int, float]:
         """The max-min fair rates of all flows that share a link, directly or by others, with one that has begun or ended."""
@@ -84,10 +83,10 @@ class Flows:
         """The links in use that such flows are on, and the number of flows on each."""
         on = self._on
         count: dict[int, int] = {}
-        waiting = [link for link in self._changed if on[link]]
+        waiting = {link for link in self.changed if on[link]}
         while waiting:
             link = waiting.pop()
-            if link not in count:
-                count[link] = len(on[link])
-                waiting.extend([other for other in on[link].values() if other not in count])
+            count[link] = len(on[link])
+            waiting.update(on[link].values())
+            waiting -= count.keys()
         return count

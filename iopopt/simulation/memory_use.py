@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from iopopt.cost.instance import Instance
@@ -20,7 +21,7 @@ from iopopt.simulation.held_memory import HeldMemory
 from iopopt.simulation.plan_tasks import PlanTasks
 from iopopt.simulation.tasks import ComputeTask, TransferTask
 
-_FIRST = tuple(kind.value for kind in TransferKind if kind.is_first_of_two)
+_FIRST = tuple(kind for kind in TransferKind if kind.is_first_of_two)
 
 
 class _Hold(NamedTuple):
@@ -116,8 +117,7 @@ def _holds(instance: Instance, placements: Sequence[Placement], item: _Item, act
         yield _Hold(move.receiver, move.start_s, max(read_s, move.end_s), move.size_bytes)
     for number in range(len(instance.placed)):
         yield from _outputs(instance, placements[number], item, number, rounds_end)
-    if instance.edges_from(instance.source) or instance.cluster.source is None:
-        yield from _inputs(instance, item)
+    yield from _inputs(instance, item)
 
 
 def _read_s(instance: Instance, item: _Item, step: int, device: int) -> float:
@@ -131,21 +131,18 @@ def _last_use_s(instance: Instance, item: _Item, number: int, device: int) -> fl
     """When a device needs what it owns of a tensor no more."""
     reads = [_read_s(instance, item, edge.consumer, device) for edge in instance.network.edges_from[number]]
     sends = [move.end_s for move in item.sent[number, device] if not move.completes]
-    return max([*reads, *sends], default=0.0)
+    return max([*reads, *sends])
 
 
 def _outputs(instance: Instance, placement: Placement, item: _Item, number: int, rounds_end: Mapping[tuple[int, int], float]) -> Iterator[_Hold]:
     """What devices own of a unit's output: until a reduce-scatter or a gather has completed it, the partial sums or rows of each participant."""
     unit, e = instance.units[number], instance.cluster.bytes_per_element
-    owned = dict(share_output(unit, placement, e))
     made = {device: item.computed[number, device][1] for device in placement.devices}
     if placement.reduce == "two_phase" or placement.gather is not None:
-        before = e * unit.pre_pool_shape.elements if placement.reduce == "two_phase" else 0.0
-        shares = dict(zip(placement.devices, placement.shares, strict=True))
-        for device, made_s in made.items():
-            size = before or e * unit.out_shape.elements * shares[device] / unit.sizes["H"]
-            yield _Hold(device, made_s, rounds_end.get((number, device), made_s), size)
-    for device, size in owned.items():
+        before = replace(placement, reduce=placement.reduce and "direct", gather=None)
+        for device, size in share_output(unit, before, e):
+            yield _Hold(device, made[device], rounds_end.get((number, device), made[device]), size)
+    for device, size in share_output(unit, placement, e):
         begin_s = rounds_end.get((number, device), made.get(device, 0.0))
         yield _Hold(device, begin_s, _last_use_s(instance, item, number, device), size)
 

@@ -81,6 +81,7 @@ class _Writer:
         self._parts: list[dict[int, _Parts]] = [{} for _ in schedule.steps]
         self._from_source: dict[tuple[int, int, int], int] = {}
         self._pending: dict[int, list[int]] = defaultdict(list)
+        self._completed: dict[int, dict[int, list[int]]] = {}  # by producer and device, the first round that the device receives
 
     def write(self, item: int) -> None:
         """Write all steps of one input."""
@@ -96,16 +97,16 @@ class _Writer:
 
     def _fetch(self, number: int, slot: int, edge: EdgeRounds, arrived: dict[int, list[int]], item: int) -> None:
         """The transfers of one edge; a device that completes its part of a tensor first sends it, and goes on computing, only then."""
-        completed: dict[int, list[int]] = {}
+        completed = {} if edge.rounds[0].kinds[0].is_first_of_two else self._completed.get(edge.producer, {})
         for round_ in edge.rounds:
             (kind,), received = round_.kinds, defaultdict[int, list[int]](list) if round_.kinds[0].is_first_of_two else arrived
             for sender, receiver, size in round_.transfers:
                 after = (*self._ready(number, slot, edge.producer, sender, receiver, kind), *completed.get(sender, ()))
-                transfer = self._found.add(TransferTask(sender, receiver, size, after), Label(number, edge.producer, kind.value, size, item))
+                transfer = self._found.add(TransferTask(sender, receiver, size, after), Label(number, edge.producer, kind, size, item))
                 received[receiver].append(transfer)
                 self._from_source[number, slot, receiver] = transfer
             if kind.is_first_of_two:
-                completed = received
+                completed = self._completed[edge.producer] = received
                 for device, transfers in received.items():
                     self._pending[device].extend(transfers)
 
@@ -121,15 +122,16 @@ class _Writer:
 
     def _compute(self, number: int, step: Step, waits: Mapping[int, tuple[int, ...]], item: int) -> None:
         """The tasks of every participant."""
-        for device, flops in step.tasks.items():
-            seconds, part = flops / self._cluster.devices[device].flops_per_s, step.boundary.get(device) if self._boundary_first else None
+        for device, work in step.tasks.items():
+            seconds, part = self._cluster.devices[device].compute_s(*work), step.boundary.get(device) if self._boundary_first else None
             if part is None:
-                task = self._found.add(ComputeTask(device, seconds, waits[device]), Label(number, -1, "", flops, item))
+                task = self._found.add(ComputeTask(device, seconds, waits[device]), Label(number, -1, "", work.flops, item))
                 self._parts[number][device] = _Parts(task, task)
             else:
                 names = ("boundary", part), ("interior", 1 - part)
                 pieces = [
-                    self._found.add(ComputeTask(device, seconds * of, waits[device]), Label(number, -1, name, flops * of, item)) for name, of in names
+                    self._found.add(ComputeTask(device, seconds * of, waits[device]), Label(number, -1, name, work.flops * of, item))
+                    for name, of in names
                 ]
                 self._parts[number][device] = _Parts(*pieces)
 
@@ -145,7 +147,7 @@ class _WriterWithBarriers(_Writer):
                 after = self._barrier()
                 for producer, round_ in turn:
                     for sender, receiver, size in round_.transfers:
-                        self._found.add(TransferTask(sender, receiver, size, after), Label(number, producer, round_.kinds[0].value, size, item))
+                        self._found.add(TransferTask(sender, receiver, size, after), Label(number, producer, round_.kinds[0], size, item))
             self._compute(number, step, dict.fromkeys(step.tasks, self._barrier()), item)
         self._barrier()
         self._found.outputs.append(self._gate)

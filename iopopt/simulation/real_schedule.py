@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from iopopt.cluster.cluster import Cluster
-from iopopt.cost.work import share_flops
+from iopopt.cost.work import share_work
 from iopopt.network.graph import Graph
 from iopopt.network.tensor_edge import TensorEdge
 from iopopt.network.unit import Unit
@@ -15,7 +15,7 @@ from iopopt.plan.placement import Placement
 from iopopt.plan.plan import Plan
 from iopopt.schedule.boundary import Reader, boundary_rows
 from iopopt.schedule.region_transfers import RegionRound, edge_rounds
-from iopopt.schedule.rounds import EdgeRounds, Round, Schedule, Step
+from iopopt.schedule.rounds import EdgeRounds, Round, Schedule, Step, Work
 
 _MOST_KEPT = 100_000
 
@@ -33,7 +33,7 @@ class PlanScheduler:
     def __init__(self, graph: Graph, cluster: Cluster) -> None:
         self._graph, self._cluster = graph, cluster
         self._edges: dict[tuple[object, ...], _Edge] = {}
-        self._tasks: dict[tuple[range, Placement], Mapping[int, float]] = {}
+        self._tasks: dict[tuple[range, Placement], Mapping[int, Work]] = {}
 
     def schedule(self, plan: Plan) -> Schedule:
         """The steps of a valid plan, and the sink's; transfers of 0 bytes are left out."""
@@ -59,12 +59,12 @@ class PlanScheduler:
             steps.append(Step(unit.name, rounds, self._task(unit, runs[number], placement), boundary))
         return Schedule(tuple(steps))
 
-    def _task(self, unit: Unit, run: range, placement: Placement) -> Mapping[int, float]:
-        """The FLOPs of each participant."""
+    def _task(self, unit: Unit, run: range, placement: Placement) -> Mapping[int, Work]:
+        """The work of each participant."""
         key = run, placement
         if key not in self._tasks:
             _make_room(self._tasks)
-            self._tasks[key] = dict(share_flops(unit, placement))
+            self._tasks[key] = dict(share_work(unit, placement, self._cluster.bytes_per_element))
         return self._tasks[key]
 
     def _edges_into(self, network: UnitGraph, runs: Sequence[range], placements: Sequence[Placement], number: int) -> list[tuple[TensorEdge, _Edge]]:

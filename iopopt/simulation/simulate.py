@@ -134,7 +134,7 @@ def _spans(instance: Instance, tasks: PlanTasks, times: Times) -> tuple[Span, ..
         spans.append(
             Span(
                 unit=units[label.step].name,
-                what=label.part,
+                what=str(label.part),
                 device=device,
                 receiver=receiver,
                 start_s=times.start_s[number],

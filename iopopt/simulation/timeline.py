@@ -84,7 +84,7 @@ class Timeline:
     def throughput_per_s(self) -> float:
         """Inputs per second: between the first output and the last, or 1 / makespan for a single input."""
         first, last = min(self.outputs_s), max(self.outputs_s)
-        if len(self.outputs_s) == 1 or last <= first:
+        if last <= first:
             return len(self.outputs_s) / last if last > 0 else float("inf")
         return (len(self.outputs_s) - 1) / (last - first)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -26,7 +27,7 @@ devices:
 
 TEXTS = {
     "run", "model", "cluster", "method", "status", "termination", "space", "backend", "backend_version", "reason", "asked_team", "asked_backend",
-    "started", "iopopt_version", "python_version", "platform", "processor",
+    "started", "timing", "iopopt_version", "python_version", "platform", "processor",
 }  # fmt: skip
 """The columns of results.csv that are not numbers."""
 
@@ -132,6 +133,12 @@ def test_every_cell_holds_one_value(results: Path) -> None:
     devices = pd.read_csv(results / "devices.csv")
     graph = iopopt.load_model("lenet5")
     solution = iopopt.Solution.from_dict(read_json(results / "solutions" / f"{row['run']}.json"))
+    cluster = iopopt.Cluster(  # as it was asked for
+        tuple(replace(device, bandwidth_bytes_per_s=2.5e6) for device in iopopt.load_cluster("mcu-x3", graph).devices), connection_setup_s=0.003
+    )
+    assert solution.plan is not None
+    assert row["events_s"] == pytest.approx(iopopt.simulate(graph, cluster, solution.plan).makespan_s, rel=1e-12)
+    assert (row["timing"], row["latency_s"]) == ("bulk-synchronous", pytest.approx(solution.latency_s, rel=1e-12))
     assert len(devices) == 3 * 3
     of_milp = devices[devices["run"] == row["run"]]
     assert tuple(of_milp["memory_bytes"]) == solution.evaluation.memory_bytes  # type: ignore[union-attr]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -22,10 +23,13 @@ TWO = (Device("a", 1e9, 1e9, 1e6), Device("b", 2e9, 1e9, 1e6))
 WRONG_NUMBERS: tuple[Any, ...] = (0, -1, -1e9, math.nan, math.inf, -math.inf, True, False, None, "1e9", [1], 10**400)
 
 
-@pytest.mark.parametrize("key", ["flops_per_s", "memory_bytes", "bandwidth_bytes_per_s"])
+@pytest.mark.parametrize("key", ["flops_per_s", "memory_bytes", "bandwidth_bytes_per_s", "memory_bytes_per_s"])
 @pytest.mark.parametrize("value", WRONG_NUMBERS, ids=lambda value: str(value)[:8])
 def test_wrong_device_figures_are_refused(key: str, value: Any) -> None:
-    """Zero, negative, not finite, truth values and texts are refused with the device, the key and what is allowed."""
+    """Zero, negative, not finite, truth values and texts are refused with the device, the key and what is allowed; a memory bandwidth may be None."""
+    if (key, value) == ("memory_bytes_per_s", None):
+        assert Device("pi", 1e9, 1e9, 1e6, None) == Device("pi", 1e9, 1e9, 1e6)
+        return
     figures: dict[str, Any] = {"flops_per_s": 1e9, "memory_bytes": 1e9, "bandwidth_bytes_per_s": 1e6}
     with pytest.raises(ClusterError, match=f"'pi'.*{key} is .*positive finite number"):
         Device("pi", **(figures | {key: value}))
@@ -49,6 +53,27 @@ def test_other_numbers_become_floats() -> None:
     }
 
 
+def test_the_larger_of_two_times() -> None:
+    """12 FLOPs at 4 FLOP/s take 3 s, 10 bytes at 2 bytes/s take 5 s and 5 bytes 2.5 s; without a memory bandwidth bytes take none."""
+    roofed, plain = Device("a", 4, 1, 1, 2), Device("b", 4, 1, 1)
+    assert [roofed.compute_s(12, touched) for touched in (10, 5, 0)] == [5.0, 3.0, 3.0]
+    assert roofed.compute_s(0, 10) == 5.0
+    assert plain.compute_s(12, 1e30) == 3.0
+
+
+def test_a_memory_bandwidth_is_written_only_where_there_is_one() -> None:
+    """Records without the key, or with null, are read; older releases read what is written without it."""
+    cluster = Cluster((TWO[0], replace(TWO[1], memory_bytes_per_s=Fraction(5, 2))))  # type: ignore[arg-type]
+    first, second = cluster.to_dict()["devices"]
+    assert "memory_bytes_per_s" not in first
+    assert second["memory_bytes_per_s"] == 2.5
+    assert type(second["memory_bytes_per_s"]) is float
+    null = cluster.to_dict() | {"devices": [first | {"memory_bytes_per_s": None}, second]}
+    assert Cluster.from_dict(cluster.to_dict()) == Cluster.from_dict(null) == cluster
+    with pytest.raises(FileFormatError, match=r"devices\[0\]: .*memory_bytes_per_s is 0; .*positive finite"):
+        Cluster.from_dict(cluster.to_dict() | {"devices": [first | {"memory_bytes_per_s": 0}, second]})
+
+
 def test_defaults() -> None:
     """One millisecond a connection, peers counted, the input everywhere, the output at device 0, four bytes an element."""
     cluster = Cluster(TWO)
@@ -65,6 +90,9 @@ def test_defaults() -> None:
         ({"connection_setup_s": -1e-3}, "connection_setup_s is -0.001"),
         ({"connection_setup_s": math.nan}, "connection_setup_s is nan"),
         ({"connection_setup_s": "1"}, "connection_setup_s is '1'"),
+        ({"shared_medium_bytes_per_s": 0}, "shared_medium_bytes_per_s is 0; it must be a positive finite number"),
+        ({"shared_medium_bytes_per_s": math.inf}, "shared_medium_bytes_per_s is inf"),
+        ({"shared_medium_bytes_per_s": "1"}, "shared_medium_bytes_per_s is '1'"),
         ({"connections": "both"}, "'both'; allowed are 'peer' and 'round'"),
         ({"bytes_per_element": 0}, "bytes_per_element is 0"),
         ({"bytes_per_element": 2.0}, "bytes_per_element is 2.0"),
@@ -138,7 +166,7 @@ def test_records_are_of_jsons_types() -> None:
         assert Cluster.from_dict(record | {"devices": tuple(record["devices"])}) == cluster
 
 
-@pytest.mark.parametrize("key", ["flops_per_s", "memory_bytes", "bandwidth_bytes_per_s"])
+@pytest.mark.parametrize("key", ["flops_per_s", "memory_bytes", "bandwidth_bytes_per_s", "memory_bytes_per_s"])
 def test_figures_far_beyond_any_device_are_refused(key: str) -> None:
     """The range is wide, but no latency within it overflows."""
     figures: dict[str, Any] = {"flops_per_s": 1e9, "memory_bytes": 1e9, "bandwidth_bytes_per_s": 1e6}
@@ -190,3 +218,5 @@ def test_a_cluster_is_a_table() -> None:
     assert found[0] == "2 devices"
     assert found[1] == "input on <script>, output on <script>; 1 ms for a connection, counted by round; 4 bytes an element"
     assert found[-10:] == ["0", "<script>", "1", "2,000", "12.5", "1", "b", "2", "1,000", "1"]
+    roofed = cells(Cluster((replace(TWO[0], memory_bytes_per_s=4e9), TWO[1]))._repr_html_())
+    assert roofed[-13:] == ["link, MB/s", "memory, GB/s", "0", "a", "1", "1,000", "1", "4", "1", "b", "2", "1,000", "1"]

@@ -46,11 +46,15 @@ EXPECTED: dict[str, tuple[tuple[float, ...], float, tuple[float, ...], float, in
     "gathered on a participant": ((0, 13, 3.5), 132.5, (28, 33), 15, 3),
     "gathered on a third device": ((0, 21, 3.5), 140.5, (27, 33, 8), 23, 5),
     "gathered and live": ((0, 5, 5, 2.5), 28.5, (16, 14), 12, 6),
+    "a convolution by rows": ((0, 2.5), 22.5, (11, 5), 2, 1),
+    "a fully connected operator": ((0, 1.5), 37.5, (14, 9), 1, 1),
+    "a sum alone": ((0, 4.5), 52.5, (0, 12), 4, 1),
     "residual block": ((0, 4.5, 6.5), 527, (98, 98), 14, 3),
     "a tensor that waits": ((3.5, 4.5), 452, (128, 128), 7, 2),
     "two fields": ((0, 10.5, 8.5, 10.5), 69.5, (42, 28), 28, 3),
     "two ways down": ((0, 6.5, 2.5), 385, (109, 111), 12, 3),
     "a row that nobody reads": ((0, 3.5, 1.5), 35, (19, 15), 4, 2),
+    "a block of two": ((0, 2.5), 134.5, (27, 27), 2, 1),
     "a block gathered for the sink": ((0, 3.5, 4), 37.5, (19, 15), 6, 3),
 }
 
@@ -110,4 +114,4 @@ def test_kinds_of_the_worked_cases() -> None:
     def kinds(case: BranchedCase) -> set[str]:
         return {operator.kind for operator in case.graph.operators}
 
-    assert set().union(*map(kinds, CASES.values())) == {"conv", "pool", "add", "mul", "concat", "slice", "upsample", "space_to_depth"}
+    assert set().union(*map(kinds, CASES.values())) == {"conv", "fc", "pool", "add", "mul", "concat", "slice", "upsample", "space_to_depth"}

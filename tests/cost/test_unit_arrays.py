@@ -15,7 +15,7 @@ from support.random_orders import reordered
 from iopopt import Graph, GraphBuilder, Placement, PlanBatch
 from iopopt.cost.memory import share_memory, share_output
 from iopopt.cost.unit_arrays import TermArrays, UnitArrays, column, even_slices, table_places
-from iopopt.cost.work import share_flops
+from iopopt.cost.work import share_work
 from iopopt.network.terms import Term, fixed, proportional
 from iopopt.network.unit import Unit
 from iopopt.plan.shares import even_shares
@@ -57,15 +57,18 @@ def _demands(unit: Unit, placement: Placement, e: int) -> tuple[list[float], lis
 
 @pytest.mark.parametrize("e", [1, 4])
 def test_arrays_agree_with_the_rules(e: int) -> None:
-    """FLOPs, weights, activations and what is held of outputs, of every operator and device; nothing where a device takes no part."""
+    """FLOPs, bytes touched, weights, activations and what is held of outputs, of every operator and device; nothing where a device takes no part."""
     placed = set()
     for graph, plans, batch in _batches(e):
         arrays = UnitArrays(graph.placed_units, e)
-        flops, (weights, activations), live = arrays.flops(batch), arrays.memory(batch), arrays.live(batch)
+        flops, touched = arrays.flops(batch), arrays.touched_bytes(batch)
+        (weights, activations), live = arrays.memory(batch), arrays.live(batch)
         for i, unit in enumerate(graph.placed_units):
             for number, plan in enumerate(plans):
                 w, a = _demands(unit, plan[i], e)
-                np.testing.assert_allclose(flops[:, i, number], _by_device(dict(share_flops(unit, plan[i]))), rtol=1e-12)
+                works = dict(share_work(unit, plan[i], e))
+                np.testing.assert_allclose(flops[:, i, number], _by_device({j: work.flops for j, work in works.items()}), rtol=1e-12)
+                np.testing.assert_allclose(touched[:, i, number], _by_device({j: work.touched_bytes for j, work in works.items()}), rtol=1e-12)
                 np.testing.assert_allclose(weights[:, i, number], w, rtol=1e-12)
                 np.testing.assert_allclose(activations[:, i, number], a, rtol=1e-12)
                 np.testing.assert_allclose(live[:, i, number], _by_device(dict(share_output(unit, plan[i], e))), rtol=1e-12)

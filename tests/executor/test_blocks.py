@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from support.overlapped import assert_overlaps
 from support.random_blocks import random_fused_plan, random_fusible_graph
 from support.random_gathers import with_gathers
 from support.random_instances import random_cluster
@@ -46,7 +47,7 @@ def test_random_plans_with_blocks_compute_the_whole_network(count: int) -> None:
         weights, inputs = random_weights(graph, seed % 1000), random_input(graph, seed % 1000)
         reference = whole_run(graph, weights, inputs)
         assume(np.isfinite(reference).all())
-        execution = execute(graph, cluster, plan, weights, inputs)
+        execution = assert_overlaps(graph, cluster, plan, weights, inputs, reference, WITHIN)
         assert relative_error(execution.outputs, reference) < WITHIN
         assert_nothing_crosses_inside(plan, execution)
         reached.update(features(graph, plan, execution))

@@ -6,7 +6,7 @@ import dataclasses
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -28,8 +28,9 @@ from iopopt import (
     UnsupportedError,
 )
 from iopopt.executor.arithmetic import check_runnable
+from iopopt.executor.mailboxes import ThreadHub, ThreadTransport
+from iopopt.executor.overlapping import OverlappingWorker
 from iopopt.executor.threads import execute
-from iopopt.executor.transport import ThreadTransport
 from iopopt.executor.worker import Worker
 from iopopt.network.epilogue import Activation, EpilogueStep, Mixing, Normalisation
 from iopopt.network.operators import KINDS
@@ -65,46 +66,86 @@ def plan(graph: Graph) -> Plan:
     return Plan.of(graph, [Placement.split("OC", ALL, (2, 1, 1)), Placement.split("OC", ALL, (1, 1, 1))])
 
 
-def _execute(graph: Graph, plan: Plan, cluster: Cluster = CLUSTER, timeout_s: float = 60.0) -> np.ndarray:
-    return execute(graph, cluster, plan, random_weights(graph), random_input(graph), timeout_s=timeout_s).outputs
+def _execute(graph: Graph, plan: Plan, cluster: Cluster = CLUSTER, timeout_s: float = 60.0, overlap: bool = False) -> np.ndarray:
+    return execute(graph, cluster, plan, random_weights(graph), random_input(graph), overlap=overlap, timeout_s=timeout_s).outputs
 
 
-def test_a_sound_run_leaves_no_thread(graph: Graph, plan: Plan) -> None:
+either_way = pytest.mark.parametrize("overlap", [False, True], ids=["barriers", "overlap"])
+
+
+@either_way
+def test_a_sound_run_leaves_no_thread(graph: Graph, plan: Plan, overlap: bool) -> None:
     """A run that succeeds gives the output and ends its threads."""
-    assert _execute(graph, plan).shape == (3, 2, 2)
+    assert _execute(graph, plan, overlap=overlap).shape == (3, 2, 2)
 
 
+def _replace_compute(monkeypatch: pytest.MonkeyPatch, overlap: bool, failing: Callable[[UnitInputs, int], None]) -> None:
+    """Call ``failing`` with unit and device before a worker computes."""
+    kind: Any = OverlappingWorker if overlap else Worker
+    original = kind._compute
+
+    def compute(self: Any, unit: UnitInputs, *arguments: object) -> object:
+        failing(unit, self._device)
+        return original(self, unit, *arguments)
+
+    monkeypatch.setattr(kind, "_compute", compute)
+
+
+@either_way
 @pytest.mark.parametrize("device", ALL)
-def test_a_failing_worker_ends_the_others(graph: Graph, plan: Plan, device: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_worker_ends_the_others(graph: Graph, plan: Plan, device: int, overlap: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker that raises in the middle ends the whole run long before the time limit, and its error is the cause that is reported."""
-    original = Worker._compute
 
-    def failing(self: Worker, unit: UnitInputs, *arguments: object) -> None:
-        if unit.name == "b" and self._device == device:
+    def failing(unit: UnitInputs, computing: int) -> None:
+        if unit.name == "b" and computing == device:
             raise ZeroDivisionError("broken in b")
-        original(self, unit, *arguments)
 
-    monkeypatch.setattr(Worker, "_compute", failing)
+    _replace_compute(monkeypatch, overlap, failing)
     started = time.monotonic()
     with pytest.raises((ExecutionError, ZeroDivisionError), match="broken in b"):
-        _execute(graph, plan)
+        _execute(graph, plan, overlap=overlap)
     assert time.monotonic() - started < 10
 
 
-def test_a_failing_worker_is_an_execution_error(graph: Graph, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+@either_way
+def test_a_failing_worker_is_an_execution_error(graph: Graph, plan: Plan, overlap: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever a worker raises, the caller gets an ExecutionError that names the device."""
 
-    def failing(self: Worker, *_: object) -> None:
-        if self._device == 1:
+    def failing(_: UnitInputs, device: int) -> None:
+        if device == 1:
             raise ZeroDivisionError("broken")
 
-    monkeypatch.setattr(Worker, "_compute", failing)
+    _replace_compute(monkeypatch, overlap, failing)
     with pytest.raises(ExecutionError, match=r"device 1.*broken"):
-        _execute(graph, plan)
+        _execute(graph, plan, overlap=overlap)
 
 
+def test_a_worker_that_computes_for_longer_than_a_message_may_take_is_waited_for(graph: Graph, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without barriers the others wait for a message while its sender computes, here five time limits long."""
+    _replace_compute(monkeypatch, True, lambda unit, device: time.sleep(0.5 if (unit.name, device) == ("a", 1) else 0))
+    assert _execute(graph, plan, timeout_s=0.1, overlap=True).shape == (3, 2, 2)
+
+
+def test_a_worker_that_computes_for_ever_ends_the_run(graph: Graph, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without barriers nobody waits longer than 20 time limits for one unit of another; the error names who is so slow."""
+    ended = threading.Event()
+    _replace_compute(monkeypatch, True, lambda unit, device: (unit.name, device) == ("a", 1) and ended.wait(30))  # type: ignore[func-returns-value]
+    original = ThreadHub.fail
+
+    def fail(self: ThreadHub, cause: BaseException) -> None:
+        original(self, cause)
+        ended.set()
+
+    monkeypatch.setattr(ThreadHub, "fail", fail)
+    started = time.monotonic()
+    with pytest.raises(ExecutionError, match=r"device 1 has computed a single unit for 1 s, .* while device \d waited for it"):
+        _execute(graph, plan, timeout_s=0.05, overlap=True)
+    assert 0.9 < time.monotonic() - started < 10
+
+
+@either_way
 @pytest.mark.parametrize(("source", "target"), [(0, 1), (1, 0), (2, 1)])
-def test_a_message_that_never_comes(graph: Graph, plan: Plan, source: int, target: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_message_that_never_comes(graph: Graph, plan: Plan, source: int, target: int, overlap: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """A message that is lost ends the run once the time limit is over, with an error that names who waited for whom."""
     original = ThreadTransport.send
 
@@ -115,11 +156,12 @@ def test_a_message_that_never_comes(graph: Graph, plan: Plan, source: int, targe
     monkeypatch.setattr(ThreadTransport, "send", losing)
     started = time.monotonic()
     with pytest.raises(ExecutionError, match=rf"device {target} waited 0\.5 s for a message from device {source}\b"):
-        _execute(graph, plan, timeout_s=0.5)
+        _execute(graph, plan, timeout_s=0.5, overlap=overlap)
     assert 0.4 < time.monotonic() - started < 5
 
 
-def test_a_message_of_another_shape(graph: Graph, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+@either_way
+def test_a_message_of_another_shape(graph: Graph, plan: Plan, overlap: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """A tensor of a shape that the schedule does not foresee is refused by its receiver, who names the sender."""
     original = ThreadTransport.send
 
@@ -128,7 +170,7 @@ def test_a_message_of_another_shape(graph: Graph, plan: Plan, monkeypatch: pytes
 
     monkeypatch.setattr(ThreadTransport, "send", mangling)
     with pytest.raises(ExecutionError, match=r"device 0 expected a tensor \(1, 4, 4\) of torch.float32 from device 2, got \(1, 3, 4\)"):
-        _execute(graph, plan)
+        _execute(graph, plan, overlap=overlap)
 
 
 @pytest.mark.parametrize(
@@ -190,12 +232,13 @@ def test_element_sizes(graph: Graph, plan: Plan, width: int) -> None:
         _execute(graph, plan, dataclasses.replace(CLUSTER, bytes_per_element=width))
 
 
+@either_way
 @pytest.mark.parametrize("width", [4, 8])
 @pytest.mark.parametrize("sink", [0, 2])
-def test_sinks_that_compute_nothing(graph: Graph, width: int, sink: int) -> None:
+def test_sinks_that_compute_nothing(graph: Graph, width: int, sink: int, overlap: bool) -> None:
     """Either element size runs, also where the sink takes part in no operator, and the output has that type."""
     cluster = dataclasses.replace(CLUSTER, bytes_per_element=width, sink=sink)
-    outputs = _execute(graph, Plan.of(graph, [Placement.whole(0), Placement.split("OC", (0, 1), (2, 1))]), cluster)
+    outputs = _execute(graph, Plan.of(graph, [Placement.whole(0), Placement.split("OC", (0, 1), (2, 1))]), cluster, overlap=overlap)
     assert outputs.dtype.itemsize == width
 
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from support.edge_payload import assert_payload
 from support.whole_run import WITHIN, relative_error, torch, whole_run
 
 from iopopt import Cluster, Device, ExecutionError, Graph, GraphBuilder, Operator, Placement, Plan
-from iopopt.executor import computing, threads, worker
+from iopopt.executor import computing, holdings, overlapping, threads
 from iopopt.executor.arithmetic import EpilogueParameters, TensorSlice, convolve, finish
 from iopopt.executor.execution import Execution
+from iopopt.executor.holdings import Holdings, Received, Taken
 from iopopt.executor.threads import execute
-from iopopt.executor.worker import Worker
 from iopopt.network.epilogue import Pool
 from iopopt.network.weights import random_input, random_weights
 from iopopt.schedule.region_transfers import EdgeTransfers, RegionRound, RegionTransfer, UnitInputs
@@ -45,16 +46,26 @@ def pair_plan(graph: Graph) -> Plan:
     return Plan.of(graph, [Placement.split("IC", EVERYBODY, (2, 1, 1)), Placement.split("OC", EVERYBODY, (2, 2, 1))])
 
 
+@pytest.fixture(autouse=True, params=[False, True], ids=["barriers", "overlap"])
+def overlap(request: pytest.FixtureRequest, monkeypatch: Patch) -> bool:
+    """Every mutant runs with barriers and without."""
+    monkeypatch.setitem(_OPTIONS, "overlap", request.param)
+    return bool(request.param)
+
+
+_OPTIONS = {"overlap": False}
+
+
 def _run(graph: Graph, plan: Plan) -> tuple[Execution, float]:
     """A run and its error."""
     weights, inputs = random_weights(graph, 3), random_input(graph, 3)
-    execution = execute(graph, CLUSTER, plan, weights, inputs)
+    execution = execute(graph, CLUSTER, plan, weights, inputs, **_OPTIONS)
     return execution, relative_error(execution.outputs, whole_run(graph, weights, inputs))
 
 
 def replace_arithmetic(monkeypatch: Patch, name: str, function: object) -> None:
     """Put a mutant in place of a function, wherever the executor uses it."""
-    for module in (computing, worker):
+    for module in (computing, holdings):
         if hasattr(module, name):
             monkeypatch.setattr(module, name, function)
 
@@ -70,24 +81,31 @@ def test_the_executor_itself_passes(graph: Graph, rows_plan: Plan, pair_plan: Pl
 @pytest.mark.parametrize("partial", [False, True])
 def test_permuted_channels_are_noticed(graph: Graph, rows_plan: Plan, pair_plan: Plan, partial: bool, monkeypatch: Patch) -> None:
     """Messages in which two channels have changed places, of finished tensors or of partial sums, give another output."""
-    original = Worker._piece
+    original = Holdings.piece
 
-    def permuted(self: Worker, producer: int | None, region: Region, *, partial: bool) -> torch.Tensor:
+    def permuted(self: Holdings, producer: int, region: Region, *, partial: bool) -> torch.Tensor:
         tensor = original(self, producer, region, partial=partial)
         return tensor[[1, 0, *range(2, len(tensor))]] if len(tensor) > 1 else tensor
 
-    monkeypatch.setattr(Worker, "_piece", permuted)
+    monkeypatch.setattr(Holdings, "piece", permuted)
     assert _run(graph, pair_plan if partial else rows_plan)[1] > WIDE
 
 
-def test_a_dropped_halo_row_is_noticed(graph: Graph, rows_plan: Plan, monkeypatch: Patch) -> None:
-    """Halos that lack one row (zeros stand in for it) give another output, and fewer bytes than the model counts."""
+def test_a_dropped_halo_row_is_noticed(graph: Graph, rows_plan: Plan, overlap: bool, monkeypatch: Patch) -> None:
+    """Halos that lack one row (zeros stand in for it) give another output, and fewer bytes than the model counts.
+
+    They have only one, so that without barriers no row comes first any more, which does not suit the simulated timeline.
+    """
 
     def shorter(transfer: RegionTransfer) -> RegionTransfer:
         rows = transfer.region.rows
         return dataclasses.replace(transfer, region=Region(transfer.region.channels, Interval(rows.start, rows.stop - 1)))
 
     _change_transfers(monkeypatch, "b", shorter)
+    if overlap:
+        with pytest.raises(ExecutionError, match="device 0 ran no task 'boundary' for 'a', which the simulation expects"):
+            _run(graph, rows_plan)
+        return
     execution, error = _run(graph, rows_plan)
     assert error > WIDE
     assert execution.transferred_bytes == execution.evaluation.transferred_bytes - 4 * 6 * 6 * 4  # four messages: a row of 6 channels x 6 columns
@@ -167,13 +185,13 @@ def test_an_activation_before_the_sum_is_noticed(graph: Graph, pair_plan: Plan, 
 
 def test_a_missing_partial_sum_is_noticed(graph: Graph, pair_plan: Plan, monkeypatch: Patch) -> None:
     """A device that forgets its own partial sums gives another output, though every message comes."""
-    original = Worker._add_up
+    original = Holdings._add_up
 
-    def forgetful(self: Worker, *arguments: object) -> object:
+    def forgetful(self: Holdings, *arguments: Any) -> Taken:
         self._partial = {}
         return original(self, *arguments)
 
-    monkeypatch.setattr(Worker, "_add_up", forgetful)
+    monkeypatch.setattr(Holdings, "_add_up", forgetful)
     assert _run(graph, pair_plan)[1] > WIDE
 
 
@@ -224,8 +242,12 @@ def test_exchanged_inputs_are_noticed(branched: Graph, branched_plan: Plan, monk
     assert _run(branched, branched_plan)[1] > WIDE
 
 
-def test_a_tensor_that_is_let_go_too_early_is_noticed(branched: Graph, branched_plan: Plan, monkeypatch: Patch) -> None:
+def test_a_tensor_that_is_let_go_too_early_is_noticed(branched: Graph, branched_plan: Plan, overlap: bool, monkeypatch: Patch) -> None:
     """A tensor that is released before its last consumer ends the run with an error."""
+    if overlap:  # a is freed after turn 1, and e reads it in turn 4
+        monkeypatch.setattr(overlapping, "last_uses", lambda *_: {1: (0,)})
+        assert _run(branched, branched_plan)[1] > WIDE
+        return
     original = threads.unit_inputs
 
     def early(*arguments: object) -> list[UnitInputs]:
@@ -243,12 +265,12 @@ def test_a_gather_without_the_rows_of_its_device_is_noticed(graph: Graph, monkey
     execution, error = _run(graph, plan)
     assert error < WITHIN
     assert assert_payload(graph, CLUSTER, plan, execution)
-    original = Worker._assemble
+    original = Holdings._assemble
 
-    def forgetful(self: Worker, edge: EdgeTransfers, round_: RegionRound, received: list[tuple[RegionTransfer, torch.Tensor]]) -> TensorSlice | None:
+    def forgetful(self: Holdings, edge: EdgeTransfers, round_: RegionRound, received: Received) -> TensorSlice | None:
         if round_.completes:
             self._owned.pop(edge.producer, None)
         return original(self, edge, round_, received)
 
-    monkeypatch.setattr(Worker, "_assemble", forgetful)
+    monkeypatch.setattr(Holdings, "_assemble", forgetful)
     assert _run(graph, plan)[1] > WIDE

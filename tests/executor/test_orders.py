@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from support.branched_cases import branched_cases
 from support.edge_payload import assert_payload
+from support.overlapped import assert_overlaps
 from support.random_branches import random_branched_graph, random_branched_plan
 from support.random_gathers import with_gathers
 from support.random_instances import random_cluster, random_graph, random_plan
@@ -18,7 +19,6 @@ from support.whole_run import WITHIN, relative_error, whole_run
 
 from iopopt import Cluster, Graph, Plan
 from iopopt.executor.execution import Execution
-from iopopt.executor.threads import execute
 from iopopt.network.weights import random_input, random_weights
 from iopopt.schedule.rounds import TransferKind
 
@@ -29,8 +29,9 @@ def _run(graph: Graph, cluster: Cluster, plan: Plan, seed: int) -> Execution | N
     reference = whole_run(graph, weights, inputs)
     if not np.isfinite(reference).all():
         return None
-    execution = execute(graph, cluster, plan, weights, inputs)
-    assert relative_error(execution.outputs, reference) < (WITHIN if cluster.bytes_per_element == 4 else 1e-10)
+    within = WITHIN if cluster.bytes_per_element == 4 else 1e-10
+    execution = assert_overlaps(graph, cluster, plan, weights, inputs, reference, within)
+    assert relative_error(execution.outputs, reference) < within
     assert execution.connections == execution.evaluation.connections
     return execution
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from support.edge_payload import assert_payload
+from support.overlapped import assert_overlaps
 from support.random_branches import ACTIVATIONS, is_chain, random_branched_graph, random_branched_plan
 from support.random_gathers import with_gathers
 from support.random_instances import MOST_PLANS, count_plans, random_cluster
@@ -19,7 +20,6 @@ from support.whole_run import WITHIN, relative_error, whole_run
 from iopopt import Cluster, Graph, Plan
 from iopopt.cost.evaluation import SINK
 from iopopt.executor.execution import Execution
-from iopopt.executor.threads import execute
 from iopopt.network.operators import KINDS
 from iopopt.network.weights import random_input, random_weights
 from iopopt.plan.plan import validate_plan
@@ -53,8 +53,9 @@ def test_random_plans_of_branched_graphs(count: int) -> None:
         weights, inputs = random_weights(graph, seed), random_input(graph, seed)
         reference = whole_run(graph, weights, inputs)
         assume(np.isfinite(reference).all())
-        execution = execute(graph, cluster, plan, weights, inputs)
-        assert relative_error(execution.outputs, reference) < (WITHIN if cluster.bytes_per_element == 4 else 1e-10)
+        within = WITHIN if cluster.bytes_per_element == 4 else 1e-10
+        execution = assert_overlaps(graph, cluster, plan, weights, inputs, reference, within)
+        assert relative_error(execution.outputs, reference) < within
         exact = assert_payload(graph, cluster, plan, execution)
         assert execution.connections == execution.evaluation.connections
         _assert_kept(graph, plan, execution)

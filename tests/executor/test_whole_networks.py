@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 from support.edge_payload import assert_payload
+from support.overlapped import assert_overlaps
 from support.random_branches import random_branched_plan
 from support.whole_run import WITHIN, Array, relative_error, whole_run
 
-from iopopt import Cluster, Graph, Plan, execute, load_cluster, load_model, solve
+from iopopt import Cluster, Graph, Plan, load_cluster, load_model, solve
 from iopopt.methods.pso import SwarmSettings
 from iopopt.models.googlenet import googlenet
 from iopopt.models.mobilenet import mobilenet_v2
@@ -57,7 +58,7 @@ def _with_output(graph: Graph, cluster: Cluster) -> tuple[Graph, Cluster, Weight
 
 
 def _assert_runs(graph: Graph, cluster: Cluster, plan: Plan, weights: Weights, inputs: Array, reference: Array) -> None:
-    execution = execute(graph, cluster, plan, weights, inputs)
+    execution = assert_overlaps(graph, cluster, plan, weights, inputs, reference, WITHIN)
     assert execution.outputs.dtype == np.float32
     assert relative_error(execution.outputs, reference) < WITHIN
     assert_payload(graph, cluster, plan, execution)

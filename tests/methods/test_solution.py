@@ -13,7 +13,7 @@ from support.damage import attempt, damaged, without_each_key
 from support.random_branches import random_branched_graph, random_branched_plan
 from support.random_instances import random_cluster, random_graph, random_plan
 
-from iopopt import Cluster, Evaluation, FileFormatError, Graph, Plan, Solution
+from iopopt import Cluster, Evaluation, FileFormatError, Graph, Plan, Solution, load_cluster, load_model, simulate, solve_coedge
 from iopopt.methods.solution import Point, heuristic_solution
 
 
@@ -139,7 +139,7 @@ def test_damaged_records_are_refused(trio_solution: Solution) -> None:
             assert json.loads(json.dumps(accepted.to_dict())) == broken, (path, wrong)
     assert refused > 500
     for path, broken in without_each_key(record):
-        if path[0] in ("started_from", "start_latency_s"):
+        if path[0] in ("started_from", "start_latency_s", "timing"):
             assert Solution.from_dict(broken) == solution  # written by an earlier version
         elif path[:2] != ("plan", "placements") or len(path) > 3:  # a plan may have fewer operators
             with pytest.raises(FileFormatError, match=str(path[-1])):
@@ -202,3 +202,18 @@ def test_one_line(trio_solution: Solution) -> None:
     assert repr(replace(trio_solution, bound_s=1.5)).endswith(", bound 1500 ms)")
     assert repr(_nothing()) == "Solution(milp: infeasible, no plan)"
     assert len(repr(replace(trio_solution, method="m" * 1000))) <= 120
+
+
+def test_the_clock_of_a_latency() -> None:
+    """By events, the latency is the simulated makespan and the evaluation keeps the price by equation (6); the texts say which is meant."""
+    graph = load_model("lenet5")
+    cluster = load_cluster("mcu-x3", graph)
+    plan = solve_coedge(graph, cluster).plan
+    assert plan is not None
+    price, timed = heuristic_solution(graph, cluster, plan, method="m"), heuristic_solution(graph, cluster, plan, method="m", timing="events")
+    assert (price.timing, timed.timing) == ("bulk-synchronous", "events")
+    assert timed.latency_s == simulate(graph, cluster, plan).makespan_s != price.latency_s
+    assert timed.evaluation == price.evaluation
+    assert "without barriers" in timed.headline
+    assert "without barriers" not in price.headline
+    assert Solution.from_dict(timed.to_dict()) == timed

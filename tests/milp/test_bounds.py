@@ -4,6 +4,7 @@ import random
 from collections import Counter
 
 import pytest
+from support.random_blocks import random_fusible_graph
 from support.random_branches import random_branched_graph
 from support.random_instances import random_cluster, random_graph
 from support.tiny_edges import even_cluster, least_makespan_s, random_order_of_team
@@ -30,6 +31,20 @@ def test_the_best_makespan_is_that_of_the_best_shares(branched):
     cases = {key for key, count in seen.items() if count}
     assert cases >= {("H", False, False), ("OC", False, False), ("IC", False, False)}
     assert branched or {("OC", True, False), ("H", False, True)} <= cases
+
+
+def test_the_best_makespan_of_blocks():
+    """Of fused blocks too, whose first and last participants compute and touch less than those between; with memory bandwidths and without."""
+    rng, seen = random.Random(8), Counter()
+    for _ in range(60):
+        graph, cluster = random_fusible_graph(rng), random_cluster(rng, devices=rng.choice([2, 3]))
+        for members in graph.blocks(3):
+            unit = graph.block(members)
+            team = tuple(rng.sample(range(len(cluster)), len(cluster)))
+            if unit.sizes["H"] <= 12:
+                assert best_makespan_s(unit, "H", cluster, team) == pytest.approx(least_makespan_s(unit, "H", cluster, team), rel=1e-12)
+                seen[any(device.memory_bytes_per_s for device in cluster.devices)] += unit.flops > 0
+    assert min(seen[False], seen[True]) > 10
 
 
 def test_the_best_makespan_by_hand():

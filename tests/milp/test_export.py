@@ -4,6 +4,7 @@ import contextlib
 import math
 import re
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pulp
@@ -145,6 +146,18 @@ def test_pruning_leaves_out_nodes_and_no_optimum(lenet, tmp_path):
     (tmp_path / "model.lp").write_text(pruned.lp(), encoding="utf-8")
     solved_by_cbc(tmp_path / "model.lp", tmp_path / "model.sol")
     assert whole.read_solution(tmp_path / "model.sol").evaluation.latency_s == pytest.approx(solve_milp(*lenet).latency_s, rel=2e-4)
+
+
+def test_memory_bandwidths_are_in_the_file(lenet):
+    """The device's line has the figure, and every variable and row a name of its own, those of operators without FLOPs that take time included."""
+    graph, cluster = lenet
+    cluster = replace(cluster, devices=(replace(cluster.devices[0], memory_bytes_per_s=2.5e8), *cluster.devices[1:]))
+    model = ExportedModel(graph, cluster)
+    assert sum(line.endswith("bytes/s, 250000000.0 bytes/s of memory") for line in model.lp().splitlines()) == 1
+    program = model._formulation.program
+    assert len(set(program.names)) == len(program.names)
+    assert len(set(program.row_names)) == len(program.row_names)
+    assert len(set(model._named.names)) == len(program.names)
 
 
 def test_one_program_has_one_team(lenet):

@@ -9,7 +9,7 @@ import pytest
 from support.random_branches import random_branched_graph
 from support.random_instances import random_graph
 
-from iopopt.network.terms import Line, Term, Terms, amount, fixed, lines, proportional
+from iopopt.network.terms import Line, Position, Term, Terms, amount, fixed, larger_lines, lines, positions, proportional
 
 
 def _value(found: tuple[Line, ...], m: float) -> float:
@@ -39,6 +39,12 @@ def test_amounts_by_hand() -> None:
     assert [amount(terms[2:], n) for n in (0, 1, 4)] == [0, 0, 16]
     assert [amount(terms, n) for n in (0, 1, 4)] == [7, 10, 35]
     assert amount((), 3) == 0
+
+
+def test_positions_by_hand() -> None:
+    """One participant is the first, two are first and last, and others stand between."""
+    first, inner, last = Position.FIRST, Position.INNER, Position.LAST
+    assert [positions(count) for count in (1, 2, 4)] == [(first,), (first, last), (first, inner, inner, last)]
 
 
 def test_lines_by_hand() -> None:
@@ -92,6 +98,28 @@ def test_no_convex_bound_is_tighter() -> None:
             assert _value(found, m + part) == pytest.approx(chord, rel=1e-9, abs=1e-9)
             above += chord > amount(terms, m + part) + 1e-9
     assert above > 50
+
+
+def test_the_larger_of_two_by_hand() -> None:
+    """Granules of two, 12 + 2 m against 7 m: 12, 14, 16, 21, 28 at 0 to 4, the second overtakes the first between 2 and 3."""
+    first, second = (fixed(12), proportional(1, 1)), (proportional(7, 2),)
+    assert larger_lines(first, second, 4, 2) == larger_lines(second, first, 4, 2) == (Line(12, 2), Line(6, 5), Line(0, 7))
+    assert larger_lines(first, (fixed(3),), 4, 2) == lines(first, 4, 2)
+
+
+def test_the_lines_of_the_larger_of_two() -> None:
+    """At every whole share the largest of the lines is the larger of two random sums; in between it is the chord, so nothing convex is tighter."""
+    rng, crossing = random.Random(5), 0
+    for _ in range(2000):
+        first, second, granules, granularity = _random_terms(rng), _random_terms(rng), rng.randint(1, 9), rng.choice([1, 1, 2, 3])
+        found = larger_lines(first, second, granules, granularity)
+        values = [max(amount(first, m * granularity), amount(second, m * granularity)) for m in range(granules + 1)]
+        assert [_value(found, m) for m in range(granules + 1)] == pytest.approx(values, rel=1e-9, abs=1e-9)
+        for m, (low, high) in enumerate(itertools.pairwise(values)):
+            assert _value(found, m + 0.5) == pytest.approx((low + high) / 2, rel=1e-9, abs=1e-9)
+        ahead = {amount(first, m * granularity) > amount(second, m * granularity) for m in range(granules + 1)}
+        crossing += len(ahead) == 2
+    assert crossing > 300
 
 
 def test_the_lines_of_real_units() -> None:

@@ -34,6 +34,21 @@ def pooled() -> Unit:
     return GraphBuilder("x", (4, 9, 5)).conv(6, 3, padding=1).max_pool(3, 2).build().units[0]
 
 
+def test_what_is_touched(pooled: Unit) -> None:
+    """Of every dimension the weights, the input and the output before the pool, each once."""
+    assert _amounts(pooled.touched[None], 1) == [222 + 180 + 270]
+    assert _amounts(pooled.touched["H"], 0, 1, 4) == pytest.approx([222 + 20 * 3 + 30 * 1, 222 + 20 * 5 + 30 * 3, 222 + 20 * 11 + 30 * 9])
+    assert _amounts(pooled.touched["OC"], 0, 1, 6) == pytest.approx([180, 37 + 180 + 45, 222 + 180 + 270])
+    assert _amounts(pooled.touched["IC"], 0, 1, 4) == pytest.approx([6 + 270, 6 + 54 + 45 + 270, 222 + 180 + 270])
+
+
+def test_a_gate_is_touched_whole() -> None:
+    """Each row of a product needs all of its gate: 3 channels, beside 3 x 5 of the map, which it reads, and 3 x 5 that it writes."""
+    net = GraphBuilder("gate", (3, 4, 5)).global_average_pool()
+    unit = net.mul("input", net.tip).build().units[1]
+    assert _amounts(unit.touched["H"], 0, 2) == [3, 2 * 15 + 3 + 2 * 15]
+
+
 def test_whole(pooled: Unit) -> None:
     """All work, W + B, in + pre, and the whole output, whatever is said of the share."""
     assert pooled.flops == 19440

@@ -5,15 +5,19 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
 from support.random_instances import random_graph
 
-from iopopt import GraphBuilder, Placement
-from iopopt.cost.work import share_flops
+from iopopt import Device, GraphBuilder, Placement
+from iopopt.cost.work import share_work
+from iopopt.network.terms import amount
 from iopopt.plan.shares import (
+    coarse_shares,
     even_shares,
+    fastest_shares,
     makespan_shares,
     proportional_shares,
     unit_even_shares,
@@ -110,7 +114,7 @@ def test_unit_makespan_shares_are_optimal(limited: bool) -> None:
                 limits = [rng.randint(size // count, size) for _ in range(count)] if limited else None
 
                 def seconds(shares: Sequence[int], operator=operator, dim=dim, speeds=speeds) -> float:  # type: ignore[no-untyped-def]
-                    return max(flops / speeds[j] for j, flops in share_flops(operator.unit, Placement.split(dim, range(len(speeds)), shares)))
+                    return max(work.flops / speeds[j] for j, work in share_work(operator.unit, Placement.split(dim, range(len(speeds)), shares), 1))
 
                 fitting = [
                     s
@@ -143,3 +147,22 @@ def test_output_channels_of_groups_go_in_whole_groups() -> None:
     assert unit_makespan_shares(operator.unit, "OC", (3, 1), limits=(7, 15)) == (6, 9)
     assert unit_makespan_shares(operator.unit, "OC", (3, 1), limits=(7, 8)) is None
     assert unit_even_shares(operator.unit, "H", 2) == (5, 4)
+
+
+def test_coarse_shares_by_hand() -> None:
+    """Eight rows at speeds of 1 and 3: by twos 2 and 6; threes do not divide them, and rows one by one not the pairs of an upsampling."""
+    unit = GraphBuilder("x", (1, 8, 1)).conv(1, 1).build().units[0]
+    assert coarse_shares(unit, (1, 3), 2) == (2, 6)
+    assert coarse_shares(unit, (1, 3), 3) is None
+    doubled = GraphBuilder("x", (1, 4, 1)).upsample((2, 1)).build().units[0]
+    assert [coarse_shares(doubled, (1, 3), rows) for rows in (1, 2)] == [None, (2, 6)]
+
+
+def test_the_fastest_shares_by_hand() -> None:
+    """Six channels, a second each by arithmetic; n touch 6 + 7 n elements, at 5 bytes/s 4 s for two and, of two bytes each, 5.2 s for one."""
+    unit = GraphBuilder("x", (1, 6, 1)).conv(6, 1, bias=False).build().units[0]
+    assert (unit.flops, amount(unit.touched["OC"], 1)) == (72, 6 + 7)
+    plain = Device("a", 12.0, 1e9, 1.0)
+    assert fastest_shares(unit, "OC", [plain, plain], 1) == (3, 3)
+    assert fastest_shares(unit, "OC", [plain, replace(plain, memory_bytes_per_s=5.0)], 1) == (4, 2)
+    assert fastest_shares(unit, "OC", [replace(plain, memory_bytes_per_s=5.0), plain], 2) == (1, 5)

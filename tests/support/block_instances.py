@@ -52,9 +52,16 @@ def balanced(rng: random.Random, graph: Graph, cluster: Cluster) -> Cluster:
     """Speeds at which the largest operator takes one to eight times as long as a connection to open."""
     setup_s, multiple = rng.choice([1e-3, 1e-2]), rng.choice([2, 3, 4, 6])
     speed = max(max(operator.flops for operator in graph.operators), 1) / (multiple * setup_s)
-    devices = (replace(device, flops_per_s=speed * rng.uniform(0.7, 1.4), bandwidth_bytes_per_s=1e6) for device in cluster.devices)
+    devices = (_at_speed(device, speed * rng.uniform(0.7, 1.4)) for device in cluster.devices)
     source = cluster.source if rng.random() < 0.3 else None
     return replace(cluster, devices=tuple(devices), connection_setup_s=setup_s, source=source)
+
+
+def _at_speed(device: Device, flops_per_s: float) -> Device:
+    """The device at another speed; what its memory gives in the time of a FLOP stays."""
+    rate = device.memory_bytes_per_s
+    memory_bytes_per_s = None if rate is None else rate * flops_per_s / device.flops_per_s
+    return replace(device, flops_per_s=flops_per_s, memory_bytes_per_s=memory_bytes_per_s, bandwidth_bytes_per_s=1e6)
 
 
 def _short_of_memory(rng: random.Random, graph: Graph, cluster: Cluster, team: tuple[int, ...], longest: int) -> Cluster:

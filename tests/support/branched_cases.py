@@ -13,6 +13,7 @@ from typing import NamedTuple
 from iopopt import Cluster, Device, Graph, GraphBuilder, Placement, Plan
 
 PAIR = Cluster(tuple(Device(f"d{j}", 1.0, 1000.0, 1.0) for j in range(2)), connection_setup_s=0.5, bytes_per_element=1)
+ROOFED = replace(PAIR, devices=tuple(replace(device, memory_bytes_per_s=rate) for device, rate in zip(PAIR.devices, (1.0, 0.25), strict=True)))
 TRIO = replace(PAIR, devices=(*PAIR.devices, replace(PAIR.devices[0], name="d2")))
 BOTH = (0, 1)
 
@@ -59,6 +60,9 @@ def branched_cases() -> dict[str, BranchedCase]:
         "gathered on a participant": _case(_gathered(), _gathered_h(0, 2, 2), _h(1, 3)),
         "gathered on a third device": _case(_gathered(), _gathered_h(2, 2, 2), _h(1, 3), cluster=TRIO),
         "gathered and live": _case(twice, _gathered_h(0, 1, 1), _h(1, 1), _oc(1, 1)),
+        "a convolution by rows": _case(GraphBuilder("rows", (1, 4, 1)).conv(2, 1, bias=False).build(), _h(3, 1), cluster=ROOFED),
+        "a fully connected operator": _case(GraphBuilder("fc", (2, 2, 1)).fc(3, bias=False).build(), _oc(2, 1), cluster=ROOFED),
+        "a sum alone": _case(GraphBuilder("sum", (1, 4, 1)).add("input", "input").build(), one, cluster=ROOFED),
     }
 
 
@@ -72,6 +76,7 @@ def fused_cases() -> dict[str, BranchedCase]:
         "two ways down": _case(_two_ways_down(), _h(4, 4), _h(2, 2), spans=(1, 4)),
         "a row that nobody reads": _case(_leftover_row(), zero, _h(1, 1), spans=(1, 2)),
         "a block gathered for the sink": _case(_leftover_row(), zero, _gathered_h(1, 1, 1), spans=(1, 2)),
+        "a block of two": _case(_block_of_two(), _h(2, 2), cluster=ROOFED, spans=(2,)),
     }
 
 
@@ -186,6 +191,10 @@ def _two_ways_down() -> Graph:
     blocks = net.space_to_depth(2, name="blocks").tip
     net.at("c").conv(4, 3, stride=2, padding=1, bias=False, name="d")
     return net.add(blocks, "d", name="sum").conv(1, 3, padding=1, bias=False, name="e").build()
+
+
+def _block_of_two() -> Graph:
+    return GraphBuilder("block of two", (1, 4, 1)).conv(2, 3, padding=1, bias=False, name="a").conv(1, 1, bias=False, name="b").build()
 
 
 def _leftover_row() -> Graph:

@@ -26,6 +26,7 @@ from support.naive_units import (
     out_shape,
     pre_pool_shape,
     row_count,
+    touched,
 )
 
 from iopopt import Cluster, Graph, Operator, Plan
@@ -56,7 +57,7 @@ def naive_price(graph: Graph, cluster: Cluster, plan: Plan) -> NaivePrice:
         received += sum(more for _, more, _ in rounds)
         connections += sum(more for _, _, more in rounds)
         if q is not None:
-            compute.append(max(flops(q, j) / Fraction(cluster.devices[j].flops_per_s) for j in q.devices))
+            compute.append(max(_compute_s(cluster, q, j) for j in q.devices))
     return NaivePrice(
         latency_s=float(sum(compute) + sum(communication)),
         compute_s=[float(time) for time in compute],
@@ -66,6 +67,15 @@ def naive_price(graph: Graph, cluster: Cluster, plan: Plan) -> NaivePrice:
         transferred_bytes=float(received),
         connections=connections,
     )
+
+
+def _compute_s(cluster: Cluster, q: End, j: int) -> Fraction:
+    """Equation (7)."""
+    device = cluster.devices[j]
+    seconds = [flops(q, j) / Fraction(device.flops_per_s)]
+    if device.memory_bytes_per_s is not None:
+        seconds.append(touched(cluster.bytes_per_element, q, j) / Fraction(device.memory_bytes_per_s))
+    return max(seconds)
 
 
 def naive_transfers(graph: Graph, cluster: Cluster, plan: Plan) -> list[tuple[list[Transfers], list[Transfers]]]:

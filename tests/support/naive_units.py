@@ -191,9 +191,10 @@ class Block:
 
 @dataclass(frozen=True)
 class BlockRows:
-    """The rows, [lower, upper), of one participant: before the pool of each member, and of each tensor."""
+    """The rows, [lower, upper), of one participant: before the pool of each member, of the inputs that it needs itself, and of each tensor."""
 
     before_pool: dict[str, tuple[int, int]]
+    needed: dict[str, tuple[int, int]]
     held: dict[str, tuple[int, int]]
 
 
@@ -262,17 +263,18 @@ def block_rows(end: End, j: int) -> BlockRows:
         return max(lower, 0) if j == end.devices[0] else lower, min(upper, height) if j == end.devices[-1] else upper
 
     before_pool: dict[str, tuple[int, int]] = {}
+    needed: dict[str, tuple[int, int]] = {}
     held = {end.block.members[-1].name: end.intervals[j]}
     for member in reversed(end.block.members):
         (a, b), pool, (K, S, P) = held[member.name], member.pool.rows, map(int, field(member))
         before_pool[member.name] = cut(
             a * pool.stride - pool.before, (b - 1) * pool.stride - pool.before + extent(pool), pre_pool_shape(member).height
         )
-        lower, upper = cut(a * S - P, (b - 1) * S - P + K, member.in_shape.height)
+        needed[member.name] = lower, upper = cut(a * S - P, (b - 1) * S - P + K, member.in_shape.height)
         for name in end.block.reads[member.name]:
             least, greatest = held.get(name, (lower, upper))
             held[name] = min(least, lower), max(greatest, upper)
-    return BlockRows(before_pool, held)
+    return BlockRows(before_pool, needed, held)
 
 
 def _only_reader(block: Block) -> Operator | None:
@@ -337,6 +339,18 @@ def _kernel_elements(operator: Operator) -> int:
 def _parameters(operator: Operator) -> int:
     """Elements of W and B."""
     return _kernel_elements(operator) + (operator.out_channels if operator.bias and operator.kind in ("conv", "fc") else 0)
+
+
+def touched(e: int, end: End, j: int) -> Fraction:
+    """D_ij of equation (7): weights, inputs and outputs before the pool, of a block member by member."""
+    if end.block is None:
+        return sum(demand(e, end, j), Fraction(0))
+    rows, total = block_rows(end, j), 0
+    for member in end.block.members:
+        inputs, output = [_read_shape(member, slot) for slot in _slots(member)], pre_pool_shape(member)
+        read = sum(shape.channels * shape.width for shape in inputs) * row_count(*rows.needed[member.name])
+        total += e * (_parameters(member) + read + output.channels * output.width * row_count(*rows.before_pool[member.name]))
+    return Fraction(total)
 
 
 # Equation (1): w_ij and a_ij.

@@ -93,24 +93,24 @@ def rows_of(program: Program, family: str) -> npt.NDArray[np.bool_]:
     return np.array([name[0] == FAMILIES.get(family, family) for name in program.row_names])
 
 
-def least_objective(program: Program, fixed: Mapping[int, float] | None = None, *, gap: float | None = None) -> float:
+def least_objective(program: Program, fixed: Mapping[int, float] | None = None, *, gap: float | None = None, presolve: bool = True) -> float:
     """The least objective with some variables fixed; infinite where no point is left.
 
     Integrality is dropped unless there is a ``gap`` to which the optimum is wanted.
     """
-    found = least_point(program, fixed, gap=gap)
+    found = least_point(program, fixed, gap=gap, presolve=presolve)
     return float("inf") if found is None else float(program.objective @ found)
 
 
 def least_point(
-    program: Program, fixed: Mapping[int, float] | None = None, costs: FloatArray | None = None, *, gap: float | None = None
+    program: Program, fixed: Mapping[int, float] | None = None, costs: FloatArray | None = None, *, gap: float | None = None, presolve: bool = True
 ) -> FloatArray | None:
     """A point of the least objective (or ``costs``) with some variables fixed; None where none is left."""
     lower, upper = program.lower.copy(), program.upper.copy()
     for variable, value in (fixed or {}).items():
         lower[variable] = upper[variable] = value
     rows = LinearConstraint(_matrix(program), program.row_lower, program.row_upper)
-    integrality, options = (None, {}) if gap is None else (program.integer, {"mip_rel_gap": gap})
+    integrality, options = (None, {"presolve": presolve}) if gap is None else (program.integer, {"mip_rel_gap": gap, "presolve": presolve})
     objective = program.objective if costs is None else costs
     result = milp(objective, integrality=integrality, bounds=Bounds(lower, upper), constraints=rows, options=options)
     assert result.status in (0, 2)

@@ -8,7 +8,8 @@ from __future__ import annotations
 import itertools
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from iopopt import Cluster, Device, Graph, Operator, Placement, Plan
 from iopopt.errors import GraphError
@@ -37,15 +38,29 @@ def random_graph(rng: random.Random, operators: int | None = None, tiny: bool = 
 
 
 def random_cluster(rng: random.Random, devices: int | None = None, memory_bytes: float = 1e9) -> Cluster:
-    """Unequal devices (two to four unless ``devices`` is given), both ways of counting connections, any source and sink."""
+    """Unequal devices (two to four unless ``devices`` is given), both ways of counting connections, any source and sink; often with rooflines."""
     count = devices or rng.randint(2, 4)
     return Cluster(
-        tuple(Device(f"d{j}", rng.uniform(1e5, 1e6), memory_bytes, rng.uniform(1e4, 1e6)) for j in range(count)),
+        with_rooflines(Device(f"d{j}", rng.uniform(1e5, 1e6), memory_bytes, rng.uniform(1e4, 1e6)) for j in range(count)),
         connection_setup_s=rng.choice([0.0, 1e-4, 1e-3]),
         connections=rng.choice(["peer", "round"]),
         source=rng.choice([None, *range(count)]),
         sink=rng.randrange(count),
         bytes_per_element=rng.choice([1, 2, 4]),
+    )
+
+
+def with_rooflines(devices: Iterable[Device]) -> tuple[Device, ...]:
+    """The devices, in two of five cases most of them with a memory bandwidth, at which some operators are bound by arithmetic and others by memory.
+
+    What is drawn follows from their figures.
+    """
+    given = tuple(devices)
+    rng = random.Random(repr(given))
+    if rng.random() < 0.6:
+        return given
+    return tuple(
+        replace(device, memory_bytes_per_s=device.flops_per_s / 10 ** rng.uniform(-0.7, 0.8)) if rng.random() < 0.75 else device for device in given
     )
 
 

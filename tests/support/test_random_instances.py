@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 
 import pytest
 from support.random_instances import MOST_PLANS, count_plans, random_cluster, random_graph, random_plan, random_team
 
 from iopopt import GraphBuilder, evaluate
+from iopopt.cost.evaluation import schedule_of_plan
 from iopopt.plan.plan import validate_plan
 
 
@@ -25,6 +27,23 @@ def test_seeds_name_instances() -> None:
     first, second = random.Random(7), random.Random(7)
     assert random_graph(first) == random_graph(second)
     assert random_cluster(first) == random_cluster(second)
+
+
+def test_rooflines_bind_here_and_not_there() -> None:
+    """Two of five clusters have memory bandwidths, mostly not on every device; on these many participants are bound by memory, and many are not."""
+    rng, bound, clusters = random.Random(5), Counter[bool](), Counter[str]()
+    for _ in range(300):
+        graph, cluster = random_graph(rng), random_cluster(rng)
+        rates = [device.memory_bytes_per_s for device in cluster.devices]
+        clusters["all" if all(rates) else "some" if any(rates) else "none"] += 1
+        for step in schedule_of_plan(graph, cluster, random_plan(rng, graph, len(cluster))).steps:
+            for j, (flops, touched_bytes) in step.tasks.items():
+                device = cluster.devices[j]
+                if device.memory_bytes_per_s is not None and flops:
+                    bound[touched_bytes / device.memory_bytes_per_s > flops / device.flops_per_s] += 1
+    assert min(bound.values()) > 200
+    assert clusters["none"] > 120
+    assert min(clusters["all"], clusters["some"]) > 30
 
 
 def test_windows_are_varied() -> None:

@@ -21,7 +21,7 @@ from iopopt import Cluster, Device, Graph, GraphBuilder, Operator, Placement
 from iopopt.cost.evaluation import round_time_s
 from iopopt.cost.instance import Instance
 from iopopt.cost.transfers import edge_rounds
-from iopopt.cost.work import share_flops
+from iopopt.cost.work import share_work
 from iopopt.methods.exhaustive import all_placements
 from iopopt.milp.arc_bounds import constant_rounds, is_constant, least_arc_s
 from iopopt.milp.arcs import Arc, Node, arc_of, arcs_between, node_of, nodes_of, shares_of_even_slices, split
@@ -164,7 +164,7 @@ class TinyEdge:
 
 def compute_s(unit: Unit, placement: Placement, cluster: Cluster) -> float:
     """max_j t_cmp of equation (7)."""
-    return max(flops / cluster.devices[j].flops_per_s for j, flops in share_flops(unit, placement))
+    return max(cluster.devices[j].compute_s(*work) for j, work in share_work(unit, placement, cluster.bytes_per_element))
 
 
 @lru_cache(maxsize=4096)

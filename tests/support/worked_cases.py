@@ -31,9 +31,24 @@ def block_cases() -> list[WorkedCase]:
     return _cases("blocks")
 
 
+def event_cases() -> list[WorkedCase]:
+    """The plans of ``data/events.json``: what they take without barriers, in one piece and boundary rows first."""
+    return [_case(item) for item in _record("events")["plans"]]
+
+
+def task_graphs() -> list[dict[str, Any]]:
+    """The task graphs of ``data/events.json``, as they are."""
+    graphs: list[dict[str, Any]] = _record("events")["task_graphs"]
+    return graphs
+
+
 def _cases(name: str) -> list[WorkedCase]:
-    record = json.loads((Path(__file__).parent / "data" / f"{name}.json").read_text(encoding="utf-8"))
-    return [_case(item) for item in record["cases"]]
+    return [_case(item) for item in _record(name)["cases"]]
+
+
+def _record(name: str) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads((Path(__file__).parent / "data" / f"{name}.json").read_text(encoding="utf-8"))
+    return record
 
 
 def _case(record: dict[str, Any]) -> WorkedCase:

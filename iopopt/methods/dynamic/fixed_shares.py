@@ -13,7 +13,7 @@ from iopopt.methods.oc import oc_placement
 from iopopt.network.shapes import Dim
 from iopopt.network.unit import Unit
 from iopopt.plan.placement import Placement
-from iopopt.plan.shares import coarse_shares, unit_even_shares, unit_makespan_shares, unit_proportional_shares
+from iopopt.plan.shares import coarse_shares, fastest_shares, unit_even_shares, unit_proportional_shares
 
 
 def candidate_placements(unit: Unit, cluster: Cluster, team: Sequence[int]) -> list[Placement]:
@@ -36,11 +36,10 @@ def _share_rules(unit: Unit, dim: Dim, cluster: Cluster, team: Sequence[int]) ->
     """Shares of the least makespan, proportional to speed, to the geometric mean of speed and memory, to memory, and even."""
     speeds = np.array([cluster.devices[j].flops_per_s for j in team])
     memory = np.array([cluster.devices[j].memory_bytes for j in team])
-    makespan = unit_makespan_shares(unit, dim, speeds.tolist())
+    fastest = fastest_shares(unit, dim, [cluster.devices[j] for j in team], cluster.bytes_per_element)
     blends = [speeds, np.sqrt(speeds / speeds.sum() * memory / memory.sum()), memory]
     proportional = [unit_proportional_shares(unit, dim, list(blend)) for blend in blends]
-    assert makespan is not None  # without limits it always exists
-    return [makespan, *proportional, unit_even_shares(unit, dim, len(team))]
+    return [fastest, *proportional, unit_even_shares(unit, dim, len(team))]
 
 
 def _coarse_rules(unit: Unit, cluster: Cluster, team: Sequence[int]) -> list[tuple[int, ...]]:

@@ -9,6 +9,7 @@ import numpy as np
 from iopopt.cluster.cluster import Cluster
 from iopopt.cost.pricer import Pricer
 from iopopt.cost.stopwatch import Stopwatch
+from iopopt.cost.work import whole_work
 from iopopt.methods.solution import Point
 from iopopt.methods.swarm.plan_space import Array
 from iopopt.network.graph import Graph
@@ -34,7 +35,9 @@ class Objective:
         self._graph, self._pricer, self._watch = graph, Pricer(graph, cluster), watch
         self._memory = sum(device.memory_bytes for device in cluster.devices)
         # Slower than any plan without transfers on the slowest device: the floor of the penalty.
-        self._penalty_s = 10 * sum(operator.flops for operator in graph.operators) / min(device.flops_per_s for device in cluster.devices)
+        work = [whole_work(unit, cluster.bytes_per_element) for unit in graph.placed_units]
+        every = [10 * sum(amounts) for amounts in zip(*work, strict=True)]
+        self._penalty_s = max(device.compute_s(*every) for device in cluster.devices)
 
     @property
     def plan(self) -> Plan | None:

@@ -283,6 +283,7 @@ class Operator(ABC):
         granularities: dict[Dim, int] = {dim: self.granularity(dim) for dim in ("H", "OC", "IC")}
         slots = range(len(self.in_shapes))
         overlap = int(self.K - self.S)
+        weights, activations = self._weights, self._activations
         end = int((self.out_shape.height - 1) * self.S - self.P + self.K)
         return Unit(
             name=self.name,
@@ -299,8 +300,9 @@ class Operator(ABC):
             mixes_channels=self.mixes_channels,
             flops=self.flops,
             work=self._work,
-            weights=self._weights,
-            activations=self._activations,
+            touched={dim: (*weights[dim], *activations[dim][0]) for dim in weights},
+            weights=weights,
+            activations=activations,
             output=self._output,
         )
 
