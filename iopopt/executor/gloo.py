@@ -37,10 +37,6 @@ class _Guarded:
         self.device, self.messages, self.wire_bytes = dist.get_rank(), 0, 0
         self._timeout = datetime.timedelta(seconds=timeout_s)
 
-    def barrier(self) -> None:
-        """Wait for all devices, for longer than for a message: a neighbour may compute for a long time, and one that dies closes its connections."""
-        self._guarded("wait for the others", lambda: dist.monitored_barrier(timeout=_BARRIER_TIMEOUTS * self._timeout))
-
     def _isend(self, tensor: Tensor, target: int, tag: int = 0) -> dist.Work:
         self.messages += 1
         self.wire_bytes += tensor.nbytes
@@ -75,6 +71,10 @@ class GlooTransport(_Guarded):
             self._guarded("finish sending", lambda work=work: work.wait(self._timeout))  # type: ignore[misc]
         self._under_way.clear()
 
+    def barrier(self) -> None:
+        """Wait for all devices, for longer than for a message: a neighbour may compute for a long time, and one that dies closes its connections."""
+        self._guarded("wait for the others", lambda: dist.monitored_barrier(timeout=_BARRIER_TIMEOUTS * self._timeout))
+
 
 class OverlappingGlooTransport(_Guarded):
     """Without barriers; each message of a pair of devices has its number among them as its tag."""
@@ -99,8 +99,7 @@ class OverlappingGlooTransport(_Guarded):
         for line in self._lines:
             line.start()
         self._heartbeat.start()
-        self.barrier()
-        return agree_on_start(self.device, self._sink)
+        return agree_on_start(self.device, self._sink, self._timeout.total_seconds())
 
     @property
     def _lines(self) -> Sequence[_Line]:

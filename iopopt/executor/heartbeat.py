@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import threading
 import time
 from typing import Protocol
@@ -21,6 +22,12 @@ class Store(Protocol):
 
     def get(self, key: str, /) -> bytes:
         """Read; waits until there is something."""
+
+    def wait(self, keys: list[str], timeout: datetime.timedelta, /) -> None:
+        """Wait until there is something; raises a RuntimeError if there is not in time."""
+
+    def delete_key(self, key: str, /) -> bool:
+        """Forget."""
 
 
 class Heartbeat:
