@@ -109,7 +109,7 @@ def _write(order: dict[str, Any], graph: Graph, cluster: Cluster, plans: list[Pl
 
 
 def _run_record(graph: Graph, number: int, execution: Execution, overlap: bool) -> dict[str, Any]:
-    """One run: which plan, its seconds, and with barriers measured and predicted seconds of each operator (slowest device) and what they add up to."""
+    """One run: which plan, its seconds, and with barriers measured and predicted seconds of each operator (slowest device) and their account."""
     record = {"plan": number, "overlap": overlap, "elapsed_s": execution.elapsed_s}
     if overlap:
         return record
