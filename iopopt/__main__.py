@@ -11,6 +11,7 @@ from iopopt.commands.export import main as export
 from iopopt.commands.export_model import main as export_model
 from iopopt.commands.glossary import main as glossary
 from iopopt.commands.import_solution import main as import_solution
+from iopopt.commands.plot import main as plot
 from iopopt.commands.show import main as show
 from iopopt.errors import UnknownNameError
 from iopopt.executor.command import main as run
@@ -23,6 +24,7 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str], str], int], str]] = {
     "export": (export, "write a network as DOT or JSON"),
     "export-model": (export_model, "write the exact program as an LP or MPS file for another solver"),
     "import-solution": (import_solution, "read another solver's solution of it as a plan"),
+    "plot": (plot, "draw a plan, or its timeline"),
     "run": (run, "run a plan on real processes, and compare measured with predicted time"),
 }
 """Every command: its ``main(arguments, program)`` and what it does."""

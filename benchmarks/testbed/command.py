@@ -14,13 +14,13 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
+from benchmarks.testbed.account import account_frame, account_table
 from benchmarks.testbed.layout import PREFIX, Node, nominal_cluster, parse_node
-from benchmarks.testbed.plans import Candidate, calibration_plans, candidates, spread
+from benchmarks.testbed.plans import Candidate, calibration_plans, candidates, spread, within
 from benchmarks.testbed.report import Row, frame, summary, table, write_csv
 from benchmarks.testbed.requirements import why_not
 from benchmarks.testbed.session import Crew, Stopped, Testbed, clean, ending_in_order
 from iopopt.cluster.cluster import Cluster
-from iopopt.cost.evaluation import evaluate
 from iopopt.errors import ExecutionError, IopoptError
 from iopopt.executor.calibration import Fit, describe_fit, doubts
 from iopopt.models import load_model
@@ -36,8 +36,10 @@ what happens
   1. Each device becomes a network namespace on one bridge (in a separate namespace: the host's network is not changed). tbf limits its link in
      both directions, and a quota limits its processor time in periods of 10 ms.
   2. Some plans of --calibrate-on are run, and iopopt.executor.calibration fits speeds, bandwidths and set-up time to them; nothing else is tuned.
-  3. Very different plans of --model, another network, are priced with the fitted cluster and run; the table compares both.
-  Each plan runs once to warm up and then --repeat times; plans take turns; the median counts.
+  3. Unlike plans of --model, another network, none more than --within times as slow as the fastest, are priced with the fitted cluster by
+     equation (6) and by events, and run with barriers and with overlap; the table compares each clock with its runs, and the gain of overlap with
+     what was promised.
+  Each plan runs once to warm up and then --repeat times; plans take turns, with barriers and without; the median counts.
 
 what the model does not count, and the table shows
   Barriers before each operator. Operators limited by memory bandwidth instead of arithmetic (fully connected ones, and the first convolution, whose
@@ -92,16 +94,19 @@ def _measure(options: argparse.Namespace, console: Console) -> None:
     with tempfile.TemporaryDirectory(prefix=PREFIX) as directory, Testbed(nodes) as testbed:
         crew = Crew(testbed, options.timeout)
         fit, fitted_rows = _calibrate(crew, known, nodes, options, Path(directory) / "calibration.json")
-        console.print(table(fitted_rows, f"Calibration: {known.name} (the fitted cluster prices what it was fitted to)"))
+        console.print(table([(row,) for row in fitted_rows], f"Calibration: {known.name} (the fitted cluster prices what it was fitted to)"))
         console.print("\n".join([describe_fit(fit), *doubts(fit)]) + "\n", highlight=False)
-        chosen = spread(candidates(asked, fit.cluster, options.seed), options.plans)
+        chosen = spread(within(candidates(asked, fit.cluster, options.seed), options.within), options.plans)
         crew.order({"load": options.model, "input_size": options.input_size}, limited=False)
-        record = _run(crew, [candidate.plan for candidate in chosen], fit.cluster, options.repeat, Path(directory) / "runs.json")
-    rows = _rows(chosen, record)
-    console.print(table(rows, f"Predicted and measured latency: {asked.name}, {len(nodes)} devices"))
-    console.print(summary(rows), highlight=False)
+        record = _run(
+            crew, [candidate.plan for candidate in chosen], fit.cluster, options.repeat, Path(directory) / "runs.json", overlap=[False, True]
+        )
+    pairs = list(zip(_rows(chosen, record, overlap=False), _rows(chosen, record, overlap=True), strict=True))
+    console.print(table(pairs, f"Predicted and measured latency: {asked.name}, {len(nodes)} devices"))
+    console.print(summary(pairs), highlight=False)
+    console.print(account_table(account_frame([run for run in record["runs"] if not run["overlap"]])))
     if options.output is not None:
-        write_csv(frame(rows), options.output)
+        write_csv(frame([row for pair in pairs for row in pair]), options.output)
         write_csv(operator_frame(chosen, record), options.output.with_stem(options.output.stem + "-operators"))
 
 
@@ -110,28 +115,30 @@ def _calibrate(crew: Crew, graph: Graph, nodes: tuple[Node, ...], options: argpa
     cluster = nominal_cluster(nodes)
     plans = calibration_plans(graph, cluster)
     crew.order({"load": options.calibrate_on, "input_size": None}, limited=False)
-    record = _run(crew, plans, cluster, options.repeat, path, calibrate=True)
+    record = _run(crew, plans, cluster, options.repeat, path, overlap=[False], calibrate=True)
     fit = Fit(**record["fit"] | {"cluster": Cluster.from_dict(record["fit"]["cluster"]), "unseen": tuple(record["fit"]["unseen"])})
-    priced = [Candidate(f"calibration plan {n}", plan, evaluate(graph, fit.cluster, plan).latency_s) for n, plan in enumerate(plans)]
-    return fit, _rows(priced, record)
+    priced = [Candidate.of(f"calibration plan {n}", plan, graph, fit.cluster) for n, plan in enumerate(plans)]
+    return fit, _rows(priced, record, overlap=False)
 
 
-def _run(crew: Crew, plans: list[Plan], cluster: Cluster, repeat: int, path: Path, *, calibrate: bool = False) -> dict[str, Any]:
+def _run(crew: Crew, plans: list[Plan], cluster: Cluster, repeat: int, path: Path, *, overlap: list[bool], calibrate: bool = False) -> dict[str, Any]:
     """The measurements of the sink."""
-    order = {"run": [plan.to_dict() for plan in plans], "cluster": cluster.to_dict(), "repeat": repeat, "calibrate": calibrate, "output": str(path)}
-    crew.order(order, limited=True)
+    order = {"run": [plan.to_dict() for plan in plans], "cluster": cluster.to_dict(), "repeat": repeat, "overlap": overlap}
+    crew.order(order | {"calibrate": calibrate, "output": str(path)}, limited=True)
     record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return record
 
 
-def _rows(chosen: Sequence[Candidate], record: dict[str, Any]) -> list[Row]:
-    runs = [tuple(run["elapsed_s"] for run in record["runs"] if run["plan"] == number) for number in range(len(chosen))]
-    return [Row(candidate.label, candidate.predicted_s, mine) for candidate, mine in zip(chosen, runs, strict=True)]
+def _rows(chosen: Sequence[Candidate], record: dict[str, Any], *, overlap: bool) -> list[Row]:
+    mine = [run for run in record["runs"] if run["overlap"] == overlap]
+    runs = [tuple(run["elapsed_s"] for run in mine if run["plan"] == number) for number in range(len(chosen))]
+    prices = [candidate.events_s if overlap else candidate.bulk_s for candidate in chosen]
+    return [Row(candidate.label, overlap, price, times) for candidate, price, times in zip(chosen, prices, runs, strict=True)]
 
 
 def operator_frame(chosen: Sequence[Candidate], record: dict[str, Any]) -> pd.DataFrame:
     """A row for each plan and operator: predicted, and median measured, seconds of computation and communication."""
-    parts = [pd.DataFrame(run["operators"]).assign(plan=chosen[run["plan"]].label) for run in record["runs"]]
+    parts = [pd.DataFrame(run["operators"]).assign(plan=chosen[run["plan"]].label) for run in record["runs"] if not run["overlap"]]
     return pd.concat(parts).groupby(["plan", "operator"], sort=False).median().reset_index()
 
 
@@ -153,6 +160,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--input-size", type=int, metavar="N", help="height and width of its input (default: the published size)")
     parser.add_argument("--calibrate-on", default="alexnet", metavar="NAME", help="network to calibrate on (default: alexnet)")
     parser.add_argument("--plans", type=int, default=10, metavar="N", help="number of plans, chosen so that their predictions differ (default: 10)")
+    parser.add_argument(
+        "--within", type=float, default=2.0, metavar="X", help="no plan is predicted to take X times as long as the best (default: 2)"
+    )
     parser.add_argument("--repeat", type=int, default=5, metavar="N", help="runs of each plan after one warm-up run (default: 5)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the random plan (default: 0)")
     parser.add_argument("--timeout", type=float, default=900.0, metavar="SECONDS", help="limit for one message or one round of runs (default: 900)")

@@ -1,7 +1,8 @@
 """The process of one device: joins the others once, then reads orders, a line of JSON each, and answers ``done``.
 
 ``{"load": NAME, "input_size": N}`` builds a network and its random weights; ``{"run": [PLAN, ...], "cluster": RECORD, "repeat": N,
-"calibrate": BOOL, "output": PATH}`` runs plans, and the sink writes the measurements. The process ends when its standard input ends.
+"overlap": [BOOL, ...], "calibrate": BOOL, "output": PATH}`` runs plans, with barriers, without or both in turn, and the sink writes the measurements.
+The process ends when its standard input ends.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ import os
 import queue
 import sys
 import threading
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from benchmarks.testbed.account import times_of
 from iopopt.cluster.cluster import Cluster
 from iopopt.executor.calibration import calibrate
 from iopopt.executor.distributed import execute_rank, join, leave
@@ -85,26 +88,32 @@ def _run(order: dict[str, Any], network: Network, timeout_s: float) -> None:
     cluster = Cluster.from_dict(order["cluster"])
     plans = [Plan.from_dict(record) for record in order["run"]]
     runs: list[tuple[int, Execution]] = []
+    overlaps: list[bool] = []
     for round_ in range(1 + order["repeat"]):
-        for number, plan in enumerate(plans):
-            execution = execute_rank(network.graph, cluster, plan, network.weights, network.inputs, timeout_s=timeout_s)
+        for (number, plan), overlap in product(enumerate(plans), order["overlap"]):
+            execution = execute_rank(network.graph, cluster, plan, network.weights, network.inputs, overlap=overlap, timeout_s=timeout_s)
             if execution is not None and round_ > 0:
                 runs.append((number, execution))
+                overlaps.append(overlap)
     if runs:
-        _write(order, network.graph, cluster, plans, runs)
+        _write(order, network.graph, cluster, plans, runs, overlaps)
 
 
-def _write(order: dict[str, Any], graph: Graph, cluster: Cluster, plans: list[Plan], runs: list[tuple[int, Execution]]) -> None:
-    record: dict[str, Any] = {"runs": [_run_record(number, execution) for number, execution in runs]}
+def _write(order: dict[str, Any], graph: Graph, cluster: Cluster, plans: list[Plan], runs: list[tuple[int, Execution]], overlaps: list[bool]) -> None:
+    found = zip(runs, overlaps, strict=True)
+    record: dict[str, Any] = {"runs": [_run_record(graph, number, execution, overlap) for (number, execution), overlap in found]}
     if order["calibrate"]:
         fit = calibrate(graph, cluster, [(plans[number], execution) for number, execution in runs])
         record["fit"] = dataclasses.asdict(fit) | {"cluster": fit.cluster.to_dict()}
     Path(order["output"]).write_text(json.dumps(record), encoding="utf-8")
 
 
-def _run_record(number: int, execution: Execution) -> dict[str, Any]:
-    """One run: which plan, its seconds, and measured and predicted seconds of each operator (slowest device)."""
-    return {"plan": number, "elapsed_s": execution.elapsed_s, "operators": execution.timing_frame().to_dict("records")}
+def _run_record(graph: Graph, number: int, execution: Execution, overlap: bool) -> dict[str, Any]:
+    """One run: which plan, its seconds, and with barriers measured and predicted seconds of each operator (slowest device) and their account."""
+    record = {"plan": number, "overlap": overlap, "elapsed_s": execution.elapsed_s}
+    if overlap:
+        return record
+    return record | {"operators": execution.timing_frame().to_dict("records"), "account": times_of(graph, execution)}
 
 
 if __name__ == "__main__":

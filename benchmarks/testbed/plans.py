@@ -3,29 +3,48 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+import numpy as np
+
 from iopopt.cluster.cluster import Cluster
 from iopopt.cost.evaluation import evaluate
+from iopopt.errors import PlanError
 from iopopt.methods import solve
 from iopopt.network.graph import Graph
+from iopopt.plan.moves import random_neighbour
 from iopopt.plan.placement import Placement
 from iopopt.plan.plan import Plan
 from iopopt.plan.shares import unit_proportional_shares
+from iopopt.simulation.simulate import Simulator
 
 MILP_S = 20.0
 """Time limit of the exact method; its incumbent is run."""
 
+_LONGEST_BLOCK = 8
+_STRAYED, _MOVES = 8, 5
+
 
 @dataclass(frozen=True)
 class Candidate:
-    """A plan, the name of its method, and its price in seconds."""
+    """A plan, where it comes from, and what it should take by both clocks.
+
+    Attributes:
+        bulk_s: equation (6), seconds.
+        events_s: the makespan without barriers, seconds.
+    """
 
     label: str
     plan: Plan
-    predicted_s: float
+    bulk_s: float
+    events_s: float
+
+    @classmethod
+    def of(cls, label: str, plan: Plan, graph: Graph, cluster: Cluster) -> Candidate:
+        """A plan with its prices."""
+        return cls(label, plan, evaluate(graph, cluster, plan).latency_s, Simulator(graph, cluster).makespan_s(plan))
 
 
 def calibration_plans(graph: Graph, cluster: Cluster) -> list[Plan]:
@@ -40,17 +59,33 @@ def calibration_plans(graph: Graph, cluster: Cluster) -> list[Plan]:
 
 
 def candidates(graph: Graph, cluster: Cluster, seed: int) -> list[Candidate]:
-    """Distinct plans: of all methods that find one in time, for all devices and for teams of two, and a random one."""
+    """Distinct plans: of all methods that find one in time, with and without fused blocks, for all devices and for teams of two, and random ones."""
     found: dict[Plan, Candidate] = {}
     for label, plan in _labelled(graph, cluster, seed):
         if plan is not None and plan not in found:
-            found[plan] = Candidate(label, plan, evaluate(graph, cluster, plan).latency_s)
+            found[plan] = Candidate.of(label, plan, graph, cluster)
+    for label, plan in _strayed(graph, cluster, list(found.values()), seed):
+        found.setdefault(plan, Candidate.of(label, plan, graph, cluster))
     return list(found.values())
 
 
+def _strayed(graph: Graph, cluster: Cluster, found: Sequence[Candidate], seed: int) -> Iterator[tuple[str, Plan]]:
+    """Random moves away from each of the fastest plans: unlike them, and not much slower."""
+    rng = np.random.default_rng(seed)
+    for candidate in sorted(found, key=lambda candidate: candidate.bulk_s)[:_STRAYED]:
+        plan = candidate.plan
+        try:
+            for _ in range(_MOVES):
+                plan = random_neighbour(graph, cluster, plan, rng, longest_block=_LONGEST_BLOCK)
+        except PlanError:  # a plan of a smaller team has no neighbours in the space of all devices
+            continue
+        yield f"{_MOVES} random moves from {candidate.label}", plan
+
+
 def _labelled(graph: Graph, cluster: Cluster, seed: int) -> Iterator[tuple[str, Plan | None]]:
-    for method in ("single", "oc", "greedy", "dp"):
+    for method in ("single", "oc", "greedy", "dp", "aofl"):
         yield method, solve(graph, cluster, method).plan
+    yield f"dp, blocks of up to {_LONGEST_BLOCK}", solve(graph, cluster, "dp", longest_block=_LONGEST_BLOCK).plan
     for fully_connected in ("fastest", "oc"):
         yield f"coedge, fc {fully_connected}", solve(graph, cluster, "coedge", fully_connected=fully_connected).plan
     for reduce in ("direct", "two_phase"):
@@ -73,7 +108,7 @@ def random_plan(graph: Graph, devices: int, seed: int) -> Plan:
 
 
 def spread(found: list[Candidate], count: int) -> list[Candidate]:
-    """``count`` candidates whose prices differ: of the two closest (by ratio) the later one is dropped, until that many are left."""
+    """``count`` candidates whose prices differ: of the two closest (by ratio, by either clock) the later one is dropped, until that many are left."""
     left = list(found)
     while len(left) > count:
         one, other = min(combinations(range(len(left)), 2), key=lambda pair: _distance(left[pair[0]], left[pair[1]]))
@@ -81,6 +116,16 @@ def spread(found: list[Candidate], count: int) -> list[Candidate]:
     return left
 
 
+def within(found: Sequence[Candidate], factor: float) -> list[Candidate]:
+    """Those that take at most ``factor`` times as long as the fastest one, by both clocks."""
+    bulk_s, events_s = min(candidate.bulk_s for candidate in found), min(candidate.events_s for candidate in found)
+    return [candidate for candidate in found if candidate.bulk_s <= factor * bulk_s and candidate.events_s <= factor * events_s]
+
+
 def _distance(one: Candidate, other: Candidate) -> float:
-    low, high = sorted((one.predicted_s, other.predicted_s))
+    return max(_ratio(one.bulk_s, other.bulk_s), _ratio(one.events_s, other.events_s))
+
+
+def _ratio(one_s: float, other_s: float) -> float:
+    low, high = sorted((one_s, other_s))
     return high / low if low > 0 else float("inf")

@@ -17,18 +17,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from iopopt.cluster.cluster import Cluster
-from iopopt.cluster.files import load_cluster
-from iopopt.cluster.reference import default_reference
-from iopopt.commands.command_line import WARNING, add_input_shape, command_parser, print_error
-from iopopt.cost.evaluation import evaluate
-from iopopt.errors import ExecutionError, FileFormatError, IopoptError, UnsupportedError
-from iopopt.executor.plan_files import read_plan
+from iopopt.commands.command_line import WARNING, command_parser, print_error
+from iopopt.commands.planned import add_planned, planned
+from iopopt.errors import ExecutionError, IopoptError, UnsupportedError
 from iopopt.executor.running import INSTALL_TORCH, require_torch
-from iopopt.methods import METHODS, solve
-from iopopt.models import load_model
 from iopopt.network.graph import Graph
 from iopopt.network.records import write_json
-from iopopt.plan.plan import Plan, validate_plan
+from iopopt.plan.plan import Plan
 from iopopt.processes import fault, python_child
 
 OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -58,7 +53,9 @@ def main(arguments: Sequence[str] | None = None, program: str = "iopopt run") ->
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         require_torch()
-        graph, cluster, plan = _job(options)
+        if options.overlap and options.calibrate is not None:
+            raise UnsupportedError("--calibrate fits equation (6), in which devices wait for each other, so it needs runs without --overlap")
+        graph, cluster, plan = planned(options)
         if os.environ.get("RANK") is not None:
             from iopopt.executor.rank import run_rank
 
@@ -72,24 +69,6 @@ def main(arguments: Sequence[str] | None = None, program: str = "iopopt run") ->
         return BAD_INPUT
     except KeyboardInterrupt:
         return INTERRUPTED
-
-
-def _job(options: argparse.Namespace) -> tuple[Graph, Cluster, Plan]:
-    """The network, the cluster and a plan that belongs to both."""
-    if options.overlap and options.calibrate is not None:
-        raise UnsupportedError("--calibrate fits equation (6), in which devices wait for each other, so it needs runs without --overlap")
-    graph = load_model(options.model, input_shape=options.input_shape)
-    cluster = load_cluster(options.cluster or default_reference(graph), graph)
-    if options.plan is not None:
-        plan = read_plan(options.plan)
-    else:
-        found = solve(graph, cluster, options.method)
-        if found.plan is None:
-            raise FileFormatError(f"method {options.method!r} found no plan: {found.reason}")
-        plan = found.plan
-    validate_plan(graph, cluster, plan)
-    evaluate(graph, cluster, plan)
-    return graph, cluster, plan
 
 
 def _run_processes(graph: Graph, cluster: Cluster, plan: Plan, words: Sequence[str], deadline_s: float) -> int:
@@ -166,11 +145,7 @@ def _causes(children: Sequence[subprocess.Popen[str]]) -> str:
 
 def _parser(program: str) -> argparse.ArgumentParser:
     parser = command_parser(program, "Run a plan on real processes, one for each device, and compare measured with predicted time.", _EPILOG)
-    parser.add_argument("--model", required=True, metavar="NAME", help="a network, by name or file")
-    add_input_shape(parser)
-    parser.add_argument("--cluster", metavar="NAME", help="a cluster, by name or file (default: the reference instance for the model)")
-    parser.add_argument("--plan", type=Path, metavar="FILE", help="a plan, or a solution that has one; without it, --method finds the plan")
-    parser.add_argument("--method", default="greedy", metavar="NAME", help=f"how to find a plan: {', '.join(METHODS)} (default: greedy)")
+    add_planned(parser)
     parser.add_argument("--overlap", action="store_true", help="compute while messages travel and wait only for what is needed, without barriers")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the random weights and input (default: 0)")
     parser.add_argument("--repeat", type=int, default=5, metavar="N", help="number of runs; the median of each operator is shown (default: 5)")
@@ -183,7 +158,10 @@ def _parser(program: str) -> argparse.ArgumentParser:
     )
     parser.add_argument("--deadline", type=float, default=600.0, metavar="SECONDS", help="time limit for everything (default: 600)")
     parser.add_argument(
-        "--output", type=Path, metavar="DIR", help="write timings.csv, memory.csv, traffic.csv, timings.png, and timeline.csv with --overlap"
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="write timings.csv, memory.csv, traffic.csv, timings.png; with --overlap timeline.csv, .json and .png and trace.json",
     )
     parser.add_argument("--calibrate", type=Path, metavar="FILE", help="fit speeds, bandwidths and set-up time to the run; write a cluster file")
     return parser

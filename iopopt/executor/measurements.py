@@ -8,10 +8,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from iopopt.errors import FileFormatError, MissingExtraError
+from iopopt.errors import FileFormatError
 from iopopt.executor.execution import Execution
+from iopopt.network.records import write_json
 from iopopt.network.unit import SINK
+from iopopt.pictures import draw_timelines, save_figure
+from iopopt.pictures.figures import figure_of, new_figure
 from iopopt.simulation.timeline import Timeline
+from iopopt.simulation.trace import trace_record
 
 
 def median_timings(runs: Sequence[Execution]) -> pd.DataFrame:
@@ -50,8 +54,13 @@ def traffic_frame(run: Execution) -> pd.DataFrame:
     return pd.DataFrame([vars(row) for row in run.traffic])
 
 
-def write_files(runs: Sequence[Execution], directory: Path) -> None:
-    """Write timings.csv, memory.csv, traffic.csv and timings.png; of runs without barriers also timeline.csv, of the last one.
+def write_files(runs: Sequence[Execution], directory: Path, simulated: Timeline | None = None) -> None:
+    """Write timings.csv, memory.csv, traffic.csv and timings.png.
+
+    Of runs without barriers also, for the last one, timeline.csv, timeline.json (for ``iopopt plot``), trace.json (for Perfetto) and timeline.png.
+
+    Args:
+        simulated: the timeline that timeline.png shows above the measured one.
 
     Raises:
         FileFormatError: if the directory cannot be written.
@@ -59,15 +68,22 @@ def write_files(runs: Sequence[Execution], directory: Path) -> None:
     """
     timings = median_timings(runs)
     frames = {"timings": timings, "memory": runs[-1].memory_frame(), "traffic": traffic_frame(runs[-1])}
+    records = {}
     if (timeline := runs[-1].timeline) is not None:
         frames["timeline"] = timeline.to_frame()
+        records = {"timeline": timeline.to_dict(), "trace": trace_record(timeline)}
     try:
         directory.mkdir(parents=True, exist_ok=True)
         for name, frame in frames.items():
             frame.to_csv(directory / f"{name}.csv", index=False)
+        for name, record in records.items():
+            write_json(directory / f"{name}.json", record)
     except OSError as error:
         raise FileFormatError(f"--output {directory}: cannot be written ({error.strerror})") from None
     draw_timings(timings, directory / "timings.png")
+    if timeline is not None:
+        axes = draw_timelines([timeline] if simulated is None else [simulated, timeline])
+        save_figure(figure_of(axes[0]), directory / "timeline.png")
 
 
 def draw_timings(timings: pd.DataFrame, path: Path) -> None:
@@ -76,11 +92,7 @@ def draw_timings(timings: pd.DataFrame, path: Path) -> None:
     Raises:
         MissingExtraError: if matplotlib is missing.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtraError("the figure needs matplotlib: pip install 'iopopt[figures]'") from None
-    figure = Figure(figsize=(max(6.0, 0.7 * len(timings)), 6), layout="constrained")
+    figure = new_figure(max(6.0, 0.7 * len(timings)), 6)
     places = np.arange(len(timings))
     for axes, part in zip(figure.subplots(2, 1, sharex=True), ("compute", "communication"), strict=True):
         for offset, (column, label, colour) in enumerate(((f"predicted_{part}_s", "predicted", "#9ecae1"), (f"{part}_s", "measured", "#08519c"))):

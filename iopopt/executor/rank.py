@@ -70,8 +70,8 @@ def _report(
     console = Console(width=None if sys.stdout.isatty() else 120)
     latency = statistics.median(run.elapsed_s for run in runs)
     measured = f"measured {latency * 1e3:.4g} ms (median of {len(runs)})."
-    if options.overlap:
-        simulated = simulate(graph, cluster, plan)
+    simulated = simulate(graph, cluster, plan) if options.overlap else None
+    if simulated is not None:
         console.print(progress_table(median_progress(simulated, [run.timeline for run in runs if run.timeline is not None]), run.evaluation))
         console.print(f"Latency: simulated without barriers {simulated.makespan_s * 1e3:.4g} ms, {measured}", highlight=False)
         error_s = max(run.clock_error_s for run in runs)
@@ -90,7 +90,7 @@ def _report(
         highlight=False,
     )
     if options.output is not None:
-        write_files(runs, options.output)
+        write_files(runs, options.output, simulated)
     if options.calibrate is not None:
         fit = calibrate(graph, cluster, [(plan, run) for run in runs])
         write_cluster(fit, options.calibrate)

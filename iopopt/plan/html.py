@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-import colorsys
 import itertools
 from collections.abc import Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
 from iopopt.network.html import heading, text
+from iopopt.plan.appearance import DIMENSIONS, NARROWEST, TWO_PHASE, colour
 
 if TYPE_CHECKING:
     from iopopt.plan.placement import Placement
     from iopopt.plan.plan import Plan
 
-_COLOURS = ("#77aadd", "#ee8866", "#eedd88", "#44bb99", "#ffaabb", "#99ddff", "#bbcc33", "#aaaa00")
-"""Paul Tol's light scheme: eight colours that colour-blind readers tell apart and that black text is readable on."""
-
-_DIMS = {None: "whole", "H": "H, rows", "OC": "OC, output channels", "IC": "IC, input channels"}
-_NARROWEST = 0.04
-"""The part of a bar below which a share is not written into it."""
-
 _CELL = "padding:1px 0.6em 1px 0;white-space:nowrap"
-
-
-def colour(device: int) -> str:
-    """The colour of a device: one of a scheme, and beyond that hues that differ as much as possible, equally light."""
-    if device < len(_COLOURS):
-        return _COLOURS[device]
-    red, green, blue = colorsys.hls_to_rgb(device * 0.618034 % 1, 0.75, 0.6)
-    return f"#{round(255 * red):02x}{round(255 * green):02x}{round(255 * blue):02x}"
 
 
 def plan_html(plan: Plan, device_names: Sequence[str] | None = None) -> str:
@@ -63,7 +48,7 @@ def _swatch(device: int) -> str:
 def _row(operators: Sequence[str], placement: Placement, names: dict[int, str], *, fused: bool) -> str:
     count = f" ({len(operators)})" if len(operators) > 1 else ""
     cells = (f"{_short(operators[0])} to {_short(operators[-1])}" if count else text(operators[0])) + count
-    dim = _DIMS[placement.dim] + (", two-phase" if placement.reduce == "two_phase" else "") + (", fused" if fused else "")
+    dim = DIMENSIONS[placement.dim] + (f", {TWO_PHASE}" if placement.reduce == "two_phase" else "") + (", fused" if fused else "")
     dim += "" if placement.gather is None else f", gathered on {names[placement.gather]}"
     return (
         f'<tr><td style="{_CELL};text-align:left">{cells}</td><td style="{_CELL};text-align:left">{escape(dim)}</td>'
@@ -88,6 +73,6 @@ def _pieces(placement: Placement, total: int, names: dict[int, str]) -> Iterable
             continue
         part = share / total
         what = "whole" if placement.dim is None else f"{placement.dim} {share} of {total}"
-        label = "" if part < _NARROWEST else text(names[device]) if placement.dim is None else str(share)
+        label = "" if part < NARROWEST else text(names[device]) if placement.dim is None else str(share)
         style = f"flex:0 0 {100 * part:.3f}%;background:{colour(device)};color:#000;text-align:center;overflow:hidden;line-height:1.5em;height:1.5em"
         yield f'<div style="{style}" title="{escape(names[device])}: {what}">{label}</div>'

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Literal
 
 from iopopt.cluster.cluster import Cluster
+from iopopt.errors import FileFormatError
+from iopopt.network.records import as_list, check_keys, check_schema, plain, short_repr, typed_fields
+from iopopt.simulation.bottlenecks import Wait, bottlenecks_of, waits_of
 from iopopt.simulation.held_memory import HeldMemory
 
 if TYPE_CHECKING:
@@ -130,6 +135,19 @@ class Timeline:
             path.append(max(self.spans[path[-1]].after, key=lambda number: (self.spans[number].end_s, number)))
         return tuple(self.spans[number] for number in reversed(path))
 
+    @cached_property
+    def waits(self) -> tuple[Wait, ...]:
+        """When devices compute nothing before a task, in the order of time, and what they wait for."""
+        return waits_of(self)
+
+    def bottlenecks(self) -> pd.DataFrame:
+        """What to speed up: the seconds of the critical path by device that computes and by pair of devices that transfers, the longest first.
+
+        The column ``what`` is ``"compute"``, ``"transfer"`` (from ``device`` to ``receiver``) or, where a measured path has a gap, ``"wait"``;
+        ``seconds`` sum to the makespan, and ``part`` to 1.
+        """
+        return bottlenecks_of(self)
+
     def __repr__(self) -> str:
         tasks = sum(not span.is_transfer for span in self.spans)
         return f"Timeline({self.origin}, {self.makespan_s * 1e3:.4g} ms: {tasks} tasks, {len(self.spans) - tasks} transfers)"
@@ -157,3 +175,86 @@ class Timeline:
             for span in self.spans
         ]
         return pd.DataFrame(rows)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A record of JSON's types; :meth:`from_dict` reads it back."""
+        return {"schema_version": 1, **plain(self), "cluster": self.cluster.to_dict()}
+
+    @classmethod
+    def from_dict(cls, record: Any, where: str = "timeline") -> Timeline:
+        """Read a record of :meth:`to_dict`.
+
+        Raises:
+            FileFormatError: if a key is missing, unknown or of the wrong type, or the parts contradict each other; the message begins with ``where``.
+        """
+        check_schema(record, where, 1)
+        names = {item.name for item in fields(cls)}
+        check_keys(record, where, names | {"schema_version"})
+        nested = {"cluster", "spans", "memory"}
+        spans = as_list(record["spans"], f"{where}: 'spans'")
+        memory = as_list(record["memory"], f"{where}: 'memory'")
+        timeline = cls(
+            cluster=Cluster.from_dict(record["cluster"], f"{where}: cluster"),
+            spans=tuple(_part_from(item, Span, f"{where}: spans[{number}]") for number, item in enumerate(spans)),
+            memory=tuple(_part_from(item, HeldMemory, f"{where}: memory[{number}]") for number, item in enumerate(memory)),
+            **typed_fields({name: record[name] for name in names - nested}, cls, where),
+        )
+        fault = _contradiction(timeline)
+        if fault is not None:
+            raise FileFormatError(f"{where}: {fault}")
+        return timeline
+
+
+def _part_from(record: Any, cls: type[Any], where: str) -> Any:
+    """A Span or a HeldMemory of a record."""
+    check_keys(record, where, {item.name for item in fields(cls)})
+    return cls(**typed_fields(record, cls, where))
+
+
+def _contradiction(timeline: Timeline) -> str | None:
+    """How the parts of a timeline contradict each other, if they do."""
+    if not timeline.outputs_s:
+        return "outputs_s is empty; it holds the time of each output"
+    if min(timeline.outputs_s) < 0:
+        return f"outputs_s is {short_repr(list(timeline.outputs_s))}; times count from the start"
+    medium = timeline.shared_medium_bytes_per_s
+    if medium is not None and medium <= 0:
+        return f"shared_medium_bytes_per_s is {medium!r}; it must be positive, or null"
+    for number, span in enumerate(timeline.spans):
+        if fault := _span_fault(span, timeline):
+            return f"spans[{number}]: {fault}"
+    try:
+        TopologicalSorter({number: span.after for number, span in enumerate(timeline.spans)}).prepare()
+    except CycleError as error:
+        return f"spans {short_repr(error.args[1])} wait for each other in a circle, by 'after'"
+    if timeline.memory and len(timeline.memory) != len(timeline.cluster):
+        return f"memory has {len(timeline.memory)} entries for {len(timeline.cluster)} devices"
+    faults = (f"memory[{number}]: {fault}" for number, held in enumerate(timeline.memory) if (fault := _memory_fault(held)))
+    return next(faults, None)
+
+
+def _span_fault(span: Span, timeline: Timeline) -> str | None:
+    devices = len(timeline.cluster)
+    for key, device in (("device", span.device), ("receiver", span.receiver)):
+        if device is not None and not 0 <= device < devices:
+            return f"{key} is {device}; the cluster has devices 0 to {devices - 1}"
+    if span.receiver == span.device:
+        return f"device {span.device} sends to itself"
+    if span.end_s < span.start_s:
+        return f"it ends at {span.end_s!r} s, before it starts, at {span.start_s!r} s"
+    if span.amount < 0:
+        return f"amount is {span.amount!r}; it cannot be negative"
+    if not 0 <= span.item < len(timeline.outputs_s):
+        return f"item is {span.item}; outputs_s has {len(timeline.outputs_s)}, counted from 0"
+    unknown = [number for number in span.after if not 0 <= number < len(timeline.spans)]
+    return f"it waits for span {unknown[0]}; there are {len(timeline.spans)}, counted from 0" if unknown else None
+
+
+def _memory_fault(held: HeldMemory) -> str | None:
+    if not held.times_s or len(held.times_s) != len(held.held_bytes):
+        return f"{len(held.times_s)} times_s for {len(held.held_bytes)} held_bytes; each time has one figure, and there is at least one"
+    if held.times_s[0] != 0 or any(later <= earlier for earlier, later in pairwise(held.times_s)):
+        return "times_s do not rise from 0"
+    if held.limit_bytes <= 0:
+        return f"limit_bytes is {held.limit_bytes!r}; it must be positive"
+    return "a figure is negative" if min(*held.held_bytes, held.weights_bytes) < 0 else None

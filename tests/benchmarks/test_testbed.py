@@ -12,12 +12,13 @@ import pytest
 pytest.importorskip("torch", reason="the extra 'run' is not installed")
 
 from benchmarks.testbed import command, requirements
+from benchmarks.testbed.account import PARTS, account_frame, times_of
 from benchmarks.testbed.layout import Names, Node, cores_of, leftovers, network_commands, nominal_cluster, parse_node, shape_command, start_command
-from benchmarks.testbed.plans import Candidate, calibration_plans, candidates, random_plan, spread
+from benchmarks.testbed.plans import Candidate, calibration_plans, candidates, random_plan, spread, within
 from benchmarks.testbed.quota import Group, Hierarchy, find_hierarchy
-from benchmarks.testbed.report import Row, frame, median_error, rank_correlation, summary
+from benchmarks.testbed.report import Row, frame, gain, median_error, rank_correlation, summary
 from benchmarks.testbed.session import Testbed, standing_namespaces
-from iopopt import Graph, Placement, Plan
+from iopopt import Graph, Placement, Plan, execute, load_cluster, load_model, random_input, random_weights, solve_oc
 from iopopt.errors import FileFormatError
 from iopopt.plan.plan import validate_plan
 
@@ -107,20 +108,36 @@ def test_quota_is_written_as_each_version_has_it(tmp_path: Path) -> None:
 
 def test_report_of_made_up_runs() -> None:
     """Medians 1.0, 2.0, 4.0 against 1.1, 3.0, 2.0: one swap of neighbours among three gives Spearman 0.5; errors +10 %, +50 %, -50 %."""
-    rows = [Row("a", 1.1, (0.9, 1.0, 9.0)), Row("b", 3.0, (2.0,)), Row("c", 2.0, (4.0, 4.0))]
+    rows = [Row("a", False, 1.1, (0.9, 1.0, 9.0)), Row("b", False, 3.0, (2.0,)), Row("c", False, 2.0, (4.0, 4.0))]
+    overlapped = [Row("a", True, 0.88, (0.7,)), Row("b", True, 2.1, (2.0,)), Row("c", True, 1.8, (3.0,))]
     assert rank_correlation(rows) == pytest.approx(0.5)
     assert median_error(rows) == pytest.approx(0.5)
     assert rows[0].relative_error == pytest.approx(0.1)
     assert rows[0].variation == pytest.approx(8.1)
-    assert summary(rows) == "Spearman's rank correlation 0.500; median relative error 50.0%; 3 plans."
+    assert gain(rows[0], overlapped[0]) == pytest.approx((0.2, 0.3))
+    assert summary(list(zip(rows, overlapped, strict=True))).splitlines() == [
+        "equation (6), run with barriers: Spearman's rank correlation 0.500, median relative error 50.0%, 3 plans.",
+        "events, run with overlap: Spearman's rank correlation 0.500, median relative error 25.7%, 3 plans.",
+        "Overlap promises 20.0% and gains 25.0% in the median; the largest gain is 30.0%.",
+        "The fastest run with overlap (a) takes 30.0% less than the fastest one with barriers.",
+    ]
     assert len(frame(rows)) == 6
 
 
 def test_spread_drops_the_later_of_the_nearest_two(trio_graph: Graph) -> None:
     """Of 1.0, 1.01, 2.0 and 4.0 seconds the 1.01 goes."""
     plan = Plan.of(trio_graph, [Placement.whole(0)] * 3)
-    found = [Candidate(str(price), plan, price) for price in (1.0, 2.0, 1.01, 4.0)]
-    assert [candidate.predicted_s for candidate in spread(found, 3)] == [1.0, 2.0, 4.0]
+    found = [Candidate(str(price), plan, price, 1.0) for price in (1.0, 2.0, 1.01, 4.0)]
+    assert [candidate.bulk_s for candidate in spread(found, 3)] == [1.0, 2.0, 4.0]
+    by_events = [Candidate(str(price), plan, 1.0, price) for price in (1.0, 2.0, 1.01, 4.0)]
+    assert [candidate.events_s for candidate in spread(by_events, 3)] == [1.0, 2.0, 4.0]
+
+
+def test_plans_that_are_too_slow_by_either_clock_are_left_out(trio_graph: Graph) -> None:
+    """Twice as slow is allowed, more is not."""
+    plan = Plan.of(trio_graph, [Placement.whole(0)] * 3)
+    found = [Candidate("a", plan, 1.0, 0.5), Candidate("b", plan, 2.0, 1.0), Candidate("c", plan, 2.1, 0.5), Candidate("d", plan, 1.0, 1.1)]
+    assert [candidate.label for candidate in within(found, 2.0)] == ["a", "b"]
 
 
 def test_plans_are_valid_and_unlike(trio_graph: Graph) -> None:
@@ -132,6 +149,23 @@ def test_plans_are_valid_and_unlike(trio_graph: Graph) -> None:
     assert len(set(found)) == len(found) >= 5
     for plan in [*plans, *found]:
         validate_plan(trio_graph, cluster, plan)
+
+
+def test_the_account_adds_up() -> None:
+    """A real run: predicted time and all parts of the difference are the measured time; parts are those of the mean run."""
+    graph = load_model("lenet5")
+    cluster = load_cluster("mcu-x3", graph)
+    plan = solve_oc(graph, cluster).plan
+    assert plan is not None
+    execution = execute(graph, cluster, plan, random_weights(graph), random_input(graph))
+    account = times_of(graph, execution)
+    assert account["predicted"] + sum(account[part] for part in PARTS) == pytest.approx(account["measured"])
+    assert account["measured"] == execution.elapsed_s
+    assert min(account["stragglers"], account["barriers"]) >= 0
+    records = [{"account": account}, {"account": {key: 2 * value for key, value in account.items()}}]
+    frame = account_frame(records)
+    assert list(frame["part"]) == ["equation (6)", *PARTS.values()]
+    assert frame["of measured"].sum() == pytest.approx(1)
 
 
 def test_random_plan_follows_its_seed(trio_graph: Graph) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from iopopt import Cluster, Device, FileFormatError, Graph, Plan, Solution, solve
-from iopopt.executor.plan_files import read_plan
+from iopopt.methods.plan_files import read_plan
 from iopopt.network.records import write_json
 
 WANTED = "--plan takes a plan or a solution, as 'iopopt bench --output DIR' writes them to DIR/plans and DIR/solutions"

@@ -1,4 +1,4 @@
-"""The file that ``iopopt run --plan`` takes: a plan, or a solution, whose plan it is."""
+"""The file that ``--plan`` takes: a plan, or a solution, whose plan it is."""
 
 from __future__ import annotations
 
