@@ -87,7 +87,10 @@ class RankJob:
         if not self._overlap:
             return Worker(self._assignment, GlooTransport(self._timeout_s)).run(self._held)
         transport = OverlappingGlooTransport(self._timeout_s, self._cluster.sink, _meeting_point())
-        return OverlappingWorker(self._assignment, transport).run(self._held)
+        try:
+            return OverlappingWorker(self._assignment, transport).run(self._held)
+        finally:
+            transport.close()
 
 
 def execute_rank(

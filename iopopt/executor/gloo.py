@@ -82,7 +82,7 @@ class OverlappingGlooTransport(_Guarded):
     def __init__(self, timeout_s: float, sink: int, store: Store) -> None:
         super().__init__(timeout_s)
         self._sink = sink
-        self._heartbeat = Heartbeat(self.device, timeout_s, store)
+        self._heartbeat = Heartbeat(self.device, dist.get_world_size(), timeout_s, store)
         self._patience = Patience(self.device, timeout_s, self._heartbeat.progress_of)
         others = [other for other in range(dist.get_world_size()) if other != self.device]
         self._arrivals = {other: _Line(self.device, f"receive from device {other}") for other in others}
@@ -98,8 +98,10 @@ class OverlappingGlooTransport(_Guarded):
     def start(self) -> Start:
         for line in self._lines:
             line.start()
+        self._heartbeat.announce()
+        start = agree_on_start(self.device, self._sink, self._timeout.total_seconds())
         self._heartbeat.start()
-        return agree_on_start(self.device, self._sink, self._timeout.total_seconds())
+        return start
 
     @property
     def _lines(self) -> Sequence[_Line]:
@@ -138,7 +140,13 @@ class OverlappingGlooTransport(_Guarded):
             self._patience.wait(self.post((1,), end.dtype, self._sink).wait, self._sink, NEVER)
         for line in self._lines:
             line.end()
+            line.join()
+
+    def close(self) -> None:
+        """Stop giving signs of life; what still waits for a message of a failed run does so until the neighbour's process ends, or this one."""
         self._heartbeat.end()
+        for line in self._lines:
+            line.end()
 
 
 class _Line(threading.Thread):
@@ -156,7 +164,6 @@ class _Line(threading.Thread):
     def end(self) -> None:
         """After everything so far."""
         self._queue.put(None)
-        self.join()
 
     def run(self) -> None:
         while (item := self._queue.get()) is not None:
