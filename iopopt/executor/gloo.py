@@ -22,7 +22,7 @@ from iopopt.errors import ExecutionError
 from iopopt.executor.clocks import agree_on_start
 from iopopt.executor.heartbeat import Heartbeat, Store
 from iopopt.executor.patience import NEVER, Patience
-from iopopt.executor.transport import Receipt, Start
+from iopopt.executor.transport import Expected, Receipt, Start
 
 T = TypeVar("T")
 
@@ -61,10 +61,15 @@ class GlooTransport(_Guarded):
     def send(self, tensor: Tensor, target: int) -> None:
         self._under_way.append((self._isend(tensor, target), tensor))
 
-    def receive(self, shape: tuple[int, ...], dtype: torch.dtype, source: int) -> Tensor:
-        tensor = torch.empty(shape, dtype=dtype)
-        self._guarded(f"receive from device {source}", lambda: dist.recv(tensor, source))
-        return tensor
+    def receive(self, expected: Sequence[Expected], dtype: torch.dtype) -> list[Tensor]:
+        tensors = [torch.empty(shape, dtype=dtype) for shape, _ in expected]
+        posted = [
+            (source, self._guarded(f"receive from device {source}", lambda tensor=tensor, source=source: dist.irecv(tensor, source)))  # type: ignore[misc]
+            for tensor, (_, source) in zip(tensors, expected, strict=True)
+        ]
+        for source, work in posted:
+            self._guarded(f"receive from device {source}", lambda work=work: work.wait(self._timeout))  # type: ignore[misc]
+        return tensors
 
     def complete_sends(self) -> None:
         for work, _ in self._under_way:

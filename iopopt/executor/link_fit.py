@@ -35,6 +35,9 @@ _STARTS = (1.0, 0.3, 3.0)
 _FARTHEST = 12.0
 """And ends at most this many powers of e away."""
 
+_SMALL = 1e-3
+"""Smaller relative errors have a deviance that is computed by its series."""
+
 _SLOWER, _SAME = 0.05, 1e-3
 """The runs tell nothing of a link that makes no round slower by the second part, relatively, when it is itself slower by the first."""
 
@@ -44,7 +47,7 @@ class Links(NamedTuple):
 
     Attributes:
         bandwidths: bytes/s by device; of a link that always has a slower one at its other end, what the runs need of it.
-        residuals, measured: fitted minus measured, and measured seconds, of each round and device.
+        residuals, measured: fitted minus measured, and measured seconds, of each exchange and receiver.
         unseen: the devices of which the runs tell nothing; they keep what was given.
     """
 
@@ -56,14 +59,14 @@ class Links(NamedTuple):
 
 
 class _Exchange(NamedTuple):
-    """All transfers into one unit, in order, and how long each device that takes part was busy with them, seconds."""
+    """All transfers into one unit, in order, and how long each of their receivers waited, seconds; senders only see their own buffers."""
 
     transfers: tuple[TransferTask, ...]
     measured: dict[int, float]
 
 
 def fit_links(graph: Graph, cluster: Cluster, runs: Sequence[tuple[Plan, Execution]]) -> Links:
-    """Least squares of the square roots of the times, which weighs every measured second alike; medians over the runs of each plan."""
+    """The least Poisson deviance, which weighs every measured second alike (:mod:`iopopt.executor.roofline_fit`); of each plan the median run."""
     exchanges = _exchanges(graph, cluster, runs)
     given = np.array([device.bandwidth_bytes_per_s for device in cluster.devices])
     measured = np.array([max(seconds, _LEAST_S) for exchange in exchanges for seconds in exchange.measured.values()])
@@ -75,7 +78,7 @@ def fit_links(graph: Graph, cluster: Cluster, runs: Sequence[tuple[Plan, Executi
         return _times(exchanges, given * np.exp(unknown[:-1]), float(unknown[-1]) * scale_s)
 
     def errors(unknown: Array) -> Array:
-        return np.asarray(2 * (np.sqrt(times(unknown)) - np.sqrt(measured)))
+        return _deviance_roots(times(unknown), measured)
 
     count = len(cluster)
     bounds = [-_FARTHEST] * count + [0.0], [_FARTHEST] * count + [np.inf]
@@ -87,6 +90,15 @@ def fit_links(graph: Graph, cluster: Cluster, runs: Sequence[tuple[Plan, Executi
     return Links(bandwidths, float(best[-1]) * scale_s, fitted - measured, measured, unseen)
 
 
+def _deviance_roots(fitted: Array, measured: Array) -> Array:
+    """The signed roots of the parts of the Poisson deviance: sqrt(2 m (x - log(1 + x))) of a relative error x, about x sqrt(m) where it is small."""
+    error = fitted / measured - 1
+    small = np.abs(error) < _SMALL
+    apart = np.where(small, 1.0, error)  # the difference loses its digits where x is small
+    curve = np.where(small, 1 - error * (2 / 3 - error / 2), 2 * (apart - np.log1p(apart)) / apart**2)
+    return np.asarray(error * np.sqrt(measured * curve))
+
+
 def _times(exchanges: Sequence[_Exchange], bandwidths: Array, setup_s: float) -> Array:
     """The seconds of every device in every exchange."""
     links = tuple(bandwidths.tolist())
@@ -95,8 +107,8 @@ def _times(exchanges: Sequence[_Exchange], bandwidths: Array, setup_s: float) ->
         ends = run(transfers, network).end_s
         last = dict.fromkeys(measured, 0.0)
         for transfer, end_s in zip(transfers, ends, strict=True):
-            for device in (transfer.sender, transfer.receiver):
-                last[device] = max(last[device], end_s)
+            if transfer.receiver in last:
+                last[transfer.receiver] = max(last[transfer.receiver], end_s)
         found.extend(max(seconds, _LEAST_S) for seconds in last.values())
     return np.array(found)
 
@@ -113,8 +125,8 @@ def _exchanges(graph: Graph, cluster: Cluster, runs: Sequence[tuple[Plan, Execut
             measured[timing.operator, timing.device].append(timing.communication_s)
         for step in scheduler.schedule(plan).steps:
             if transfers := _transfers(step):
-                busy = sorted({device for transfer in transfers for device in (transfer.sender, transfer.receiver)})
-                found.append(_Exchange(transfers, {j: float(np.median(measured[step.name, j])) for j in busy if (step.name, j) in measured}))
+                waiting = sorted({transfer.receiver for transfer in transfers})
+                found.append(_Exchange(transfers, {j: float(np.median(measured[step.name, j])) for j in waiting if (step.name, j) in measured}))
     return [exchange for exchange in found if any(exchange.measured.values())]
 
 

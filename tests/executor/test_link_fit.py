@@ -17,14 +17,14 @@ from iopopt.executor.report import Timing
 
 
 def ran(graph: Graph, truth: Cluster, plan: Plan, factor: float = 1.0) -> Any:
-    """What the times of a run with barriers are on a cluster: how long each device is busy with the transfers of each unit."""
+    """What the times of a run with barriers are on a cluster: how long each device waits for the inputs of each unit."""
     spans = [span for span in simulate(graph, truth, plan, barriers=True).spans if span.is_transfer]
     names = [*dict.fromkeys(plan.by_unit), SINK]
     timings = []
     for name in names:
         begun = min([span.start_s for span in spans if span.unit == name], default=0.0)
         for j in range(len(truth)):
-            mine = [span.end_s - begun for span in spans if span.unit == name and j in (span.device, span.receiver)]
+            mine = [span.end_s - begun for span in spans if span.unit == name and j == span.receiver]
             timings.append(Timing(name, j, factor * max(mine, default=0.0), 0.0))
     return SimpleNamespace(timings=tuple(timings))
 
