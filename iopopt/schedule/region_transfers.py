@@ -166,8 +166,8 @@ def _even_slices(producer: Operator, devices: Sequence[int]) -> dict[int, Region
 
 
 def _before_pool(producer: Operator, finished: Region, *, by_rows: bool = False) -> Region:
-    """The partial sums under a finished region: the rows under its rows, or all, including those that no pool window touches."""
-    rows = pre_pool_rows(producer, finished.rows) if by_rows else everything(producer.pre_pool_shape).rows
+    """The partial sums under a finished region: the rows under its rows, or all, including those that no pool window touches; none under none."""
+    rows = pre_pool_rows(producer, finished.rows) if by_rows or not finished.rows else everything(producer.pre_pool_shape).rows
     return Region(finished.channels, rows)
 
 
@@ -184,7 +184,7 @@ def _from_owner(owner: int, needs: Regions) -> RegionRound:
 
 
 def _finished_round(producer: Operator, dim: Dim, owned: Regions, consumer: Operator | None, q: Placement, needs: Regions) -> RegionRound:
-    """The transfers of finished slices of rows or channels: what each device needs, or an all-gather."""
+    """The transfers of finished slices of rows or channels: what each device needs, or an all-gather among those that need any rows."""
     same_team = tuple(owned) == q.devices
     part_read = consumer is not None and consumer.reads_part(q.dim) and not producer.mixes_channels
     if same_team and dim == "OC" and part_read and all(owned[j].holds(needs[j]) for j in q.devices):
@@ -193,8 +193,8 @@ def _finished_round(producer: Operator, dim: Dim, owned: Regions, consumer: Oper
         pieces = [(k, j, needs[j].meet(owned[k])) for j in q.devices for k in owned if k != j]
         exchanged = tuple(RegionTransfer(k, j, piece, partial=False) for k, j, piece in pieces if piece)
         return RegionRound(TransferKind.HALO_EXCHANGE if exchanged else TransferKind.ROW_ALIGNED, exchanged, needs)
-    transfers = tuple(RegionTransfer(k, j, piece, partial=False) for j in q.devices for k, piece in owned.items() if k != j and piece)
-    whole = dict.fromkeys(q.devices, everything(producer.out_shape))
+    whole = {j: everything(producer.out_shape) if needs[j].rows else needs[j] for j in q.devices}
+    transfers = tuple(RegionTransfer(k, j, piece, partial=False) for j in q.devices for k, piece in owned.items() if k != j and whole[j] and piece)
     return RegionRound(TransferKind.ALL_GATHER, transfers, whole, mixes=dim == "OC" and producer.mixes_channels)
 
 
@@ -227,14 +227,15 @@ def read_region(operator: Operator, slot: int) -> Region:
 def needed_regions(operator: Operator, placement: Placement, slot: int = 0, *, by_channels: bool = True) -> dict[int, Region]:
     """What each participant needs of input ``slot``.
 
-    For H the rows under its output rows, but all of a gate; for IC its input channels; for OC of a channel-local operator the input
-    channels of its groups. Otherwise everything that the operator reads. Without ``by_channels``, all channels are needed instead of some.
+    For H the rows under its output rows, but all of a gate, and for no rows nothing; for IC its input channels; for OC of a channel-local
+    operator the input channels of its groups. Otherwise everything that the operator reads. Without ``by_channels``, all channels are needed
+    instead of some.
     """
     full = read_region(operator, slot) if by_channels else everything(operator.in_shapes[slot])
     needs = {}
     for shard in placement.shards:
         share = Interval(shard.start, shard.stop)
-        if placement.dim == "H" and not operator.is_gate(slot):
+        if placement.dim == "H" and not (share and operator.is_gate(slot)):
             needs[shard.device] = Region(full.channels, field_rows(operator, share))
         elif by_channels and operator.reads_part(placement.dim):
             needs[shard.device] = Region(_input_channels(operator, placement, share), full.rows)

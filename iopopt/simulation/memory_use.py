@@ -65,7 +65,8 @@ def held_memory(instance: Instance, placements: Sequence[Placement], tasks: Plan
     e, weights = instance.cluster.bytes_per_element, [0.0] * len(instance.cluster)
     activations: dict[tuple[int, int], float] = {}
     for number, unit in enumerate(instance.placed):
-        for device, demand in share_memory(unit, placements[number], e):
+        ungathered = replace(placements[number], gather=None)  # what a gather adds to a_ij is there only after the task
+        for device, demand in share_memory(unit, ungathered, e):
             weights[device] += demand.weights
             activations[number, device] = demand.activations
     events: list[dict[float, float]] = [defaultdict(float, {0.0: held}) for held in weights]
@@ -107,31 +108,35 @@ def _holds(instance: Instance, placements: Sequence[Placement], item: _Item, act
     """Everything that is held for one input."""
     for (number, device), (begin_s, end_s) in item.computed.items():
         yield _Hold(device, begin_s, end_s, activations[number, device])
-    rounds_end: dict[tuple[int, int], float] = defaultdict(float)  # when a device has completed its part of a producer's tensor
+    rounds_end: dict[tuple[int, int], float] = {}  # when a device has completed its part of a producer's tensor, its own task included
     for move in item.moves:
         if move.completes:
-            for device in (move.sender, move.receiver):
-                rounds_end[move.producer, device] = max(rounds_end[move.producer, device], move.end_s)
+            for key in ((move.producer, move.sender), (move.producer, move.receiver)):
+                made_s = item.computed[key][1] if key in item.computed else 0.0
+                rounds_end[key] = max(rounds_end.get(key, made_s), move.end_s)
     for move in item.moves:
         read_s = rounds_end[move.producer, move.receiver] if move.completes else _read_s(instance, item, move.step, move.receiver)
-        yield _Hold(move.receiver, move.start_s, max(read_s, move.end_s), move.size_bytes)
+        yield _Hold(move.receiver, move.start_s, read_s, move.size_bytes)
     for number in range(len(instance.placed)):
         yield from _outputs(instance, placements[number], item, number, rounds_end)
     yield from _inputs(instance, item)
 
 
 def _read_s(instance: Instance, item: _Item, step: int, device: int) -> float:
-    """When a device's task for a unit starts, or the sink has the output; 0 if it takes no part."""
-    if step == instance.sink:
-        return item.output_s if device == instance.cluster.sink else 0.0
-    return item.computed[step, device][0] if (step, device) in item.computed else 0.0
+    """When the task of a participant of a unit starts, or the sink has the output."""
+    return item.output_s if step == instance.sink else item.computed[step, device][0]
+
+
+def _reads_s(instance: Instance, item: _Item, number: int, device: int) -> list[float]:
+    """When a device reads a tensor, for each consumer in which it takes part."""
+    steps, sink = [edge.consumer for edge in instance.network.edges_from[number]], (instance.sink, instance.cluster.sink)
+    return [_read_s(instance, item, step, device) for step in steps if (step, device) in item.computed or (step, device) == sink]
 
 
 def _last_use_s(instance: Instance, item: _Item, number: int, device: int) -> float:
     """When a device needs what it owns of a tensor no more."""
-    reads = [_read_s(instance, item, edge.consumer, device) for edge in instance.network.edges_from[number]]
     sends = [move.end_s for move in item.sent[number, device] if not move.completes]
-    return max([*reads, *sends])
+    return max([*_reads_s(instance, item, number, device), *sends], default=0.0)
 
 
 def _outputs(instance: Instance, placement: Placement, item: _Item, number: int, rounds_end: Mapping[tuple[int, int], float]) -> Iterator[_Hold]:
@@ -148,10 +153,10 @@ def _outputs(instance: Instance, placement: Placement, item: _Item, number: int,
 
 
 def _inputs(instance: Instance, item: _Item) -> Iterator[_Hold]:
-    """The input, on every device that has it from the start."""
+    """The input, on every device that has it: the first from the start, later ones from when they are first read or sent."""
     size = instance.cluster.bytes_per_element * instance.units[instance.source].out_shape.elements
     for device in instance.input_holders:
         last_s = _last_use_s(instance, item, instance.source, device)
-        uses = [_read_s(instance, item, edge.consumer, device) for edge in instance.network.edges_from[instance.source]]
-        first_s = min([*uses, *(move.start_s for move in item.sent[instance.source, device])], default=0.0)
+        sends = [move.start_s for move in item.sent[instance.source, device]]
+        first_s = min([*_reads_s(instance, item, instance.source, device), *sends], default=0.0)
         yield _Hold(device, 0.0 if item.number == 0 else first_s, last_s, size)

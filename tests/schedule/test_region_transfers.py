@@ -110,11 +110,26 @@ def test_halo_past_a_neighbour_comes_from_the_owner(graph: Graph) -> None:
     assert _sent(round_) == {(0, 2): _region((0, 6), (0, 3))}
 
 
-def test_concatenate_gives_everything_to_everybody(graph: Graph) -> None:
-    """Otherwise every participant of the consumer gets all pieces but its own; owners of nothing send nothing."""
-    (round_,) = _rounds(graph, Placement.split("OC", (0, 1), (6, 0)), Placement.split("H", (1, 2), (4, 0)))
-    assert _sent(round_) == {(0, 1): _region((0, 6), (0, 4)), (0, 2): _region((0, 6), (0, 4))}
-    assert round_.finished == dict.fromkeys((1, 2), _region((0, 6), (0, 4)))
+def test_an_all_gather_gives_everything_to_whoever_has_rows(graph: Graph) -> None:
+    """Otherwise every participant of the consumer gets all pieces but its own; owners of nothing send nothing, and for no rows nobody gets any."""
+    (round_,) = _rounds(graph, Placement.split("OC", (0, 1), (6, 0)), Placement.split("H", ALL, (2, 2, 0)))
+    assert _sent(round_) == {(0, 1): _region((0, 6), (0, 4))}
+    assert round_.finished == {**dict.fromkeys((0, 1), _region((0, 6), (0, 4))), 2: _region((0, 6), (0, 0))}
+    (round_,) = _rounds(graph, Placement.split("OC", (0, 1), (6, 0)), Placement.split("IC", ALL, (3, 3, 0)))
+    assert _sent(round_) == {(0, 1): _region((0, 6), (0, 4)), (0, 2): _region((0, 6), (0, 4))}  # no channels are a share like any other
+
+
+@pytest.mark.parametrize("p", [Placement.whole(0), Placement.split("IC", ALL, (1, 1, 0)), Placement.split("OC", ALL, (1, 1, 0))], ids=str)
+def test_for_no_rows_nobody_needs_a_gate(p: Placement) -> None:
+    """Over 2/0/0 rows of a product only the first participant gets the gate."""
+    net = GraphBuilder("gated", (2, 2, 1)).conv(2, 1, name="map").global_average_pool().conv(2, 1, name="gate")
+    graph = net.mul("map", "gate").build()
+    product = Placement.split("H", ALL, (2, 0, 0))
+    placements = [Placement.whole(0), Placement.whole(0), p, product]
+    *_, gate = unit_inputs(graph, placements, None, 0)[3].edges
+    (round_,) = gate.rounds
+    assert {transfer.receiver for transfer in round_.transfers} == ({0} if p.dim else set())
+    assert {j: bool(region) for j, region in round_.finished.items()} == {0: True, 1: False, 2: False}
 
 
 def test_reduce_sends_partial_sums_before_the_pool(graph: Graph) -> None:

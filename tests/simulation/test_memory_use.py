@@ -117,3 +117,31 @@ def test_rows_that_nobody_reads() -> None:
     assert second.held_bytes[-1] == 2
     assert min(second.held_bytes) == 2
     assert second.times_s[1] == 1.0
+
+
+def _gathered(first_flops_per_s: float, shares: tuple[int, int]) -> list[tuple[float, float]]:
+    """What device 1 holds: c, pointwise, 1x4x1 -> 2x4x1 (F = 16, W = 2), gathered on it; then d back to one channel (F = 16, W = 2), whole on it."""
+    graph = GraphBuilder("x", (1, 4, 1)).conv(2, 1, bias=False).conv(1, 1, bias=False).build()
+    cluster = Cluster((Device("a", first_flops_per_s, 99.0, 1.0), Device("b", 1.0, 99.0, 1.0)), 0.0, bytes_per_element=1)
+    plan = Plan.of(graph, [Placement.split("H", (0, 1), shares, gather=1), Placement.whole(1)])
+    host = simulate(graph, cluster, plan).memory[1]
+    return list(zip(host.times_s, host.held_bytes, strict=True))
+
+
+def test_a_host_that_computes_has_no_gathered_tensor_yet() -> None:
+    """H 3/1: w = 4. a = 1 + 2 for 4 s, less than the tensor of 8 bytes, which (1) counts already; then a row; 6 bytes arrive from 12 to 18;
+    d runs with a = 8 + 4 for 16 s, and its 4 bytes go to device 0."""
+    assert _gathered(1.0, (3, 1)) == [(0, 7), (4, 6), (12, 12), (18, 16), (34, 8), (38, 4)]
+
+
+def test_a_gather_is_over_when_the_host_has_its_own_rows_too() -> None:
+    """H 2/2, device 0 fast: its 4 bytes arrive from 1 to 5, while the host computes with a = 2 + 4 until 8. Until then it has no more than them."""
+    assert _gathered(8.0, (2, 2)) == [(0, 10), (1, 14), (8, 16), (24, 8), (28, 4)]
+
+
+def test_a_later_input_is_there_when_it_is_needed() -> None:
+    """Three inputs of 4 bytes, which the source sends one after another and does not read itself: it never holds two of them."""
+    graph = GraphBuilder("x", (1, 4, 1)).conv(1, 1, bias=False).build()
+    cluster = Cluster((Device("a", 1.0, 99.0, 1.0), Device("b", 1.0, 99.0, 1.0)), 0.0, source=0, sink=1, bytes_per_element=1)
+    source, _ = simulate(graph, cluster, Plan.of(graph, [Placement.whole(1)]), inputs=3).memory
+    assert list(zip(source.times_s, source.held_bytes, strict=True)) == [(0, 4), (4, 4), (8, 4), (12, 0)]

@@ -188,6 +188,26 @@ def test_two_phases_by_hand() -> None:
     assert timeline.makespan_s == pytest.approx(9.25, abs=1e-12)
 
 
+def test_no_all_gather_to_an_empty_share_of_rows() -> None:
+    """c OC 1/1, 1x2x1 -> 2x2x1 (F = 8), 4 s at 1 FLOP/s, to d H 2/0 (F = 8): device 1 needs nothing, only its channel crosses, 2 s."""
+    graph = GraphBuilder("x", (1, 2, 1)).conv(2, 1, bias=False).conv(1, 1, bias=False).build()
+    cluster = Cluster((Device("a", 1.0, 1e9, 1.0), Device("b", 1.0, 1e9, 1.0)), 0.0, bytes_per_element=1)
+    plan = Plan.of(graph, [Placement.split("OC", (0, 1), (1, 1)), Placement.split("H", (0, 1), (2, 0))])
+    timeline = simulate(graph, cluster, plan)
+    assert [(span.device, span.receiver, span.start_s, span.end_s) for span in timeline.spans if span.is_transfer] == [(1, 0, 4.0, 6.0)]
+    assert (timeline.makespan_s, timeline.transferred_bytes) == (14.0, 2)
+    assert evaluate(graph, cluster, plan).transferred_bytes == 4
+
+
+def test_the_sink_waits_for_its_own_task() -> None:
+    """Under a 3 x 1 pool of stride 1 an empty share computes two rows by (7): 4 of 12 FLOPs, 40 s on the sink, where the output is from 5 s on."""
+    graph = GraphBuilder("x", (1, 6, 1)).conv(1, 1, bias=False).max_pool((3, 1), stride=1).build()
+    cluster = Cluster((Device("a", 0.1, 1e9, 1.0), Device("b", 12.0, 1e9, 1.0)), 0.0, bytes_per_element=1)
+    timeline = simulate(graph, cluster, Plan.of(graph, [Placement.split("H", (0, 1), (0, 4))]))
+    assert [(span.device, span.end_s) for span in timeline.spans] == [(0, 40.0), (1, 1.0), (1, 5.0)]
+    assert timeline.makespan_s == 40.0
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [

@@ -101,10 +101,12 @@ def _exact_edges(graph: Graph, cluster: Cluster, plan: Plan) -> dict[str, tuple[
 
 
 def _exact(producer: Operator | None, p: Placement, consumer: Operator, q: Placement, slot: int) -> tuple[bool, bool]:
-    if q.dim != "H" or consumer.is_gate(slot):
+    if q.dim != "H":
         return True, True
+    if 0 in q.shares or consumer.is_gate(slot):
+        return 0 not in q.shares, 0 not in q.shares
     fields = [(int(shard.start * consumer.S - consumer.P), int((shard.stop - 1) * consumer.S - consumer.P + consumer.K)) for shard in q.shards]
-    if 0 in q.shares or not _inside(fields, consumer.in_shape.height):
+    if not _inside(fields, consumer.in_shape.height):
         return False, False
     needs = _cut_at_ends(fields, consumer.in_shape.height)
     if producer is None or p.handed_on.is_whole:
@@ -117,7 +119,8 @@ def _exact(producer: Operator | None, p: Placement, consumer: Operator, q: Place
     if p.dim == "H" and p.devices == q.devices:
         touching = all(shard.start <= hi and lo <= shard.stop for shard, (lo, hi) in zip(p.shards, needs, strict=True))
         return touching, touching and _from_neighbours(p, needs)
-    return True, True
+    exact = all(lo < hi for lo, hi in needs)  # an all-gather leaves out who needs no row that there is
+    return exact, exact
 
 
 def _inside(spans: list[Span], height: int) -> bool:

@@ -57,7 +57,7 @@ def naive_price(graph: Graph, cluster: Cluster, plan: Plan) -> NaivePrice:
         received += sum(more for _, more, _ in rounds)
         connections += sum(more for _, _, more in rounds)
         if q is not None:
-            compute.append(max(_compute_s(cluster, q, j) for j in q.devices))
+            compute.append(max(compute_s(cluster, q, j) for j in q.devices))
     return NaivePrice(
         latency_s=float(sum(compute) + sum(communication)),
         compute_s=[float(time) for time in compute],
@@ -69,7 +69,7 @@ def naive_price(graph: Graph, cluster: Cluster, plan: Plan) -> NaivePrice:
     )
 
 
-def _compute_s(cluster: Cluster, q: End, j: int) -> Fraction:
+def compute_s(cluster: Cluster, q: End, j: int) -> Fraction:
     """Equation (7)."""
     device = cluster.devices[j]
     seconds = [flops(q, j) / Fraction(device.flops_per_s)]
@@ -87,7 +87,7 @@ def naive_transfers(graph: Graph, cluster: Cluster, plan: Plan) -> list[tuple[li
     found = []
     for q in [*ends, End(None, None, {cluster.sink: 1})]:
         scatters, edges = [], []
-        for slot, name in enumerate(_producers(graph, q)):
+        for slot, name in enumerate(producers_of(graph, q)):
             if name == INPUT:
                 if cluster.source is not None:
                     edges.append(Edge(End(None, None, {cluster.source: 1}), q, graph.input_shape, slot))
@@ -100,7 +100,7 @@ def naive_transfers(graph: Graph, cluster: Cluster, plan: Plan) -> list[tuple[li
                     scatters.append(_gather(e, p, operator, host))
                 p = End(operator, None, {host: 1})
             if plan[name].reduce == "two_phase":
-                slices = _slices(p, operator)
+                slices = slices_of(p, operator)
                 if name not in completed:
                     completed.add(name)
                     scatters.append(_first_phase(e, operator, slices))
@@ -110,7 +110,7 @@ def naive_transfers(graph: Graph, cluster: Cluster, plan: Plan) -> list[tuple[li
     return found
 
 
-def _producers(graph: Graph, q: End) -> list[str]:
+def producers_of(graph: Graph, q: End) -> list[str]:
     """What q reads, input by input; a block has one input, and the sink reads the tensor that nobody else reads."""
     if q.block is not None:
         return [q.block.outside]
@@ -151,7 +151,7 @@ def _kept(graph: Graph, cluster: Cluster, plan: Plan, i: int, j: int) -> Fractio
     """What j keeps while operator or block i runs, of tensors that were there before it and have a consumer behind it."""
     e, kept = cluster.bytes_per_element, Fraction(0)
     ends = naive_ends(graph, plan)
-    read_later = {name for end in ends[i + 1 :] for name in _producers(graph, end)}
+    read_later = {name for end in ends[i + 1 :] for name in producers_of(graph, end)}
     if INPUT in read_later and cluster.source in (None, j):
         kept += e * elements(graph.input_shape)
     for end in ends[:i]:
@@ -169,7 +169,7 @@ def _kept(graph: Graph, cluster: Cluster, plan: Plan, i: int, j: int) -> Fractio
         elif end.dim == "OC":
             kept += post * end.shares[j] / operator.out_channels
         elif plan[operator.name].reduce == "two_phase":
-            kept += post * _slices(end, operator)[j] / operator.out_channels
+            kept += post * slices_of(end, operator)[j] / operator.out_channels
         else:
             kept += pre
     return kept
@@ -178,7 +178,7 @@ def _kept(graph: Graph, cluster: Cluster, plan: Plan, i: int, j: int) -> Fractio
 # Equation (8).
 
 
-def _slices(p: End, operator: Operator) -> dict[int, int]:
+def slices_of(p: End, operator: Operator) -> dict[int, int]:
     """c_k: the output channels that each participant of a two-phase reduce completes."""
     each, one_more = divmod(operator.out_channels, len(p.devices))
     return {k: each + 1 if rank < one_more else each for rank, k in enumerate(p.devices)}
