@@ -97,7 +97,8 @@ def _items(tasks: PlanTasks, times: Times) -> list[_Item]:
         if isinstance(task, ComputeTask):
             key = label.step, task.device
             item.computed[key] = item.computed[key][0] if key in item.computed else start_s, end_s
-        elif isinstance(task, TransferTask):
+        else:
+            assert isinstance(task, TransferTask)  # only a milestone has no label
             move = _Move(label.producer, label.step, task.sender, task.receiver, start_s, end_s, task.size_bytes, label.part in _FIRST)
             item.moves.append(move)
             item.sent[move.producer, move.sender].append(move)
@@ -108,17 +109,16 @@ def _holds(instance: Instance, placements: Sequence[Placement], item: _Item, act
     """Everything that is held for one input."""
     for (number, device), (begin_s, end_s) in item.computed.items():
         yield _Hold(device, begin_s, end_s, activations[number, device])
-    rounds_end: dict[tuple[int, int], float] = {}  # when a device has completed its part of a producer's tensor, its own task included
+    complete_s = {key: end_s for key, (_, end_s) in item.computed.items()}  # when a device's part of a producer's tensor is complete
     for move in item.moves:
         if move.completes:
             for key in ((move.producer, move.sender), (move.producer, move.receiver)):
-                made_s = item.computed[key][1] if key in item.computed else 0.0
-                rounds_end[key] = max(rounds_end.get(key, made_s), move.end_s)
+                complete_s[key] = max(complete_s.get(key, 0.0), move.end_s)
     for move in item.moves:
-        read_s = rounds_end[move.producer, move.receiver] if move.completes else _read_s(instance, item, move.step, move.receiver)
-        yield _Hold(move.receiver, move.start_s, read_s, move.size_bytes)
+        until_s = complete_s[move.producer, move.receiver] if move.completes else _read_s(instance, item, move.step, move.receiver)
+        yield _Hold(move.receiver, move.start_s, until_s, move.size_bytes)
     for number in range(len(instance.placed)):
-        yield from _outputs(instance, placements[number], item, number, rounds_end)
+        yield from _outputs(instance, placements[number], item, number, complete_s)
     yield from _inputs(instance, item)
 
 
@@ -127,36 +127,28 @@ def _read_s(instance: Instance, item: _Item, step: int, device: int) -> float:
     return item.output_s if step == instance.sink else item.computed[step, device][0]
 
 
-def _reads_s(instance: Instance, item: _Item, number: int, device: int) -> list[float]:
-    """When a device reads a tensor, for each consumer in which it takes part."""
+def _uses(instance: Instance, item: _Item, number: int, device: int) -> list[tuple[float, float]]:
+    """From when to when a device needs what it owns of a tensor: while it sends it, and until each task that reads it starts."""
     steps, sink = [edge.consumer for edge in instance.network.edges_from[number]], (instance.sink, instance.cluster.sink)
-    return [_read_s(instance, item, step, device) for step in steps if (step, device) in item.computed or (step, device) == sink]
+    reads = [_read_s(instance, item, step, device) for step in steps if (step, device) in item.computed or (step, device) == sink]
+    return [*((read_s, read_s) for read_s in reads), *((move.start_s, move.end_s) for move in item.sent[number, device])]
 
 
-def _last_use_s(instance: Instance, item: _Item, number: int, device: int) -> float:
-    """When a device needs what it owns of a tensor no more."""
-    sends = [move.end_s for move in item.sent[number, device] if not move.completes]
-    return max([*_reads_s(instance, item, number, device), *sends], default=0.0)
-
-
-def _outputs(instance: Instance, placement: Placement, item: _Item, number: int, rounds_end: Mapping[tuple[int, int], float]) -> Iterator[_Hold]:
+def _outputs(instance: Instance, placement: Placement, item: _Item, number: int, complete_s: Mapping[tuple[int, int], float]) -> Iterator[_Hold]:
     """What devices own of a unit's output: until a reduce-scatter or a gather has completed it, the partial sums or rows of each participant."""
     unit, e = instance.units[number], instance.cluster.bytes_per_element
-    made = {device: item.computed[number, device][1] for device in placement.devices}
-    if placement.reduce == "two_phase" or placement.gather is not None:
-        before = replace(placement, reduce=placement.reduce and "direct", gather=None)
-        for device, size in share_output(unit, before, e):
-            yield _Hold(device, made[device], rounds_end.get((number, device), made[device]), size)
+    before = replace(placement, reduce=placement.reduce and "direct", gather=None)
+    for device, size in share_output(unit, before, e):
+        yield _Hold(device, item.computed[number, device][1], complete_s[number, device], size)
     for device, size in share_output(unit, placement, e):
-        begin_s = rounds_end.get((number, device), made.get(device, 0.0))
-        yield _Hold(device, begin_s, _last_use_s(instance, item, number, device), size)
+        last_s = max([end_s for _, end_s in _uses(instance, item, number, device)], default=0.0)
+        yield _Hold(device, complete_s[number, device], last_s, size)
 
 
 def _inputs(instance: Instance, item: _Item) -> Iterator[_Hold]:
     """The input, on every device that has it: the first from the start, later ones from when they are first read or sent."""
-    size = instance.cluster.bytes_per_element * instance.units[instance.source].out_shape.elements
+    size = instance.cluster.bytes_per_element * instance.graph.input_shape.elements
     for device in instance.input_holders:
-        last_s = _last_use_s(instance, item, instance.source, device)
-        sends = [move.start_s for move in item.sent[instance.source, device]]
-        first_s = min([*_reads_s(instance, item, instance.source, device), *sends], default=0.0)
-        yield _Hold(device, 0.0 if item.number == 0 else first_s, last_s, size)
+        if uses := _uses(instance, item, instance.source, device):
+            begin_s = 0.0 if item.number == 0 else min(start_s for start_s, _ in uses)
+            yield _Hold(device, begin_s, max(end_s for _, end_s in uses), size)

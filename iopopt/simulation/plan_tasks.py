@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from iopopt.cluster.cluster import Cluster
-from iopopt.schedule.rounds import EdgeRounds, Schedule, Step, TransferKind
+from iopopt.schedule.rounds import EdgeRounds, Schedule, Step
 from iopopt.simulation.tasks import ComputeTask, Milestone, Task, TransferTask
 
 
@@ -17,7 +17,7 @@ class Label(NamedTuple):
 
     Attributes:
         step: the unit that it computes, or the one that a transfer is for.
-        producer: the unit whose tensor is sent; -1 for a computation.
+        producer: the unit whose tensor is computed or sent.
         part: ``"boundary"`` or ``"interior"``, or ``""`` for a task in one piece; of a transfer its kind.
         amount: FLOPs or bytes.
         item: the number of the input, of several in flight.
@@ -58,7 +58,7 @@ class _Parts(NamedTuple):
     last: int
 
 
-def plan_tasks(schedule: Schedule, cluster: Cluster, *, boundary_first: bool = True, barriers: bool = False, inputs: int = 1) -> PlanTasks:
+def plan_tasks(schedule: Schedule, cluster: Cluster, *, boundary_first: bool, barriers: bool, inputs: int) -> PlanTasks:
     """The task graph of a schedule.
 
     Args:
@@ -81,11 +81,12 @@ class _Writer:
         self._parts: list[dict[int, _Parts]] = [{} for _ in schedule.steps]
         self._from_source: dict[tuple[int, int, int], int] = {}
         self._pending: dict[int, list[int]] = defaultdict(list)
-        self._completed: dict[int, dict[int, list[int]]] = {}  # by producer and device, the first round that the device receives
+        self._completed: dict[int, dict[int, list[int]]]  # by producer and device, the first round of this input that the device receives
 
     def write(self, item: int) -> None:
         """Write all steps of one input."""
         arrived: dict[int, list[int]] = {}
+        self._completed = {}
         for number, step in enumerate(self._steps):
             arrived = defaultdict(list)
             for slot, edge in enumerate(step.edges):
@@ -97,11 +98,11 @@ class _Writer:
 
     def _fetch(self, number: int, slot: int, edge: EdgeRounds, arrived: dict[int, list[int]], item: int) -> None:
         """The transfers of one edge; a device that completes its part of a tensor first sends it, and goes on computing, only then."""
-        completed = {} if edge.rounds[0].kinds[0].is_first_of_two else self._completed.get(edge.producer, {})
+        completed = self._completed.get(edge.producer, {})
         for round_ in edge.rounds:
             (kind,), received = round_.kinds, defaultdict[int, list[int]](list) if round_.kinds[0].is_first_of_two else arrived
             for sender, receiver, size in round_.transfers:
-                after = (*self._ready(number, slot, edge.producer, sender, receiver, kind), *completed.get(sender, ()))
+                after = (*self._ready(number, slot, edge.producer, sender, receiver), *completed.get(sender, ()))
                 transfer = self._found.add(TransferTask(sender, receiver, size, after), Label(number, edge.producer, kind, size, item))
                 received[receiver].append(transfer)
                 self._from_source[number, slot, receiver] = transfer
@@ -110,27 +111,28 @@ class _Writer:
                 for device, transfers in received.items():
                     self._pending[device].extend(transfers)
 
-    def _ready(self, step: int, slot: int, producer: int, sender: int, receiver: int, kind: TransferKind) -> tuple[int, ...]:
-        """What a transfer waits for at its sender: the task that makes its last row; from the source, the same transfer of the input before."""
+    def _ready(self, step: int, slot: int, producer: int, sender: int, receiver: int) -> tuple[int, ...]:
+        """What a transfer waits for at its sender: the task that makes its last row; from the source, the same transfer of the input before.
+
+        Where there are two tasks, all that is sent is boundary rows.
+        """
         if producer >= len(self._steps):
             before = self._from_source.get((step, slot, receiver))
             return () if before is None else (before,)
         parts = self._parts[producer].get(sender)
-        if parts is None:
-            return ()  # it only gathers
-        return (parts.boundary if kind is TransferKind.HALO_EXCHANGE else parts.last,)
+        return () if parts is None else (parts.boundary,)  # it may only gather
 
     def _compute(self, number: int, step: Step, waits: Mapping[int, tuple[int, ...]], item: int) -> None:
         """The tasks of every participant."""
         for device, work in step.tasks.items():
             seconds, part = self._cluster.devices[device].compute_s(*work), step.boundary.get(device) if self._boundary_first else None
             if part is None:
-                task = self._found.add(ComputeTask(device, seconds, waits[device]), Label(number, -1, "", work.flops, item))
+                task = self._found.add(ComputeTask(device, seconds, waits[device]), Label(number, number, "", work.flops, item))
                 self._parts[number][device] = _Parts(task, task)
             else:
                 names = ("boundary", part), ("interior", 1 - part)
                 pieces = [
-                    self._found.add(ComputeTask(device, seconds * of, waits[device]), Label(number, -1, name, work.flops * of, item))
+                    self._found.add(ComputeTask(device, seconds * of, waits[device]), Label(number, number, name, work.flops * of, item))
                     for name, of in names
                 ]
                 self._parts[number][device] = _Parts(*pieces)

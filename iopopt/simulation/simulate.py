@@ -140,7 +140,7 @@ def _spans(instance: Instance, tasks: PlanTasks, times: Times) -> tuple[Span, ..
                 start_s=times.start_s[number],
                 end_s=times.end_s[number],
                 amount=label.amount,
-                producer="" if label.producer < 0 else units[label.producer].name,
+                producer="" if receiver is None else units[label.producer].name,
                 after=tuple(waited),
                 item=label.item,
             )

@@ -40,6 +40,7 @@ BATCHES = "tests/cost/test_pricer.py"
 EVENTS = "tests/simulation/test_events.py"
 SIMULATED = "tests/simulation/test_simulate.py"
 TIMELINES = "tests/simulation/test_timeline.py"
+NAIVE = "tests/simulation/test_against_naive.py"
 
 TARGETS = (
     Target("iopopt/milp/affine.py", 10, ("tests/milp/test_affine.py", "tests/milp/test_program.py")),
@@ -73,12 +74,12 @@ TARGETS = (
     Target("iopopt/cost/transfers.py", 15, ("tests/cost/test_transfers.py", BRANCHES)),
     Target("iopopt/cost/unit_arrays.py", 9, ("tests/cost/test_unit_arrays.py", BATCHES)),
     Target("iopopt/cost/work.py", 1, ("tests/cost/test_work.py",)),
-    Target("iopopt/schedule/boundary.py", 6, ("tests/schedule/test_boundary.py",)),
-    Target("iopopt/simulation/events.py", 8, (EVENTS, SIMULATED)),
-    Target("iopopt/simulation/flows.py", 10, (EVENTS,)),
-    Target("iopopt/simulation/memory_use.py", 14, ("tests/simulation/test_memory_use.py", TIMELINES)),
-    Target("iopopt/simulation/plan_tasks.py", 12, (SIMULATED, TIMELINES)),
-    Target("iopopt/simulation/real_schedule.py", 6, (SIMULATED, TIMELINES)),
+    Target("iopopt/schedule/boundary.py", 6, ("tests/schedule/test_boundary.py", NAIVE)),
+    Target("iopopt/simulation/events.py", 8, (EVENTS, SIMULATED, NAIVE)),
+    Target("iopopt/simulation/flows.py", 10, (EVENTS, NAIVE)),
+    Target("iopopt/simulation/memory_use.py", 14, ("tests/simulation/test_memory_use.py", TIMELINES, NAIVE)),
+    Target("iopopt/simulation/plan_tasks.py", 12, (SIMULATED, TIMELINES, NAIVE)),
+    Target("iopopt/simulation/real_schedule.py", 6, (SIMULATED, TIMELINES, NAIVE)),
     Target("iopopt/simulation/simulate.py", 6, (SIMULATED, TIMELINES)),
     Target("iopopt/simulation/timeline.py", 8, (TIMELINES, SIMULATED)),
     Target("iopopt/network/block.py", 12, ("tests/network/test_block.py", "tests/cost/test_blocks.py")),

@@ -53,6 +53,7 @@ def test_who_has_none(forked: Graph) -> None:
     thirds = Placement.split("H", (0, 1, 2), (4, 4, 4))
     assert _rows(forked, thirds, thirds, Placement.whole(1), thirds) == {}
     assert _rows(forked, thirds, thirds, Placement.split("H", (1, 0, 2), (4, 4, 4)), thirds) == {}
+    assert _rows(forked, thirds, thirds, Placement.split("H", (1, 0, 2), (12, 0, 0)), thirds) == {}  # to which device 1 sends nothing
     assert _rows(forked, Placement.split("H", (0, 1, 2), (4, 4, 4), gather=1), thirds, thirds, thirds) == {}
     assert _rows(forked, Placement.whole(0), thirds, thirds, thirds) == {}
     ends = Placement.split("H", (0, 1, 2), (6, 0, 6))
@@ -89,4 +90,6 @@ def test_intervals() -> None:
         assert [row for part in union for row in range(part.start, part.stop)] == sorted(rows)
         assert all(one.stop < other.start for one, other in itertools.pairwise(union))
         rest = without(Interval(0, 24), union)
+        assert all(union)
+        assert all(rest)
         assert sorted([*rows, *(row for part in rest for row in range(part.start, part.stop))]) == list(range(24))

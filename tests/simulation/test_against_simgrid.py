@@ -72,6 +72,6 @@ def test_plans() -> None:
             graphs.append((found.tasks, Network.of(cluster)))
     for case in event_cases():
         schedule = PlanScheduler(case.graph, case.cluster).schedule(case.plan)
-        graphs.append((plan_tasks(schedule, case.cluster).tasks, Network.of(case.cluster)))
+        graphs.append((plan_tasks(schedule, case.cluster, boundary_first=True, barriers=False, inputs=1).tasks, Network.of(case.cluster)))
     assert sum(len(tasks) for tasks, _ in graphs) > 1000
     _compare(graphs)

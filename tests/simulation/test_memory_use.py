@@ -145,3 +145,12 @@ def test_a_later_input_is_there_when_it_is_needed() -> None:
     cluster = Cluster((Device("a", 1.0, 99.0, 1.0), Device("b", 1.0, 99.0, 1.0)), 0.0, source=0, sink=1, bytes_per_element=1)
     source, _ = simulate(graph, cluster, Plan.of(graph, [Placement.whole(1)]), inputs=3).memory
     assert list(zip(source.times_s, source.held_bytes, strict=True)) == [(0, 4), (4, 4), (8, 4), (12, 0)]
+
+
+def test_only_changes_are_steps() -> None:
+    """With barriers, H 4/0: device 0 takes 8 s for the first and 72 s for the second; device 1 holds w = 1 + 3, and of empty shares nothing, but for
+    the two rows of the first's output that (1) counts in a = (0 - 1) + 3 while its second task runs, which takes no time."""
+    graph = GraphBuilder("x", (1, 4, 1)).conv(1, 1, bias=False).conv(1, (3, 1), padding=(1, 0), bias=False).build()
+    cluster = Cluster((Device("a", 1.0, 99.0, 1.0), Device("b", 1.0, 99.0, 1.0)), 0.0, bytes_per_element=1)
+    _, second = simulate(graph, cluster, Plan.of(graph, [Placement.split("H", (0, 1), (4, 0))] * 2), barriers=True).memory
+    assert (second.times_s, second.held_bytes) == ((0.0,), (4.0,))
