@@ -248,10 +248,11 @@ def test_a_worker_that_dies_ends_the_run() -> None:
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        pytest.param("SIGKILL", "device 2: process ended by SIGKILL", marks=pytest.mark.slow),
+        ("SIGKILL", "device 2: process ended by SIGKILL"),
         ("SIGSTOP", "with device 2:|report of device 2:|device 2 has given no sign of life"),  # between two runs, or in one
     ],
 )
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="this system cannot stop processes")
 def test_a_worker_that_falls_silent_ends_a_run_without_barriers(fault: str, message: str) -> None:
     """Killed or stopped, it is noticed within a few time limits, and no process is left, not even the stopped one."""
