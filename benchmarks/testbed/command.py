@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
+from benchmarks.testbed.account import account_frame, account_table
 from benchmarks.testbed.layout import PREFIX, Node, nominal_cluster, parse_node
 from benchmarks.testbed.plans import Candidate, calibration_plans, candidates, spread, within
 from benchmarks.testbed.report import Row, frame, summary, table, write_csv
@@ -103,6 +104,7 @@ def _measure(options: argparse.Namespace, console: Console) -> None:
     pairs = list(zip(_rows(chosen, record, overlap=False), _rows(chosen, record, overlap=True), strict=True))
     console.print(table(pairs, f"Predicted and measured latency: {asked.name}, {len(nodes)} devices"))
     console.print(summary(pairs), highlight=False)
+    console.print(account_table(account_frame([run for run in record["runs"] if not run["overlap"]])))
     if options.output is not None:
         write_csv(frame([row for pair in pairs for row in pair]), options.output)
         write_csv(operator_frame(chosen, record), options.output.with_stem(options.output.stem + "-operators"))

@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.testbed.account import times_of
 from iopopt.cluster.cluster import Cluster
 from iopopt.executor.calibration import calibrate
 from iopopt.executor.distributed import execute_rank, join, leave
@@ -100,16 +101,19 @@ def _run(order: dict[str, Any], network: Network, timeout_s: float) -> None:
 
 def _write(order: dict[str, Any], graph: Graph, cluster: Cluster, plans: list[Plan], runs: list[tuple[int, Execution]], overlaps: list[bool]) -> None:
     found = zip(runs, overlaps, strict=True)
-    record: dict[str, Any] = {"runs": [_run_record(number, execution) | {"overlap": overlap} for (number, execution), overlap in found]}
+    record: dict[str, Any] = {"runs": [_run_record(graph, number, execution, overlap) for (number, execution), overlap in found]}
     if order["calibrate"]:
         fit = calibrate(graph, cluster, [(plans[number], execution) for number, execution in runs])
         record["fit"] = dataclasses.asdict(fit) | {"cluster": fit.cluster.to_dict()}
     Path(order["output"]).write_text(json.dumps(record), encoding="utf-8")
 
 
-def _run_record(number: int, execution: Execution) -> dict[str, Any]:
-    """One run: which plan, its seconds, and measured and predicted seconds of each operator (slowest device)."""
-    return {"plan": number, "elapsed_s": execution.elapsed_s, "operators": execution.timing_frame().to_dict("records")}
+def _run_record(graph: Graph, number: int, execution: Execution, overlap: bool) -> dict[str, Any]:
+    """One run: which plan, its seconds, and with barriers measured and predicted seconds of each operator (slowest device) and their account."""
+    record = {"plan": number, "overlap": overlap, "elapsed_s": execution.elapsed_s}
+    if overlap:
+        return record
+    return record | {"operators": execution.timing_frame().to_dict("records"), "account": times_of(graph, execution)}
 
 
 if __name__ == "__main__":

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import yaml
-from scipy.optimize import nnls
 
 from iopopt.cluster.cluster import Cluster, Device
 from iopopt.commands.command_line import WARNING
-from iopopt.cost.evaluation import counted_connections, schedule_of_plan
+from iopopt.cost.evaluation import schedule_of_plan
 from iopopt.errors import ExecutionError, FileFormatError
 from iopopt.executor.execution import Execution
+from iopopt.executor.link_fit import fit_links
 from iopopt.executor.roofline_fit import fit_roofline
 from iopopt.network.graph import Graph
 from iopopt.plan.plan import Plan
@@ -59,8 +59,8 @@ def calibrate(graph: Graph, cluster: Cluster, runs: Sequence[tuple[Plan, Executi
     """A fit over every operator, device and run.
 
     Computation: t = max(C_ij / f_j, D_ij / m_j), two unknowns for each device (:mod:`iopopt.executor.roofline_fit`), or C_ij / f_j alone where a
-    memory bandwidth does not explain the times much better. Communication, by least squares: t = max(R, S) / b_j + N t_est, one unknown for each
-    link and one for all; none may be negative.
+    memory bandwidth does not explain the times much better. Communication: one bandwidth for each link and one set-up time, with which a simulation
+    of the transfers takes as long as they did (:mod:`iopopt.executor.link_fit`).
 
     Raises:
         ExecutionError: if there are no runs.
@@ -68,10 +68,11 @@ def calibrate(graph: Graph, cluster: Cluster, runs: Sequence[tuple[Plan, Executi
     if not runs:
         raise ExecutionError("no measured runs to calibrate with")
     computing, compute_residual, unseen_devices = _fit_devices(graph, cluster, runs)
-    bandwidths, setup_s, communication_residual, unseen_links = _fit_links(graph, cluster, runs)
-    devices = tuple(replace(device, bandwidth_bytes_per_s=bandwidth) for device, bandwidth in zip(computing, bandwidths, strict=True))
-    fitted = replace(cluster, devices=devices, connection_setup_s=setup_s)
-    return Fit(fitted, compute_residual, communication_residual, (*unseen_devices, *unseen_links))
+    links = fit_links(graph, cluster, runs)
+    devices = tuple(replace(device, bandwidth_bytes_per_s=bandwidth) for device, bandwidth in zip(computing, links.bandwidths, strict=True))
+    fitted = replace(cluster, devices=devices, connection_setup_s=links.setup_s)
+    unseen_links = [f"link of {cluster.devices[j].name}" for j in links.unseen]
+    return Fit(fitted, compute_residual, _relative([links.residuals], links.measured), (*unseen_devices, *unseen_links))
 
 
 def _fit_devices(graph: Graph, cluster: Cluster, runs: Sequence[tuple[Plan, Execution]]) -> tuple[list[Device], float, list[str]]:
@@ -97,31 +98,6 @@ def _fit_devices(graph: Graph, cluster: Cluster, runs: Sequence[tuple[Plan, Exec
         if fitted.memory_bytes_per_s is None:
             unseen.append(f"{_MEMORY}{device.name}")
     return devices, _relative(residuals, np.concatenate([np.array(taken) for taken in seconds])), unseen
-
-
-def _fit_links(graph: Graph, cluster: Cluster, runs: Sequence[tuple[Plan, Execution]]) -> tuple[list[float], float, float, list[str]]:
-    rows, seconds = [], []
-    for plan, execution in runs:
-        measured = {(timing.operator, timing.device): timing.communication_s for timing in execution.timings}
-        for step in schedule_of_plan(graph, cluster, plan).steps:
-            for device in {j for round_ in step.rounds for j in (*round_.loads.received, *round_.loads.sent)}:
-                row, every = np.zeros(len(cluster) + 1), [round_.loads for round_ in step.rounds]
-                row[device] = sum(max(loads.received.get(device, 0), loads.sent.get(device, 0)) for loads in every)
-                row[-1] = sum(counted_connections(round_, cluster).get(device, 0) for round_ in step.rounds)
-                if row.any():
-                    rows.append(row)
-                    seconds.append(measured[step.name, device])
-    if not rows:
-        kept = [device.bandwidth_bytes_per_s for device in cluster.devices]
-        return kept, cluster.connection_setup_s, 0.0, [f"link of {device.name}" for device in cluster.devices]
-    matrix, taken = np.array(rows), np.array(seconds)
-    scale = np.maximum(matrix.max(axis=0), 1e-300)  # bytes and counts differ by orders of magnitude
-    solution, _ = nnls(matrix / scale, taken)
-    slowness = solution / scale
-    seen = slowness[:-1] > 0
-    bandwidths = [float(1 / slow) if ok else device.bandwidth_bytes_per_s for slow, ok, device in zip(slowness, seen, cluster.devices, strict=False)]
-    unseen = [f"link of {device.name}" for ok, device in zip(seen, cluster.devices, strict=True) if not ok]
-    return bandwidths, float(slowness[-1]), _relative([taken - matrix @ slowness], taken), unseen
 
 
 def _relative(residuals: Sequence[Array], measured: Array) -> float:

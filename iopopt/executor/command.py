@@ -109,11 +109,9 @@ def _wait(children: Sequence[subprocess.Popen[str]], deadline_s: float) -> int:
     """Wait until all have ended; the first failure ends the others."""
     until = time.monotonic() + deadline_s
     while time.monotonic() < until:
-        codes = [child.poll() for child in children]
-        failed = [rank for rank, code in enumerate(codes) if code not in (None, 0)]
-        if failed:
-            raise ExecutionError(_first_cause(children, failed))
-        if all(code == 0 for code in codes):
+        if _failed(children):
+            raise ExecutionError(_causes(children))
+        if all(child.returncode == 0 for child in children):
             _pass_on_warnings(children)
             return OK
         time.sleep(0.05)
@@ -128,11 +126,16 @@ def _pass_on_warnings(children: Sequence[subprocess.Popen[str]]) -> None:
                 sys.stderr.write(line)
 
 
-def _first_cause(children: Sequence[subprocess.Popen[str]], failed: Sequence[int]) -> str:
-    """The last output of the failed ranks; a killed rank has none, and is the cause."""
-    time.sleep(0.3)
+def _failed(children: Sequence[subprocess.Popen[str]]) -> list[int]:
+    """The ranks that have ended otherwise than well."""
+    return [rank for rank, child in enumerate(children) if child.poll() not in (None, 0)]
+
+
+def _causes(children: Sequence[subprocess.Popen[str]]) -> str:
+    """The last output of the failed ranks; a killed rank has none, and is the cause. Who saw it first need not be the first to end."""
+    time.sleep(1.0)
     said = {}
-    for rank in failed:
+    for rank in _failed(children):
         child = children[rank]
         child.kill()
         text = child.stderr.read() if child.stderr else ""

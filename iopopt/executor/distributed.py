@@ -80,14 +80,17 @@ class RankJob:
             report = self._run()
         except Exception as error:
             raise as_execution_error(error, self._device) from error
-        reports = _collected(report, self._cluster.sink)
+        reports = _collected(report, self._cluster.sink, self._timeout_s)
         return None if reports is None else gather(self._graph, self._cluster, self._plan, reports, overlap=self._overlap)
 
     def _run(self) -> Report:
         if not self._overlap:
             return Worker(self._assignment, GlooTransport(self._timeout_s)).run(self._held)
         transport = OverlappingGlooTransport(self._timeout_s, self._cluster.sink, _meeting_point())
-        return OverlappingWorker(self._assignment, transport).run(self._held)
+        try:
+            return OverlappingWorker(self._assignment, transport).run(self._held)
+        finally:
+            transport.close()
 
 
 def execute_rank(
@@ -106,15 +109,32 @@ def _meeting_point() -> Store:
     return dist.distributed_c10d._get_default_store()
 
 
-def _collected(report: Report, sink: int) -> list[Report] | None:
-    """All reports, on the sink; they are sent as JSON, and the sink's own output is not copied."""
-    record = json.dumps(dataclasses.asdict(dataclasses.replace(report, output=None)))
-    records: list[str] | None = [""] * dist.get_world_size() if report.device == sink else None
-    dist.gather_object(record, records, dst=sink)
-    if records is None:
+def _collected(report: Report, sink: int, timeout_s: float) -> list[Report] | None:
+    """All reports, on the sink; they pass through the store as JSON, so that nobody waits but the sink, which keeps its own as it is.
+
+    Raises:
+        ExecutionError: if the report of another rank does not arrive in time.
+    """
+    store = _meeting_point()
+    if report.device != sink:
+        store.set(_report_key(report.device), json.dumps(dataclasses.asdict(report)))
         return None
-    reports = [_report_from(json.loads(text)) for text in records]
-    return [dataclasses.replace(other, output=report.output) if other.device == sink else other for other in reports]
+    reports = []
+    for other in range(dist.get_world_size()):
+        if other == sink:
+            reports.append(report)
+            continue
+        try:
+            store.wait([_report_key(other)], datetime.timedelta(seconds=timeout_s))
+            reports.append(_report_from(json.loads(store.get(_report_key(other)))))
+            store.delete_key(_report_key(other))  # the next run has another
+        except RuntimeError as error:
+            raise ExecutionError(f"device {sink} waited {timeout_s:g} s for the report of device {other}: {str(error).splitlines()[0]}") from error
+    return reports
+
+
+def _report_key(device: int) -> str:
+    return f"report of device {device}"
 
 
 def _report_from(record: dict[str, object]) -> Report:

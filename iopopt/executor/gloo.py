@@ -22,7 +22,7 @@ from iopopt.errors import ExecutionError
 from iopopt.executor.clocks import agree_on_start
 from iopopt.executor.heartbeat import Heartbeat, Store
 from iopopt.executor.patience import NEVER, Patience
-from iopopt.executor.transport import Receipt, Start
+from iopopt.executor.transport import Expected, Receipt, Start
 
 T = TypeVar("T")
 
@@ -36,10 +36,6 @@ class _Guarded:
     def __init__(self, timeout_s: float) -> None:
         self.device, self.messages, self.wire_bytes = dist.get_rank(), 0, 0
         self._timeout = datetime.timedelta(seconds=timeout_s)
-
-    def barrier(self) -> None:
-        """Wait for all devices, for longer than for a message: a neighbour may compute for a long time, and one that dies closes its connections."""
-        self._guarded("wait for the others", lambda: dist.monitored_barrier(timeout=_BARRIER_TIMEOUTS * self._timeout))
 
     def _isend(self, tensor: Tensor, target: int, tag: int = 0) -> dist.Work:
         self.messages += 1
@@ -65,15 +61,24 @@ class GlooTransport(_Guarded):
     def send(self, tensor: Tensor, target: int) -> None:
         self._under_way.append((self._isend(tensor, target), tensor))
 
-    def receive(self, shape: tuple[int, ...], dtype: torch.dtype, source: int) -> Tensor:
-        tensor = torch.empty(shape, dtype=dtype)
-        self._guarded(f"receive from device {source}", lambda: dist.recv(tensor, source))
-        return tensor
+    def receive(self, expected: Sequence[Expected], dtype: torch.dtype) -> list[Tensor]:
+        tensors = [torch.empty(shape, dtype=dtype) for shape, _ in expected]
+        posted = [
+            (source, self._guarded(f"receive from device {source}", lambda tensor=tensor, source=source: dist.irecv(tensor, source)))  # type: ignore[misc]
+            for tensor, (_, source) in zip(tensors, expected, strict=True)
+        ]
+        for source, work in posted:
+            self._guarded(f"receive from device {source}", lambda work=work: work.wait(self._timeout))  # type: ignore[misc]
+        return tensors
 
     def complete_sends(self) -> None:
         for work, _ in self._under_way:
             self._guarded("finish sending", lambda work=work: work.wait(self._timeout))  # type: ignore[misc]
         self._under_way.clear()
+
+    def barrier(self) -> None:
+        """Wait for all devices, for longer than for a message: a neighbour may compute for a long time, and one that dies closes its connections."""
+        self._guarded("wait for the others", lambda: dist.monitored_barrier(timeout=_BARRIER_TIMEOUTS * self._timeout))
 
 
 class OverlappingGlooTransport(_Guarded):
@@ -82,7 +87,7 @@ class OverlappingGlooTransport(_Guarded):
     def __init__(self, timeout_s: float, sink: int, store: Store) -> None:
         super().__init__(timeout_s)
         self._sink = sink
-        self._heartbeat = Heartbeat(self.device, timeout_s, store)
+        self._heartbeat = Heartbeat(self.device, dist.get_world_size(), timeout_s, store)
         self._patience = Patience(self.device, timeout_s, self._heartbeat.progress_of)
         others = [other for other in range(dist.get_world_size()) if other != self.device]
         self._arrivals = {other: _Line(self.device, f"receive from device {other}") for other in others}
@@ -98,9 +103,10 @@ class OverlappingGlooTransport(_Guarded):
     def start(self) -> Start:
         for line in self._lines:
             line.start()
+        self._heartbeat.announce()
+        start = agree_on_start(self.device, self._sink, self._timeout.total_seconds())
         self._heartbeat.start()
-        self.barrier()
-        return agree_on_start(self.device, self._sink)
+        return start
 
     @property
     def _lines(self) -> Sequence[_Line]:
@@ -139,7 +145,13 @@ class OverlappingGlooTransport(_Guarded):
             self._patience.wait(self.post((1,), end.dtype, self._sink).wait, self._sink, NEVER)
         for line in self._lines:
             line.end()
+            line.join()
+
+    def close(self) -> None:
+        """Stop giving signs of life; what still waits for a message of a failed run does so until the neighbour's process ends, or this one."""
         self._heartbeat.end()
+        for line in self._lines:
+            line.end()
 
 
 class _Line(threading.Thread):
@@ -157,7 +169,6 @@ class _Line(threading.Thread):
     def end(self) -> None:
         """After everything so far."""
         self._queue.put(None)
-        self.join()
 
     def run(self) -> None:
         while (item := self._queue.get()) is not None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from iopopt.errors import ExecutionError
 from iopopt.executor.patience import Patience, Progress
-from iopopt.executor.transport import Receipt, Start
+from iopopt.executor.transport import Expected, Receipt, Start
 
 
 class ThreadHub:
@@ -71,8 +72,11 @@ class ThreadTransport:
         self._patience.wait(receipt.wait, source, sent_after)
         return self._checked(receipt.tensor(), shape, dtype, source)
 
-    def receive(self, shape: tuple[int, ...], dtype: torch.dtype, source: int) -> Tensor:
-        receipt, deadline = self.post(shape, dtype, source), time.monotonic() + self._hub.timeout_s
+    def receive(self, expected: Sequence[Expected], dtype: torch.dtype) -> list[Tensor]:
+        deadline = time.monotonic() + self._hub.timeout_s
+        return [self._received(self.post(shape, dtype, source), shape, dtype, source, deadline) for shape, source in expected]
+
+    def _received(self, receipt: Receipt, shape: tuple[int, ...], dtype: torch.dtype, source: int, deadline: float) -> Tensor:
         while not receipt.wait(self._POLL_S):
             self._check_others(source)
             if time.monotonic() > deadline:

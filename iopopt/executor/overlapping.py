@@ -107,11 +107,11 @@ class OverlappingWorker:
         ready = self._now()
         self._transport.tell(turn, waiting=False)
         taken = [self._holdings.take(edge, edge.rounds[-1], pieces) for edge, pieces in zip(unit.edges, received, strict=True)]
-        del received
+        sums = max(sums, *(self._sums + sum_bytes for _, sum_bytes in taken))
+        inputs = [piece for piece, _ in taken if piece is not None]
+        del received, taken  # what has been assembled or added up is no longer needed
         for slot, edge in enumerate(unit.edges):
             self._release(turn, slot, edge.rounds[-1])
-        inputs, sums = [piece for piece, _ in taken if piece is not None], max(sums, *(sums + sum_bytes for _, sum_bytes in taken))
-        del taken
         self._holdings.free(self._last_uses.get(turn, ()))
         live = self._holdings.nbytes
         self._records.waited(turn, ready - begun)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import torch
@@ -27,14 +28,21 @@ class Sending(Protocol):
         """Send without waiting for the receiver."""
 
 
+class Expected(NamedTuple):
+    """A message that a device is about to receive."""
+
+    shape: tuple[int, ...]
+    source: int
+
+
 class Transport(Sending, Protocol):
     """Sends and receives tensors between devices that wait for each other."""
 
-    def receive(self, shape: tuple[int, ...], dtype: torch.dtype, source: int) -> Tensor:
-        """The next tensor from ``source``.
+    def receive(self, expected: Sequence[Expected], dtype: torch.dtype) -> list[Tensor]:
+        """The next tensors from their sources, all of which travel from now on.
 
         Raises:
-            ExecutionError: if it does not arrive within the time limit.
+            ExecutionError: if one does not arrive within the time limit.
         """
 
     def complete_sends(self) -> None:

@@ -14,7 +14,7 @@ from iopopt.executor.computing import Computation
 from iopopt.executor.holdings import Holdings
 from iopopt.executor.recording import Records
 from iopopt.executor.report import Report
-from iopopt.executor.transport import Transport
+from iopopt.executor.transport import Expected, Transport
 from iopopt.schedule.region_transfers import EdgeTransfers, RegionRound, RegionTransfer, UnitInputs
 
 
@@ -89,12 +89,10 @@ class Worker:
                 self._records.sent(turn, piece.nbytes)
 
     def _receive_all(self, edge: EdgeTransfers, round_: RegionRound) -> list[tuple[RegionTransfer, Tensor]]:
-        received = []
-        for transfer in round_.transfers:
-            if transfer.receiver == self._device:
-                shape = self._holdings.shape(edge.producer, round_, transfer)
-                received.append((transfer, self._transport.receive(shape, self._assignment.dtype, transfer.sender)))
-        return received
+        """The messages of a round, all expected at once: a message travels only once it is expected, and (8) lets all of a round share the links."""
+        mine = [transfer for transfer in round_.transfers if transfer.receiver == self._device]
+        expected = [Expected(self._holdings.shape(edge.producer, round_, transfer), transfer.sender) for transfer in mine]
+        return list(zip(mine, self._transport.receive(expected, self._assignment.dtype), strict=True))
 
     def _compute(self, unit: UnitInputs, turn: int, fetched: Fetched, origin: float) -> None:
         """This device's part of one unit."""

@@ -45,6 +45,9 @@ _BEYOND = 1.004
 _EDGE, _NARROW = 0.3, 2.0
 """The edge of a bar, and the width up to which a bar is narrow, points."""
 
+_BEHIND = 0.9
+"""The order in which waits are drawn: on the grid, but behind other bars, of which they would cover narrow ones."""
+
 _MS = 1e3
 
 
@@ -87,7 +90,7 @@ def draw_timeline(timeline: Timeline, axes: Axes | None = None, *, until_s: floa
     axes.set_ylim(len(timeline.cluster) * _DEVICE - _GAP / 2, -_GAP / 2)
     _draw_bars(axes, chart.tasks, COMPUTING_LABEL)
     _draw_bars(axes, [bar for pair in chart.transfers.values() for bar in pair], TRANSFER_LABEL)
-    _draw_bars(axes, chart.waits, WAITING_LABEL)
+    _draw_bars(axes, chart.waits, WAITING_LABEL, zorder=_BEHIND)
     times, rows = chart.critical_path()
     axes.plot([time * _MS for time in times], rows, color=CRITICAL, linewidth=1.3, solid_joinstyle="round", label=CRITICAL_LABEL)
     _label_rows(axes, timeline)
@@ -201,7 +204,7 @@ def link_top(device: int, *, sending: bool) -> float:
     return first if sending else first + _LINK + _BETWEEN
 
 
-def _draw_bars(axes: Axes, bars: Sequence[_Bar], label: str) -> None:
+def _draw_bars(axes: Axes, bars: Sequence[_Bar], label: str, zorder: float = 1.0) -> None:
     """Bars with thin white edges, which tell them apart; narrow ones have edges of their own colour, or nothing would be left of them."""
     per_s = points_of(axes, settled=False)[0] / (axes.get_xlim()[1] - axes.get_xlim()[0]) * _MS
     axes.barh(
@@ -214,6 +217,7 @@ def _draw_bars(axes: Axes, bars: Sequence[_Bar], label: str) -> None:
         edgecolor=["white" if (bar.end_s - bar.start_s) * per_s > _NARROW else bar.colour for bar in bars],
         linewidth=_EDGE,
         label=label,
+        zorder=zorder,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -95,10 +96,42 @@ def fastest_shares(unit: Unit, dim: Dim, devices: Sequence[Device], bytes_per_el
         shares = unit_makespan_shares(unit, dim, [device.flops_per_s for device in devices])
         assert shares is not None  # without limits they always exist
         return shares
-    granules = np.arange(unit.granules(dim) + 1)
     by_rank = zip(devices, roofline_lines(unit, dim, devices, bytes_per_element), strict=True)
-    seconds = [np.max([line.constant + line.slope * granules for line in of_rank], axis=0) / device.flops_per_s for device, of_rank in by_rank]
-    return _scaled(unit, dim, _least_makespan(np.array(seconds)))
+    seconds = [[Line(line.constant / device.flops_per_s, line.slope / device.flops_per_s) for line in of_rank] for device, of_rank in by_rank]
+    return _scaled(unit, dim, _fastest_granules(seconds, unit.granules(dim)))
+
+
+def _fastest_granules(seconds: Sequence[Sequence[Line]], size: int) -> list[int]:
+    """Shares that sum to ``size`` granules and minimise the largest of the participants' lines: by bisection, so that any size is quick.
+
+    A makespan within which less than ``size`` fits is a lower bound. The few granules that are left go to whom they delay least; where a makespan
+    that is hardly longer holds many more, because a participant takes as long for few as for none, any shares within it are as good.
+    """
+
+    def taking(rank: int, share: int) -> float:
+        return max(0.0, *(line.constant + line.slope * share for line in seconds[rank]))
+
+    def most_by(makespan: float) -> list[int]:
+        return [min([size, *(_most_below(line, makespan, size) for line in lines_of_rank)]) for lines_of_rank in seconds]
+
+    low, high = 0.0, max(taking(rank, size) for rank in range(len(seconds)))
+    while size - sum(most_by(low)) > len(seconds) and high - low > 1e-14 * high:
+        middle = (low + high) / 2
+        low, high = (middle, high) if sum(most_by(middle)) < size else (low, middle)
+    shares, most = most_by(low), most_by(high)
+    for rank, share in enumerate(shares):
+        if size - sum(shares) > len(seconds):
+            shares[rank] = min(most[rank], share + size - sum(shares))
+    while sum(shares) < size:
+        shares[min(range(len(shares)), key=lambda rank: taking(rank, shares[rank] + 1))] += 1
+    return shares
+
+
+def _most_below(line: Line, makespan: float, size: int) -> int:
+    """The most granules at which a line is not above a makespan; none if it is above from the start."""
+    if line.constant > makespan:
+        return 0
+    return size if line.slope <= 0 else max(0, math.floor(min(float(size), (makespan - line.constant) / line.slope + 1e-9)))
 
 
 def roofline_lines(unit: Unit, dim: Dim, devices: Sequence[Device], bytes_per_element: int) -> list[tuple[Line, ...]]:

@@ -12,12 +12,13 @@ import pytest
 pytest.importorskip("torch", reason="the extra 'run' is not installed")
 
 from benchmarks.testbed import command, requirements
+from benchmarks.testbed.account import PARTS, account_frame, times_of
 from benchmarks.testbed.layout import Names, Node, cores_of, leftovers, network_commands, nominal_cluster, parse_node, shape_command, start_command
 from benchmarks.testbed.plans import Candidate, calibration_plans, candidates, random_plan, spread, within
 from benchmarks.testbed.quota import Group, Hierarchy, find_hierarchy
 from benchmarks.testbed.report import Row, frame, gain, median_error, rank_correlation, summary
 from benchmarks.testbed.session import Testbed, standing_namespaces
-from iopopt import Graph, Placement, Plan
+from iopopt import Graph, Placement, Plan, execute, load_cluster, load_model, random_input, random_weights, solve_oc
 from iopopt.errors import FileFormatError
 from iopopt.plan.plan import validate_plan
 
@@ -148,6 +149,23 @@ def test_plans_are_valid_and_unlike(trio_graph: Graph) -> None:
     assert len(set(found)) == len(found) >= 5
     for plan in [*plans, *found]:
         validate_plan(trio_graph, cluster, plan)
+
+
+def test_the_account_adds_up() -> None:
+    """A real run: predicted time and all parts of the difference are the measured time; parts are those of the mean run."""
+    graph = load_model("lenet5")
+    cluster = load_cluster("mcu-x3", graph)
+    plan = solve_oc(graph, cluster).plan
+    assert plan is not None
+    execution = execute(graph, cluster, plan, random_weights(graph), random_input(graph))
+    account = times_of(graph, execution)
+    assert account["predicted"] + sum(account[part] for part in PARTS) == pytest.approx(account["measured"])
+    assert account["measured"] == execution.elapsed_s
+    assert min(account["stragglers"], account["barriers"]) >= 0
+    records = [{"account": account}, {"account": {key: 2 * value for key, value in account.items()}}]
+    frame = account_frame(records)
+    assert list(frame["part"]) == ["equation (6)", *PARTS.values()]
+    assert frame["of measured"].sum() == pytest.approx(1)
 
 
 def test_random_plan_follows_its_seed(trio_graph: Graph) -> None:

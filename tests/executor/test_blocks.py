@@ -55,7 +55,7 @@ def test_random_plans_with_blocks_compute_the_whole_network(count: int) -> None:
     check()
     for name in ("plans", "empty share", "stride", "pool", "dilation", "groups", "several inputs", "gathered", "equal payload"):
         assert reached[name] >= count // 20, (name, reached)
-    assert reached["equal payload"] > reached["plans"] // 2
+    assert reached["equal payload"] > reached["plans"] // 3
 
 
 def assert_nothing_crosses_inside(plan: Plan, execution: Execution) -> None:

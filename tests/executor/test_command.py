@@ -22,7 +22,7 @@ import pytest
 from support.onnx_files import save
 from support.to_onnx import to_onnx
 
-from iopopt import GraphBuilder, Placement, Plan, evaluate, load_cluster, load_model, solve
+from iopopt import GraphBuilder, Placement, Plan, evaluate, load_cluster, load_model, simulate, solve
 from iopopt.executor import command
 from iopopt.executor.command import main
 from iopopt.network.epilogue import Activation
@@ -164,6 +164,37 @@ def test_calibration_gives_a_cluster_file(tmp_path: Path) -> None:
     assert text.count("# warning: ") == said.count("warning: the fitted cluster misses") == sum(worst)
 
 
+def test_a_plan_runs_on_processes_without_barriers(tmp_path: Path) -> None:
+    """--overlap: the right result and payload, simulated beside measured times, and the measured timeline as a table."""
+    graph = load_model("lenet5")
+    cluster = load_cluster("mcu-x3", graph)
+    plan = solve(graph, cluster, "milp").plan
+    assert plan is not None
+    write_json(tmp_path / "plan.json", plan.to_dict())
+    words = ["--model", "lenet5", "--plan", str(tmp_path / "plan.json"), "--repeat", "3", "--overlap", "--output", str(tmp_path / "out")]
+    code, printed, said = finished(*words)
+    assert code == 0, said
+    simulated = simulate(graph, cluster, plan)
+    assert f"Latency: simulated without barriers {simulated.makespan_s * 1e3:.4g} ms, measured " in printed
+    assert f"Payload: {evaluate(graph, cluster, plan).transferred_bytes:,.0f} bytes" in printed
+    assert float(printed.split("largest error ")[1].split(" of")[0]) < 1e-4
+    error_s = float(printed.split("clocks agree within ")[1].split(" ms")[0]) * 1e-3
+    assert 0 < error_s < 0.1
+    measured, expected = pd.read_csv(tmp_path / "out" / "timeline.csv", keep_default_na=False), simulated.to_frame()
+    for column in ("unit", "what", "device", "receiver", "bytes", "producer"):
+        assert measured[column].tolist() == expected[column].tolist()
+    transfers = measured[measured["bytes"] > 0]
+    assert (transfers["end_s"] - transfers["start_s"] > -error_s * 1.1).all()  # the error is printed with two digits
+    assert pd.read_csv(tmp_path / "out" / "traffic.csv")["received_bytes"].sum() == simulated.transferred_bytes
+    assert rank_processes() == []
+
+
+def test_calibration_refuses_runs_without_barriers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It fits equation (6), whose times such a run does not have."""
+    assert main(["--model", "lenet5", "--overlap", "--calibrate", str(tmp_path / "fitted.yaml")]) == command.BAD_INPUT
+    assert "--calibrate fits equation (6)" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -210,6 +241,32 @@ def test_a_worker_that_dies_ends_the_run() -> None:
     assert time.monotonic() - killed < 30
     assert child.returncode == command.FAILED
     assert "device 2" in said
+    assert "Traceback" not in said
+    assert rank_processes() == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("SIGKILL", "device 2: process ended by SIGKILL"),
+        ("SIGSTOP", "with device 2:|report of device 2:|device 2 has given no sign of life"),  # between two runs, or in one
+    ],
+)
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="this system cannot stop processes")
+def test_a_worker_that_falls_silent_ends_a_run_without_barriers(fault: str, message: str) -> None:
+    """Killed or stopped, it is noticed within a few time limits, and no process is left, not even the stopped one."""
+    with run_command("--model", "lenet5", "--method", "coedge", "--repeat", "1000000", "--timeout", "8", "--overlap") as child:
+        (victim,) = [process for pid in running_ranks() if (process := psutil.Process(pid)).environ().get("RANK") == "2"]
+        until = time.monotonic() + 60
+        while victim.num_threads() < 6 and time.monotonic() < until:  # those of a run: one for each direction and neighbour, and the heartbeat
+            time.sleep(0.2)
+        stopped = time.monotonic()
+        victim.send_signal(getattr(signal, fault))
+        _, said = child.communicate(timeout=60)
+    assert time.monotonic() - stopped < 30
+    assert child.returncode == command.FAILED
+    assert re.search(message, said)
     assert "Traceback" not in said
     assert rank_processes() == []
 

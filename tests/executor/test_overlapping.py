@@ -6,6 +6,7 @@ import dataclasses
 import random
 import threading
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -13,14 +14,17 @@ from hypothesis import HealthCheck, assume, given, settings
 from support.overlapped import assert_overlaps
 from support.random_branches import random_branched_graph, random_branched_plan
 from support.random_chains import Instance, instances
-from support.whole_run import WITHIN, whole_run
+from support.whole_run import WITHIN, relative_error, torch, whole_run
 
 from iopopt import Cluster, Device, Graph, GraphBuilder, Placement, Plan, Timeline, execute, simulate
+from iopopt.executor import overlapping
 from iopopt.executor.computing import Computation
 from iopopt.executor.execution import Execution
 from iopopt.executor.overlapping import OverlappingWorker
 from iopopt.network.weights import random_input, random_weights
+from iopopt.schedule.boundary import Reader, boundary_rows
 from iopopt.schedule.region_transfers import UnitInputs
+from iopopt.schedule.regions import Interval
 from iopopt.simulation.timeline import Span
 
 ALL = (0, 1, 2)
@@ -210,3 +214,32 @@ def test_parts_hold_no_more_than_they_say(chain: Graph, rows: Placement) -> None
     ledger = {(row.operator, row.device): row for row in execution.ledger}
     row = ledger["b", 0]  # rows 0 to 3 inside, row 4 at the boundary; the pool reads a row more below, and the convolution one more yet
     assert (row.inputs, row.outputs, row.pooled) == (7 * 128, 5 * 128, 5 * 128 + 4 * 128)
+
+
+def test_partial_sums_are_counted_as_with_barriers() -> None:
+    """Those that are expected, and the sum: of a direct reduce and of a two-phase one, whose sums its participants and nobody else hold."""
+    net = GraphBuilder("pair", (2, 8, 4)).conv(6, 3, padding=1, name="a").relu().max_pool(2)
+    graph = net.conv(3, 3, padding=1, name="b").build()
+    consumer = Placement.split("H", ALL, (2, 1, 1))
+    for producer in (Placement.split("IC", (0, 1), (1, 1)), Placement.split("IC", ALL, (1, 1, 0), "two_phase")):
+        plan = Plan.of(graph, [producer, consumer])
+        weights, inputs = random_weights(graph), random_input(graph)
+        ledgers = [execute(graph, CLUSTER, plan, weights, inputs, overlap=overlap).ledger for overlap in (False, True)]
+        sums = [{(row.operator, row.device): row.partial_sums for row in ledger if row.operator == "b"} for ledger in ledgers]
+        assert sums[0] == sums[1]
+        assert all(sums[0].values())
+
+
+def test_boundary_rows_that_are_too_few_are_noticed(chain: Graph, rows: Placement, monkeypatch: Patch) -> None:
+    """Rows that are sent before they are computed give another output; here they are still zeros."""
+    weights, inputs = random_weights(chain, 1), random_input(chain, 1)
+    reference, plan = whole_run(chain, weights, inputs), Plan.of(chain, [rows] * 3)
+    monkeypatch.setattr(torch, "empty", torch.zeros)
+    assert relative_error(run(chain, plan).outputs, reference) < WITHIN
+
+    def shorter(placement: Placement, readers: Sequence[Reader]) -> dict[int, tuple[Interval, ...]]:
+        whole = boundary_rows(placement, readers)
+        return {device: tuple(Interval(part.start, max(part.start + 1, part.stop - 1)) for part in parts) for device, parts in whole.items()}
+
+    monkeypatch.setattr(overlapping, "boundary_rows", shorter)
+    assert relative_error(run(chain, plan).outputs, reference) > 100 * WITHIN

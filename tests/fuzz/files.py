@@ -65,7 +65,7 @@ def network() -> Graph:
 @cache
 def cluster() -> Cluster:
     """The cluster that mutated graphs and plans are used with."""
-    return Cluster((Device("a", 1e9, 1e8, 1.2e7), Device("b", 2e9, 1e8, 1.2e7), Device("c", 3e9, 5e7, 2.4e7)), source=1, sink=2)
+    return Cluster((Device("a", 1e9, 1e8, 1.2e7), Device("b", 2e9, 1e8, 1.2e7, 4e9), Device("c", 3e9, 5e7, 2.4e7)), source=1, sink=2)
 
 
 @cache

@@ -166,3 +166,19 @@ def test_the_fastest_shares_by_hand() -> None:
     assert fastest_shares(unit, "OC", [plain, plain], 1) == (3, 3)
     assert fastest_shares(unit, "OC", [plain, replace(plain, memory_bytes_per_s=5.0)], 1) == (4, 2)
     assert fastest_shares(unit, "OC", [replace(plain, memory_bytes_per_s=5.0), plain], 2) == (1, 5)
+
+
+def test_the_fastest_shares_of_a_huge_dimension() -> None:
+    """A billion channels are shared in no time, also where a long input makes a device take as long for few channels as for none."""
+    unit = GraphBuilder("x", (1, 6, 1)).conv(10**9, 1, bias=False).build().units[0]
+    slow = Device("a", 12.0, 1e9, 1.0, 5.0)
+    for devices in ([slow, replace(slow, memory_bytes_per_s=9.0)], [slow, Device("b", 24.0, 1e9, 1.0)], [slow] * 3):
+        shares = fastest_shares(unit, "OC", devices, 4)
+        times = [
+            device.compute_s(*work)
+            for device, (_, work) in zip(devices, share_work(unit, Placement.split("OC", range(len(devices)), shares), 4), strict=True)
+        ]
+        assert sum(shares) == 10**9
+        assert max(times) == pytest.approx(min(times), rel=1e-6)
+    wide = GraphBuilder("x", (10**7, 6, 1)).conv(1000, 1, bias=False).build().units[0]
+    assert sum(fastest_shares(wide, "OC", [slow, replace(slow, memory_bytes_per_s=1e-3)], 4)) == 1000
