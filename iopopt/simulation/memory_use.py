@@ -141,8 +141,8 @@ def _outputs(instance: Instance, placement: Placement, item: _Item, number: int,
     for device, size in share_output(unit, before, e):
         yield _Hold(device, item.computed[number, device][1], complete_s[number, device], size)
     for device, size in share_output(unit, placement, e):
-        last_s = max([end_s for _, end_s in _uses(instance, item, number, device)], default=0.0)
-        yield _Hold(device, complete_s[number, device], last_s, size)
+        begin_s = complete_s[number, device]
+        yield _Hold(device, begin_s, max([begin_s, *(end_s for _, end_s in _uses(instance, item, number, device))]), size)
 
 
 def _inputs(instance: Instance, item: _Item) -> Iterator[_Hold]:

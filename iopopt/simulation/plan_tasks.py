@@ -141,7 +141,7 @@ class _Writer:
 class _WriterWithBarriers(_Writer):
     """Writes the same tasks and transfers, each round and each unit after everything before it."""
 
-    _gate = -1
+    _gate = 0  # the last barrier
 
     def write(self, item: int) -> None:
         for number, step in enumerate(self._steps):
@@ -151,11 +151,9 @@ class _WriterWithBarriers(_Writer):
                     for sender, receiver, size in round_.transfers:
                         self._found.add(TransferTask(sender, receiver, size, after), Label(number, producer, round_.kinds[0], size, item))
             self._compute(number, step, dict.fromkeys(step.tasks, self._barrier()), item)
-        self._barrier()
-        self._found.outputs.append(self._gate)
+        self._found.outputs.extend(self._barrier())
 
     def _barrier(self) -> tuple[int, ...]:
         """What waits for everything so far."""
-        if self._gate < 0 or self._gate + 1 < len(self._found.tasks):
-            self._gate = self._found.add(Milestone(tuple(range(max(self._gate, 0), len(self._found.tasks)))))
+        self._gate = self._found.add(Milestone(tuple(range(self._gate, len(self._found.tasks)))))
         return (self._gate,)

@@ -126,9 +126,10 @@ def _spans(instance: Instance, tasks: PlanTasks, times: Times) -> tuple[Span, ..
     units = instance.units
     for number, (task, after, label) in enumerate(zip(tasks.tasks, predecessors(tasks.tasks), tasks.labels, strict=True)):
         waited = [found for found in (numbers[other] for other in after) if found is not None]
-        if label is None or isinstance(task, Milestone):
+        if label is None:
             numbers.append(max(waited, key=lambda found: spans[found].end_s, default=None))
             continue
+        assert not isinstance(task, Milestone)  # which has no label
         numbers.append(len(spans))
         device, receiver = (task.sender, task.receiver) if isinstance(task, TransferTask) else (task.device, None)
         spans.append(
