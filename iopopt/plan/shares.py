@@ -120,8 +120,11 @@ def _fastest_granules(seconds: Sequence[Sequence[Line]], size: int) -> list[int]
         low, high = (middle, high) if sum(most_by(middle)) < size else (low, middle)
     shares, most = most_by(low), most_by(high)
     for rank, share in enumerate(shares):
-        if size - sum(shares) > len(seconds):
-            shares[rank] = min(most[rank], share + size - sum(shares))
+        missing = size - sum(shares)
+        if missing > len(seconds):
+            shares[rank] = min(most[rank], share + missing)
+        elif missing < 0:  # some take no time for any share
+            shares[rank] = max(0, share + missing)
     while sum(shares) < size:
         shares[min(range(len(shares)), key=lambda rank: taking(rank, shares[rank] + 1))] += 1
     return shares

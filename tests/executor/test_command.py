@@ -105,6 +105,7 @@ def test_a_plan_runs_on_processes(tmp_path: Path) -> None:
     assert rank_processes() == []
 
 
+@pytest.mark.slow
 def test_a_graph_with_branches_runs_on_processes(tmp_path: Path) -> None:
     """Several tensors at once, gates, partial sums for two consumers and a softmax: processes give what the network in one piece does."""
     net = GraphBuilder("branches", (4, 8, 8)).conv(6, 3, padding=1, name="a").relu()
@@ -209,6 +210,7 @@ def test_bad_input_is_answered_in_a_line(words: list[str], message: str, capsys:
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_plan_of_a_solution_runs(tmp_path: Path) -> None:
     """--plan takes the file of a solution as well, and runs its plan."""
     graph = load_model("lenet5")

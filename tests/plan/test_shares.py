@@ -182,3 +182,13 @@ def test_the_fastest_shares_of_a_huge_dimension() -> None:
         assert max(times) == pytest.approx(min(times), rel=1e-6)
     wide = GraphBuilder("x", (10**7, 6, 1)).conv(1000, 1, bias=False).build().units[0]
     assert sum(fastest_shares(wide, "OC", [slow, replace(slow, memory_bytes_per_s=1e-3)], 4)) == 1000
+
+
+def test_participants_that_take_no_time() -> None:
+    """A pool without FLOPs over a device with a memory bandwidth and two without: the shares sum to its rows, and none of them takes time."""
+    graph = GraphBuilder("pooled", (2, 12, 3)).max_pool(2, stride=2).build()
+    devices = [Device("a", 1.0, 1e9, 1.0), Device("b", 1.0, 1e9, 1.0), Device("c", 1.0, 1e9, 1.0, 1.0)]
+    unit = graph.operators[0].unit
+    assert fastest_shares(unit, "OC", devices, 4)[2] == 0
+    for dim in unit.dims:
+        assert sum(fastest_shares(unit, dim, devices, 4)) == unit.sizes[dim]
