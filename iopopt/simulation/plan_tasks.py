@@ -104,7 +104,8 @@ class _Writer:
         for round_ in edge.rounds:
             (kind,), received = round_.kinds, defaultdict[int, list[int]](list) if round_.kinds[0].is_first_of_two else arrived
             for sender, receiver, size in round_.transfers:
-                after = self._given(number, slot, receiver) if made is None else (made[sender].boundary,) if sender in made else ()  # it may only gather
+                made_by = () if made is None or sender not in made else (made[sender].boundary,)  # it may only gather
+                after = self._given(number, slot, receiver) if made is None else made_by
                 if completed and sender in completed:
                     after = (*after, *completed[sender])
                 received[receiver].append(len(tasks))

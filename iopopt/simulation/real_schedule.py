@@ -94,7 +94,8 @@ class PlanScheduler:
 
     def _reader(self, covered: _Covered, edge: TensorEdge, placed: Sequence[Placement | None]) -> Reader:
         placement, found = placed[edge.consumer], self._edge(covered, edge, placed)
-        assert placement is not None and found is not None  # neither end is the source
+        assert placement is not None  # the source reads nothing
+        assert found is not None  # the source is no operator
         return Reader(placement, found.regions[-1])
 
     def _task(self, unit: Unit, run: range, placement: Placement) -> Mapping[int, Work]:

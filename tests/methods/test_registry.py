@@ -139,7 +139,7 @@ def test_real_models_order_as_proven(model, cluster_name):
     assert found["iop_segments"].latency_s <= found["greedy"].latency_s
 
 
-@pytest.mark.parametrize("cluster_name", ["edge-x3", pytest.param("mcu-x3", marks=pytest.mark.slow), pytest.param("mcu-x3-tight-0.6", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("cluster_name", ["edge-x3", *(pytest.param(name, marks=pytest.mark.slow) for name in ("mcu-x3", "mcu-x3-tight-0.6"))])
 def test_depthwise_chains_order_as_proven(cluster_name, mobile_graph):
     """On a chain like MobileNet's every method gives a plan, and none that fits is faster than the proven optimum."""
     cluster = load_cluster(cluster_name, mobile_graph)
