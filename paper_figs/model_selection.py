@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from iopopt import METHODS, Candidate, Channel, Cluster, RandomRateChannel, Service, Solution, estimate_service, exact_service, simulate, solve
+from iopopt import (
+    METHODS,
+    Candidate,
+    Channel,
+    Cluster,
+    RandomRateChannel,
+    Service,
+    Solution,
+    estimate_service,
+    exact_service,
+    load_cluster,
+    simulate,
+    solve,
+)
 from paper_figs.appearance import label
 from paper_figs.comparison import Progress
 from paper_figs.published import Variant
@@ -47,27 +61,34 @@ def timed(variant: Variant, cluster: Cluster, methods: Sequence[str], time_limit
 
 @dataclass(frozen=True)
 class Serving:
-    """One method over one channel; ``exact`` is None if the channel has no closed form."""
+    """One method over one channel, with the variants of at least this accuracy; ``exact`` is None if the channel has no closed form."""
 
     channel: str
     method: str
+    least_percent: float
     estimated: Service
     exact: Service | None
 
 
 def serve(
-    models: Sequence[Timed], methods: Sequence[str], channels: Mapping[str, Channel], deadlines_s: Sequence[float], samples: int
+    models: Sequence[Timed],
+    methods: Sequence[str],
+    channels: Mapping[str, Channel],
+    deadlines_s: Sequence[float],
+    samples: int,
+    least_percents: Sequence[float],
 ) -> list[Serving]:
-    """Every method over every channel, on the same draws of it."""
-    return [_serving(models, method, name, channel, deadlines_s, samples) for name, channel in channels.items() for method in methods]
+    """Every method over every channel with each set of variants, on the same draws of the channel."""
+    servings = []
+    for (name, channel), least, method in itertools.product(channels.items(), least_percents, methods):
+        candidates = [model.candidate(method) for model in models if model.variant.top1_percent >= least]
+        exact = exact_service(candidates, channel, deadlines_s) if isinstance(channel, RandomRateChannel) else None
+        servings.append(Serving(name, method, least, estimate_service(candidates, channel, deadlines_s, samples=samples), exact))
+    return servings
 
 
-def _serving(models: Sequence[Timed], method: str, name: str, channel: Channel, deadlines_s: Sequence[float], samples: int) -> Serving:
-    candidates = [model.candidate(method) for model in models]
-    exact = exact_service(candidates, channel, deadlines_s) if isinstance(channel, RandomRateChannel) else None
-    return Serving(name, method, estimate_service(candidates, channel, deadlines_s, samples=samples), exact)
-
-
-def three_boards(cluster: Cluster) -> Cluster:
-    """The cluster with its input on the first device, the host: that is where the channel brings it."""
-    return dataclasses.replace(cluster, source=0, sink=0)
+def boards(name: str, flops_per_s: float) -> Cluster:
+    """The cluster of that name at this speed, its input on the first device, the host: that is where the channel brings it."""
+    cluster = load_cluster(name)
+    devices = tuple(dataclasses.replace(device, flops_per_s=flops_per_s) for device in cluster.devices)
+    return dataclasses.replace(cluster, devices=devices, source=0, sink=0)
