@@ -331,6 +331,7 @@ def build(
             "Selected is the most accurate variant with X + latency at most the deadline, X the time of the image. No answer counts as accuracy 0.",
             faster_note(models, methods),
             *gain_notes(servings),
+            "HALP is that of Dong et al., arXiv 2211.13778; the boards, links and channel of that paper are not reproduced here.",
             f"Accuracies: {published.source}, {published.url}.",
         ),
     )
