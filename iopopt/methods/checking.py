@@ -13,7 +13,7 @@ from iopopt.network.records import short_repr
 from iopopt.simulation.simulate import Simulator
 
 _ROUNDING = 1e-9
-"""How far a Solution's latency may be from the evaluator's, relative."""
+"""How far a Solution's latency may be from the evaluator's, or the simulation's, relative."""
 
 
 def checked_solution(graph: Graph, cluster: Cluster, solution: object, method: str, *, proves_bounds: bool) -> Solution:
