@@ -22,6 +22,7 @@ from iopopt.methods.settings import checked_device, limited
 from iopopt.methods.solution import Solution, heuristic_solution
 from iopopt.network.graph import Graph
 from iopopt.network.records import short_repr
+from iopopt.plan.pieces import pieces_of
 from iopopt.plan.placement import Placement
 from iopopt.plan.plan import Plan
 from iopopt.plan.team import Team, resolve_team, space_name
@@ -253,7 +254,7 @@ class _Search:
         self._rows, self._instance, self._simulator = rows, instance, simulator
         self._seen = {start}
         self.best, plan = start, rows.plan(start)
-        self._price = self._excess_bytes(plan), simulator.makespan_of_valid_s(plan)
+        self._price = self._excess_bytes(plan), simulator.makespan_s(plan)
 
     def ratios(self, by_speed: float, watch: Stopwatch) -> None:
         """Zones of any width with the secondaries by speed, or with one of them alone; then both figures of the best by smaller and smaller steps."""
@@ -300,10 +301,9 @@ class _Search:
             return False
         self._seen.add(zones)
         plan = self._rows.plan(zones)
-        makespan_s, (least_excess, least_s) = self._simulator.makespan_of_valid_s(plan), self._price
-        if least_excess == 0 and makespan_s >= least_s:
-            return False
-        price = self._excess_bytes(plan), makespan_s
+        least_excess, least_s = self._price
+        makespan_s = self._simulator.makespan_of_pieces_s(pieces_of(self._instance.graph, plan), math.inf if least_excess else least_s)
+        price = self._excess_bytes(plan) if makespan_s < math.inf else 0.0, makespan_s
         if price >= self._price:
             return False
         self.best, self._price = zones, price
