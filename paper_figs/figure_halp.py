@@ -208,21 +208,25 @@ def _draw_published(axes: Axes, points: Sequence[Point]) -> None:
             axes.annotate(f"{rate:.2g} Mbit/s", (rate, 0), (-4 if side == "right" else 4, 4), textcoords="offset points", size=9, ha=side)
 
 
+def describe(cluster: Cluster) -> str:
+    """One sentence on the Pis and their links."""
+    pi, setup_ms = cluster.devices[0], cluster.connection_setup_s * 1e3
+    return (
+        f"{len(cluster)} Raspberry Pi 4 ({BOARDS}) of {pi.flops_per_s / 1e9:g} GFLOP/s and {pi.memory_bytes / 2**30:g} GiB, each on a full-duplex "
+        f"link of that rate, {setup_ms:g} ms to set up a connection; every Pi has the input, and HALP's host needs the output."
+    )
+
+
 def build(time_limit_s: float, progress: Progress, model: str = MODEL, rates: Sequence[float] = RATES_MBIT_PER_S) -> Report:
     """Solve and report."""
     points = [measure(model, rate, time_limit_s, progress) for rate in rates]
     _, cluster = load(model, rates[0])
-    pi = cluster.devices[0]
     report = Report(
         stem=STEM,
         title="Speed-up of VGG16 on three Raspberry Pi 4 over one, by link rate",
         tables=(speed_up_table(points),),
         frames={STEM: tidy_frame(points)},
-        setting=(
-            f"{len(cluster)} Raspberry Pi 4 ({BOARDS}) of {pi.flops_per_s / 1e9:g} GFLOP/s and {pi.memory_bytes / 2**30:g} GiB, each on a "
-            f"full-duplex link of that rate, {cluster.connection_setup_s * 1e3:g} ms to set up a connection; every Pi has the input, and HALP's host needs the "
-            "output.",
-        ),
+        setting=(describe(cluster),),
         notes=(
             reading_note(points),
             "All latencies are without barriers (events.md). 'Without overlap' is the best plan of HALP where rows travel only when their operator "
