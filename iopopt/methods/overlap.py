@@ -8,11 +8,13 @@ are simulated.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from random import Random
 
 from iopopt.cluster.cluster import Cluster, Device
 from iopopt.cost.instance import Instance
 from iopopt.cost.stopwatch import Stopwatch, TimeUpError
 from iopopt.methods.annealing.first_plans import scheme_plans, searched_plans
+from iopopt.methods.annealing.layouts import offer_layouts
 from iopopt.methods.annealing.search import Annealing, AnnealingSettings
 from iopopt.methods.annealing.space import Space
 from iopopt.methods.settings import MOST_SEED, checked_integer, checked_longest_block, limited
@@ -94,6 +96,8 @@ def _searched(search: Annealing, space: Space, warm_start: Plan | None, seed: in
         for name, pieces in scheme_plans(space):
             search.offer(name, pieces)
             watch.check()
+        if len(space.devices) > 1:
+            offer_layouts(space, Random(seed), search.offer)
         for name, pieces in searched_plans(space, watch, seed):
             search.offer(name, pieces)
         search.run()
