@@ -33,8 +33,10 @@ from iopopt import (
     simulate,
     solve,
     solve_halp,
+    solve_overlap,
     solve_single,
 )
+from iopopt.methods.annealing.search import AnnealingSettings
 from iopopt.methods.halp import Roles, RowZones, Zone, halp_roles
 from iopopt.network.operators.conv import Conv
 from iopopt.plan.team import Team
@@ -292,6 +294,15 @@ def test_by_name_with_the_options_of_the_registry(chain: Graph, trio: Cluster) -
     """The registered method is this one; a Solution is checked by its own clock."""
     by_name, directly = solve(chain, trio, "halp", team=(2, 1, 0)), solve_halp(chain, trio, team=(2, 1, 0))
     assert dataclasses.replace(by_name, solve_s=0) == dataclasses.replace(directly, solve_s=0)
+
+
+def test_method_overlap_is_never_worse(chain: Graph, trio: Cluster) -> None:
+    """It starts from HALP's plan, which here is the best of its starts, with hardly a search after that."""
+    cluster = dataclasses.replace(trio, devices=tuple(dataclasses.replace(device, bandwidth_bytes_per_s=1e5) for device in trio.devices))
+    hasty = AnnealingSettings(moves_per_operator=1, contenders=1, cycles=1, patience=1)
+    found, halp = solve_overlap(chain, cluster, settings=hasty), solve_halp(chain, cluster)
+    assert found.latency_s <= halp.latency_s
+    assert (found.started_from, found.start_latency_s) == ("halp", halp.latency_s)
 
 
 def test_plans_that_fit_the_memory_are_preferred(chain: Graph, trio: Cluster) -> None:
