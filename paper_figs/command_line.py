@@ -32,15 +32,14 @@ def run(
     argv: Sequence[str] | None,
     *,
     time_limit_s: float = 60.0,
-    limited: str = "the MILP for each instance",
 ) -> int:
     """Parse the command line, build the report, write and show it; returns the exit code.
 
-    ``time_limit_s`` is the default limit, of what ``limited`` names.
+    ``time_limit_s`` is the default of the option.
 
     Progress and errors go to the standard error stream, the tables to the standard output.
     """
-    parser = _parser(stem, description, time_limit_s, limited)
+    parser = _parser(stem, description, time_limit_s)
     options = parser.parse_args(argv)
     if options.output.resolve() == RESULTS.resolve():
         parser.error("--output is the folder of the tracked results; --update renews them")
@@ -60,7 +59,7 @@ def run(
     return 0
 
 
-def _parser(stem: str, description: str, time_limit_s: float, limited: str) -> argparse.ArgumentParser:
+def _parser(stem: str, description: str, time_limit_s: float) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"python -m paper_figs.{stem}", description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -68,7 +67,11 @@ def _parser(stem: str, description: str, time_limit_s: float, limited: str) -> a
     where.add_argument("--output", type=Path, default=OUTPUT, metavar="DIR", help="directory of the output files (default: %(default)s)")
     where.add_argument("--update", action="store_true", help="renew the tracked results in paper_figs/results instead")
     parser.add_argument(
-        "--time-limit", type=_seconds, default=time_limit_s, metavar="SECONDS", help=f"time limit of {limited} (default: %(default)g)"
+        "--time-limit",
+        type=_seconds,
+        default=time_limit_s,
+        metavar="SECONDS",
+        help="time limit of the longest search, for each instance (default: %(default)g)",
     )
     return parser
 

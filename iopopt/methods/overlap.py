@@ -8,11 +8,13 @@ are simulated.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from random import Random
 
 from iopopt.cluster.cluster import Cluster, Device
 from iopopt.cost.instance import Instance
 from iopopt.cost.stopwatch import Stopwatch, TimeUpError
 from iopopt.methods.annealing.first_plans import scheme_plans, searched_plans
+from iopopt.methods.annealing.layouts import offer_layouts
 from iopopt.methods.annealing.search import Annealing, AnnealingSettings
 from iopopt.methods.annealing.space import Space
 from iopopt.methods.settings import MOST_SEED, checked_integer, checked_longest_block, limited
@@ -37,8 +39,8 @@ def solve_overlap(
     """The fastest plan by the clock without barriers that simulated annealing finds (:func:`iopopt.simulate`, boundary rows first).
 
     Every operator may have its own participants, in any order. The plan is never slower, by the same clock, than any from which the search
-    started: one device, CoEdge, the greedy pairs of IOP, rows as far as any operator and one device from there on, the dynamic program with
-    and without blocks, the exact optimum of equation (6), and ``warm_start``. ``Solution.started_from`` names the best of them.
+    started: one device, CoEdge, the greedy pairs of IOP, rows as far as any operator and one device from there on, HALP, the dynamic program
+    with and without blocks, the exact optimum of equation (6), and ``warm_start``. ``Solution.started_from`` names the best of them.
 
     Args:
         graph: the network, branches included.
@@ -94,6 +96,8 @@ def _searched(search: Annealing, space: Space, warm_start: Plan | None, seed: in
         for name, pieces in scheme_plans(space):
             search.offer(name, pieces)
             watch.check()
+        if len(space.devices) > 1:
+            offer_layouts(space, Random(seed), search.offer)
         for name, pieces in searched_plans(space, watch, seed):
             search.offer(name, pieces)
         search.run()

@@ -12,16 +12,13 @@ from iopopt.network.graph import Graph
 from iopopt.network.records import is_integer, short_repr
 from iopopt.plan.pieces import Piece, pieces_of
 from iopopt.plan.plan import Plan, validate_plan
-from iopopt.simulation.events import Times, predecessors, run, uncontended
+from iopopt.simulation.events import Times, predecessors, run, run_within
 from iopopt.simulation.held_memory import HeldMemory
 from iopopt.simulation.memory_use import held_memory
 from iopopt.simulation.plan_tasks import PlanTasks, plan_tasks
 from iopopt.simulation.real_schedule import PlanScheduler
 from iopopt.simulation.tasks import Milestone, Network, TransferTask
 from iopopt.simulation.timeline import Span, Timeline
-
-_ABOVE = 1 + 1e-9
-"""Sums in another order differ by less, relatively."""
 
 
 class Simulator:
@@ -69,15 +66,13 @@ class Simulator:
     def makespan_of_pieces_s(self, pieces: Sequence[Piece], most_s: float = math.inf) -> float:
         """The same for the pieces of a plan that is known to be valid, which is not checked again; infinite where it is above ``most_s``.
 
-        Most plans that are above are found out before their transfers are simulated.
+        Most plans that are above are found out before they are simulated.
         """
         tasks = self._tasks(pieces)
-        if most_s < math.inf:
-            ends = uncontended(tasks.tasks, self._network)
-            if max([ends[output] for output in tasks.outputs]) > most_s * _ABOVE:
-                return math.inf
-        ends = run(tasks.tasks, self._network).end_s
-        found = max([ends[output] for output in tasks.outputs])
+        times = run_within(tasks.tasks, self._network, tasks.outputs, most_s) if most_s < math.inf else run(tasks.tasks, self._network)
+        if times is None:
+            return math.inf
+        found = max([times.end_s[output] for output in tasks.outputs])
         return found if found <= most_s else math.inf
 
     def timeline(self, plan: Plan) -> Timeline:

@@ -7,53 +7,39 @@ from collections.abc import Iterator
 from iopopt.cost.instance import Instance
 from iopopt.cost.stopwatch import Stopwatch
 from iopopt.errors import SolverError
-from iopopt.methods.annealing.space import Pieces, Space, split_by
+from iopopt.methods.annealing.space import Pieces, Space
 from iopopt.methods.coedge import coedge_placements
 from iopopt.methods.dp import refined_plan
 from iopopt.methods.greedy import greedy_plan
+from iopopt.methods.halp import halp_plan
 from iopopt.methods.milp import solve_milp
 from iopopt.methods.single import single_plan
-from iopopt.plan.pieces import Piece, pieces_of
-from iopopt.plan.placement import Placement
+from iopopt.plan.pieces import pieces_of
 from iopopt.plan.plan import Plan
 
 _PART = 0.08
-"""Of the time limit, for the exact program and for each dynamic program."""
+"""Of the time limit, for HALP, for the exact program and for each dynamic program."""
 
 
 def scheme_plans(space: Space) -> Iterator[tuple[str, Pieces]]:
-    """Plans that cost next to nothing: one device, CoEdge, IOP's greedy pairs, and rows as far as any operator with one device from there on."""
+    """Plans that cost next to nothing: one device, CoEdge, IOP's greedy pairs."""
     graph, cluster, team = space.graph, space.cluster, space.devices
-    plans = {"single": single_plan(graph, cluster)}
+    yield "single", pieces_of(graph, single_plan(graph, cluster))
     if len(team) > 1:
-        plans["coedge"] = Plan.of(graph, coedge_placements(graph, cluster, team, "fastest"))
-        plans["greedy"] = greedy_plan(graph, cluster, team)
-    for name, plan in plans.items():
-        yield name, pieces_of(graph, plan)
-    by_speed = sorted(team, key=lambda device: -space.speeds[device])
-    for count in range(2, len(team) + 1):
-        for end in range(1, len(graph) + 1):
-            for last in sorted({space.fastest, cluster.sink}):
-                yield "rows, then one device", _rows_then_whole(space, sorted(by_speed[:count]), end, last)
-
-
-def _rows_then_whole(space: Space, team: list[int], end: int, last: int) -> Pieces:
-    """The operators before ``end`` by rows in proportion to speed, where they have rows; the others on ``last``."""
-    speeds = [space.speeds[device] for device in team]
-    return [
-        Piece(range(i, i + 1), split_by(unit, "H", team, speeds) if i < end and "H" in unit.dims else Placement.whole(last))
-        for i, unit in enumerate(space.graph.placed_units)
-    ]
+        yield "coedge", pieces_of(graph, Plan.of(graph, coedge_placements(graph, cluster, team, "fastest")))
+        yield "greedy", pieces_of(graph, greedy_plan(graph, cluster, team))
 
 
 def searched_plans(space: Space, watch: Stopwatch, seed: int) -> Iterator[tuple[str, Pieces]]:
-    """The plans that other methods find by equation (6): the dynamic program without blocks and with them, and the exact optimum.
+    """The plans that other methods find: HALP by the same clock; by equation (6) the dynamic program, without blocks and with them, and the exact
+    optimum.
 
     Each gets a part of the time limit, and gives the best that it has by then.
     """
     graph, cluster, team = space.graph, space.cluster, space.devices
     if len(team) < 2:
         return
+    yield "halp", pieces_of(graph, halp_plan(graph, cluster, team=team, refine="layer", time_limit_s=_some_of(watch).limit_s))
     for longest in sorted({1, space.longest_block}):
         plan = refined_plan(Instance(graph, cluster), team, _some_of(watch), longest)
         if plan is not None:
