@@ -1,4 +1,4 @@
-"""The figure of service reliability, on two variants and a few deadlines."""
+"""The figure of service reliability, on two small networks and a few deadlines."""
 
 from __future__ import annotations
 
@@ -10,24 +10,37 @@ import pytest
 from matplotlib.figure import Figure
 
 import iopopt
-from iopopt import METHODS, Candidate, GilbertElliottChannel, RandomRateChannel, TruncatedNormal, estimate_service, exact_service
+from iopopt import METHODS, Candidate, GilbertElliottChannel, Graph, GraphBuilder, RandomRateChannel, TruncatedNormal, estimate_service, exact_service
 from paper_figs import figure_reliability
 from paper_figs.figure_reliability import CHANNELS, CLUSTER, DEADLINES_S, FLOPS_PER_S, METHODS_SERVED, STEPS, TABLE_DEADLINES_S
 from paper_figs.model_selection import boards, timed
-from paper_figs.published import mobilenets
+from paper_figs.published import Variant, mobilenets
 from paper_figs.report import Report, write
 
-VARIANTS = [variant for variant in mobilenets().variants if variant.label in ("0.75-128", "0.25-128")]
-DEADLINES = (0.03, 0.04, 0.06, 0.1)
+
+class Toy(Variant):
+    """A variant whose network is quick to search: ten times the width in convolutions over 64x64."""
+
+    def graph(self) -> Graph:
+        """Of width 0.4 four convolutions of 64 channels, 57 ms on one board; of width 0.1 one of them, 0.9 ms."""
+        net = GraphBuilder(f"toy-{self.width}", (3, 64, 64))
+        for _ in range(round(10 * self.width)):
+            net.conv(64, 3, padding=1)
+        return net.build()
+
+
+VARIANTS = [Toy(0.4, 64, 460, 0.1, 62.1), Toy(0.1, 64, 7, 0.01, 41.5)]
+SIZE = 3 * 64 * 64
+DEADLINES = (0.006, 0.02, 0.04, 0.062, 0.09)
 SAMPLES = 300
 LINES: list[str] = []
 
 
 @pytest.fixture(scope="module")
 def report() -> Report:
-    """Two variants, one of them of at least 60 %, at four deadlines."""
+    """Two variants, one of them of at least 60 %, at five deadlines."""
     LINES.clear()
-    return figure_reliability.build(1.0, LINES.append, VARIANTS, deadlines_s=DEADLINES, samples=SAMPLES, least_percent=60.0)
+    return figure_reliability.build(3.0, LINES.append, VARIANTS, deadlines_s=DEADLINES, samples=SAMPLES, least_percent=60.0)
 
 
 def latencies_s(report: Report, method: str) -> list[float]:
@@ -57,7 +70,7 @@ def test_latencies_are_simulated_and_no_search_loses_to_its_start(report: Report
     assert single == pytest.approx(alone, rel=0.01)
     assert all(h <= s * (1 + 1e-12) for h, s in zip(halp, single, strict=True))
     assert all(o <= h * (1 + 1e-12) for o, h in zip(overlap, halp, strict=True))
-    assert halp[0] < single[0]
+    assert halp[0] < 0.6 * single[0]
 
 
 def test_the_boards_have_the_input_on_the_host() -> None:
@@ -81,8 +94,8 @@ def test_faster_variants_serve_no_worse(report: Report, channel: str) -> None:
 
 @pytest.mark.parametrize("method", METHODS_SERVED)
 def test_the_frame_is_the_service_of_its_candidates(report: Report, method: str) -> None:
-    """Recomputed from the latencies of the table: one image of 150,528 bytes would serve 224; of these two variants it has 128 x 128 x 3."""
-    candidates = [Candidate(v.label, v.top1_percent, s, 3 * 128 * 128) for v, s in zip(VARIANTS, latencies_s(report, method), strict=True)]
+    """Recomputed from the latencies of the table, for the image that serves both variants."""
+    candidates = [Candidate(v.label, v.top1_percent, s, SIZE) for v, s in zip(VARIANTS, latencies_s(report, method), strict=True)]
     for name, channel in CHANNELS.items():
         expected = estimate_service(candidates, channel, DEADLINES, samples=SAMPLES).to_frame()
         for column in ("reliability", "reliability_low", "expected_accuracy", "expected_accuracy_high"):
@@ -134,10 +147,10 @@ def test_one_line_of_progress_for_each_variant_and_method(report: Report) -> Non
 
 
 def test_a_slower_plan_shows_as_a_loss() -> None:
-    """CoEdge over these links is slower than one board: the notes say at worst how much."""
+    """CoEdge is slower than one board on the small network: the notes say at worst how much."""
     methods = ("single", "coedge")
     channels = {"normal": RandomRateChannel(TruncatedNormal(5e6, 2e6, least=5e5))}
-    slow = figure_reliability.build(1.0, lambda line: None, VARIANTS[1:], methods, channels, (0.012, 0.02, 0.05), 200, 40.0)
+    slow = figure_reliability.build(1.0, lambda line: None, VARIANTS[1:], methods, channels, (0.003, 0.004, 0.006), 200, 40.0)
     (note,) = (note for note in slow.notes if note.startswith("normal, CoEdge against best single device"))
     assert "reliability up to" in note
     assert ", at worst -" in note
