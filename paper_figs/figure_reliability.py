@@ -60,8 +60,8 @@ WIDTH, TALL, LOW = 10.4, 1.9, 1.15
 LINE_WIDTHS = (2.8, 1.7, 0.8)
 """Of the first, second and third method: they fall, so that coinciding curves show."""
 
-NAMED_PERCENT = 8.0
-"""A variant's name is written where its area is larger than this part of the panel."""
+NAMED_PERCENT = 4.0
+"""A variant's name is written where its area is larger than this part of the panel, and no other name is near."""
 
 
 def models_table(models: Sequence[Timed], methods: Sequence[str]) -> Table:
@@ -142,6 +142,13 @@ def faster_note(models: Sequence[Timed], methods: Sequence[str]) -> str:
         faster, slower = sum(gain > 1 + 1e-9 for gain in gains), sum(gain < 1 - 1e-9 for gain in gains)
         notes.append(f"{label(method)} runs {faster} of {len(models)} variants faster ({slower} slower), at most {max(gains):.2f} times as fast")
     return f"Against {label(base)}: {'; '.join(notes)}."
+
+
+def fastest_note(models: Sequence[Timed], methods: Sequence[str]) -> str:
+    """What the reliability of any answer depends on."""
+    fastest = {method: min((model.latencies_s[method], model.variant.label) for model in models) for method in methods}
+    texts = [f"{name} with {1e3 * latency_s:.2f} ms ({label(method)})" for method, (latency_s, name) in fastest.items()]
+    return f"The reliability of any answer is that of the fastest variant: {', '.join(texts)}."
 
 
 def gain_notes(servings: Sequence[Serving]) -> tuple[str, ...]:
@@ -235,14 +242,17 @@ def _draw_selected(axes: Axes, serving: Serving, models: Sequence[Timed]) -> Non
     points = serving.estimated.points
     deadlines_ms = np.array([1e3 * point.deadline_s for point in points])
     floor = np.zeros(len(points))
+    named: list[tuple[float, float]] = []
     for variant in sorted((model.variant for model in models), key=lambda variant: -variant.top1_percent):
         parts = 100 * np.array([point.selected[variant.label] for point in points])
         colour = _colour(variant, models)
         axes.fill_between(deadlines_ms, floor, floor + parts, color=colour, lw=0)
         if parts.sum() > NAMED_PERCENT * len(points):
-            middle = parts @ deadlines_ms / parts.sum()
-            height = np.interp(middle, deadlines_ms, floor + parts / 2)
-            axes.text(middle, height, variant.label, size=7, ha="center", va="center", color="white" if sum(colour[:3]) < 1.6 else "black")
+            middle = float(parts @ deadlines_ms / parts.sum())
+            height = float(np.interp(middle, deadlines_ms, floor + parts / 2))
+            if not any(abs(middle - x) < 0.11 * np.ptp(deadlines_ms) and abs(height - y) < 15 for x, y in named):
+                axes.text(middle, height, variant.label, size=7, ha="center", va="center", color="white" if sum(colour[:3]) < 1.6 else "black")
+                named.append((middle, height))
         floor = floor + parts
     axes.set_ylim(0, 100)
     axes.set_yticks([0, 50, 100])
@@ -330,6 +340,7 @@ def build(
             "Of the channels only the mean rate and that of good slots are measured, on the Wi-Fi of a Raspberry Pi; the other figures are assumed.",
             "Selected is the most accurate variant with X + latency at most the deadline, X the time of the image. No answer counts as accuracy 0.",
             faster_note(models, methods),
+            fastest_note(models, methods),
             *gain_notes(servings),
             f"HALP is that of {halp_paper().source}; the boards, links and channel of that paper are not reproduced here.",
             f"Accuracies: {published.source}, {published.url}.",

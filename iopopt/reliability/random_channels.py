@@ -16,6 +16,9 @@ from iopopt.reliability.checking import not_negative, positive
 _MOST_DEVIATIONS = 30
 """Beyond, what is left of the normal distribution is below the least floating-point numbers."""
 
+_LEAST_SPAN = 1e-6
+"""Deviations; within less, differences of its probabilities are lost in rounding."""
+
 
 class Distribution(Protocol):
     """A continuous distribution, as the frozen ones of ``scipy.stats`` are: ``scipy.stats.lognorm(0.5, scale=2e6)``."""
@@ -40,7 +43,7 @@ class TruncatedNormal:
     Mean and deviation are those before the truncation.
 
     Raises:
-        ServiceError: if a figure is out of range, or the range lies more than 30 deviations off the mean.
+        ServiceError: if a figure is out of range, or the range lies more than 30 deviations off the mean or is less than 1e-6 wide.
     """
 
     mean: float
@@ -60,6 +63,10 @@ class TruncatedNormal:
         off = max(self.least - self.mean, self.mean - self.most) / self.deviation
         if off > _MOST_DEVIATIONS:
             raise ServiceError(f"truncated normal: least to most lies {off:.3g} deviations off the mean; at most {_MOST_DEVIATIONS} are allowed")
+        span = (self.most - self.least) / self.deviation
+        if span < _LEAST_SPAN:
+            advice = f"at least {_LEAST_SPAN:g} are needed; scipy.stats.uniform is the same there"
+            raise ServiceError(f"truncated normal: least to most is {span:.3g} deviations wide; {advice}")
 
     def rvs(self, *, size: int, random_state: np.random.Generator) -> FloatArray:
         """Random numbers."""

@@ -96,6 +96,7 @@ def test_no_time_and_no_rate() -> None:
         ({"most": 0}, "truncated normal: most is 0"),
         ({"least": 2.0, "most": 2.0}, "truncated normal: least is 2 and most is 2; least must be below most"),
         ({"least": 40}, "truncated normal: least to most lies 39 deviations off the mean; at most 30 are allowed"),
+        ({"deviation": 1e8, "most": 3.0}, r"least to most is 3e-08 deviations wide; at least 1e-06 are needed; scipy\.stats\.uniform is the same"),
         ({"mean": 1e6, "most": 3.0}, r"lies 1e\+06 deviations off the mean"),
     ],
 )
