@@ -51,7 +51,7 @@ class ServicePoint:
         return name if self.selected[name] > 0 else None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Service:
     """The service at every deadline, in the order in which they were given.
 
@@ -65,6 +65,12 @@ class Service:
     samples: int | None
     seed: int | None
     confidence: float | None
+
+    def __repr__(self) -> str:
+        how = "exact" if self.samples is None else f"{self.samples} samples, seed {self.seed}"
+        points = [f"{point.reliability.value:.1%} by {point.deadline_s * 1e3:.4g} ms" for point in self.points]
+        shown = points if len(points) <= 3 else [points[0], "...", points[-1]]
+        return f"Service({how}; reliability {', '.join(shown)})"
 
     def to_frame(self) -> pd.DataFrame:
         """One row for each deadline: the estimates with the ends of their intervals (NaN where there is none) and the most selected candidate."""

@@ -177,6 +177,9 @@ def test_what_a_service_says_of_itself() -> None:
     assert (estimated.samples, estimated.seed, estimated.confidence, estimated.inputs) == (10, 2, 0.9, "shared")
     exact = exact_service(CANDIDATES, RATE, [0.1], inputs="own")
     assert (exact.samples, exact.seed, exact.confidence, exact.inputs) == (None, None, None, "own")
+    fixed = estimate_service(CANDIDATES, FixedTimes(0.01, 1.0), [0.001, 0.02, 0.5, 2.0], samples=10, seed=2)
+    assert repr(fixed) == "Service(10 samples, seed 2; reliability 0.0% by 1 ms, ..., 100.0% by 2000 ms)"
+    assert repr(exact) == f"Service(exact; reliability {exact.points[0].reliability.value:.1%} by 100 ms)"
 
 
 @pytest.mark.parametrize(
