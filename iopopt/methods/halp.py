@@ -22,7 +22,7 @@ from iopopt.methods.settings import checked_device, limited
 from iopopt.methods.solution import Solution, heuristic_solution
 from iopopt.network.graph import Graph
 from iopopt.network.records import short_repr
-from iopopt.plan.pieces import pieces_of
+from iopopt.plan.pieces import Piece, plan_of
 from iopopt.plan.placement import Placement
 from iopopt.plan.plan import Plan
 from iopopt.plan.team import Team, resolve_team, space_name
@@ -40,6 +40,9 @@ _STEPS = (1.0, 1 / 8, 1 / 32, 0.0)
 
 _MOVES = tuple((start, stop) for start in (-1, 0, 1) for stop in (-1, 0, 1) if start or stop)
 """The directions in which the two borders of a zone move."""
+
+_WORTH_REPEATING = 0.999
+"""All moves of one step are tried again if they brought the makespan below this part of it."""
 
 _FINEST_RATIO = 1 / 256
 
@@ -191,6 +194,7 @@ class RowZones:
         last = len(units) - 1 if cluster.sink in roles.secondaries else len(units)
         self.shared = tuple(number for number in enough if number != last)
         self._needs: dict[tuple[int, int, Zone], tuple[int, int]] = {}
+        self._pieces: dict[tuple[int, Zone], Piece] = {}
 
     def by_ratio(self, host: float, first: float) -> list[Zone]:
         """Zones of a part ``host`` of each map; of the rest the first secondary gets the part ``first``."""
@@ -239,12 +243,21 @@ class RowZones:
         shares = (zone.start, zone.stop - zone.start, self.heights[number] - zone.stop)
         return Placement.split("H", self._order, shares[: len(self._order)])
 
-    def plan(self, zones: Sequence[Zone]) -> Plan:
+    def pieces(self, zones: Sequence[Zone]) -> list[Piece]:
         """The plan of these zones; what is the host's alone is whole on it."""
-        alone = Placement.whole(self._roles.host)
-        everything = [Zone(0, height) for height in self.heights]
-        placements = [alone if zone == whole else self._split(i, zone) for i, (zone, whole) in enumerate(zip(zones, everything, strict=True))]
-        return Plan.of(self._graph, placements)
+        return [self._piece(number, zone) for number, zone in enumerate(zones)]
+
+    def _piece(self, number: int, zone: Zone) -> Piece:
+        key = number, zone
+        if key not in self._pieces:
+            alone = zone == (0, self.heights[number])
+            placement = Placement.whole(self._roles.host) if alone else self._split(number, zone)
+            self._pieces[key] = Piece(range(number, number + 1), placement)
+        return self._pieces[key]
+
+    def plan(self, zones: Sequence[Zone]) -> Plan:
+        """The same as a Plan."""
+        return plan_of(self._graph, self.pieces(zones))
 
 
 class _Search:
@@ -253,8 +266,8 @@ class _Search:
     def __init__(self, rows: RowZones, instance: Instance, simulator: Simulator, start: tuple[Zone, ...]) -> None:
         self._rows, self._instance, self._simulator = rows, instance, simulator
         self._seen = {start}
-        self.best, plan = start, rows.plan(start)
-        self._price = self._excess_bytes(plan), simulator.makespan_s(plan)
+        self.best, pieces = start, rows.pieces(start)
+        self._price = self._excess_bytes(pieces), simulator.makespan_of_pieces_s(pieces)
 
     def ratios(self, by_speed: float, watch: Stopwatch) -> None:
         """Zones of any width with the secondaries by speed, or with one of them alone; then both figures of the best by smaller and smaller steps."""
@@ -268,12 +281,13 @@ class _Search:
             ratio, step = (better[-1], step) if better else (ratio, step / 2)
 
     def layers(self, watch: Stopwatch) -> None:
-        """Moves the borders of single operators and of runs of them, by smaller and smaller steps, until no move helps."""
+        """Moves the borders of single operators and of runs of them, by smaller and smaller steps, each until it hardly helps."""
         for step in _STEPS:
-            improved = True
-            while improved:
-                tried = [self._improves(self._moved(run, step, *move), watch) for run in self._runs() for move in _MOVES]
-                improved = any(tried)
+            before = math.inf, math.inf
+            while self._price[0] < before[0] or self._price[1] < before[1] * _WORTH_REPEATING:
+                before = self._price
+                for run, move in itertools.product(list(self._runs()), _MOVES):
+                    self._improves(self._moved(run, step, *move), watch)
 
     def _runs(self) -> Iterator[Sequence[int]]:
         """All shared operators, halves, quarters and so on of them, down to single ones, and all from each one on."""
@@ -300,16 +314,15 @@ class _Search:
         if zones in self._seen:
             return False
         self._seen.add(zones)
-        plan = self._rows.plan(zones)
-        least_excess, least_s = self._price
-        makespan_s = self._simulator.makespan_of_pieces_s(pieces_of(self._instance.graph, plan), math.inf if least_excess else least_s)
-        price = self._excess_bytes(plan) if makespan_s < math.inf else 0.0, makespan_s
+        pieces, (least_excess, least_s) = self._rows.pieces(zones), self._price
+        makespan_s = self._simulator.makespan_of_pieces_s(pieces, math.inf if least_excess else least_s)
+        price = self._excess_bytes(pieces) if makespan_s < math.inf else 0.0, makespan_s
         if price >= self._price:
             return False
         self.best, self._price = zones, price
         return True
 
-    def _excess_bytes(self, plan: Plan) -> float:
+    def _excess_bytes(self, pieces: Sequence[Piece]) -> float:
         """What the devices need beyond their memory, equation (1)."""
-        peaks = peak_bytes(memory_demands(self._instance, self._instance.placements(plan)))
+        peaks = peak_bytes(memory_demands(self._instance, (*(piece.placement for piece in pieces), *self._instance.terminals)))
         return sum(max(0.0, peak - device.memory_bytes) for peak, device in zip(peaks, self._instance.cluster.devices, strict=True))
