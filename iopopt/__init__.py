@@ -36,6 +36,7 @@ from iopopt.methods.dp import solve_dp
 from iopopt.methods.dpfp import solve_dpfp
 from iopopt.methods.exhaustive import solve_exhaustive
 from iopopt.methods.greedy import solve_greedy
+from iopopt.methods.halp import halp_plan, solve_halp
 from iopopt.methods.iop_segments import solve_iop_segments
 from iopopt.methods.milp import solve_milp
 from iopopt.methods.modnn import solve_modnn
@@ -97,6 +98,7 @@ __all__ = [
     "__version__",
     "evaluate",
     "execute",
+    "halp_plan",
     "heuristic_solution",
     "load_cluster",
     "load_model",
@@ -116,6 +118,7 @@ __all__ = [
     "solve_dpfp",
     "solve_exhaustive",
     "solve_greedy",
+    "solve_halp",
     "solve_iop_segments",
     "solve_milp",
     "solve_modnn",

@@ -57,7 +57,11 @@ def _parser(stem: str, description: str) -> argparse.ArgumentParser:
     where.add_argument("--output", type=Path, default=OUTPUT, metavar="DIR", help="directory of the output files (default: %(default)s)")
     where.add_argument("--update", action="store_true", help="renew the tracked results in paper_figs/results instead")
     parser.add_argument(
-        "--time-limit", type=_seconds, default=60.0, metavar="SECONDS", help="time limit of the MILP for each instance (default: %(default)g)"
+        "--time-limit",
+        type=_seconds,
+        default=60.0,
+        metavar="SECONDS",
+        help="time limit of the longest search, for each instance (default: %(default)g)",
     )
     return parser
 

@@ -1,4 +1,4 @@
-"""The numbers that the IOP paper publishes, from ``data/papers.json``. They are shown in separate columns and never mixed with ours."""
+"""The numbers that papers publish, from ``data/papers.json``. They are shown in separate columns and never mixed with ours."""
 
 from __future__ import annotations
 
@@ -30,20 +30,40 @@ class Range(NamedTuple):
 
 
 @dataclass(frozen=True)
-class IopPaper:
-    """The IOP paper's results.
+class Paper:
+    """A paper's results.
 
     Attributes:
         source: title, authors, venue and arXiv number in one line.
-        reductions: by model of the zoo.
-        sweep: latency reduction as the connection set-up time goes from 1 to 8 ms, by model; its baseline is not named.
-        not_known: the parts of the setting that are not published.
+        not_known: the parts of the setting that are not known here.
     """
 
     source: str
+    not_known: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class IopPaper(Paper):
+    """The IOP paper's results.
+
+    Attributes:
+        reductions: by model of the zoo.
+        sweep: latency reduction as the connection set-up time goes from 1 to 8 ms, by model; its baseline is not named.
+    """
+
     reductions: dict[str, Reductions]
     sweep: dict[str, Range]
-    not_known: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class HalpPaper(Paper):
+    """The HALP paper's results.
+
+    Attributes:
+        speed_up: of three Raspberry Pi 4 over one, by model of the zoo.
+    """
+
+    speed_up: dict[str, float]
 
 
 @cache
@@ -53,19 +73,38 @@ def iop_paper() -> IopPaper:
     Raises:
         FileFormatError: if the file is missing (it comes with a checkout), or a key is missing or unknown.
     """
+    record = _record("iop")
+    sweep = record["connection_setup_sweep"]["latency_reduction_percent"]
+    return IopPaper(
+        source=_source(record),
+        not_known=tuple(record["not_known"]),
+        reductions={model: _row(Reductions, row, f"{PAPERS}: {model}") for model, row in record["reductions_percent"].items()},
+        sweep={model: _row(Range, row, f"{PAPERS}: sweep of {model}") for model, row in sweep.items()},
+    )
+
+
+@cache
+def halp_paper() -> HalpPaper:
+    """The entry of ``data/papers.json`` for the HALP paper.
+
+    Raises:
+        FileFormatError: if the file is missing.
+    """
+    record = _record("halp")
+    return HalpPaper(_source(record), tuple(record["not_known"]), {model: float(value) for model, value in record["speed_up"].items()})
+
+
+def _record(paper: str) -> Any:
     name = str(PAPERS)
     if not PAPERS.exists():
         raise FileFormatError(f"{name}: the published figures are missing. They come with a checkout: run paper_figs from one, with its folder data/")
     content = read_json(name)
     check_schema(content, name, 1)
-    record = content["papers"]["iop"]
-    sweep = record["connection_setup_sweep"]["latency_reduction_percent"]
-    return IopPaper(
-        source=f"{', '.join(record['authors'])}: {record['title']}. {record['venue']}, arXiv {record['arxiv']}",
-        reductions={model: _row(Reductions, row, f"{name}: {model}") for model, row in record["reductions_percent"].items()},
-        sweep={model: _row(Range, row, f"{name}: sweep of {model}") for model, row in sweep.items()},
-        not_known=tuple(record["not_known"]),
-    )
+    return content["papers"][paper]
+
+
+def _source(record: Any) -> str:
+    return f"{', '.join(record['authors'])}: {record['title']}. {record['venue']}, arXiv {record['arxiv']}"
 
 
 def _row(kind: Any, record: Any, where: str) -> Any:
@@ -73,9 +112,9 @@ def _row(kind: Any, record: Any, where: str) -> Any:
     return kind(**{key: float(value) for key, value in record.items()})
 
 
-def caveat() -> str:
-    """The note below everything that shows published numbers."""
-    paper = iop_paper()
+def caveat(paper: Paper | None = None) -> str:
+    """The note below everything that shows numbers of a paper; of the IOP paper unless another is given."""
+    paper = paper or iop_paper()
     return (
         f"Columns and bands named 'paper' repeat what is published in {paper.source}. They hold for the paper's own setting and are not reproduced "
         f"here. Not known of that setting: {'; '.join(paper.not_known)}. To look for a setting that explains them is a separate piece of work."

@@ -39,8 +39,8 @@ def solve_overlap(
     """The fastest plan by the clock without barriers that simulated annealing finds (:func:`iopopt.simulate`, boundary rows first).
 
     Every operator may have its own participants, in any order. The plan is never slower, by the same clock, than any from which the search
-    started: one device, CoEdge, the greedy pairs of IOP, rows as far as any operator and one device from there on, the dynamic program with
-    and without blocks, the exact optimum of equation (6), and ``warm_start``. ``Solution.started_from`` names the best of them.
+    started: one device, CoEdge, the greedy pairs of IOP, rows as far as any operator and one device from there on, HALP, the dynamic program
+    with and without blocks, the exact optimum of equation (6), and ``warm_start``. ``Solution.started_from`` names the best of them.
 
     Args:
         graph: the network, branches included.

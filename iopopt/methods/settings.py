@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import numbers
+from collections.abc import Sequence
 from operator import index
 
+from iopopt.cluster.cluster import Cluster
 from iopopt.cost.stopwatch import Stopwatch
-from iopopt.errors import SolverError
-from iopopt.network.records import short_repr
+from iopopt.errors import ClusterError, SolverError
+from iopopt.network.records import is_integer, short_repr
 
 _LONGEST_BLOCK = 1000
 """A length that no block reaches."""
@@ -48,3 +50,16 @@ def checked_longest_block(value: int, name: str = "longest_block") -> int:
         SolverError: if it is no integer of at least 1.
     """
     return checked_integer(name, value, 1, _LONGEST_BLOCK)
+
+
+def checked_device(name: str, value: int | str, cluster: Cluster, team: Sequence[int]) -> int:
+    """A setting that names a device of the team, by index or name, as its index.
+
+    Raises:
+        ClusterError: if it names none of them.
+    """
+    named = [j for j in team if value == cluster.devices[j].name or (is_integer(value) and value == j)]
+    if not named:
+        allowed = ", ".join(f"{j} ({cluster.devices[j].name})" for j in team)
+        raise ClusterError(f"{name} is {short_repr(value)}; it must be a device of the team, by index or name: {allowed}")
+    return named[0]
