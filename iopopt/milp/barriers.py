@@ -89,7 +89,9 @@ def leads_on(before: Mode, after: Mode, stage: Stage) -> bool:
 
 
 class _State(NamedTuple):
-    """What is behind: everything up to a stage is ``done`` on one device, or a run is over and ``next`` starts; all None: a run, and then another."""
+    """What is behind: the last task of all up to a stage is ``done`` on one device, which others hear later; or the task of the device ``next``
+    starts, which has heard of everything; or all None: a task of a run starts on a device that was not the last.
+    """
 
     done: int | None = None
     next: int | None = None
@@ -141,7 +143,8 @@ class BarrierBound:
         if state.next is None:
             for end in self._run_ends(position):
                 for reached in self._exits(end):
-                    yield end, reached, self._run_s(position, end, state.done, reached.next)
+                    last = reached.done if reached.next is None else reached.next
+                    yield end, reached, self._run_s(position, end, state.done, last)
 
     def _exits(self, end: int) -> Iterator[_State]:
         """How a run may end: an operator on one device follows, or a run; at the end the sink waits."""
@@ -149,8 +152,10 @@ class BarrierBound:
             yield _State(next=self.instance.cluster.sink)
             return
         yield _State()
-        if self.stages[end].is_operator:
-            yield from (_State(next=device) for device in range(len(self.instance.cluster)))
+        for device in range(len(self.instance.cluster)):
+            yield _State(done=device)
+            if self.stages[end].is_operator:
+                yield _State(next=device)
 
     def _run_ends(self, start: int) -> Iterator[int]:
         """The ends of the runs from a stage on, inside which nothing need wait for everything."""
@@ -163,16 +168,15 @@ class BarrierBound:
             if not modes:
                 return
 
-    def _run_s(self, start: int, end: int, done: int | None, following: int | None) -> float:
-        """The least X with sum_j f_j max(0, X - delay_j) >= work; the delay is at least a transfer to j at the start, and one from j at the end."""
+    def _run_s(self, start: int, end: int, first: int | None, last: int | None) -> float:
+        """The least X with sum_j f_j max(0, X - delay_j) >= work.
+
+        Every device but ``first``, if there is one, starts after a transfer to it, and every device but ``last`` ends before one from it.
+        """
         cluster = self.instance.cluster
         work = sum(stage.work for stage in self.stages[start:end])
-        ways = [following] if following is not None else range(len(cluster))
-        shortest = math.inf
-        for last in ways:
-            delays = [self._least_transfer_s(j, start, end) * ((done is not None and j != done) + (j != last)) for j in range(len(cluster))]
-            shortest = min(shortest, _filled_s(work, [device.flops_per_s for device in cluster.devices], delays))
-        return shortest
+        delays = [self._least_transfer_s(j, start, end) * ((first is not None and j != first) + (j != last)) for j in range(len(cluster))]
+        return _filled_s(work, [device.flops_per_s for device in cluster.devices], delays)
 
     def _least_transfer_s(self, device: int, start: int, end: int) -> float:
         """The least time of a transfer to or from a device on an edge into, inside or out of a run."""
