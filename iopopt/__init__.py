@@ -23,6 +23,7 @@ from iopopt.errors import (
     MissingExtraError,
     PlanError,
     PluginError,
+    ServiceError,
     SolverError,
     UnknownNameError,
     UnsupportedError,
@@ -56,6 +57,12 @@ from iopopt.plan.moves import random_neighbour, random_plan
 from iopopt.plan.placement import Placement, Shard
 from iopopt.plan.plan import Plan
 from iopopt.plan.team import space_name
+from iopopt.reliability.candidate import Candidate, select_model
+from iopopt.reliability.channel import Channel
+from iopopt.reliability.gilbert_elliott import GilbertElliottChannel
+from iopopt.reliability.random_channels import RandomRateChannel, RandomTimeChannel, TruncatedNormal
+from iopopt.reliability.service import Service, ServicePoint, estimate_service, exact_service
+from iopopt.reliability.traces import RateTraceChannel, TimeTraceChannel, load_trace
 from iopopt.simulation.simulate import Simulator, simulate
 from iopopt.simulation.timeline import Span, Timeline
 from iopopt.version import __version__
@@ -66,12 +73,15 @@ __all__ = [
     "ZOO",
     "Backend",
     "BatchEvaluation",
+    "Candidate",
+    "Channel",
     "Cluster",
     "ClusterError",
     "Device",
     "Evaluation",
     "ExecutionError",
     "FileFormatError",
+    "GilbertElliottChannel",
     "Graph",
     "GraphBuilder",
     "GraphError",
@@ -86,22 +96,33 @@ __all__ = [
     "PlanError",
     "PluginError",
     "Pricer",
+    "RandomRateChannel",
+    "RandomTimeChannel",
+    "RateTraceChannel",
+    "Service",
+    "ServiceError",
+    "ServicePoint",
     "Shard",
     "Simulator",
     "Solution",
     "SolverError",
     "Span",
+    "TimeTraceChannel",
     "Timeline",
+    "TruncatedNormal",
     "UnitWarning",
     "UnknownNameError",
     "UnsupportedError",
     "__version__",
+    "estimate_service",
     "evaluate",
+    "exact_service",
     "execute",
     "halp_plan",
     "heuristic_solution",
     "load_cluster",
     "load_model",
+    "load_trace",
     "load_weights",
     "random_input",
     "random_neighbour",
@@ -109,6 +130,7 @@ __all__ = [
     "random_weights",
     "register_backend",
     "register_method",
+    "select_model",
     "simulate",
     "solve",
     "solve_aofl",

@@ -1,4 +1,4 @@
-"""The numbers that papers publish, from ``data/papers.json``. They are shown in separate columns and never mixed with ours."""
+"""The numbers that papers and MobileNet-V1's authors publish, from ``data/``. They are shown in separate columns and never mixed with ours."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from iopopt import Graph, load_model
 from iopopt.errors import FileFormatError
 from iopopt.network.records import check_keys, check_schema, read_json
 
-PAPERS = Path(__file__).parents[1] / "data" / "papers.json"
+DATA = Path(__file__).parents[1] / "data"
 """Part of a checkout; the package does not need it."""
+
+PAPERS = DATA / "papers.json"
+MOBILENET_V1 = DATA / "mobilenet_v1.json"
 
 
 class Reductions(NamedTuple):
@@ -95,21 +99,66 @@ def halp_paper() -> HalpPaper:
 
 
 def _record(paper: str) -> Any:
-    name = str(PAPERS)
-    if not PAPERS.exists():
-        raise FileFormatError(f"{name}: the published figures are missing. They come with a checkout: run paper_figs from one, with its folder data/")
-    content = read_json(name)
-    check_schema(content, name, 1)
-    return content["papers"][paper]
+    return _published(PAPERS)["papers"][paper]
 
 
 def _source(record: Any) -> str:
     return f"{', '.join(record['authors'])}: {record['title']}. {record['venue']}, arXiv {record['arxiv']}"
 
 
+def _published(path: Path) -> Any:
+    """The content of a file of published figures."""
+    if not path.exists():
+        raise FileFormatError(f"{path}: the published figures are missing. They come with a checkout: run paper_figs from one, with its folder data/")
+    content = read_json(path)
+    check_schema(content, str(path), 1)
+    return content
+
+
 def _row(kind: Any, record: Any, where: str) -> Any:
     check_keys(record, where, set(kind._fields))
     return kind(**{key: float(value) for key, value in record.items()})
+
+
+class Variant(NamedTuple):
+    """One of the sixteen checkpoints of MobileNet-V1: its width multiplier and resolution, and what is published of it."""
+
+    width: float
+    resolution: float
+    million_macs: float
+    million_parameters: float
+    top1_percent: float
+
+    @property
+    def label(self) -> str:
+        """``0.75-192``."""
+        return f"{self.width:g}-{self.resolution:g}" if self.width != 1 else f"1.0-{self.resolution:g}"
+
+    def graph(self) -> Graph:
+        """The network of the zoo."""
+        return load_model("mobilenet_v1" if self.width == 1 else f"mobilenet_v1-{self.width:g}", input_size=int(self.resolution))
+
+
+@dataclass(frozen=True)
+class MobileNets:
+    """MobileNet-V1's checkpoints, and where their figures are published."""
+
+    source: str
+    url: str
+    variants: tuple[Variant, ...]
+
+
+@cache
+def mobilenets() -> MobileNets:
+    """The content of ``data/mobilenet_v1.json``, by width and resolution, the largest first.
+
+    Raises:
+        FileFormatError: if the file is missing (it comes with a checkout), or a key is missing or unknown.
+    """
+    record, name = _published(MOBILENET_V1), str(MOBILENET_V1)
+    check_keys(record, name, {"schema_version", "title", "source", "url", "convention", "variants"})
+    variants = tuple(_row(Variant, row, f"{name}: variants[{number}]") for number, row in enumerate(record["variants"]))
+    return MobileNets(record["source"], record["url"], variants)
 
 
 def caveat(paper: Paper | None = None) -> str:
