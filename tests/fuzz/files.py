@@ -17,7 +17,7 @@ import yaml
 from support.damage import WRONG_VALUES, Path, part, paths, replaced, without
 from support.random_branches import random_branched_graph
 from support.random_gathers import with_gathers
-from support.random_instances import random_cluster, random_graph, random_plan
+from support.random_instances import random_cluster, random_graph, random_plan, with_powers
 
 from iopopt import Cluster, Device, Graph, GraphBuilder, Plan, Solution, load_model, solve_coedge, solve_exhaustive, solve_oc, solve_single
 from iopopt.cluster.units import trust_units
@@ -77,7 +77,8 @@ def originals(kind: str) -> tuple[Any, ...]:
 
 def _clusters(rng: random.Random) -> list[Any]:
     named = cluster().to_dict() | {"source": "b", "sink": "c"}
-    return [cluster().to_dict(), named, *(random_cluster(rng).to_dict() for _ in range(4))]
+    powered = with_powers(random.Random(7), cluster()).to_dict()
+    return [cluster().to_dict(), named, powered, *(random_cluster(rng).to_dict() for _ in range(4))]
 
 
 def _graphs(rng: random.Random) -> list[Any]:
