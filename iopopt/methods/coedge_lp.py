@@ -20,7 +20,7 @@ from iopopt.cost.evaluation import Evaluation, evaluate
 from iopopt.cost.instance import Instance
 from iopopt.cost.stopwatch import Stopwatch
 from iopopt.methods.coedge import FullyConnected, coedge_placements
-from iopopt.methods.coedge_program import Aim, relaxed, threshold
+from iopopt.methods.coedge_program import Aim, Objective, relaxed, threshold
 from iopopt.methods.solution import Solution, heuristic_solution
 from iopopt.network.graph import Graph
 from iopopt.network.unit import Unit
@@ -55,17 +55,27 @@ class Rows:
 
 
 def coedge_rows(instance: Instance, team: Sequence[int], fully_connected: FullyConnected, aim: Aim) -> Rows | None:
-    """The fractions of the linear program over those devices of the team whose share reaches the threshold; None if no fractions keep the limits."""
+    """The fractions of the linear program over those devices of the team whose share reaches the threshold; None if no fractions keep the limits.
+
+    Fewer devices open fewer connections. So where no fractions of a team keep the limits, the device with the smallest share of those of the least
+    latency is dropped as well.
+    """
     members = tuple(team)
     while True:
         placements = (*coedge_placements(instance.graph, instance.cluster, members, fully_connected), *instance.terminals)
         found = relaxed(instance, members, placements, aim)
-        if found is None:
-            return None
-        smallest = min(range(len(members)), key=found.fractions.__getitem__)
-        if len(members) == 1 or found.fractions[smallest] >= max(_NOTHING, threshold(instance, placements) - _NOTHING):
+        if found is not None and _reach_threshold(found.fractions, threshold(instance, placements)):
             return Rows(members, found.fractions)
+        if len(members) == 1:
+            return None
+        fractions = (found or relaxed(instance, members, placements, Aim())).fractions
+        smallest = min(range(len(members)), key=fractions.__getitem__)
         members = members[:smallest] + members[smallest + 1 :]
+
+
+def _reach_threshold(fractions: Sequence[float], least: float) -> bool:
+    """Whether every fraction is one of the rows, and large enough; one device always is."""
+    return len(fractions) == 1 or min(fractions) >= max(_NOTHING, least - _NOTHING)
 
 
 def solve_coedge_lp(
@@ -74,9 +84,10 @@ def solve_coedge_lp(
     *,
     team: Team = "all",
     fully_connected: FullyConnected = "fastest",
+    objective: Objective = "latency",
     deadline_s: float | None = None,
 ) -> Solution:
-    """The rows of the least latency by CoEdge's linear program, over those devices of the team whose share reaches the threshold.
+    """The rows of the least latency or energy by CoEdge's linear program, over those devices of the team whose share reaches the threshold.
 
     Where no rounded fractions fit the memory, the plan that is closest to fitting is returned as ``violates_memory``.
 
@@ -91,7 +102,7 @@ def solve_coedge_lp(
     """
     watch, instance = Stopwatch(), Instance.of(graph, devices)
     cluster, members = instance.cluster, resolve_team(team, instance.cluster)
-    aim = Aim("latency", deadline_s, tuple(device.memory_bytes for device in cluster.devices))
+    aim = Aim(objective, deadline_s, tuple(device.memory_bytes for device in cluster.devices))
     plan, missed = _chosen(instance, members, fully_connected, aim)
     space = subsets_name(team, cluster)
     if plan is not None:

@@ -3,12 +3,13 @@
 Reconstructed. CoEdge splits the rows of the input once, and every layer follows; so the variables are the fractions a_j of the height that devices
 take, sum_j a_j = 1, and the rows of operator i are n_ij = a_j H_i, which need not be whole:
 
-    minimise    the latency T = sum_i (max_j t_cmp(i, j) + max_j t_com(i, j)), or the energy of equation (9)
+    minimise    the latency T = sum_i (max_j t_cmp(i, j) + max_j t_com(i, j)), or the energy E
     subject to  T <= deadline, and equation (1) for every device
 
 Times, energy and memory are those of ``cost_model.md``, which are sums and maxima of clipped linear functions of the rows, so the program states them
-exactly: wherever the fractions give whole rows it has the evaluator's price. Two things it does not see. Fractions of no rows still pay for the
-connections of a participant, as empty shares do; and an edge counts as row-aligned only where it is at all fractions.
+exactly: where the fractions give whole rows, it has the evaluator's price. Two things are not linear. Fractions of no rows still pay for the connections
+of a participant, as empty shares do; and an edge that is row-aligned at some fractions and not at others opens no connections, so that the program's
+price is never above the evaluator's.
 """
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ _UNITS = 1e3
 
 _TOLERANCE = 1e-9
 
+_POWERS = ("idle_watts", "compute_watts", "transmit_watts", "receive_watts")
+
 
 @dataclass(frozen=True)
 class Aim:
@@ -75,8 +78,6 @@ def halo_rows(edge: TensorEdge) -> int:
     Where its part begins at the fraction s of the map, it owns the producer's rows from s H_p on and needs those from s H_q S - P on; where it ends
     at s, it owns those up to s H_p and needs those up to s H_q S + K - S - P. Both differences are linear in s, so one of the ends has the largest.
     """
-    if not edge.read.by_rows:
-        return 0
     field, drift = edge.q.field, edge.p.sizes["H"] - edge.q.field.stride * edge.q.granules("H")
     return max(0, *(rows for above in (field.above, field.above + drift) for rows in (above, field.overlap - above)))
 
@@ -107,7 +108,7 @@ def relaxed(
 class _Fractions:
     """The arithmetic of rows on expressions in the fractions.
 
-    A count that never falls below 0 is a variable of its own, which costs make equal to it, unless no fractions make it negative, or positive.
+    A count that never falls below 0 is a variable of its own, which costs make equal to it, unless its sign is the same at all fractions.
     """
 
     def __init__(self, builder: ProgramBuilder, fractions: Sequence[int]) -> None:
@@ -160,8 +161,14 @@ class _CoEdgeProgram:
         return None if found is None else Relaxation(tuple(float(found[fraction]) for fraction in self._fractions), float(found[cost]) * unit)
 
     def _energy(self) -> tuple[Affine, float]:
-        """The energy of equation (9), joules, and a unit for it."""
-        raise NotImplementedError
+        """The energy, joules, and a unit for it."""
+        parts, most_watts = [], 0.0
+        for j, device in enumerate(self._cluster.devices):
+            idle, computing, sending, receiving = (getattr(device, key) or 0.0 for key in _POWERS)
+            parts += [self._latency_s * idle, total(self._busy_s[j]) * computing]
+            parts += [total(self._sending_s[j]) * sending, total(self._receiving_s[j]) * receiving]
+            most_watts += idle + computing + sending + receiving
+        return total(parts), most_watts * self._unit_s or 1.0
 
     # Latency: equations (6) to (8). Variables and rows count in units of the program, expressions in seconds.
 
@@ -189,10 +196,12 @@ class _CoEdgeProgram:
         """The largest t_com of the edges into a unit, which take place together."""
         into, out_of, opened = defaultdict[int, list[Affine]](list), defaultdict[int, list[Affine]](list), Counter[int]()
         for edge in self._instance.edges_into[number]:
-            for k, j, size in self._transfers(edge):
+            p, q = self._placements[edge.producer], self._placements[edge.consumer]
+            may_align = p.dim == q.dim == "H" and edge.q.field.overlap <= 0
+            for k, j, size in self._transfers(edge, p, q):
                 into[j].append(size)
                 out_of[k].append(size)
-                opened[j] += 1
+                opened[j] += not may_align
         seconds = []
         for j in sorted(into.keys() | out_of.keys()):
             per_byte = 1 / self._cluster.devices[j].bandwidth_bytes_per_s
@@ -203,9 +212,8 @@ class _CoEdgeProgram:
             seconds += [received + setup, sent + setup]
         return self._largest(("t_com", self._instance.units[number].name), seconds, self._unit_s)
 
-    def _transfers(self, edge: TensorEdge) -> list[Transfer[Affine]]:
+    def _transfers(self, edge: TensorEdge, p: Placement, q: Placement) -> list[Transfer[Affine]]:
         """The transfers of an edge, in bytes."""
-        p, q = self._placements[edge.producer], self._placements[edge.consumer]
         if "H" not in (p.dim, q.dim):
             return [(k, j, constant(size)) for round_ in edge_rounds(edge, p, q, self._e) for k, j, size in round_.transfers]
         *_, kind = kinds_between(edge, p.strategy, q.strategy, same_participants=p.devices == q.devices)
