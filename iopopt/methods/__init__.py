@@ -30,7 +30,9 @@ from iopopt.network.graph import Graph
 from iopopt.network.records import short_repr
 from iopopt.registry import Registry
 
-COMMON_OPTIONS = ("team", "longest_block", "strategies", "shares", "seed", "warm_start", "time_limit_s", "gap", "backend", "threads")
+COMMON_OPTIONS = (
+    *("team", "longest_block", "strategies", "shares", "objective", "deadline_s", "seed", "warm_start", "time_limit_s", "gap", "backend", "threads"),
+)
 """The options that mean the same for every method that has a parameter of that name."""
 
 

@@ -304,9 +304,7 @@ class TeamSearch:
         claim = "infeasible" if math.isinf(claimed_s) else f"no faster than {claimed_s!r} s"
         name = self.instance.graph.name
         self._distrust(team, f"back end {self.backend!r} calls {name} {claim} for team {team}, but a plan that fits the memory takes {known_s!r} s")
-        self.trajectory = [
-            point._replace(bound_s=None) if point.bound_s is not None and point.bound_s > most_s else point for point in self.trajectory
-        ]
+        self.trajectory = [point._replace(bound=None) if point.bound is not None and point.bound > most_s else point for point in self.trajectory]
 
     def _excess(self, run: Run, formulation: Formulation) -> float:
         """Twice the bytes by which the back end's plan breaks a limit, at least one; 0 if it fits."""
