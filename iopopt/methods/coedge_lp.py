@@ -2,8 +2,11 @@
 
 Reconstructed from the paper's abstract and summaries of it. Rows are chosen by the relaxation of :mod:`iopopt.methods.coedge_program`: one vector of
 fractions of the height for all operators. A device takes part with at least the rows that its neighbours' halos need of it, or not at all: while a
-share is below that threshold, the device of the smallest one is dropped and the program solved again. Then the fractions are rounded, operator by
+share is below that threshold, the device with the smallest one is dropped and the program solved again. Then the fractions are rounded, operator by
 operator, by largest remainder. Operators without rows are whole on the fastest device that is left, or split by output channels.
+
+The paper stops at the first devices whose shares all reach the threshold. Here devices are dropped until one is left, and the best of these plans is
+taken: fewer devices open fewer connections, which CoEdge's model does not have and a relaxation does not see.
 
 Rounding can miss a limit that the fractions keep. Then the program is solved again with that limit lowered by as much as the rounded plan missed it;
 the evaluator decides.
@@ -11,16 +14,17 @@ the evaluator decides.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from iopopt.cluster.cluster import Cluster, Device
 from iopopt.cost.evaluation import Evaluation, evaluate
 from iopopt.cost.instance import Instance
 from iopopt.cost.stopwatch import Stopwatch
 from iopopt.methods.coedge import FullyConnected, coedge_placements
-from iopopt.methods.coedge_program import Aim, Objective, relaxed, threshold
+from iopopt.methods.coedge_program import Aim, relaxed, threshold
+from iopopt.methods.objective import LATENCY, Goal, Objective, checked_goal
 from iopopt.methods.solution import Solution, heuristic_solution
 from iopopt.network.graph import Graph
 from iopopt.network.unit import Unit
@@ -29,53 +33,11 @@ from iopopt.plan.plan import Plan
 from iopopt.plan.shares import unit_proportional_shares
 from iopopt.plan.team import Team, resolve_team, subsets_name
 
-_ATTEMPTS = 20
-"""How often the program is solved with lowered limits before it is given up."""
+_ATTEMPTS = 10
+"""How often the program of some devices is solved with lowered limits before they are given up."""
 
 _NOTHING = 1e-6
 """A fraction so small is none."""
-
-
-@dataclass(frozen=True)
-class Rows:
-    """The devices that take part, and their fractions of the height."""
-
-    team: tuple[int, ...]
-    fractions: tuple[float, ...]
-
-    def plan(self, graph: Graph, cluster: Cluster, fully_connected: FullyConnected) -> Plan:
-        """The fractions rounded, operator by operator."""
-        by_speed = coedge_placements(graph, cluster, self.team, fully_connected)
-        return Plan.of(graph, [self._rounded(unit, placement) for unit, placement in zip(graph.placed_units, by_speed, strict=True)])
-
-    def _rounded(self, unit: Unit, placement: Placement) -> Placement:
-        if placement.dim != "H":
-            return placement
-        return Placement.split("H", self.team, unit_proportional_shares(unit, "H", self.fractions))
-
-
-def coedge_rows(instance: Instance, team: Sequence[int], fully_connected: FullyConnected, aim: Aim) -> Rows | None:
-    """The fractions of the linear program over those devices of the team whose share reaches the threshold; None if no fractions keep the limits.
-
-    Fewer devices open fewer connections. So where no fractions of a team keep the limits, the device with the smallest share of those of the least
-    latency is dropped as well.
-    """
-    members = tuple(team)
-    while True:
-        placements = (*coedge_placements(instance.graph, instance.cluster, members, fully_connected), *instance.terminals)
-        found = relaxed(instance, members, placements, aim)
-        if found is not None and _reach_threshold(found.fractions, threshold(instance, placements)):
-            return Rows(members, found.fractions)
-        if len(members) == 1:
-            return None
-        fractions = (found or relaxed(instance, members, placements, Aim())).fractions
-        smallest = min(range(len(members)), key=fractions.__getitem__)
-        members = members[:smallest] + members[smallest + 1 :]
-
-
-def _reach_threshold(fractions: Sequence[float], least: float) -> bool:
-    """Whether every fraction is one of the rows, and large enough; one device always is."""
-    return len(fractions) == 1 or min(fractions) >= max(_NOTHING, least - _NOTHING)
 
 
 def solve_coedge_lp(
@@ -87,77 +49,132 @@ def solve_coedge_lp(
     objective: Objective = "latency",
     deadline_s: float | None = None,
 ) -> Solution:
-    """The rows of the least latency or energy by CoEdge's linear program, over those devices of the team whose share reaches the threshold.
+    """Rows by CoEdge's linear program, of the least latency or energy, over those devices of the team that it does not drop.
 
-    Where no rounded fractions fit the memory, the plan that is closest to fitting is returned as ``violates_memory``.
+    Where nothing that was tried fits the memory, the plan that is closest to fitting is returned as ``violates_memory``. Where nothing meets the
+    deadline, the Solution is ``unknown``, and its reason has the least latency that was found: nothing is proven about other plans.
 
     Args:
-        deadline_s: the most latency, seconds. If no plan that was tried keeps it, none is returned and the status is ``unknown``: nothing is proven
-            about other plans.
+        objective: ``"latency"`` as the IOP paper uses CoEdge, or ``"energy"`` as CoEdge itself does.
+        deadline_s: the most latency, seconds, under the objective ``"energy"``.
 
     Raises:
         ClusterError: if ``team`` names a device that does not exist.
-        SolverError: if ``deadline_s`` is not positive, or HiGHS fails.
+        SolverError: if the deadline is no positive number of seconds or goes with the latency, no device has a power to minimise, or HiGHS fails.
+        UnknownNameError: if there is no such objective.
         UnsupportedError: if ``fully_connected`` is unknown.
     """
     watch, instance = Stopwatch(), Instance.of(graph, devices)
-    cluster, members = instance.cluster, resolve_team(team, instance.cluster)
-    aim = Aim(objective, deadline_s, tuple(device.memory_bytes for device in cluster.devices))
-    plan, missed = _chosen(instance, members, fully_connected, aim)
-    space = subsets_name(team, cluster)
-    if plan is not None:
-        return heuristic_solution(graph, cluster, plan, method="coedge_lp", space=space, solve_s=watch.elapsed_s)
-    return Solution(None, "unknown", "finished", math.inf, None, space, 0.0, watch.elapsed_s, "coedge_lp", reason=missed)
+    cluster = instance.cluster
+    goal = checked_goal(objective, deadline_s, cluster)
+    plan = _chosen(_Search(instance, resolve_team(team, cluster), fully_connected), goal)
+    return heuristic_solution(
+        graph,
+        cluster,
+        plan,
+        method="coedge_lp",
+        space=subsets_name(team, cluster),
+        solve_s=watch.elapsed_s,
+        objective=objective,
+        deadline_s=deadline_s,
+    )
 
 
-def _chosen(instance: Instance, team: Sequence[int], fully_connected: FullyConnected, aim: Aim) -> tuple[Plan | None, str | None]:
-    """The first rounded plan that keeps the limits, or else that in time which is closest to fitting the memory; or else why there is none."""
-    tried: list[tuple[Plan, Evaluation]] = []
-    fastest = Aim("latency", None, aim.memory_bytes)
-    for other in (aim, fastest, replace(aim, memory_bytes=None), replace(fastest, memory_bytes=None)):
-        for plan, price in _rounded_plans(instance, team, fully_connected, other):
-            if price.feasible and _in_time(price, aim):
-                return plan, None
-            tried.append((plan, price))
-    in_time = [(plan, price) for plan, price in tried if _in_time(price, aim)]
-    if in_time:
-        return min(in_time, key=lambda pair: _overload(pair[1]))[0], None
-    assert aim.deadline_s is not None  # the last program has no limits, so there is a plan
-    least_s = min(price.latency_s for _, price in tried)
-    missed = f"the fastest plan that CoEdge's linear program gave takes {least_s * 1e3:.4g} ms, and the deadline is {aim.deadline_s * 1e3:.4g} ms"
-    return None, missed
+class Rounded(NamedTuple):
+    """A plan of rounded fractions."""
+
+    plan: Plan
+    price: Evaluation
 
 
-def _rounded_plans(instance: Instance, team: Sequence[int], fully_connected: FullyConnected, aim: Aim) -> Iterator[tuple[Plan, Evaluation]]:
-    """The plan of the program, rounded; and as long as it breaks a limit, that of the program with lower limits."""
-    lowered = aim
-    for _ in range(_ATTEMPTS):
-        rows = coedge_rows(instance, team, fully_connected, lowered)
-        if rows is None:
-            return
-        plan = rows.plan(instance.graph, instance.cluster, fully_connected)
-        price = evaluate(instance.graph, instance.cluster, plan)
-        yield plan, price
-        lowered, before = _lowered(lowered, aim, price), lowered
-        if lowered == before:
-            return
+class _Search(NamedTuple):
+    """The plans of one team and of those of its subsets that dropping devices leads to."""
+
+    instance: Instance
+    team: tuple[int, ...]
+    fully_connected: FullyConnected
+
+    def plans(self, aim: Aim) -> Iterator[Rounded]:
+        """The plans of all devices, of all but the one with the smallest share, and so on, where shares reach the threshold and keep the limits.
+
+        Where no fractions keep the limits, the smallest share is that of the least latency.
+        """
+        team = self.team
+        while True:
+            fractions = self._fractions(team, aim)
+            yield from self._rounded(team, fractions, aim)
+            if len(team) == 1:
+                return
+            shares = fractions or self._fractions(team, Aim(LATENCY))
+            assert shares is not None  # there are no limits
+            smallest = min(range(len(team)), key=shares.__getitem__)
+            team = team[:smallest] + team[smallest + 1 :]
+
+    def _rounded(self, team: tuple[int, ...], fractions: tuple[float, ...] | None, aim: Aim) -> Iterator[Rounded]:
+        """The plan of the program's fractions; as long as it breaks a limit that they keep, that of the program with lower limits."""
+        least, lowered = threshold(self.instance, self._placements(team)), aim
+        for _ in range(_ATTEMPTS):
+            if fractions is None or not _take_part(fractions, least):
+                return
+            found = self._plan(team, fractions)
+            yield found
+            lowered, before = _lowered(lowered, aim, found.price), lowered
+            if lowered == before:
+                return
+            fractions = self._fractions(team, lowered)
+
+    def _fractions(self, team: tuple[int, ...], aim: Aim) -> tuple[float, ...] | None:
+        found = relaxed(self.instance, team, self._placements(team), aim)
+        return None if found is None else found.fractions
+
+    def _placements(self, team: tuple[int, ...]) -> tuple[Placement, ...]:
+        """Rows by capability, of every unit."""
+        return (*coedge_placements(self.instance.graph, self.instance.cluster, team, self.fully_connected), *self.instance.terminals)
+
+    def _plan(self, team: tuple[int, ...], fractions: tuple[float, ...]) -> Rounded:
+        graph, cluster = self.instance.graph, self.instance.cluster
+        placed = zip(self.instance.placed, self._placements(team), strict=False)
+        plan = Plan.of(graph, [split_by(unit, placement, fractions) for unit, placement in placed])
+        return Rounded(plan, evaluate(graph, cluster, plan))
+
+
+def split_by(unit: Unit, placement: Placement, fractions: Sequence[float]) -> Placement:
+    """The placement with these fractions of its rows, rounded by largest remainder, if it is split by rows."""
+    if placement.dim != "H":
+        return placement
+    return Placement.split("H", placement.devices, unit_proportional_shares(unit, "H", fractions))
+
+
+def _take_part(fractions: Sequence[float], least: float) -> bool:
+    """Whether every device has rows, and as many as its neighbours need; one device always has."""
+    return len(fractions) == 1 or min(fractions) >= max(_NOTHING, least - _NOTHING)
 
 
 def _lowered(lowered: Aim, aim: Aim, price: Evaluation) -> Aim:
     """Limits that are lower by as much as the plan exceeds those of the aim."""
-    deadline_s, memory = lowered.deadline_s, lowered.memory_bytes
-    if deadline_s is not None and aim.deadline_s is not None:
-        deadline_s -= max(0.0, price.latency_s - aim.deadline_s)
+    deadline_s = lowered.goal.deadline_s - max(0.0, price.latency_s - aim.goal.latest_s)
+    memory = lowered.memory_bytes
     if memory is not None and aim.memory_bytes is not None:
         demands = zip(memory, price.memory_bytes, aim.memory_bytes, strict=True)
         memory = tuple(limit - max(0.0, demand - most) for limit, demand, most in demands)
-    return replace(lowered, deadline_s=deadline_s, memory_bytes=memory)
+    return Aim(replace(lowered.goal, deadline_s=deadline_s), memory)
 
 
-def _in_time(price: Evaluation, aim: Aim) -> bool:
-    return aim.deadline_s is None or price.latency_s <= aim.deadline_s
+def _chosen(search: _Search, goal: Goal) -> Plan:
+    """The best rounded plan within the limits; without one, of those in time the closest to fitting the memory, or else the fastest."""
+    memory = tuple(device.memory_bytes for device in search.instance.cluster.devices)
+    found: list[Rounded] = []
+    for aim in (Aim(goal, memory), Aim(LATENCY, memory), Aim(goal), Aim(LATENCY)):
+        found += search.plans(aim)
+        allowed = [of for of in found if of.price.feasible and goal.met_by(of.price)]
+        if allowed:
+            return min(allowed, key=lambda of: goal.value(of.price)).plan
+    in_time = [of for of in found if goal.met_by(of.price)]
+    if in_time:
+        return min(in_time, key=lambda of: _overload(of.price)).plan
+    return min(found, key=lambda of: of.price.latency_s).plan
 
 
 def _overload(price: Evaluation) -> float:
-    """The largest demand relative to a limit."""
+    """The largest demand of memory relative to its limit."""
     return max(demand / limit for demand, limit in zip(price.memory_bytes, price.memory_limit_bytes, strict=True))

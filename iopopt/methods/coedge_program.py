@@ -7,17 +7,17 @@ take, sum_j a_j = 1, and the rows of operator i are n_ij = a_j H_i, which need n
     subject to  T <= deadline, and equation (1) for every device
 
 Times, energy and memory are those of ``cost_model.md``, which are sums and maxima of clipped linear functions of the rows, so the program states them
-exactly: where the fractions give whole rows, it has the evaluator's price. Two things are not linear. Fractions of no rows still pay for the connections
-of a participant, as empty shares do; and an edge that is row-aligned at some fractions and not at others opens no connections, so that the program's
-price is never above the evaluator's.
+exactly: where the fractions give whole rows, it has the evaluator's price. Two things are not linear. Fractions of no rows still pay for the
+connections of a participant, as empty shares do; and an edge that is row-aligned at some fractions and not at others opens no connections, so that
+the program's price is never above the evaluator's.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import linprog
@@ -30,6 +30,7 @@ from iopopt.cost.schedule import schedule_of
 from iopopt.cost.transfers import Side, Volumes, edge_rounds, kinds_between, placement_side, transfers
 from iopopt.cost.work import share_work
 from iopopt.errors import SolverError
+from iopopt.methods.objective import LATENCY, Goal
 from iopopt.milp.affine import Affine, constant, times, total
 from iopopt.milp.arc_bounds import setup_s
 from iopopt.milp.arcs import Name
@@ -40,8 +41,6 @@ from iopopt.network.unit import Unit
 from iopopt.plan.placement import Placement
 from iopopt.schedule.rounds import Transfer, TransferKind
 
-Objective = Literal["latency", "energy"]
-
 _UNITS = 1e3
 """The latency of rows by capability, and the memory of a device, in units of the program: far above the solver's tolerance."""
 
@@ -50,22 +49,18 @@ _TOLERANCE = 1e-9
 _POWERS = ("idle_watts", "compute_watts", "transmit_watts", "receive_watts")
 
 
-@dataclass(frozen=True)
-class Aim:
+class Aim(NamedTuple):
     """What the program minimises, and within which limits.
 
     Attributes:
-        deadline_s: the most latency, seconds; None if it has no limit.
-        memory_bytes: of each device of the cluster; None if it has no limit.
+        memory_bytes: the most memory of each device of the cluster; None if it has no limit.
     """
 
-    objective: Objective = "latency"
-    deadline_s: float | None = None
+    goal: Goal = LATENCY
     memory_bytes: tuple[float, ...] | None = None
 
 
-@dataclass(frozen=True)
-class Relaxation:
+class Relaxation(NamedTuple):
     """An optimum: the fractions in the order of the team, and the objective, seconds or joules."""
 
     fractions: tuple[float, ...]
@@ -148,13 +143,13 @@ class _CoEdgeProgram:
         self._latency_s = total([*map(self._compute_s, numbers), *map(self._transfer_s, range(len(instance.edges_into)))])
 
     def minimised(self, aim: Aim, at: Sequence[float] | None) -> Relaxation | None:
-        if aim.deadline_s is not None:
-            self._builder.at_most(("deadline",), self._latency_s * (1 / self._unit_s), constant(aim.deadline_s / self._unit_s))
+        if math.isfinite(aim.goal.deadline_s):
+            self._builder.at_most(("deadline",), self._latency_s * (1 / self._unit_s), constant(aim.goal.deadline_s / self._unit_s))
         if aim.memory_bytes is not None:
             self._limit_memory(aim.memory_bytes)
         for fraction, given in zip(self._fractions, at or (), strict=at is not None):
             self._builder.equal(("at", fraction), times(1, fraction), constant(given))
-        value, unit = (self._latency_s, self._unit_s) if aim.objective == "latency" else self._energy()
+        value, unit = (self._latency_s, self._unit_s) if aim.goal.objective == "latency" else self._energy()
         cost = self._builder.variable(("objective",), cost=1.0)
         self._builder.at_least(("objective",), times(1, cost), value * (1 / unit))
         found = _solved(self._builder.build())
