@@ -5,11 +5,11 @@ fractions of the height for all operators. A device takes part with at least the
 share is below that threshold, the device with the smallest one is dropped and the program solved again. Then the fractions are rounded, operator by
 operator, by largest remainder. Operators without rows are whole on the fastest device that is left, or split by output channels.
 
-The paper stops at the first devices whose shares all reach the threshold. Here devices are dropped until one is left, and the best of these plans is
-taken: fewer devices open fewer connections, which CoEdge's model does not have and a relaxation does not see.
+The paper stops at the first devices whose shares all reach the threshold. Here dropping goes on until two are left, each device alone is tried too,
+and the best of these plans is taken: fewer devices open fewer connections, which CoEdge's model does not have and a relaxation does not see.
 
-Rounding can miss a limit that the fractions keep. Then the program is solved again with that limit lowered by as much as the rounded plan missed it;
-the evaluator decides.
+Rounding can break a limit that the fractions keep. Then the program is solved again with that limit lowered: by as much as the rounded plan exceeds it,
+then by twice as much, and so on. The evaluator decides.
 """
 
 from __future__ import annotations
@@ -95,30 +95,33 @@ class _Search(NamedTuple):
     fully_connected: FullyConnected
 
     def plans(self, aim: Aim) -> Iterator[Rounded]:
-        """The plans of all devices, of all but the one with the smallest share, and so on, where shares reach the threshold and keep the limits.
+        """The plans of all devices, of all but the one with the smallest share, and so on, where shares reach the threshold and keep the limits; and
+        those of each device alone.
 
         Where no fractions keep the limits, the smallest share is that of the least latency.
         """
         team = self.team
-        while True:
+        while len(team) > 1:
             fractions = self._fractions(team, aim)
             yield from self._rounded(team, fractions, aim)
-            if len(team) == 1:
-                return
             shares = fractions or self._fractions(team, Aim(LATENCY))
             assert shares is not None  # there are no limits
             smallest = min(range(len(team)), key=shares.__getitem__)
             team = team[:smallest] + team[smallest + 1 :]
+        for j in self.team:
+            yield self._plan((j,), (1.0,))
 
     def _rounded(self, team: tuple[int, ...], fractions: tuple[float, ...] | None, aim: Aim) -> Iterator[Rounded]:
         """The plan of the program's fractions; as long as it breaks a limit that they keep, that of the program with lower limits."""
-        least, lowered = threshold(self.instance, self._placements(team)), aim
-        for _ in range(_ATTEMPTS):
-            if fractions is None or not _take_part(fractions, least):
+        placements, lowered = self._placements(team), aim
+        by_rows = any(placement.dim == "H" for placement in placements)
+        least = max(_NOTHING, threshold(self.instance, placements) - _NOTHING) if by_rows else 0.0
+        for attempt in range(_ATTEMPTS):
+            if fractions is None or min(fractions) < least:
                 return
             found = self._plan(team, fractions)
             yield found
-            lowered, before = _lowered(lowered, aim, found.price), lowered
+            lowered, before = _lowered(lowered, aim, found.price, 2.0**attempt), lowered
             if lowered == before:
                 return
             fractions = self._fractions(team, lowered)
@@ -145,18 +148,13 @@ def split_by(unit: Unit, placement: Placement, fractions: Sequence[float]) -> Pl
     return Placement.split("H", placement.devices, unit_proportional_shares(unit, "H", fractions))
 
 
-def _take_part(fractions: Sequence[float], least: float) -> bool:
-    """Whether every device has rows, and as many as its neighbours need; one device always has."""
-    return len(fractions) == 1 or min(fractions) >= max(_NOTHING, least - _NOTHING)
-
-
-def _lowered(lowered: Aim, aim: Aim, price: Evaluation) -> Aim:
-    """Limits that are lower by as much as the plan exceeds those of the aim."""
-    deadline_s = lowered.goal.deadline_s - max(0.0, price.latency_s - aim.goal.latest_s)
+def _lowered(lowered: Aim, aim: Aim, price: Evaluation, times: float) -> Aim:
+    """Limits that are lower by so many times what the plan exceeds those of the aim by."""
+    deadline_s = lowered.goal.deadline_s - times * max(0.0, price.latency_s - aim.goal.latest_s)
     memory = lowered.memory_bytes
     if memory is not None and aim.memory_bytes is not None:
         demands = zip(memory, price.memory_bytes, aim.memory_bytes, strict=True)
-        memory = tuple(limit - max(0.0, demand - most) for limit, demand, most in demands)
+        memory = tuple(limit - times * max(0.0, demand - most) for limit, demand, most in demands)
     return Aim(replace(lowered.goal, deadline_s=deadline_s), memory)
 
 
