@@ -41,6 +41,7 @@ from iopopt.methods.iop_segments import solve_iop_segments
 from iopopt.methods.milp import solve_milp
 from iopopt.methods.modnn import solve_modnn
 from iopopt.methods.oc import solve_oc
+from iopopt.methods.overlap import solve_overlap
 from iopopt.methods.pso import solve_pso
 from iopopt.methods.single import solve_single
 from iopopt.methods.solution import Solution, heuristic_solution
@@ -121,6 +122,7 @@ __all__ = [
     "solve_milp",
     "solve_modnn",
     "solve_oc",
+    "solve_overlap",
     "solve_pso",
     "solve_single",
     "space_name",

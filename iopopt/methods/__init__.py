@@ -23,6 +23,7 @@ from iopopt.methods.iop_segments import solve_iop_segments
 from iopopt.methods.milp import solve_milp
 from iopopt.methods.modnn import solve_modnn
 from iopopt.methods.oc import solve_oc
+from iopopt.methods.overlap import solve_overlap
 from iopopt.methods.pso import solve_pso
 from iopopt.methods.single import solve_single
 from iopopt.methods.solution import Solution
@@ -89,6 +90,7 @@ METHODS = Registry[Method](
         "iop_segments": Method(solve_iop_segments, "IOP segments", "the best choice of the same pairs, by dynamic programming"),
         "dp": Method(solve_dp, "DP", "every strategy at fixed shares, by dynamic programming"),
         "pso": Method(solve_pso, "PSO", "particle swarm over dimensions and shares"),
+        "overlap": Method(solve_overlap, "overlap", "simulated annealing by the clock without barriers"),
         "milp": Method(solve_milp, "MILP", "equations (1) to (8) exactly, with a proven bound", proves_bounds=True, chooses_team=True),
         "exhaustive": Method(solve_exhaustive, "exhaustive", "every plan of a tiny instance", proves_bounds=True, chooses_team=True, tiny_only=True),
     },

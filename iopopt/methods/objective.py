@@ -20,6 +20,10 @@ _ROUNDING = 1e-9
 """How far a latency may exceed a deadline, relative: sums of the same terms in another order differ by less."""
 
 
+_PROVEN = 1.1e-4
+"""The relative gap up to which a latency is called the least possible: that of an optimum, and a back end's tolerance."""
+
+
 class Measure(NamedTuple):
     """How an objective is measured, and how texts say it.
 
@@ -77,6 +81,20 @@ class Goal:
 
 
 LATENCY = Goal()
+
+
+def deadline_missed(goal: Goal, fastest_s: float, bound_s: float) -> str:
+    """Why no plan meets the deadline: the least possible time, or a proven bound on it, and the fastest plan known.
+
+    Args:
+        fastest_s: the latency of the fastest plan known; infinite if none is.
+        bound_s: a proven lower bound on the latency of all plans.
+    """
+    of_all = f"no plan meets the deadline of {goal.deadline_s * 1e3:.6g} ms: "
+    if fastest_s - bound_s <= _PROVEN * fastest_s:
+        return f"{of_all}the least possible time is {fastest_s * 1e3:.6g} ms (proven)"
+    known = "no plan that fits the memory is known" if math.isinf(fastest_s) else f"the fastest known takes {fastest_s * 1e3:.6g} ms"
+    return f"{of_all}none takes less than {bound_s * 1e3:.6g} ms (proven), and {known}"
 
 
 def checked_goal(objective: str, deadline_s: float | None, cluster: Cluster) -> Goal:

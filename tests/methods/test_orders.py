@@ -67,7 +67,7 @@ def test_the_team_is_split_over_in_its_order(method: str) -> None:
 @pytest.mark.parametrize("method", FIXED_SHARES)
 def test_numbers_of_devices_mean_nothing(method: str) -> None:
     """The team (1, 0, 2) on the devices a, b, c costs what the team (0, 1, 2) costs on b, a, c; so with every order and renumbering."""
-    for seed in range(40):
+    for seed in range(15):
         rng = random.Random(1000 + seed)
         graph, cluster = _instance(seed)
         team = random_order(rng, len(cluster))[: rng.randint(2, len(cluster))]
