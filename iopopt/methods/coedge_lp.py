@@ -8,8 +8,8 @@ operator, by largest remainder. Operators without rows are whole on the fastest 
 The paper stops at the first devices whose shares all reach the threshold. Here dropping goes on until two are left, each device alone is tried too,
 and the best of these plans is taken: fewer devices open fewer connections, which CoEdge's model does not have and a relaxation does not see.
 
-Rounding can break a limit that the fractions keep. Then the program is solved again with that limit lowered: by as much as the rounded plan exceeds it,
-then by twice as much, and so on. The evaluator decides.
+Rounding can break a limit that the fractions keep. Then the program is solved again with that limit lowered: by as much as the rounded plan
+exceeds it, then by twice as much, and so on. The evaluator decides.
 """
 
 from __future__ import annotations
