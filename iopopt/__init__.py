@@ -32,6 +32,7 @@ from iopopt.executor.running import execute
 from iopopt.methods import METHODS, Method, register_method, solve
 from iopopt.methods.aofl import solve_aofl
 from iopopt.methods.coedge import solve_coedge
+from iopopt.methods.coedge_lp import solve_coedge_lp
 from iopopt.methods.deepthings import solve_deepthings
 from iopopt.methods.dp import solve_dp
 from iopopt.methods.dpfp import solve_dpfp
@@ -135,6 +136,7 @@ __all__ = [
     "solve",
     "solve_aofl",
     "solve_coedge",
+    "solve_coedge_lp",
     "solve_deepthings",
     "solve_dp",
     "solve_dpfp",

@@ -181,8 +181,8 @@ def _plan(graph: Graph, cluster: Cluster, roles: Roles, width: Width, refine: Re
 class RowZones:
     """The zones of all operators: which satisfy the zone constraint, and what plans they are.
 
-    An operator is shared if it has at least one granule of rows for each device. The others, and the last one where a secondary is the sink, to which
-    the other one would send its rows, are the host's alone: their zone is the whole map.
+    An operator is shared if it has at least one granule of rows for each device. The others are the host's alone, and so is the last one where one of
+    two secondaries is the sink, to which the other one would send its rows: their zone is the whole map.
     """
 
     def __init__(self, graph: Graph, cluster: Cluster, roles: Roles) -> None:
@@ -191,7 +191,7 @@ class RowZones:
         self.heights = [unit.sizes["H"] for unit in units]
         self.granules = [unit.granularities["H"] for unit in units]
         enough = [number for number, unit in enumerate(units) if "H" in unit.dims and 1 < len(self._order) <= unit.granules("H")]
-        last = len(units) - 1 if cluster.sink in roles.secondaries else len(units)
+        last = len(units) - 1 if len(roles.secondaries) > 1 and cluster.sink in roles.secondaries else len(units)
         self.shared = tuple(number for number in enough if number != last)
         self._needs: dict[tuple[int, int, Zone], tuple[int, int]] = {}
         self._pieces: dict[tuple[int, Zone], Piece] = {}

@@ -146,6 +146,8 @@ def test_two_devices_share_the_rows(chain: Graph, trio: Cluster) -> None:
         assert {placement.devices for placement in solution.plan.values()} == {(0, 1), (1,)}
     thin = halp_plan(chain, cluster, host=1, zone="min")
     assert [placement.shares for placement in thin.values()] == [(23, 1)] * 4 + [(1,)]
+    rows = GraphBuilder("rows", (1, 24, 6)).conv(2, 3, padding=1).build()
+    assert [halp_plan(rows, Cluster(trio.devices[:2], sink=sink), zone="min")["conv1"].shares for sink in (0, 1)] == [(23, 1)] * 2
 
 
 def test_one_device_has_everything(chain: Graph, trio: Cluster) -> None:
