@@ -32,16 +32,16 @@ def move_end(space: Space, rng: Random, pieces: Pieces) -> Pieces | None:
     if not blocks:
         return fuse(space, rng, pieces)
     block, step = rng.choice(blocks), rng.choice((1, 1, 1, 2, 3))
-    cut = rng.randint(block.start, block.stop)
+    cut, given = rng.randint(block.start, block.stop), min(step, len(block) - 1)
     ways = (
         [range(block.start - step, block.stop)],
         [range(block.start, block.stop + step)],
         [range(block.start, cut), range(cut, block.stop)],
-        [range(block.start, block.stop - step), *_single(range(block.stop - step, block.stop))],
-        [*_single(range(block.start, block.start + step)), range(block.start + step, block.stop)],
+        [range(block.start, block.stop - given), *_single(range(block.stop - given, block.stop))],
+        [*_single(range(block.start, block.start + given)), range(block.start + given, block.stop)],
     )
     runs = [run for run in rng.choice(ways) if len(run)]
-    if not all(run in space.is_block or (len(run) == 1 and run.start >= 0) for run in runs):
+    if not all(len(run) == 1 or run in space.is_block for run in runs):
         return None
     return _covered(space, rng, pieces, runs)
 

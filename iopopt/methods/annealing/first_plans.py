@@ -11,13 +11,14 @@ from iopopt.methods.annealing.space import Pieces, Space
 from iopopt.methods.coedge import coedge_placements
 from iopopt.methods.dp import refined_plan
 from iopopt.methods.greedy import greedy_plan
+from iopopt.methods.halp import halp_plan
 from iopopt.methods.milp import solve_milp
 from iopopt.methods.single import single_plan
 from iopopt.plan.pieces import pieces_of
 from iopopt.plan.plan import Plan
 
 _PART = 0.08
-"""Of the time limit, for the exact program and for each dynamic program."""
+"""Of the time limit, for HALP, for the exact program and for each dynamic program."""
 
 
 def scheme_plans(space: Space) -> Iterator[tuple[str, Pieces]]:
@@ -30,13 +31,15 @@ def scheme_plans(space: Space) -> Iterator[tuple[str, Pieces]]:
 
 
 def searched_plans(space: Space, watch: Stopwatch, seed: int) -> Iterator[tuple[str, Pieces]]:
-    """The plans that other methods find by equation (6): the dynamic program without blocks and with them, and the exact optimum.
+    """The plans that other methods find: HALP by the same clock; by equation (6) the dynamic program, without blocks and with them, and the exact
+    optimum.
 
     Each gets a part of the time limit, and gives the best that it has by then.
     """
     graph, cluster, team = space.graph, space.cluster, space.devices
     if len(team) < 2:
         return
+    yield "halp", pieces_of(graph, halp_plan(graph, cluster, team=team, refine="layer", time_limit_s=_some_of(watch).limit_s))
     for longest in sorted({1, space.longest_block}):
         plan = refined_plan(Instance(graph, cluster), team, _some_of(watch), longest)
         if plan is not None:

@@ -22,10 +22,7 @@ class Objective:
         self._instance, self._simulator = Instance(space.graph, space.cluster), Simulator(space.graph, space.cluster)
         self._limits = [device.memory_bytes for device in space.cluster.devices]
         self._roomy = min(self._limits) >= _demand_at_most(self._instance)
-        # Slower than any plan without transfers on the slowest device.
-        work = [whole_work(unit, space.cluster.bytes_per_element) for unit in space.graph.placed_units]
-        every = [10 * sum(amounts) for amounts in zip(*work, strict=True)]
-        self.penalty_s = max(device.compute_s(*every) for device in space.cluster.devices)
+        self.penalty_s = _longest_s(self._instance)
 
     def cost(self, pieces: Pieces, most: float = math.inf) -> float:
         """What a plan costs; infinite where that is above ``most``."""
@@ -44,6 +41,17 @@ class Objective:
         instance = self._instance.covered([len(run) for run in runs])
         demand = peak_bytes(memory_demands(instance, (*placements, *instance.terminals)))
         return sum(max(0.0, needed - limit) for needed, limit in zip(demand, self._limits, strict=True))
+
+
+def _longest_s(instance: Instance) -> float:
+    """Longer than any plan takes: everything on the slowest device, as often as there are devices, and every tensor between all pairs twice."""
+    cluster, e = instance.cluster, instance.cluster.bytes_per_element
+    work = [whole_work(unit, e) for unit in instance.placed]
+    computing = max(sum(device.compute_s(*of_unit) for of_unit in work) for device in cluster.devices)
+    slowest = min([device.bandwidth_bytes_per_s for device in cluster.devices] + [cluster.shared_medium_bytes_per_s or math.inf])
+    tensors = [edge.p.pre_pool_shape.elements + edge.p.out_shape.elements for edges in instance.edges_into for edge in edges]
+    sending = sum(cluster.connection_setup_s + e * elements / slowest for elements in tensors)
+    return len(cluster) * computing + 2 * len(cluster) ** 2 * sending
 
 
 def _demand_at_most(instance: Instance) -> float:

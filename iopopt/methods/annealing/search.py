@@ -28,8 +28,8 @@ class AnnealingSettings:
     """The schedule: a tournament of plans with unlike orders of devices, whose better half goes on after each round, then cycles from the best.
 
     Attributes:
-        moves_per_operator: the length of a cycle, for each operator of the network; fewer where the time does not last. A round of the tournament is
-            half as long, for all contenders together.
+        moves_per_operator: the length of a cycle, for each operator of the network; fewer where the time does not last. The first round of the
+            tournament is as long, for all contenders together.
         hottest, coldest: temperatures of the first round, as parts of the makespan; a neighbour is taken that is slower by the temperature times an
             exponential random number.
         reheated: the hottest temperature of cycles after the tournament.
@@ -42,10 +42,10 @@ class AnnealingSettings:
     """
 
     moves_per_operator: int = 600
-    hottest: float = 0.03
+    hottest: float = 0.05
     coldest: float = 0.0003
     reheated: float = 0.005
-    contenders: int = 8
+    contenders: int = 6
     cycles: int = 20
     patience: int = 2
 
@@ -98,23 +98,25 @@ class Annealing:
         if cost < self._offered.get(alike, (math.inf, pieces))[0]:
             self._offered[alike] = cost, pieces
 
-    def run(self) -> None:
-        """Search until nothing is gained any more.
+    def run(self, enough_s: float = 0.0) -> None:
+        """Search until nothing is gained any more, or a plan takes no longer than ``enough_s``.
 
         Raises:
             TimeUpError: if the time is up; the best plan so far stays.
         """
         settings, cycle = self._settings, self._settings.moves_per_operator * len(self._space.graph)
         contenders = sorted(self._offered.values(), key=lambda offered: offered[0])[: settings.contenders]
-        hottest, rounds = settings.hottest, math.ceil(math.log2(len(contenders)))
-        for left in range(rounds, 0, -1):
-            of_each = max(1, cycle // 2 // len(contenders))
-            of_time = 1 / (left + 2) / len(contenders)  # what is left of the rounds, and one cycle
-            results = [self._cool(*contender, of_each, hottest, self._watch.remaining_s * of_time) for contender in contenders]
-            contenders = sorted(results, key=lambda result: result[0])[: (len(results) + 1) // 2]
+        hottest, of_each = settings.hottest, max(1, cycle // settings.contenders)
+        while len(contenders) > 1 and self.least > enough_s:
+            to_come = of_each * _runs_of_tournament(len(contenders)) + cycle
+            time_s = self._watch.remaining_s * of_each / to_come
+            results = [self._cool(*contender, of_each, hottest, time_s) for contender in contenders]
+            contenders = sorted(results, key=lambda result: result[0])[: len(results) // 2]
             hottest = max(settings.reheated, hottest / 2)
         idle = 0
         for _ in range(settings.cycles):
+            if self.least <= enough_s:
+                return
             before = self.least
             assert self.best is not None  # one was offered
             self._cool(self.least, self.best, cycle, settings.reheated, self._watch.remaining_s)
@@ -150,6 +152,11 @@ class Annealing:
         self.best, self.least = pieces, cost
         self.trajectory.append(Point(self._watch.elapsed_s, self.makespan_s, None))
         return True
+
+
+def _runs_of_tournament(contenders: int) -> int:
+    """How often one of them runs: all, half of them, and so on, down to two."""
+    return 0 if contenders < 2 else contenders + _runs_of_tournament(contenders // 2)
 
 
 def _teams(pieces: Pieces) -> tuple[tuple[int, ...], ...]:

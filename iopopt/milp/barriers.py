@@ -1,0 +1,243 @@
+"""Barriers that remain in time without barriers, and the fastest way through them: a bound by dynamic programming.
+
+An operator that is whole, or that reads all channels of what it splits, waits for everything before it. ``events.md`` proves each inequality.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property
+from typing import NamedTuple
+
+from iopopt.cost.instance import Instance
+from iopopt.cost.stopwatch import NO_LIMIT, Stopwatch
+from iopopt.cost.work import whole_work
+from iopopt.milp.needed_rows import is_anchored, least_work
+
+
+class Mode(Enum):
+    """How a stage is split: by rows, by output channels, by input channels, or a section of parallel operators in any way."""
+
+    ROWS = "H"
+    OUT_CHANNELS = "OC"
+    IN_CHANNELS = "IC"
+    SECTION = "section"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """An operator through which every path from the input to the output leads, or all operators between two such.
+
+    Attributes:
+        members: the numbers of its operators.
+        work: the FLOPs that they take in every plan.
+        modes: how they may be split.
+        local: whether the operator's output channels read only some of its input channels.
+    """
+
+    members: range
+    work: float
+    modes: frozenset[Mode]
+    local: bool
+
+    @property
+    def is_operator(self) -> bool:
+        return Mode.SECTION not in self.modes
+
+
+def stages_of(instance: Instance, longest_block: int) -> tuple[Stage, ...]:
+    """The stages of a graph in order; a single section if some row of an operator needs no input, for then nothing waits for everything."""
+    graph, work = instance.graph, least_work(instance.graph)
+    if not all(map(is_anchored, graph.operators)):
+        return (Stage(range(len(graph)), sum(work), frozenset({Mode.SECTION}), False),)
+    fused = {member for members in graph.blocks(longest_block) for member in members}
+    stages, start = list[Stage](), 0
+    for number in _articulations(instance):
+        if start < number:
+            stages.append(Stage(range(start, number), sum(work[start:number]), frozenset({Mode.SECTION}), False))
+        operator = graph.operators[number]
+        modes = {Mode.OUT_CHANNELS} | ({Mode.IN_CHANNELS} if "IC" in operator.splittable_dims else set())
+        modes |= {Mode.ROWS} if "H" in operator.splittable_dims or number in fused else set()
+        stages.append(Stage(range(number, number + 1), work[number], frozenset(modes), operator.is_channel_local))
+        start = number + 1
+    return tuple(stages)
+
+
+def _articulations(instance: Instance) -> Iterator[int]:
+    """The operators that no edge bypasses."""
+    graph, furthest = instance.graph, 0
+    last = [max((edge.consumer for edge in edges), default=0) for edges in graph.unfused.edges_from]
+    furthest = last[graph.source]
+    for number in range(len(graph)):
+        if furthest <= number:
+            yield number
+        furthest = max(furthest, last[number])
+
+
+def leads_on(before: Mode, after: Mode, stage: Stage) -> bool:
+    """Whether ``stage`` in mode ``after`` may start before all of the stage in front of it, in mode ``before``, is done."""
+    if before is Mode.IN_CHANNELS:
+        return False
+    if after is Mode.SECTION:
+        return True
+    if after is Mode.ROWS:
+        return before in (Mode.ROWS, Mode.SECTION)
+    return before in (Mode.OUT_CHANNELS, Mode.SECTION) and (after is Mode.IN_CHANNELS or stage.local)
+
+
+class _State(NamedTuple):
+    """What is behind: the last task of all up to a stage is ``done`` on one device, which others hear later; or the task of the device ``next``
+    starts, which has heard of everything; or all None: a task of a run starts on a device that was not the last.
+    """
+
+    done: int | None = None
+    next: int | None = None
+
+
+@dataclass(frozen=True)
+class BarrierBound:
+    """The least time from barrier to barrier, over all ways to place them.
+
+    Attributes:
+        longest_block: of the space.
+    """
+
+    instance: Instance
+    longest_block: int
+
+    @cached_property
+    def stages(self) -> tuple[Stage, ...]:
+        return stages_of(self.instance, self.longest_block)
+
+    @cached_property
+    def _anchored(self) -> bool:
+        return all(map(is_anchored, self.instance.graph.operators))
+
+    def seconds(self, watch: Stopwatch = NO_LIMIT) -> float:
+        """The bound.
+
+        Raises:
+            TimeUpError: if the time is up first.
+        """
+        best: list[dict[_State, float]] = [{} for _ in range(len(self.stages) + 1)]
+        best[0] = {_State(done=self.instance.cluster.source if self._anchored else None): 0.0}
+        for position, states in enumerate(best[:-1]):
+            watch.check()
+            for state, elapsed in states.items():
+                for end, reached, seconds in self._steps(position, state):
+                    if elapsed + seconds < best[end].get(reached, math.inf):
+                        best[end][reached] = elapsed + seconds
+        return min(elapsed + self._to_sink(state) for state, elapsed in best[-1].items())
+
+    def _steps(self, position: int, state: _State) -> Iterator[tuple[int, _State, float]]:
+        """What may follow: where it ends, in which state, and the seconds that it takes."""
+        cluster, stage = self.instance.cluster, self.stages[position]
+        at_start = state == _State() and position == 0
+        if stage.is_operator and (state.done is not None or state.next is not None or at_start):
+            for device in range(len(cluster)) if state.next is None else (state.next,):
+                wait = self._fetch_s(state.done, device, position)
+                yield position + 1, _State(done=device), wait + self._whole_s(position, device)
+        if state.next is None:
+            for end in self._run_ends(position):
+                for reached in self._exits(end):
+                    last = reached.done if reached.next is None else reached.next
+                    yield end, reached, self._run_s(position, end, state.done, last)
+
+    def _exits(self, end: int) -> Iterator[_State]:
+        """How a run may end: an operator on one device follows, or a run; at the end the sink waits."""
+        if end == len(self.stages):
+            yield _State(next=self.instance.cluster.sink)
+            return
+        yield _State()
+        for device in range(len(self.instance.cluster)):
+            yield _State(done=device)
+            if self.stages[end].is_operator:
+                yield _State(next=device)
+
+    def _run_ends(self, start: int) -> Iterator[int]:
+        """The ends of the runs from a stage on, inside which nothing need wait for everything."""
+        modes = set(self.stages[start].modes)
+        for end in range(start + 1, len(self.stages) + 1):
+            yield end
+            if end < len(self.stages):
+                stage = self.stages[end]
+                modes = {after for after in stage.modes if any(leads_on(before, after, stage) for before in modes)}
+            if not modes:
+                return
+
+    def _run_s(self, start: int, end: int, first: int | None, last: int | None) -> float:
+        """The least X with sum_j f_j max(0, X - delay_j) >= work.
+
+        Every device but ``first``, if there is one, starts after a transfer to it, and every device but ``last`` ends before one from it.
+        """
+        cluster = self.instance.cluster
+        work = sum(stage.work for stage in self.stages[start:end])
+        delays = [self._least_transfer_s(j, start, end) * ((first is not None and j != first) + (j != last)) for j in range(len(cluster))]
+        return _filled_s(work, [device.flops_per_s for device in cluster.devices], delays)
+
+    def _least_transfer_s(self, device: int, start: int, end: int) -> float:
+        """The least time of a transfer to or from a device on an edge into, inside or out of a run."""
+        least = min(self._least_bytes[start : end + 1])
+        return self._transfer_s(least, device)
+
+    @cached_property
+    def _least_bytes(self) -> tuple[float, ...]:
+        """The fewest bytes that a transfer has on the edges into each stage, and into the sink, unless the stage is whole on one device.
+
+        Somewhere around a section an element; into an operator, a row of what it reads, or a channel.
+        """
+        e = self.instance.cluster.bytes_per_element
+        found = []
+        for before, stage in zip([None, *self.stages], [*self.stages, None], strict=True):
+            around = [stage for stage in (before, stage) if stage is not None]
+            if not all(stage.is_operator for stage in around):
+                found.append(float(e))
+                continue
+            edges = self.instance.graph.edges_into[self.stages[-1].members.stop if stage is None else stage.members.start]
+            shapes = [shape for edge in edges for shape in (edge.shape, edge.pre_pool_shape)]
+            found.append(float(e * min(min(shape.channels * shape.width, shape.height * shape.width) for shape in shapes)))
+        return tuple(found)
+
+    def _fetch_s(self, owner: int | None, device: int, position: int) -> float:
+        """The time in which a device fetches what the stage reads whole from the one that has all of it."""
+        if owner is None or owner == device:
+            return 0.0
+        e = self.instance.cluster.bytes_per_element
+        size = sum(e * edge.shape.elements for edge in self.instance.graph.edges_into[self.stages[position].members.start])
+        return self._transfer_s(size, device, owner)
+
+    def _to_sink(self, state: _State) -> float:
+        """The time in which the sink gets the output from the device on which the last operator was whole."""
+        cluster = self.instance.cluster
+        if state.next is not None or state.done is None or state.done == cluster.sink:
+            return 0.0
+        return self._transfer_s(cluster.bytes_per_element * self.instance.graph.output.out_shape.elements, cluster.sink, state.done)
+
+    def _transfer_s(self, size: float, device: int, other: int | None = None) -> float:
+        cluster = self.instance.cluster
+        ends = [device] if other is None else [device, other]
+        rate = cluster.shared_medium_bytes_per_s or min(cluster.devices[j].bandwidth_bytes_per_s for j in ends)
+        return cluster.connection_setup_s + size / rate
+
+    def _whole_s(self, position: int, device: int) -> float:
+        """The time of an operator that is whole on a device."""
+        unit = self.instance.placed[self.stages[position].members.start]
+        return self.instance.cluster.devices[device].compute_s(*whole_work(unit, self.instance.cluster.bytes_per_element))
+
+
+def _filled_s(work: float, speeds: Sequence[float], delays: Sequence[float]) -> float:
+    """When ``work`` is done if each device joins in after its delay."""
+    if work <= 0:
+        return 0.0
+    speed, begun = 0.0, 0.0  # of those that have joined, and the sum of speed x delay
+    order = sorted(range(len(speeds)), key=lambda j: delays[j])
+    for rank, j in enumerate(order):
+        speed += speeds[j]
+        begun += speeds[j] * delays[j]
+        done_s = (work + begun) / speed
+        if rank + 1 == len(order) or done_s <= delays[order[rank + 1]]:
+            return done_s
+    raise AssertionError("the last device decides")
