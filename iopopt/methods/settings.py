@@ -10,7 +10,7 @@ from operator import index
 from iopopt.cluster.cluster import Cluster
 from iopopt.cost.stopwatch import Stopwatch
 from iopopt.errors import ClusterError, SolverError
-from iopopt.network.records import is_number, is_integer, short_repr
+from iopopt.network.records import is_integer, is_number, short_repr
 
 _LONGEST_BLOCK = 1000
 """A length that no block reaches."""
