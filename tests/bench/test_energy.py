@@ -14,7 +14,7 @@ COMMON = ["--model", "lenet5", "--methods", "single", "milp"]
 
 
 def test_energy_within_a_deadline(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Methods that take the objective minimise it, the others the latency; the joules of every plan have a column, and the gap says that it is theirs."""
+    """Methods that take the objective minimise it, others the latency; the joules of every plan have a column, and the gap says that it is theirs."""
     cluster_name = "pi3+tx2@ethernet-1000"
     graph, cluster = load_model("lenet5"), load_cluster(cluster_name)
     expected = solve_milp(graph, cluster, objective="energy", deadline_s=0.005)
