@@ -57,7 +57,7 @@ def test_only_exact_methods_prove(name, solutions):
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_nothing_is_better_than_a_proven_bound(name, solutions):
+def test_nothing_is_better_than_a_proven_bound(name, solutions, tiny, pair):
     """No method's plan is faster than what an exact method calls the least latency, by its clock."""
     for exact in PROVING:
         simulated = solutions[exact].timing == "events"
