@@ -1,9 +1,9 @@
-"""Energy over the deadline on CoEdge's kind of cluster: four Raspberry Pi 3B+, a Jetson TX2 and a PC, for AlexNet and MobileNet-V1.
+"""Energy over the deadline on CoEdge's kind of cluster: four Raspberry Pi 3B+, a Jetson TX2 and a PC.
 
-Each device alone, CoEdge's rows by capability, its linear program, and the least energy of any plan with its proven bound; over Fast Ethernet and
-Wi-Fi; once with the energy of computing and communicating alone, as CoEdge counts it, and once with the idle power of all six devices. The CoEdge
-paper publishes a range of reductions, which stands in columns of its own. About ten minutes; writes figure_energy.csv (one row for each point), .md
-and .png.
+AlexNet and MobileNet-V1, which the CoEdge paper ran too, and VGG16: each device alone, CoEdge's rows by capability, its linear program, and the least
+energy of any plan with its proven bound; over Gigabit Ethernet and Wi-Fi; once with the energy of computing and communicating alone, as CoEdge counts
+it, and once with the idle power of all six devices. The paper publishes a range of reductions, which stands in columns of its own. About ten minutes;
+writes figure_energy.csv (one row for each point), .md and .png.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ import dataclasses
 import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from iopopt import Cluster, Evaluation, Graph, Placement, Plan, Solution, evaluate, load_cluster, load_model, solve
+from iopopt import Cluster, Device, Evaluation, Graph, Placement, Plan, Solution, evaluate, load_cluster, load_model, solve
+from iopopt.plan.team import Team
 from paper_figs.appearance import LOOKS, label
 from paper_figs.columns import Column, Table, fixed, small_percent
 from paper_figs.command_line import run
@@ -31,12 +32,16 @@ if TYPE_CHECKING:
 
 STEM = "figure_energy"
 BOARDS = "pi3-x4+tx2+server"
-LINKS = {"ethernet-100": "Fast Ethernet", "wifi": "Wi-Fi"}
+LINKS = {"ethernet-1000": "Gigabit Ethernet", "wifi": "Wi-Fi"}
 """Short names of links."""
 
-INSTANCES = tuple(
-    Instance(name, model, f"{BOARDS}@{link}") for link in LINKS for name, model in (("AlexNet", "alexnet"), ("MobileNet-V1", "mobilenet_v1"))
-)
+PI_PORT_BYTES_PER_S = 2.8e7
+"""The port of a Raspberry Pi 3B+ sits behind USB 2.0 and stays near 224 Mbit/s (iopopt/cluster/boards.yaml)."""
+
+MODELS = {"AlexNet": "alexnet", "MobileNet-V1": "mobilenet_v1", "VGG16": "vgg16"}
+"""Two of the paper's networks, and one that is so large that rows pay."""
+
+INSTANCES = tuple(Instance(name, model, f"{BOARDS}@{link}") for link in LINKS for name, model in MODELS.items())
 DEADLINES = (1.0, 1.02, 1.05, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.8, 2.0, 2.25, 2.5, 3.0)
 """As multiples of the least latency of any plan."""
 
@@ -47,8 +52,18 @@ ACCOUNTS = {"work": "without idle power", "all": "with idle power"}
 """Which energy counts."""
 
 STEPS = len(INSTANCES) * len(ACCOUNTS) * (len(DEADLINES) + 1)
-PANEL = (4.6, 2.3)
+PANEL = (4.0, 2.2)
 """Width and height of a panel, inches."""
+
+WIDTHS = {"coedge_lp": 3.0, "milp": 1.2}
+"""Of lines, points: where they coincide, the thin one lies on the thick one."""
+
+NAME_OFFSETS: dict[str, tuple[tuple[float, float], Literal["left", "right"]]] = {
+    "Raspberry Pi": ((-5, 4), "right"),
+    "Jetson TX2": ((5, -9), "left"),
+    "PC": ((5, 4), "left"),
+}
+"""Where the names of points stand, points from the point, and on which side of them they end."""
 
 
 class Exact(NamedTuple):
@@ -99,10 +114,14 @@ class Panel:
 def load(instance: Instance, account: str) -> tuple[Graph, Cluster]:
     """The network and the boards; the first has the input and needs the output."""
     graph = load_model(instance.model)
-    cluster = dataclasses.replace(load_cluster(instance.cluster, graph), source=0, sink=0)
-    if account == "work":
-        cluster = dataclasses.replace(cluster, devices=tuple(dataclasses.replace(device, idle_watts=0.0) for device in cluster.devices))
-    return graph, cluster
+    cluster = load_cluster(instance.cluster, graph)
+    return graph, dataclasses.replace(cluster, source=0, sink=0, devices=tuple(_device(device, account) for device in cluster.devices))
+
+
+def _device(device: Device, account: str) -> Device:
+    most = PI_PORT_BYTES_PER_S if device.name.startswith("pi3") else math.inf
+    idle_watts = 0.0 if account == "work" else device.idle_watts
+    return dataclasses.replace(device, bandwidth_bytes_per_s=min(device.bandwidth_bytes_per_s, most), idle_watts=idle_watts)
 
 
 def joules(price: Evaluation) -> float:
@@ -117,10 +136,11 @@ def panel(instance: Instance, account: str, deadlines: Sequence[float], time_lim
     whole = {board(device.name): Plan.of(graph, [Placement.whole(j)] * len(graph)) for j, device in reversed(list(enumerate(cluster.devices)))}
     coedge = solve(graph, cluster, "coedge").evaluation
     assert coedge is not None  # a fixed scheme always has a plan
-    fastest = solve(graph, cluster, "milp", time_limit_s=time_limit_s)
-    deadlines_s = sorted({multiple * fastest.latency_s for multiple in deadlines} | {coedge.latency_s})
+    quick = solve(graph, cluster, "coedge_lp")
+    fastest = [solve(graph, cluster, "milp", team=team, time_limit_s=time_limit_s) for team in _teams([quick])]
+    deadlines_s = sorted({multiple * min(solution.latency_s for solution in fastest) for multiple in deadlines} | {coedge.latency_s})
     frugal = {deadline_s: solve(graph, cluster, "coedge_lp", objective="energy", deadline_s=deadline_s) for deadline_s in deadlines_s}
-    teams = {team for solution in frugal.values() if (team := _team(solution.plan)) is not None}
+    teams = _teams([quick, *frugal.values()])
     exact: dict[float, Exact] = {}
     for deadline_s in reversed(deadlines_s):
         later = next(reversed(exact.values()), None)
@@ -131,7 +151,7 @@ def panel(instance: Instance, account: str, deadlines: Sequence[float], time_lim
     return Panel(
         instance,
         account,
-        fastest.bound_s or 0.0,
+        min(solution.bound_s or 0.0 for solution in fastest),
         {name: evaluate(graph, cluster, plan) for name, plan in whole.items()},
         coedge,
         tuple(Point(deadline_s, frugal[deadline_s], exact[deadline_s]) for deadline_s in deadlines_s),
@@ -153,16 +173,19 @@ def _team(plan: Plan | None) -> tuple[int, ...] | None:
     return next((placement.devices for placement in (plan or {}).values() if not placement.is_whole), None)
 
 
-def _exact(graph: Graph, cluster: Cluster, teams: set[tuple[int, ...]], deadline_s: float, time_limit_s: float, later: Exact | None) -> Exact:
-    """The least energy over the plans of all devices and of the teams that CoEdge's linear program chose.
+def _teams(solutions: Sequence[Solution]) -> tuple[Team, ...]:
+    """All devices, and the teams over which plans of CoEdge split."""
+    return ("all", *sorted({team for solution in solutions if (team := _team(solution.plan)) is not None}))
+
+
+def _exact(graph: Graph, cluster: Cluster, teams: Sequence[Team], deadline_s: float, time_limit_s: float, later: Exact | None) -> Exact:
+    """The least energy over the plans of these teams.
 
     What is optimal for a later deadline, and meets this one, is optimal for this one too.
     """
     if later is not None and later.latency_s <= deadline_s and later.gap_percent < 0.01:
         return later
-    found = [
-        solve(graph, cluster, "milp", objective="energy", deadline_s=deadline_s, time_limit_s=time_limit_s, team=team) for team in ("all", *teams)
-    ]
+    found = [solve(graph, cluster, "milp", objective="energy", deadline_s=deadline_s, time_limit_s=time_limit_s, team=team) for team in teams]
     best = min(found, key=lambda solution: solution.value)
     return Exact(best.value, min(_bound(solution) for solution in found), best.latency_s)
 
@@ -238,7 +261,7 @@ def alone_note(panels: Sequence[Panel]) -> str:
     missed = sum(point.coedge_lp.plan is None and math.isfinite(point.exact.energy_j) for of in panels for point in of.points)
     return (
         f"CoEdge's linear program leaves everything to one device at {alone} of the {len(plans)} deadlines that it meets, and misses {missed} that "
-        "the MILP meets: with one vector of rows for all operators it cannot hand work on from one device to the next."
+        "the MILP meets: it has one vector of rows for all operators, so it cannot let one device run the first ones and another the rest."
     )
 
 
@@ -248,7 +271,7 @@ def draw(panels: Sequence[Panel], remarks: tuple[str, ...], title: str) -> Figur
 
     models = list(dict.fromkeys(of.instance.label for of in panels))
     rows = list(dict.fromkeys((link(of.instance), of.account) for of in panels))
-    width, head, legend = 2 * PANEL[0], 0.5, 0.75
+    width, head, legend = max(2, len(models)) * PANEL[0], 0.5, 0.5
     lines = remark_lines(remarks, width - 0.4)
     below = legend + NOTE_LINE * len(lines) + 0.3
     above = head + len(rows) * PANEL[1]
@@ -256,7 +279,7 @@ def draw(panels: Sequence[Panel], remarks: tuple[str, ...], title: str) -> Figur
     halves = figure.add_gridspec(2, 1, height_ratios=[above, below])
     upper, lower = figure.add_subfigure(halves[0]), figure.add_subfigure(halves[1])
     grid = upper.subplots(len(rows), len(models), squeeze=False)
-    upper.subplots_adjust(left=0.08, right=0.98, bottom=0.5 / above, top=1 - (head + 0.3) / above, hspace=0.24, wspace=0.14)
+    upper.subplots_adjust(left=0.75 / width, right=1 - 0.15 / width, bottom=0.5 / above, top=1 - (head + 0.3) / above, hspace=0.24, wspace=0.16)
     upper.suptitle(title, weight="bold", size=12, y=1 - 0.15 / above, va="top")
     for of in panels:
         row, column = rows.index((link(of.instance), of.account)), models.index(of.instance.label)
@@ -267,8 +290,8 @@ def draw(panels: Sequence[Panel], remarks: tuple[str, ...], title: str) -> Figur
         if row == len(rows) - 1:
             axes.set_xlabel("deadline, or latency of a point, ms")
         if column == 0:
-            axes.set_ylabel(f"{link(of.instance)}\nenergy {ACCOUNTS[of.account]}, J", size=9)
-    lower.legend(handles=_legend_handles(), loc="upper center", ncols=3, frameon=False, fontsize=9)
+            axes.set_ylabel(f"{link(of.instance)}\nJ {ACCOUNTS[of.account]}", size=9)
+    lower.legend(handles=_legend_handles(), loc="upper center", ncols=6 if len(models) > 2 else 3, frameon=False, fontsize=9)
     lower.text(0.2 / width, 1 - legend / below, "\n".join(lines), size=8, va="top", linespacing=1.35)
     return figure
 
@@ -280,16 +303,18 @@ def _draw_panel(axes: Axes, of: Panel) -> None:
     last = 1.15 * max(of.points[-1].deadline_s, *(price.latency_s for price in (of.coedge, *of.alone.values()))) * 1e3
     deadlines = [*(point.deadline_s * 1e3 for point in of.points), last]
     axes.axvspan(0.9 * of.fastest_s * 1e3, of.fastest_s * 1e3, color="black", alpha=0.12, lw=0)
-    for key, values in (("milp", [point.exact.energy_j for point in of.points]), ("coedge_lp", [point.coedge_lp.value for point in of.points])):
+    curves = {"coedge_lp": [point.coedge_lp.value for point in of.points], "milp": [point.exact.energy_j for point in of.points]}
+    for key, values in curves.items():
         shown = [value if math.isfinite(value) else math.nan for value in values]
-        axes.step(deadlines, [*shown, shown[-1]], where="post", color=LOOKS[key].colour, lw=1.4)
+        axes.step(deadlines, [*shown, shown[-1]], where="post", color=LOOKS[key].colour, lw=WIDTHS[key])
         axes.plot(deadlines[:-1], shown, **_marker(key))
     bounds = [point.exact.bound_j for point in of.points]
     axes.step(deadlines, [*bounds, bounds[-1]], where="post", color=LOOKS["milp"].colour, linestyle=":", lw=1.0)
     axes.plot([of.coedge.latency_s * 1e3], [joules(of.coedge)], **_marker("coedge"))
     for name, at in points.items():
         axes.plot(*[[value] for value in at], **{**_marker("single"), "zorder": 4})
-        axes.annotate(name, at, (5, 4), textcoords="offset points", size=8, color="#555555")
+        offset, side = NAME_OFFSETS[name]
+        axes.annotate(name, at, offset, textcoords="offset points", ha=side, size=8, color="#555555")
     axes.set(xscale="log", xlim=(0.9 * of.fastest_s * 1e3, last))
     axes.set_ylim(0, 1.15 * max(joules(of.coedge), *(energy_j for _, energy_j in points.values())))
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 4, 5, 6, 8)))
@@ -310,30 +335,32 @@ def _legend_handles() -> list[Any]:
     from matplotlib.patches import Patch
 
     return [
-        Line2D([], [], lw=1.4, **{**_marker("milp"), "linestyle": "-"}, label="least energy of any plan (MILP)"),
+        Line2D([], [], lw=WIDTHS["milp"], **{**_marker("milp"), "linestyle": "-"}, label="least energy of any plan (MILP)"),
         Line2D([], [], color=LOOKS["milp"].colour, linestyle=":", lw=1.0, label="proven bound"),
         Patch(color="black", alpha=0.08, lw=0, label="no plan is as fast (proven)"),
-        Line2D([], [], lw=1.4, **{**_marker("coedge_lp"), "linestyle": "-"}, label="CoEdge's linear program"),
+        Line2D([], [], lw=WIDTHS["coedge_lp"], **{**_marker("coedge_lp"), "linestyle": "-"}, label="CoEdge's linear program"),
         Line2D([], [], **_marker("coedge"), label="CoEdge, rows by capability"),
         Line2D([], [], **_marker("single"), label="one device alone"),
     ]
 
 
-def describe(instance: Instance) -> str:
-    """One sentence on the boards and their powers."""
-    _, cluster = load(instance, "all")
-    kinds = {board(device.name): device for device in cluster.devices}
+def describe(instances: Sequence[Instance]) -> tuple[str, ...]:
+    """A sentence on the boards and their powers, and one on each kind of link."""
+    clusters = {instance.cluster: load(instance, "all")[1] for instance in instances}
+    kinds = {board(device.name): device for cluster in clusters.values() for device in cluster.devices}
     boards = "; ".join(
-        f"{sum(board(device.name) == name for device in cluster.devices)} {name} of {device.flops_per_s / 1e9:.3g} GFLOP/s, {device.idle_watts:g} W "
-        f"idle, {device.compute_watts:g} W more when computing, {device.transmit_watts:g} and {device.receive_watts:g} W when sending and receiving"
+        f"{name} of {device.flops_per_s / 1e9:.3g} GFLOP/s, {device.idle_watts:g} W idle, {device.compute_watts:g} W more when computing, "
+        f"{device.transmit_watts:g} and {device.receive_watts:g} W when sending and receiving"
         for name, device in kinds.items()
     )
-    rate = cluster.devices[0].bandwidth_bytes_per_s / 1e6
-    return (
-        f"{instance.cluster}: {boards}. Links of {rate:.4g} MB/s, {cluster.connection_setup_s * 1e3:g} ms to set up a connection; the first "
-        f"{board(cluster.devices[0].name)} has the input and needs the output. iopopt/cluster/boards.yaml has the source of every figure; most "
-        "powers are assumed."
-    )
+    sources = "iopopt/cluster/boards.yaml has the source of every figure; most powers are assumed"
+    return (f"{boards}. {sources}.", *(_links(name, cluster) for name, cluster in clusters.items()))
+
+
+def _links(name: str, cluster: Cluster) -> str:
+    rates = {board(device.name): device.bandwidth_bytes_per_s / 1e6 for device in cluster.devices}
+    links = ", ".join(f"{rate:.4g} MB/s ({kind})" for kind, rate in rates.items())
+    return f"{name}: links of {links}, {cluster.connection_setup_s * 1e3:g} ms to set up a connection; the first {board(cluster.devices[0].name)} has the input and needs the output."
 
 
 def build(time_limit_s: float, progress: Progress, instances: Sequence[Instance] = INSTANCES, deadlines: Sequence[float] = DEADLINES) -> Report:
@@ -344,7 +371,7 @@ def build(time_limit_s: float, progress: Progress, instances: Sequence[Instance]
         title="Energy over the deadline: four Raspberry Pis, a Jetson TX2 and a PC",
         tables=(summary(panels),),
         frames={STEM: tidy_frame(panels)},
-        setting=tuple(dict.fromkeys(map(describe, instances))),
+        setting=describe(instances),
         notes=(
             "Without idle power, the energy is what devices draw in addition while they compute, send and receive, as CoEdge counts it; with it, all "
             "devices idle until the output is there, whether they take part or not. A reduction is 100 (1 - energy / energy by capability).",

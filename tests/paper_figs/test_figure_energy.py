@@ -78,9 +78,9 @@ def test_a_later_optimum_holds_for_an_earlier_deadline_that_it_meets() -> None:
     """It is not solved again: without a time limit's worth of search it is the very same object."""
     graph, cluster = load(SMALL, "all")
     optimum = Exact(1.0, 1.0, 0.5)
-    assert figure_energy._exact(graph, cluster, set(), 0.6, 1.0, optimum) is optimum
-    assert figure_energy._exact(graph, cluster, set(), 0.4, 1.0, optimum) is not optimum
-    assert figure_energy._exact(graph, cluster, set(), 0.6, 1.0, Exact(1.0, 0.9, 0.5)) is not optimum
+    assert figure_energy._exact(graph, cluster, ["all"], 0.6, 1.0, optimum) is optimum
+    assert figure_energy._exact(graph, cluster, ["all"], 0.4, 1.0, optimum) is not optimum
+    assert figure_energy._exact(graph, cluster, ["all"], 0.6, 1.0, Exact(1.0, 0.9, 0.5)) is not optimum
 
 
 def test_reductions_follow_from_the_row(report: Report) -> None:
