@@ -360,7 +360,8 @@ def describe(instances: Sequence[Instance]) -> tuple[str, ...]:
 def _links(name: str, cluster: Cluster) -> str:
     rates = {board(device.name): device.bandwidth_bytes_per_s / 1e6 for device in cluster.devices}
     links = ", ".join(f"{rate:.4g} MB/s ({kind})" for kind, rate in rates.items())
-    return f"{name}: links of {links}, {cluster.connection_setup_s * 1e3:g} ms to set up a connection; the first {board(cluster.devices[0].name)} has the input and needs the output."
+    first, setup_ms = board(cluster.devices[0].name), cluster.connection_setup_s * 1e3
+    return f"{name}: links of {links}, {setup_ms:g} ms to set up a connection; the first {first} has the input and needs the output."
 
 
 def build(time_limit_s: float, progress: Progress, instances: Sequence[Instance] = INSTANCES, deadlines: Sequence[float] = DEADLINES) -> Report:
