@@ -5,8 +5,9 @@ fractions of the height for all operators. A device takes part with at least the
 share is below that threshold, the device with the smallest one is dropped and the program solved again. Then the fractions are rounded, operator by
 operator, by largest remainder. Operators without rows are whole on the fastest device that is left, or split by output channels.
 
-The paper stops at the first devices whose shares all reach the threshold. Here dropping goes on until two are left, each device alone is tried too,
-and the best of these plans is taken: fewer devices open fewer connections, which CoEdge's model does not have and a relaxation does not see.
+As far as it is known, CoEdge stops at the first devices whose shares all reach the threshold. Here dropping goes on until two are left, each device
+alone is tried too, and the best of these plans is taken: fewer devices open fewer connections, which CoEdge's model does not have and a relaxation
+does not see. The cost model itself needs no threshold, so rows by capability, which keep none, are sometimes faster.
 
 Rounding can break a limit that the fractions keep. Then the program is solved again with that limit lowered: by as much as the rounded plan
 exceeds it, then by twice as much, and so on. The evaluator decides.
