@@ -93,7 +93,7 @@ def test_the_same_seed_gives_the_same_plan() -> None:
     one, other = (solve_overlap(graph, cluster, seed=3, settings=QUICK) for _ in range(2))
     assert one.termination == "iteration_limit"
     assert one.plan == other.plan
-    latencies = [point.latency_s for point in one.trajectory if point.latency_s is not None]
+    latencies = [point.value for point in one.trajectory if point.value is not None]
     assert latencies == sorted(latencies, reverse=True)
     assert latencies[-1] == one.latency_s
 

@@ -98,8 +98,8 @@ class Annealing:
         if cost < self._offered.get(alike, (math.inf, pieces))[0]:
             self._offered[alike] = cost, pieces
 
-    def run(self) -> None:
-        """Search until nothing is gained any more.
+    def run(self, enough_s: float = 0.0) -> None:
+        """Search until nothing is gained any more, or a plan takes no longer than ``enough_s``.
 
         Raises:
             TimeUpError: if the time is up; the best plan so far stays.
@@ -107,7 +107,7 @@ class Annealing:
         settings, cycle = self._settings, self._settings.moves_per_operator * len(self._space.graph)
         contenders = sorted(self._offered.values(), key=lambda offered: offered[0])[: settings.contenders]
         hottest, of_each = settings.hottest, max(1, cycle // settings.contenders)
-        while len(contenders) > 1:
+        while len(contenders) > 1 and self.least > enough_s:
             to_come = of_each * _runs_of_tournament(len(contenders)) + cycle
             time_s = self._watch.remaining_s * of_each / to_come
             results = [self._cool(*contender, of_each, hottest, time_s) for contender in contenders]
@@ -115,6 +115,8 @@ class Annealing:
             hottest = max(settings.reheated, hottest / 2)
         idle = 0
         for _ in range(settings.cycles):
+            if self.least <= enough_s:
+                return
             before = self.least
             assert self.best is not None  # one was offered
             self._cool(self.least, self.best, cycle, settings.reheated, self._watch.remaining_s)
