@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import time
 from dataclasses import replace
 
 import pytest
@@ -141,6 +142,35 @@ def test_unknown_is_no_proof(monkeypatch: pytest.MonkeyPatch) -> None:
     found = solve_milp(GRAPH, CLUSTER, objective="energy", deadline_s=deadline_s, without=("pruning",))
     assert (found.status, found.termination, found.plan) == ("unknown", "time_limit", None)
     assert "fits the memory and meets the deadline was found in" in (found.reason or "")
+
+
+def test_ctrl_c_while_the_fastest_plan_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole search ends, and nothing is claimed."""
+    stopped = team_search.Run(Outcome("unknown", None, None, None, "", "fake"), interrupted=True)
+    monkeypatch.setattr(team_search, "run_backend", lambda *_, **__: stopped)
+    found = solve_milp(GRAPH, CLUSTER, objective="energy", deadline_s=0.999 * FASTEST.latency_s, without=("pruning",))
+    assert (found.status, found.termination, found.plan) == ("unknown", "interrupted", None)
+
+
+@pytest.mark.slow
+def test_the_time_limit_holds_under_a_deadline() -> None:
+    """Both searches together keep it, where neither ends by itself."""
+    graph, cluster = load_model("resnet50"), load_cluster("pi3-x3+pi4@ethernet-1000")
+    started = time.perf_counter()
+    found = solve_milp(graph, cluster, objective="energy", deadline_s=1e-3, time_limit_s=3.0)
+    assert time.perf_counter() - started < 3.0 + 6.0
+    assert found.plan is None
+    assert found.status in ("infeasible", "unknown")
+
+
+@pytest.mark.parametrize("backend", ["scipy", "cbc", "highs"])
+def test_back_ends_agree(backend: str) -> None:
+    """On the least energy within a deadline that binds."""
+    deadline_s = (FASTEST.latency_s + THRIFTIEST.latency_s) / 2
+    best = solve_exhaustive(GRAPH, CLUSTER, objective="energy", deadline_s=deadline_s)
+    found = solve_milp(GRAPH, CLUSTER, objective="energy", deadline_s=deadline_s, backend=backend, gap=0.0)
+    assert found.status == "optimal"
+    assert found.value == pytest.approx(best.value, rel=ROUNDING)
 
 
 def test_the_fastest_plan_is_a_start_where_no_other_meets_the_deadline() -> None:
