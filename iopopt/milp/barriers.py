@@ -5,6 +5,7 @@ An operator that is whole, or that reads all channels of what it splits, waits f
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -88,13 +89,41 @@ def leads_on(before: Mode, after: Mode, stage: Stage) -> bool:
     return before in (Mode.OUT_CHANNELS, Mode.SECTION) and (after is Mode.IN_CHANNELS or stage.local)
 
 
+class Kind(Enum):
+    """How a run passes its tensors on: by rows, or by channels, whose parts are those of a gather or of partial sums."""
+
+    ROWS = frozenset({Mode.ROWS, Mode.SECTION})
+    CHANNELS = frozenset({Mode.OUT_CHANNELS, Mode.IN_CHANNELS, Mode.SECTION})
+
+
 class _State(NamedTuple):
-    """What is behind: the last task of all up to a stage is ``done`` on one device, which others hear later; or the task of the device ``next``
-    starts, which has heard of everything; or all None: a task of a run starts on a device that was not the last.
+    """What is behind, up to a stage.
+
+    Attributes:
+        done: the device whose task ends last; others hear of it only by a transfer.
+        next: the device whose task starts next, having heard of everything.
+        kind: of the run that is behind; None for an operator that is whole on ``done``, and for the input.
+
+    Without ``done`` and ``next``, a task of a run starts next on a device that was not the last.
     """
 
     done: int | None = None
     next: int | None = None
+    kind: Kind | None = None
+
+
+class _Least(NamedTuple):
+    """The fewest bytes of one transfer on the edges into a stage, or into the sink.
+
+    Attributes:
+        row: of what the stage reads, where neither end is whole.
+        shared_row: a row of the tensor, where its producer is split by rows and its consumer is not.
+        piece: a row or a channel, also of partial sums.
+    """
+
+    row: float
+    shared_row: float
+    piece: float
 
 
 @dataclass(frozen=True)
@@ -116,6 +145,15 @@ class BarrierBound:
     def _anchored(self) -> bool:
         return all(map(is_anchored, self.instance.graph.operators))
 
+    @cached_property
+    def _speeds(self) -> tuple[float, ...]:
+        return tuple(device.flops_per_s for device in self.instance.cluster.devices)
+
+    @cached_property
+    def _work_from(self) -> tuple[float, ...]:
+        """The work of all stages from each one on."""
+        return (*itertools.accumulate(reversed([stage.work for stage in self.stages]), initial=0.0),)[::-1]
+
     def seconds(self, watch: Stopwatch = NO_LIMIT) -> float:
         """The bound.
 
@@ -124,81 +162,109 @@ class BarrierBound:
         """
         best: list[dict[_State, float]] = [{} for _ in range(len(self.stages) + 1)]
         best[0] = {_State(done=self.instance.cluster.source if self._anchored else None): 0.0}
+        enough = self._one_run_s()
         for position, states in enumerate(best[:-1]):
-            watch.check()
             for state, elapsed in states.items():
                 for end, reached, seconds in self._steps(position, state):
-                    if elapsed + seconds < best[end].get(reached, math.inf):
-                        best[end][reached] = elapsed + seconds
-        return min(elapsed + self._to_sink(state) for state, elapsed in best[-1].items())
+                    watch.check()
+                    by = elapsed + seconds
+                    if by < best[end].get(reached, math.inf) and by + self._work_from[end] / sum(self._speeds) <= enough:
+                        best[end][reached] = by
+        return min([enough, *(elapsed + self._to_sink(state) for state, elapsed in best[-1].items())])
+
+    def _one_run_s(self) -> float:
+        """The time of one run, and of the rest whole on the sink: one way of many."""
+        sink, found = self.instance.cluster.sink, math.inf
+        first = self.instance.cluster.source if self._anchored else None
+        for end in self._run_ends(0, Kind.ROWS):
+            if all(stage.is_operator for stage in self.stages[end:]):
+                rest = sum(self._whole_s(position, sink) for position in range(end, len(self.stages)))
+                found = min(found, self._run_s(0, end, Kind.ROWS, _State(done=first), sink) + rest)
+        return found
 
     def _steps(self, position: int, state: _State) -> Iterator[tuple[int, _State, float]]:
         """What may follow: where it ends, in which state, and the seconds that it takes."""
         cluster, stage = self.instance.cluster, self.stages[position]
-        at_start = state == _State() and position == 0
-        if stage.is_operator and (state.done is not None or state.next is not None or at_start):
+        at_start = position == 0
+        if stage.is_operator and (at_start or state.next is not None or (state.done is not None and state.kind is None)):
             for device in range(len(cluster)) if state.next is None else (state.next,):
                 wait = self._fetch_s(state.done, device, position)
                 yield position + 1, _State(done=device), wait + self._whole_s(position, device)
         if state.next is None:
-            for end in self._run_ends(position):
-                for reached in self._exits(end):
-                    last = reached.done if reached.next is None else reached.next
-                    yield end, reached, self._run_s(position, end, state.done, last)
+            for kind in Kind:
+                for end in self._run_ends(position, kind):
+                    for reached, last in self._exits(end, kind):
+                        yield end, reached, self._run_s(position, end, kind, state, last)
 
-    def _exits(self, end: int) -> Iterator[_State]:
-        """How a run may end: an operator on one device follows, or a run; at the end the sink waits."""
+    def _exits(self, end: int, kind: Kind) -> Iterator[tuple[_State, int | None]]:
+        """How a run may end, and the device that need not send anything before: an operator on one device follows, or a run; or the sink waits."""
         if end == len(self.stages):
-            yield _State(next=self.instance.cluster.sink)
+            yield _State(next=self.instance.cluster.sink), self.instance.cluster.sink
             return
-        yield _State()
+        yield _State(kind=kind), None
         for device in range(len(self.instance.cluster)):
-            yield _State(done=device)
+            yield _State(done=device, kind=kind), device
             if self.stages[end].is_operator:
-                yield _State(next=device)
+                yield _State(next=device), device
 
-    def _run_ends(self, start: int) -> Iterator[int]:
+    def _run_ends(self, start: int, kind: Kind) -> Iterator[int]:
         """The ends of the runs from a stage on, inside which nothing need wait for everything."""
-        modes = set(self.stages[start].modes)
+        modes = self.stages[start].modes & kind.value
         for end in range(start + 1, len(self.stages) + 1):
+            if not modes:
+                return
             yield end
             if end < len(self.stages):
                 stage = self.stages[end]
-                modes = {after for after in stage.modes if any(leads_on(before, after, stage) for before in modes)}
-            if not modes:
-                return
+                modes = frozenset(after for after in stage.modes & kind.value if any(leads_on(before, after, stage) for before in modes))
 
-    def _run_s(self, start: int, end: int, first: int | None, last: int | None) -> float:
+    def _run_s(self, start: int, end: int, kind: Kind, state: _State, last: int | None) -> float:
         """The least X with sum_j f_j max(0, X - delay_j) >= work.
 
-        Every device but ``first``, if there is one, starts after a transfer to it, and every device but ``last`` ends before one from it.
+        Every device but the one that is done, if there is one, starts after a transfer to it; every device but ``last`` ends before one from it.
         """
-        cluster = self.instance.cluster
-        work = sum(stage.work for stage in self.stages[start:end])
-        delays = [self._least_transfer_s(j, start, end) * ((first is not None and j != first) + (j != last)) for j in range(len(cluster))]
-        return _filled_s(work, [device.flops_per_s for device in cluster.devices], delays)
+        work = self._work_from[start] - self._work_from[end]
+        inside = self._least_inside(start, end, kind)
+        into, out = min(inside, self._least_into(start, kind, state.kind)), min(inside, self._least_out(end, kind))
+        delays = [
+            (self._transfer_s(into, j) if state.done not in (None, j) else 0.0) + (self._transfer_s(out, j) if j != last else 0.0)
+            for j in range(len(self._speeds))
+        ]
+        return _filled_s(work, self._speeds, delays)
 
-    def _least_transfer_s(self, device: int, start: int, end: int) -> float:
-        """The least time of a transfer to or from a device on an edge into, inside or out of a run."""
-        least = min(self._least_bytes[start : end + 1])
-        return self._transfer_s(least, device)
+    def _least_into(self, start: int, kind: Kind, behind: Kind | None) -> float:
+        """The fewest bytes of a transfer into the first stage of a run, after a run of a kind or an operator that was whole."""
+        least = self._least_bytes[start]
+        if behind is Kind.ROWS and kind is Kind.CHANNELS:
+            return least.shared_row
+        return least.row if behind is None and kind is Kind.ROWS else least.piece
+
+    def _least_out(self, end: int, kind: Kind) -> float:
+        """The fewest bytes of a transfer out of a run."""
+        return self._least_bytes[end].shared_row if kind is Kind.ROWS else self._least_bytes[end].piece
+
+    def _least_inside(self, start: int, end: int, kind: Kind) -> float:
+        """The fewest bytes of a transfer inside a run; by channels there are none but around a section."""
+        if kind is Kind.ROWS:
+            return min((least.row for least in self._least_bytes[start + 1 : end]), default=math.inf)
+        plain = all(stage.is_operator for stage in self.stages[start:end])
+        return math.inf if plain else float(self.instance.cluster.bytes_per_element)
 
     @cached_property
-    def _least_bytes(self) -> tuple[float, ...]:
-        """The fewest bytes that a transfer has on the edges into each stage, and into the sink, unless the stage is whole on one device.
-
-        Somewhere around a section an element; into an operator, a row of what it reads, or a channel.
-        """
+    def _least_bytes(self) -> tuple[_Least, ...]:
+        """Of the edges into each stage, and into the sink; around a section one element."""
         e = self.instance.cluster.bytes_per_element
         found = []
         for before, stage in zip([None, *self.stages], [*self.stages, None], strict=True):
-            around = [stage for stage in (before, stage) if stage is not None]
-            if not all(stage.is_operator for stage in around):
-                found.append(float(e))
+            if not all(around is None or around.is_operator for around in (before, stage)):
+                found.append(_Least(e, e, e))
                 continue
-            edges = self.instance.graph.edges_into[self.stages[-1].members.stop if stage is None else stage.members.start]
+            edges = self.instance.graph.edges_into[len(self.instance.graph) if stage is None else stage.members.start]
             shapes = [shape for edge in edges for shape in (edge.shape, edge.pre_pool_shape)]
-            found.append(float(e * min(min(shape.channels * shape.width, shape.height * shape.width) for shape in shapes)))
+            row = e * min(edge.shape.channels * edge.shape.width for edge in edges)
+            shared_row = e * min(edge.p.out_shape.channels * edge.p.out_shape.width for edge in edges)
+            piece = e * min(min(shape.channels * shape.width, shape.height * shape.width) for shape in shapes)
+            found.append(_Least(row, shared_row, piece))
         return tuple(found)
 
     def _fetch_s(self, owner: int | None, device: int, position: int) -> float:
