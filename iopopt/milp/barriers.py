@@ -17,6 +17,7 @@ from iopopt.cost.instance import Instance
 from iopopt.cost.stopwatch import NO_LIMIT, Stopwatch
 from iopopt.cost.work import whole_work
 from iopopt.milp.needed_rows import is_anchored, least_work
+from iopopt.network.operators.operator import Operator
 
 
 class Mode(Enum):
@@ -60,7 +61,8 @@ def stages_of(instance: Instance, longest_block: int) -> tuple[Stage, ...]:
         if start < number:
             stages.append(Stage(range(start, number), sum(work[start:number]), frozenset({Mode.SECTION}), False))
         operator = graph.operators[number]
-        modes = {Mode.OUT_CHANNELS} | ({Mode.IN_CHANNELS} if "IC" in operator.splittable_dims else set())
+        modes = {Mode.OUT_CHANNELS} if operator.unit.granules("OC") > 1 else set()  # one of one channel is whole
+        modes |= {Mode.IN_CHANNELS} if "IC" in operator.splittable_dims and not _whole_by_input(operator) else set()
         modes |= {Mode.ROWS} if "H" in operator.splittable_dims or number in fused else set()
         stages.append(Stage(range(number, number + 1), work[number], frozenset(modes), operator.is_channel_local))
         start = number + 1
@@ -78,6 +80,11 @@ def _articulations(instance: Instance) -> Iterator[int]:
         furthest = max(furthest, last[number])
 
 
+def _whole_by_input(operator: Operator) -> bool:
+    """Whether a split by input channels is no better than the whole operator: there is one, and its partial sums are no smaller than the output."""
+    return operator.size("IC") == 1 and all(before >= after for before, after in zip(operator.pre_pool_shape, operator.out_shape, strict=True))
+
+
 def leads_on(before: Mode, after: Mode, stage: Stage) -> bool:
     """Whether ``stage`` in mode ``after`` may start before all of the stage in front of it, in mode ``before``, is done."""
     if before is Mode.IN_CHANNELS:
@@ -90,10 +97,11 @@ def leads_on(before: Mode, after: Mode, stage: Stage) -> bool:
 
 
 class Kind(Enum):
-    """How a run passes its tensors on: by rows, or by channels, whose parts are those of a gather or of partial sums."""
+    """How the stages of a run are split: all by rows; all by channels, so that transfers pass them on in parts; or anyhow, around some section."""
 
-    ROWS = frozenset({Mode.ROWS, Mode.SECTION})
-    CHANNELS = frozenset({Mode.OUT_CHANNELS, Mode.IN_CHANNELS, Mode.SECTION})
+    ROWS = frozenset({Mode.ROWS})
+    CHANNELS = frozenset({Mode.OUT_CHANNELS, Mode.IN_CHANNELS})
+    MIXED = frozenset(Mode)
 
 
 class _State(NamedTuple):
@@ -165,21 +173,23 @@ class BarrierBound:
         enough = self._one_run_s()
         for position, states in enumerate(best[:-1]):
             for state, elapsed in states.items():
+                if elapsed + self._work_from[position] / sum(self._speeds) > enough:
+                    continue
                 for end, reached, seconds in self._steps(position, state):
                     watch.check()
-                    by = elapsed + seconds
-                    if by < best[end].get(reached, math.inf) and by + self._work_from[end] / sum(self._speeds) <= enough:
-                        best[end][reached] = by
+                    if elapsed + seconds < best[end].get(reached, math.inf):
+                        best[end][reached] = elapsed + seconds
         return min([enough, *(elapsed + self._to_sink(state) for state, elapsed in best[-1].items())])
 
     def _one_run_s(self) -> float:
-        """The time of one run, and of the rest whole on the sink: one way of many."""
+        """The least time of one run, and of the rest whole on the sink: one way of many."""
         sink, found = self.instance.cluster.sink, math.inf
-        first = self.instance.cluster.source if self._anchored else None
-        for end in self._run_ends(0, Kind.ROWS):
-            if all(stage.is_operator for stage in self.stages[end:]):
-                rest = sum(self._whole_s(position, sink) for position in range(end, len(self.stages)))
-                found = min(found, self._run_s(0, end, Kind.ROWS, _State(done=first), sink) + rest)
+        begin = _State(done=self.instance.cluster.source if self._anchored else None)
+        for kind in Kind:
+            for end in self._run_ends(0, kind):
+                if all(stage.is_operator for stage in self.stages[end:]):
+                    rest = sum(self._whole_s(position, sink) for position in range(end, len(self.stages)))
+                    found = min(found, self._run_s(0, end, kind, begin, sink) + rest)
         return found
 
     def _steps(self, position: int, state: _State) -> Iterator[tuple[int, _State, float]]:
@@ -192,6 +202,8 @@ class BarrierBound:
                 yield position + 1, _State(done=device), wait + self._whole_s(position, device)
         if state.next is None:
             for kind in Kind:
+                if kind is Kind.ROWS is state.kind:
+                    continue  # they are one run
                 for end in self._run_ends(position, kind):
                     for reached, last in self._exits(end, kind):
                         yield end, reached, self._run_s(position, end, kind, state, last)
@@ -208,14 +220,16 @@ class BarrierBound:
                 yield _State(next=device), device
 
     def _run_ends(self, start: int, kind: Kind) -> Iterator[int]:
-        """The ends of the runs from a stage on, inside which nothing need wait for everything."""
-        modes = self.stages[start].modes & kind.value
+        """The ends of the runs from a stage on, inside which nothing need wait for everything; those around a section are mixed."""
+        modes, mixed = self.stages[start].modes & kind.value, not self.stages[start].is_operator
         for end in range(start + 1, len(self.stages) + 1):
             if not modes:
                 return
-            yield end
+            if mixed is (kind is Kind.MIXED):
+                yield end
             if end < len(self.stages):
                 stage = self.stages[end]
+                mixed |= not stage.is_operator
                 modes = frozenset(after for after in stage.modes & kind.value if any(leads_on(before, after, stage) for before in modes))
 
     def _run_s(self, start: int, end: int, kind: Kind, state: _State, last: int | None) -> float:
@@ -223,32 +237,39 @@ class BarrierBound:
 
         Every device but the one that is done, if there is one, starts after a transfer to it; every device but ``last`` ends before one from it.
         """
-        work = self._work_from[start] - self._work_from[end]
-        inside = self._least_inside(start, end, kind)
-        into, out = min(inside, self._least_into(start, kind, state.kind)), min(inside, self._least_out(end, kind))
-        delays = [
-            (self._transfer_s(into, j) if state.done not in (None, j) else 0.0) + (self._transfer_s(out, j) if j != last else 0.0)
-            for j in range(len(self._speeds))
-        ]
-        return _filled_s(work, self._speeds, delays)
+        into, out = self._hops(start, end, kind, state.kind)
+        first = state.done
+        delays = [(0.0 if first is None or j == first else into[j]) + (0.0 if j == last else out[j]) for j in range(len(into))]
+        return _filled_s(self._work_from[start] - self._work_from[end], self._speeds, delays)
+
+    def _hops(self, start: int, end: int, kind: Kind, behind: Kind | None) -> tuple[Sequence[float], Sequence[float]]:
+        """The least time of a transfer to each device at the start of a run, and from each at its end."""
+        key = start, end, kind, behind
+        if key not in self._known_hops:
+            inside = math.inf if kind is not Kind.ROWS else min((least.row for least in self._least_bytes[start + 1 : end]), default=math.inf)
+            sizes = min(inside, self._least_into(start, kind, behind)), min(inside, self._least_out(end, kind))
+            into, out = ([self._transfer_s(size, j) for j in range(len(self._speeds))] for size in sizes)
+            self._known_hops[key] = into, out
+        return self._known_hops[key]
+
+    @cached_property
+    def _known_hops(self) -> dict[tuple[int, int, Kind, Kind | None], tuple[Sequence[float], Sequence[float]]]:
+        return {}
 
     def _least_into(self, start: int, kind: Kind, behind: Kind | None) -> float:
-        """The fewest bytes of a transfer into the first stage of a run, after a run of a kind or an operator that was whole."""
+        """The fewest bytes of a transfer into the first stage of a run, after a run of a kind or an operator that was whole; around a section any."""
         least = self._least_bytes[start]
-        if behind is Kind.ROWS and kind is Kind.CHANNELS:
+        if kind is Kind.MIXED or behind is Kind.MIXED:
+            return self.instance.cluster.bytes_per_element
+        if behind is Kind.ROWS:
             return least.shared_row
         return least.row if behind is None and kind is Kind.ROWS else least.piece
 
     def _least_out(self, end: int, kind: Kind) -> float:
         """The fewest bytes of a transfer out of a run."""
+        if kind is Kind.MIXED:
+            return self.instance.cluster.bytes_per_element
         return self._least_bytes[end].shared_row if kind is Kind.ROWS else self._least_bytes[end].piece
-
-    def _least_inside(self, start: int, end: int, kind: Kind) -> float:
-        """The fewest bytes of a transfer inside a run; by channels there are none but around a section."""
-        if kind is Kind.ROWS:
-            return min((least.row for least in self._least_bytes[start + 1 : end]), default=math.inf)
-        plain = all(stage.is_operator for stage in self.stages[start:end])
-        return math.inf if plain else float(self.instance.cluster.bytes_per_element)
 
     @cached_property
     def _least_bytes(self) -> tuple[_Least, ...]:
