@@ -134,6 +134,14 @@ class _Least(NamedTuple):
     piece: float
 
 
+class _Hops(NamedTuple):
+    """The least times of transfers of a run: to each device at its start, from each at its end, and of any around its end."""
+
+    into: Sequence[float]
+    out: Sequence[float]
+    least: float
+
+
 @dataclass(frozen=True)
 class BarrierBound:
     """The least time from barrier to barrier, over all ways to place them.
@@ -235,25 +243,33 @@ class BarrierBound:
     def _run_s(self, start: int, end: int, kind: Kind, state: _State, last: int | None) -> float:
         """The least X with sum_j f_j max(0, X - delay_j) >= work.
 
-        Every device but the one that is done, if there is one, starts after a transfer to it; every device but ``last`` ends before one from it.
+        Every device but the one that is done, if there is one, starts after a transfer to it; every device but ``last`` ends before one from it. If
+        there is no ``last``, even the one that ends last ends a transfer before anything else starts.
         """
-        into, out = self._hops(start, end, kind, state.kind)
+        into, out, least = self._hops(start, end, kind, state.kind)
         first = state.done
-        delays = [(0.0 if first is None or j == first else into[j]) + (0.0 if j == last else out[j]) for j in range(len(into))]
+        ends = [least if last is None else 0.0 if j == last else out[j] for j in range(len(out))]
+        delays = [hop if first is None or j == first else hop + into[j] for j, hop in enumerate(ends)]
         return _filled_s(self._work_from[start] - self._work_from[end], self._speeds, delays)
 
-    def _hops(self, start: int, end: int, kind: Kind, behind: Kind | None) -> tuple[Sequence[float], Sequence[float]]:
-        """The least time of a transfer to each device at the start of a run, and from each at its end."""
+    def _hops(self, start: int, end: int, kind: Kind, behind: Kind | None) -> _Hops:
+        """The hops of a run, after a run of a kind or an operator that was whole."""
         key = start, end, kind, behind
         if key not in self._known_hops:
             inside = math.inf if kind is not Kind.ROWS else min((least.row for least in self._least_bytes[start + 1 : end]), default=math.inf)
             sizes = min(inside, self._least_into(start, kind, behind)), min(inside, self._least_out(end, kind))
             into, out = ([self._transfer_s(size, j) for j in range(len(self._speeds))] for size in sizes)
-            self._known_hops[key] = into, out
+            only_channels_follow = kind is Kind.ROWS and all(stage.is_operator for stage in self.stages[end:])
+            self._known_hops[key] = _Hops(into, out, min(out) if only_channels_follow else self._least_hop_s)
         return self._known_hops[key]
 
     @cached_property
-    def _known_hops(self) -> dict[tuple[int, int, Kind, Kind | None], tuple[Sequence[float], Sequence[float]]]:
+    def _least_hop_s(self) -> float:
+        """The time of an element over the fastest link."""
+        return min(self._transfer_s(self.instance.cluster.bytes_per_element, j) for j in range(len(self._speeds)))
+
+    @cached_property
+    def _known_hops(self) -> dict[tuple[int, int, Kind, Kind | None], _Hops]:
         return {}
 
     def _least_into(self, start: int, kind: Kind, behind: Kind | None) -> float:

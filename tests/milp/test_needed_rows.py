@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import random
-
 import pytest
 from support.random_any import random_case
 
 from iopopt import Graph, GraphBuilder
 from iopopt.milp.needed_rows import is_anchored, least_work, needed_rows
-from iopopt.schedule.regions import Interval
 from iopopt.schedule.region_transfers import field_rows, pre_pool_rows
+from iopopt.schedule.regions import Interval
 
 
 def _chain(*windows: tuple[int, int, int]) -> Graph:
