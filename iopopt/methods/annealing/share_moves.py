@@ -142,6 +142,12 @@ def swap(space: Space, rng: Random, pieces: Pieces) -> Pieces | None:
     return [_swapped(piece, new, with_shares=with_shares) if number in run else piece for number, piece in enumerate(pieces)]
 
 
+def exchange(space: Space, rng: Random, pieces: Pieces) -> Pieces:
+    """Two devices change places in the order of the participants of all pieces, each with its shares."""
+    one, other = rng.sample(space.devices, 2)
+    return [_swapped(piece, {one: other, other: one}, with_shares=True) for piece in pieces]
+
+
 def _swapped(piece: Piece, new: dict[int, int], *, with_shares: bool) -> Piece:
     placement = piece.placement
     if placement.dim is None:
