@@ -27,8 +27,8 @@ _MODELS = ("lenet5", "alexnet", "vgg11", "vgg13", "vgg16", "vgg19")
 def gap_after(solution: iopopt.Solution, seconds: float) -> float | None:
     """The proven gap after that many seconds, from the best incumbent and the best bound so far; None without a bound."""
     points = [point for point in solution.trajectory if point.elapsed_s <= seconds]
-    latency = min((point.latency_s for point in points if point.latency_s is not None), default=None)
-    bound = max((point.bound_s for point in points if point.bound_s is not None), default=None)
+    latency = min((point.value for point in points if point.value is not None), default=None)
+    bound = max((point.bound for point in points if point.bound is not None), default=None)
     return None if latency is None or bound is None else max(0.0, (latency - bound) / latency)
 
 

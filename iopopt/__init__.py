@@ -23,6 +23,7 @@ from iopopt.errors import (
     MissingExtraError,
     PlanError,
     PluginError,
+    ServiceError,
     SolverError,
     UnknownNameError,
     UnsupportedError,
@@ -31,15 +32,18 @@ from iopopt.executor.running import execute
 from iopopt.methods import METHODS, Method, register_method, solve
 from iopopt.methods.aofl import solve_aofl
 from iopopt.methods.coedge import solve_coedge
+from iopopt.methods.coedge_lp import solve_coedge_lp
 from iopopt.methods.deepthings import solve_deepthings
 from iopopt.methods.dp import solve_dp
 from iopopt.methods.dpfp import solve_dpfp
 from iopopt.methods.exhaustive import solve_exhaustive
 from iopopt.methods.greedy import solve_greedy
+from iopopt.methods.halp import halp_plan, solve_halp
 from iopopt.methods.iop_segments import solve_iop_segments
 from iopopt.methods.milp import solve_milp
 from iopopt.methods.modnn import solve_modnn
 from iopopt.methods.oc import solve_oc
+from iopopt.methods.overlap import solve_overlap
 from iopopt.methods.pso import solve_pso
 from iopopt.methods.single import solve_single
 from iopopt.methods.solution import Solution, heuristic_solution
@@ -54,6 +58,12 @@ from iopopt.plan.moves import random_neighbour, random_plan
 from iopopt.plan.placement import Placement, Shard
 from iopopt.plan.plan import Plan
 from iopopt.plan.team import space_name
+from iopopt.reliability.candidate import Candidate, select_model
+from iopopt.reliability.channel import Channel
+from iopopt.reliability.gilbert_elliott import GilbertElliottChannel
+from iopopt.reliability.random_channels import RandomRateChannel, RandomTimeChannel, TruncatedNormal
+from iopopt.reliability.service import Service, ServicePoint, estimate_service, exact_service
+from iopopt.reliability.traces import RateTraceChannel, TimeTraceChannel, load_trace
 from iopopt.simulation.simulate import Simulator, simulate
 from iopopt.simulation.timeline import Span, Timeline
 from iopopt.version import __version__
@@ -64,12 +74,15 @@ __all__ = [
     "ZOO",
     "Backend",
     "BatchEvaluation",
+    "Candidate",
+    "Channel",
     "Cluster",
     "ClusterError",
     "Device",
     "Evaluation",
     "ExecutionError",
     "FileFormatError",
+    "GilbertElliottChannel",
     "Graph",
     "GraphBuilder",
     "GraphError",
@@ -84,21 +97,33 @@ __all__ = [
     "PlanError",
     "PluginError",
     "Pricer",
+    "RandomRateChannel",
+    "RandomTimeChannel",
+    "RateTraceChannel",
+    "Service",
+    "ServiceError",
+    "ServicePoint",
     "Shard",
     "Simulator",
     "Solution",
     "SolverError",
     "Span",
+    "TimeTraceChannel",
     "Timeline",
+    "TruncatedNormal",
     "UnitWarning",
     "UnknownNameError",
     "UnsupportedError",
     "__version__",
+    "estimate_service",
     "evaluate",
+    "exact_service",
     "execute",
+    "halp_plan",
     "heuristic_solution",
     "load_cluster",
     "load_model",
+    "load_trace",
     "load_weights",
     "random_input",
     "random_neighbour",
@@ -106,19 +131,23 @@ __all__ = [
     "random_weights",
     "register_backend",
     "register_method",
+    "select_model",
     "simulate",
     "solve",
     "solve_aofl",
     "solve_coedge",
+    "solve_coedge_lp",
     "solve_deepthings",
     "solve_dp",
     "solve_dpfp",
     "solve_exhaustive",
     "solve_greedy",
+    "solve_halp",
     "solve_iop_segments",
     "solve_milp",
     "solve_modnn",
     "solve_oc",
+    "solve_overlap",
     "solve_pso",
     "solve_single",
     "space_name",

@@ -26,6 +26,10 @@ class PlanError(IopoptError, ValueError):
     """A plan breaks equations (2) to (5), or belongs to another graph or cluster."""
 
 
+class ServiceError(IopoptError, ValueError):
+    """A channel, a candidate or a request for service reliability is not well formed."""
+
+
 class FileFormatError(IopoptError, ValueError):
     """A file cannot be read as what it should hold; the message names the file and the key."""
 

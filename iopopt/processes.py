@@ -25,6 +25,9 @@ _TREES = "IOPOPT_PROCESS_TREES"
 _PATIENCE_S = 5.0
 """How long to wait for killed processes to be gone, seconds; one in the middle of a disk access ends when that does."""
 
+_YOUNG_S, _LOADING_S = 2.0, 0.1
+"""How old a process is at most that may not have its environment yet, and how long that takes at most, seconds."""
+
 _WINDOWS_EXCEPTION = 0xC0000000
 """Windows: exit codes from here on are exceptions that nothing handled."""
 
@@ -118,5 +121,13 @@ def _members(name: str) -> Iterator[psutil.Process]:
     """The living processes of a tree, apart from this one."""
     for process in psutil.process_iter():
         with suppress(psutil.NoSuchProcess, psutil.AccessDenied):  # it has ended, or is another user's
-            if process.pid != os.getpid() and name in _trees(process.environ()):
+            if process.pid != os.getpid() and name in _trees(_environment(process)):
                 yield process
+
+
+def _environment(process: psutil.Process) -> Mapping[str, str]:
+    """The environment of a process. One that has just been started has none for a moment, while its program is loaded: that is waited for."""
+    until = time.monotonic() + _LOADING_S
+    while not (found := process.environ()) and time.time() - process.create_time() < _YOUNG_S and time.monotonic() < until:
+        time.sleep(0.001)
+    return found

@@ -21,6 +21,10 @@ LOOKS = {
     "greedy": Look("#E69F00", "o", 10.0),
     "iop_segments": Look("#009E73", "s", 6.5),
     "milp": Look("#0072B2", "D", 3.0),
+    "halp": Look("#56B4E9", "h", 6.5),
+    "overlap": Look("#000000", "X", 6.5),
+    "coedge_lp": Look("#F0C000", "P", 7.0),
+    "single": Look("#888888", "x", 6.5),
 }
 """By name of ``iopopt.METHODS``; the palette of Okabe and Ito, which colour-blind readers can distinguish."""
 

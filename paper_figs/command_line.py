@@ -24,12 +24,22 @@ EXTRAS = ("matplotlib", "tabulate")
 Build = Callable[[float, Progress], Report]
 
 
-def run(stem: str, description: str, build: Build, steps: int, argv: Sequence[str] | None) -> int:
+def run(
+    stem: str,
+    description: str,
+    build: Build,
+    steps: int,
+    argv: Sequence[str] | None,
+    *,
+    time_limit_s: float = 60.0,
+) -> int:
     """Parse the command line, build the report, write and show it; returns the exit code.
+
+    ``time_limit_s`` is the default of the option.
 
     Progress and errors go to the standard error stream, the tables to the standard output.
     """
-    parser = _parser(stem, description)
+    parser = _parser(stem, description, time_limit_s)
     options = parser.parse_args(argv)
     if options.output.resolve() == RESULTS.resolve():
         parser.error("--output is the folder of the tracked results; --update renews them")
@@ -49,7 +59,7 @@ def run(stem: str, description: str, build: Build, steps: int, argv: Sequence[st
     return 0
 
 
-def _parser(stem: str, description: str) -> argparse.ArgumentParser:
+def _parser(stem: str, description: str, time_limit_s: float) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"python -m paper_figs.{stem}", description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -57,7 +67,11 @@ def _parser(stem: str, description: str) -> argparse.ArgumentParser:
     where.add_argument("--output", type=Path, default=OUTPUT, metavar="DIR", help="directory of the output files (default: %(default)s)")
     where.add_argument("--update", action="store_true", help="renew the tracked results in paper_figs/results instead")
     parser.add_argument(
-        "--time-limit", type=_seconds, default=60.0, metavar="SECONDS", help="time limit of the MILP for each instance (default: %(default)g)"
+        "--time-limit",
+        type=_seconds,
+        default=time_limit_s,
+        metavar="SECONDS",
+        help="time limit of the longest search, for each instance (default: %(default)g)",
     )
     return parser
 

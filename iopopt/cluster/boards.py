@@ -11,11 +11,11 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from iopopt.cluster.cluster import Cluster, Device
+from iopopt.cluster.cluster import WATTS, Cluster, Device
 from iopopt.cluster.yaml_files import parse_yaml
 from iopopt.errors import UnknownNameError
 
-_SHORT_NAMES = {"pi3": "pi3b+", "pi4": "pi4b", "nano": "jetson-nano", "esp32": "esp32", "server": "server"}
+_SHORT_NAMES = {"pi3": "pi3b+", "pi4": "pi4b", "nano": "jetson-nano", "tx2": "jetson-tx2", "esp32": "esp32", "server": "server"}
 _PART = re.compile(r"(?P<board>.+?)(-x(?P<count>[1-9]\d{0,2}))?")
 DEFAULT_LINK = "ethernet-100"
 
@@ -70,4 +70,5 @@ def _expand(part: str) -> list[str]:
 
 def _device(board: str, name: str, bandwidth_bytes_per_s: float) -> Device:
     profile = _profiles()["boards"][_SHORT_NAMES[board]]
-    return Device(name, float(profile["flops_per_s"]["value"]), float(profile["memory_bytes"]["value"]), bandwidth_bytes_per_s)
+    watts = {key: float(profile[key]["value"]) for key in WATTS}
+    return Device(name, float(profile["flops_per_s"]["value"]), float(profile["memory_bytes"]["value"]), bandwidth_bytes_per_s, **watts)

@@ -20,18 +20,28 @@ LEAST_FIGURE, MOST_FIGURE = 1e-6, 1e24
 
 _FIGURES = ("flops_per_s", "memory_bytes", "bandwidth_bytes_per_s", "memory_bytes_per_s")
 
+WATTS = ("compute_watts", "transmit_watts", "receive_watts", "idle_watts")
+"""The powers that a device may have."""
+
+MOST_WATTS = 1e9
+
+_OPTIONAL = {"memory_bytes_per_s", *WATTS}
+
 MOST_SETUP_S, MOST_ELEMENT_BYTES, MOST_DEVICES = 1e9, 1024, 10_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Device:
     """One device: computing capability f_j in FLOP/s (2 per MAC), memory capacity M_j in bytes, link bandwidth b_j in bytes/s.
 
     Attributes:
         memory_bytes_per_s: memory bandwidth m_j; None if only FLOPs take time.
+        compute_watts, transmit_watts, receive_watts: the power that computing, sending and receiving draw in addition to ``idle_watts``; None if not
+            known, which counts as 0.
+        idle_watts: the power that the device draws all the time, whatever it does; None if not known, which counts as 0.
 
     Raises:
-        ClusterError: if a figure is not a positive finite number from 1e-6 to 1e24.
+        ClusterError: if a figure is not a positive finite number from 1e-6 to 1e24, or a power not a number from 0 to 1e9.
     """
 
     name: str
@@ -39,22 +49,32 @@ class Device:
     memory_bytes: float
     bandwidth_bytes_per_s: float
     memory_bytes_per_s: float | None = None
+    compute_watts: float | None = None
+    transmit_watts: float | None = None
+    receive_watts: float | None = None
+    idle_watts: float | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
             raise ClusterError(f"device: name is {short_repr(self.name)}; it must be a non-empty string")
-        for key in _FIGURES:
+        for key in (*_FIGURES, *WATTS):
             value = getattr(self, key)
-            if value is None and key == "memory_bytes_per_s":
+            if value is None and key in _OPTIONAL:
                 continue
-            if not is_number(value) or not LEAST_FIGURE <= value <= MOST_FIGURE:
-                allowed = f"it must be a positive finite number, from {LEAST_FIGURE:g} to {MOST_FIGURE:g}"
+            positive, least, most = ("", 0, MOST_WATTS) if key in WATTS else ("positive ", LEAST_FIGURE, MOST_FIGURE)
+            if not is_number(value) or not least <= value <= most:
+                allowed = f"it must be a {positive}finite number, from {least:g} to {most:g}"
                 raise ClusterError(f"device {short_repr(self.name)}: {key} is {short_repr(value)}; {allowed}")
             object.__setattr__(self, key, float(value))  # a Fraction or a numpy number is nothing that JSON knows
 
     def figures(self) -> dict[str, float]:
-        """Its figures by key, without a memory bandwidth that is not given."""
-        return {key: value for key in _FIGURES if (value := getattr(self, key)) is not None}
+        """Its figures by key, without those that are not given."""
+        return {key: value for key in (*_FIGURES, *WATTS) if (value := getattr(self, key)) is not None}
+
+    def __repr__(self) -> str:
+        """As a call; powers that are not given are left out."""
+        known = [f"{key}={getattr(self, key)!r}" for key in ("name", *_FIGURES, *WATTS) if key not in WATTS or getattr(self, key) is not None]
+        return f"Device({', '.join(known)})"
 
     def compute_s(self, flops: float, touched_bytes: float) -> float:
         """t_cmp of equation (7): a roofline, the larger of the FLOPs at f_j and the bytes at m_j."""
@@ -196,7 +216,7 @@ def as_cluster(devices: Cluster | Sequence[Device]) -> Cluster:
 
 
 def _device_from(record: Any, where: str) -> Device:
-    check_keys(record, where, {"name", "flops_per_s", "memory_bytes", "bandwidth_bytes_per_s"}, {"memory_bytes_per_s"})
+    check_keys(record, where, {"name", "flops_per_s", "memory_bytes", "bandwidth_bytes_per_s"}, _OPTIONAL)
     try:
         return Device(**record)
     except ClusterError as error:

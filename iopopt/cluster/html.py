@@ -9,6 +9,8 @@ from iopopt.network.html import heading, table
 if TYPE_CHECKING:
     from iopopt.cluster.cluster import Cluster
 
+_POWERS = {"idle_watts": "idle, W", "compute_watts": "computing, + W", "transmit_watts": "sending, + W", "receive_watts": "receiving, + W"}
+
 
 def cluster_html(cluster: Cluster) -> str:
     """A row for each device, below the figures that all share."""
@@ -21,6 +23,11 @@ def cluster_html(cluster: Cluster) -> str:
     if any(rates):
         figures = (*figures, "memory, GB/s")
         rows = [(*row, f"{rate / 1e9:.4g}" if rate else "") for row, rate in zip(rows, rates, strict=True)]
+    for key, name in _POWERS.items():
+        watts = [getattr(device, key) for device in cluster.devices]
+        if any(power is not None for power in watts):
+            figures = (*figures, name)
+            rows = [(*row, "" if power is None else f"{power:.4g}") for row, power in zip(rows, watts, strict=True)]
     source = "every device has the input" if cluster.source is None else f"input on {cluster.devices[cluster.source].name}"
     shared = (
         f"{source}, output on {cluster.devices[cluster.sink].name}; {cluster.connection_setup_s * 1e3:g} ms for a connection, "

@@ -40,6 +40,8 @@ PLAUSIBLE = {
     "bandwidth_bytes_per_s": Plausible(1e3, 1e12, "bytes/s", "kB/s, MB/s or Mbit/s", "bits/s"),
     # From a microcontroller's flash to several times what the memory of the largest accelerators gives.
     "memory_bytes_per_s": Plausible(1e5, 1e14, "bytes/s", "MB/s or GB/s", ""),
+    # Up to a workstation with several accelerators.
+    **{key: Plausible(0.0, 2e3, "watts", "", "milliwatts") for key in ("compute_watts", "transmit_watts", "receive_watts", "idle_watts")},
     "connection_setup_s": Plausible(0.0, 0.5, "seconds", "", "milliseconds"),
     "bytes_per_element": Plausible(1, 8, "bytes", "", "bits"),
 }

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from iopopt.cluster.cluster import Cluster, Device
+from iopopt.cost.energy import Energy, energy_of, has_power
 from iopopt.cost.html import evaluation_html
 from iopopt.cost.instance import Instance
 from iopopt.cost.memory import memory_demands, peak_bytes
@@ -77,6 +78,7 @@ class Evaluation:
         connections: the sum of all N_j, as the cluster counts them.
         violations: the memory limits that the plan breaks.
         device_names, memory_limit_bytes: the cluster's, for reports.
+        energy: what each device draws, joules; None if no device of the cluster has a power.
     """
 
     latency_s: float
@@ -89,6 +91,12 @@ class Evaluation:
     violations: tuple[Violation, ...]
     device_names: tuple[str, ...]
     memory_limit_bytes: tuple[float, ...]
+    energy: Energy | None = None
+
+    @property
+    def energy_j(self) -> float | None:
+        """What all devices draw during the latency, joules; None if no device of the cluster has a power."""
+        return None if self.energy is None else self.energy.total_j
 
     @property
     def feasible(self) -> bool:
@@ -114,7 +122,8 @@ class Evaluation:
     def __repr__(self) -> str:
         fits = "fits the memory" if self.feasible else f"breaks {len(self.violations)} memory limit{'s' if len(self.violations) > 1 else ''}"
         parts = f"{self.compute_s * 1e3:.4g} computation, {self.communication_s * 1e3:.4g} communication"
-        return f"Evaluation({self.latency_s * 1e3:.4g} ms: {parts}; {len(self.operators)} operators; {fits})"
+        energy = "" if self.energy_j is None else f"{self.energy_j:.4g} J; "
+        return f"Evaluation({self.latency_s * 1e3:.4g} ms: {parts}; {energy}{len(self.operators)} operators; {fits})"
 
     def _repr_html_(self) -> str:
         return evaluation_html(self)
@@ -141,7 +150,10 @@ class Evaluation:
     def to_dict(self) -> dict[str, Any]:
         """A record of JSON's types; :meth:`from_dict` reads it back."""
         operators = [plain(cost) | {"placement": placement_record(cost.placement)} for cost in self.operators]
-        return {"schema_version": 1, **plain(self), "operators": operators}
+        record = {"schema_version": 1, **plain(self), "operators": operators}
+        if self.energy is None:
+            del record["energy"]  # older readers know no such key
+        return record
 
     @classmethod
     def from_dict(cls, record: Any, where: str = "evaluation") -> Evaluation:
@@ -152,14 +164,15 @@ class Evaluation:
                 ``where``.
         """
         check_schema(record, where, 1)
-        names = {item.name for item in fields(cls)}
-        check_keys(record, where, names | {"schema_version"})
+        names = {item.name for item in fields(cls)} - {"energy"}
+        check_keys(record, where, names | {"schema_version"}, {"energy"})
         nested = {"operators", "violations"}
         listed = {key: as_list(record[key], f"{where}: {key!r}") for key in nested}
         values = typed_fields({name: record[name] for name in names - nested}, cls, where)
         operators = tuple(_cost_from(item, f"{where}: operators[{number}]") for number, item in enumerate(listed["operators"]))
         violations = tuple(_violation_from(item, f"{where}: violations[{number}]") for number, item in enumerate(listed["violations"]))
-        evaluation = cls(**values, operators=operators, violations=violations)
+        energy = _energy_from(record["energy"], f"{where}: energy") if "energy" in record else None
+        evaluation = cls(**values, operators=operators, violations=violations, energy=energy)
         fault = _contradiction(evaluation)
         if fault is not None:
             raise FileFormatError(f"{where}: {fault}")
@@ -175,6 +188,7 @@ def _contradiction(evaluation: Evaluation) -> str | None:
         ("memory_bytes", evaluation.memory_bytes),
         ("memory_limit_bytes", evaluation.memory_limit_bytes),
         *((f"device_compute_s of {cost.name!r}", cost.device_compute_s) for cost in evaluation.operators),
+        *(() if evaluation.energy is None else ((f"energy: {key}", joules) for key, joules in vars(evaluation.energy).items())),
     ):
         if len(figures) != count:
             return f"{name} has {len(figures)} figures for {count} devices"
@@ -183,6 +197,8 @@ def _contradiction(evaluation: Evaluation) -> str | None:
     used = max([violation.device for violation in evaluation.violations] + [max(cost.placement.holders) for cost in evaluation.operators])
     if used >= count:
         return f"it uses device {used} of {count}, counted from 0"
+    if evaluation.energy is not None and min(map(min, vars(evaluation.energy).values())) < 0:
+        return "a figure of the energy is negative"
     parts = evaluation.compute_s + evaluation.communication_s
     if not math.isclose(parts, evaluation.latency_s, rel_tol=1e-9, abs_tol=1e-12):
         return f"latency_s is {evaluation.latency_s!r}, but the parts sum to {parts!r}"
@@ -193,6 +209,11 @@ def _cost_from(record: Any, where: str) -> OperatorCost:
     check_keys(record, where, {item.name for item in fields(OperatorCost)})
     values = typed_fields({key: value for key, value in record.items() if key != "placement"}, OperatorCost, where)
     return OperatorCost(**values, placement=placement_from(record["placement"], f"{where}.placement"))
+
+
+def _energy_from(record: Any, where: str) -> Energy:
+    check_keys(record, where, {item.name for item in fields(Energy)})
+    return Energy(**typed_fields(record, Energy, where))
 
 
 def _violation_from(record: Any, where: str) -> Violation:
@@ -228,8 +249,9 @@ def bulk_synchronous(instance: Instance, placements: Sequence[Placement], schedu
     cluster = instance.cluster
     *costs, sink = (_operator_cost(step, placement, cluster) for step, placement in zip(schedule.steps, placements, strict=False))
     memory = peak_bytes(memory_demands(instance, placements))
+    latency_s = sum(cost.compute_s + cost.communication_s for cost in costs) + sink.communication_s
     return Evaluation(
-        latency_s=sum(cost.compute_s + cost.communication_s for cost in costs) + sink.communication_s,
+        latency_s=latency_s,
         operators=tuple(costs),
         sink_s=sink.communication_s,
         sink_cases=sink.cases,
@@ -241,7 +263,17 @@ def bulk_synchronous(instance: Instance, placements: Sequence[Placement], schedu
         ),
         device_names=tuple(device.name for device in cluster.devices),
         memory_limit_bytes=tuple(device.memory_bytes for device in cluster.devices),
+        energy=_energy(cluster, latency_s, costs, schedule) if has_power(cluster) else None,
     )
+
+
+def _energy(cluster: Cluster, latency_s: float, costs: Sequence[OperatorCost], schedule: Schedule) -> Energy:
+    """The energy of a plan: its latency, and what each device computes, sends and receives in all."""
+    busy_s = [sum(seconds) for seconds in zip(*(cost.device_compute_s for cost in costs), strict=True)]
+    loads = [round_.loads for step in schedule.steps for round_ in step.rounds]
+    sent = [sum(load.sent.get(j, 0.0) for load in loads) for j in range(len(cluster))]
+    received = [sum(load.received.get(j, 0.0) for load in loads) for j in range(len(cluster))]
+    return energy_of(cluster, latency_s, busy_s, sent, received)
 
 
 def _operator_cost(step: Step, placement: Placement, cluster: Cluster) -> OperatorCost:

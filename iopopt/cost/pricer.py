@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from iopopt.cluster.cluster import Cluster, Device
+from iopopt.cluster.cluster import WATTS, Cluster, Device
 from iopopt.cost.block_table import BlockTable
 from iopopt.cost.edge_arrays import EdgeArrays, Side, gather_volumes, scatter_volumes, volumes
 from iopopt.cost.instance import Instance
@@ -26,13 +26,14 @@ _CHUNK = 256
 
 @dataclass(frozen=True)
 class BatchEvaluation:
-    """Prices of a batch, one entry for each plan: seconds, bytes (``memory_bytes`` has shape (devices, plans)), counts."""
+    """Prices of a batch, one entry for each plan: seconds, bytes (``memory_bytes`` has shape (devices, plans)), counts, and joules if asked for."""
 
     latency_s: Array
     memory_bytes: Array
     excess_bytes: Array
     transferred_bytes: Array
     connections: Array
+    energy_j: Array | None = None
 
     @property
     def feasible(self) -> Mask:
@@ -65,6 +66,7 @@ class Pricer:
         given = [device.memory_bytes_per_s for device in cluster.devices]
         self._m = np.array([np.inf if rate is None else rate for rate in given]).reshape(-1, 1, 1)
         self._b = np.array([device.bandwidth_bytes_per_s for device in cluster.devices]).reshape(-1, 1, 1)
+        self._watts = {key: np.array([[getattr(device, key) or 0.0] for device in cluster.devices]) for key in WATTS}
         self._limits = np.array([device.memory_bytes for device in cluster.devices]).reshape(-1, 1)
         self._edge_list = edges = [edge for into in self._instance.edges_into for edge in into]
         self._edges = EdgeArrays(edges, self._e)
@@ -73,16 +75,16 @@ class Pricer:
         self._first_edges = np.flatnonzero(np.diff(self._consumers, prepend=-1))
         self._lay_out_live_tensors()
 
-    def price(self, batch: PlanBatch) -> BatchEvaluation:
-        """Latency, memory and volume of every plan of the batch.
+    def price(self, batch: PlanBatch, *, energy: bool = False) -> BatchEvaluation:
+        """Latency, memory and volume of every plan of the batch, and with ``energy`` what it draws; powers that are not given count as 0.
 
         Raises:
             PlanError: if ``batch`` is no PlanBatch.
         """
         if not isinstance(batch, PlanBatch):
             raise PlanError(f"pricer: {foreign(batch)} is not a PlanBatch; PlanBatch.from_plans makes one")
-        parts = [self._price(batch[slice(start, start + _CHUNK)]) for start in range(0, len(batch), _CHUNK)]
-        return BatchEvaluation(*(np.concatenate([part[column] for part in parts], axis=-1) for column in range(5)))
+        parts = [self._price(batch[slice(start, start + _CHUNK)], energy) for start in range(0, len(batch), _CHUNK)]
+        return BatchEvaluation(*(np.concatenate(column, axis=-1) for column in zip(*parts, strict=True)))
 
     # The contribution of one operator, at many placements of it and of its producers.
 
@@ -147,9 +149,10 @@ class Pricer:
             else:
                 self.live[during, producer] = 1
 
-    def _price(self, batch: PlanBatch) -> tuple[Array, ...]:
+    def _price(self, batch: PlanBatch, energy: bool) -> tuple[Array, ...]:
         table = None if batch.spans is None else self._blocks(int(batch.spans.max()))
-        compute = self._compute_s(*self._placed(batch, table)).sum(axis=0)
+        device_s = self._device_s(*self._placed(batch, table))
+        compute = device_s.max(axis=0).sum(axis=0)
         memory = self._memory(batch, table)
         excess = np.maximum(memory - self._limits, 0).sum(axis=0)
         terminals = [self._terminal(0, len(batch)), self._terminal(1, len(batch))]
@@ -159,15 +162,25 @@ class Pricer:
         parts = self._edge_volumes(producers, ends, batch, table)
         if len(self._first_edges) < len(self._consumers):
             parts = tuple(np.add.reduceat(part, self._first_edges, axis=1) for part in parts)
-        times, received, connections = self._times(*parts)
+        loads = [parts]
         if ends.two_phase.any():
             operators = ends.take(np.arange(len(batch.strategies)))
-            scatters = self._times(*scatter_volumes(self._units.pre, self._units.OC, operators))
-            times, received, connections = _beside((times, received, connections), scatters)
+            loads.append(scatter_volumes(self._units.pre, self._units.OC, operators))
         if batch.gathers is not None:
-            gathers = self._times(*gather_volumes(self._units.post, self._units.H_o, batch))
-            times, received, connections = _beside((times, received, connections), gathers)
-        return compute + times.sum(axis=0), memory, excess, received.sum(axis=(0, 1)), connections.sum(axis=(0, 1))
+            loads.append(gather_volumes(self._units.post, self._units.H_o, batch))
+        times, received, connections = _beside([self._times(*load) for load in loads])
+        latency = compute + times.sum(axis=0)
+        found = latency, memory, excess, received.sum(axis=(0, 1)), connections.sum(axis=(0, 1))
+        return (*found, self._energy_j(latency, device_s, loads)) if energy else found
+
+    def _energy_j(self, latency_s: Array, device_s: Array, loads: Sequence[tuple[Array, ...]]) -> Array:
+        """The energy of each plan, from its latency, t_cmp of each device for each unit, and the R_j and S_j of all rounds."""
+        compute, transmit, receive, idle = (self._watts[key] for key in WATTS)
+        joules = idle.sum() * latency_s + (compute * device_s.sum(axis=1)).sum(axis=0)
+        rate = self._b[:, 0]
+        for received, sent, _ in loads:
+            joules = joules + ((receive * received.sum(axis=1) + transmit * sent.sum(axis=1)) / rate).sum(axis=0)
+        return np.asarray(joules)
 
     def _edge_volumes(self, producers: Side, consumers: Side, batch: PlanBatch, table: _Blocks | None) -> tuple[Array, ...]:
         """R_j, S_j and N_j of every edge of the graph, or of the block's edge that stands in its place."""
@@ -184,10 +197,14 @@ class Pricer:
 
     def _compute_s(self, units: UnitArrays, batch: PlanBatch, rows: Columns | None = None) -> Array:
         """t_cmp of the slowest participant of each unit, of shape (units, plans)."""
+        return np.asarray(self._device_s(units, batch, rows).max(axis=0))
+
+    def _device_s(self, units: UnitArrays, batch: PlanBatch, rows: Columns | None = None) -> Array:
+        """t_cmp of each device for each unit, of shape (devices, units, plans)."""
         seconds = units.flops(batch, rows) / self._f
         if np.isfinite(self._m).any():
             seconds = np.maximum(seconds, units.touched_bytes(batch, rows) / self._m)
-        return np.asarray(seconds.max(axis=0))
+        return np.asarray(seconds)
 
     def _memory(self, batch: PlanBatch, table: _Blocks | None) -> Array:
         """Equation (1), of shape (devices, plans)."""
@@ -218,6 +235,6 @@ class Pricer:
         return t_com.max(axis=0), received, counted
 
 
-def _beside(rounds: tuple[Array, ...], others: tuple[Array, ...]) -> tuple[Array, ...]:
-    """Times, received bytes and connections of rounds and of others, one after another."""
-    return tuple(np.concatenate(pair, axis=-2) for pair in zip(rounds, others, strict=True))
+def _beside(rounds: Sequence[tuple[Array, ...]]) -> tuple[Array, ...]:
+    """Times, received bytes and connections of several sorts of rounds, one after another."""
+    return rounds[0] if len(rounds) == 1 else tuple(np.concatenate(parts, axis=-2) for parts in zip(*rounds, strict=True))

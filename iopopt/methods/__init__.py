@@ -13,15 +13,18 @@ from iopopt.errors import PluginError, UnsupportedError
 from iopopt.methods.aofl import solve_aofl
 from iopopt.methods.checking import checked_solution
 from iopopt.methods.coedge import solve_coedge
+from iopopt.methods.coedge_lp import solve_coedge_lp
 from iopopt.methods.deepthings import solve_deepthings
 from iopopt.methods.dp import solve_dp
 from iopopt.methods.dpfp import solve_dpfp
 from iopopt.methods.exhaustive import solve_exhaustive
 from iopopt.methods.greedy import solve_greedy
+from iopopt.methods.halp import solve_halp
 from iopopt.methods.iop_segments import solve_iop_segments
 from iopopt.methods.milp import solve_milp
 from iopopt.methods.modnn import solve_modnn
 from iopopt.methods.oc import solve_oc
+from iopopt.methods.overlap import solve_overlap
 from iopopt.methods.pso import solve_pso
 from iopopt.methods.single import solve_single
 from iopopt.methods.solution import Solution
@@ -29,7 +32,9 @@ from iopopt.network.graph import Graph
 from iopopt.network.records import short_repr
 from iopopt.registry import Registry
 
-COMMON_OPTIONS = ("team", "longest_block", "strategies", "shares", "seed", "warm_start", "time_limit_s", "gap", "backend", "threads")
+COMMON_OPTIONS = (
+    *("team", "longest_block", "strategies", "shares", "objective", "deadline_s", "seed", "warm_start", "time_limit_s", "gap", "backend", "threads"),
+)
 """The options that mean the same for every method that has a parameter of that name."""
 
 
@@ -77,14 +82,17 @@ METHODS = Registry[Method](
         "single": Method(solve_single, "best single device", "every operator whole on one device"),
         "oc": Method(solve_oc, "OC", "output channels everywhere, by capability"),
         "coedge": Method(solve_coedge, "CoEdge", "rows by capability; operators without rows on the fastest device"),
+        "coedge_lp": Method(solve_coedge_lp, "CoEdge LP", "rows by CoEdge's linear program; devices whose share is smaller than a halo are dropped"),
         "modnn": Method(solve_modnn, "MoDNN", "rows by capability, gathered on the fastest device after every operator"),
         "aofl": Method(solve_aofl, "AOFL", "rows by capability, cut into fused blocks by dynamic programming"),
         "dpfp": Method(solve_dpfp, "DPFP", "the same over devices that are chosen greedily, once for the plan"),
         "deepthings": Method(solve_deepthings, "DeepThings", "the first operators as one fused block of even rows, the others on the sink"),
+        "halp": Method(solve_halp, "HALP", "rows over a host and two secondaries that exchange nothing; latency without barriers"),
         "greedy": Method(solve_greedy, "IOP greedy", "Algorithm 1 of the IOP paper: OC-IC pairs wherever that is faster"),
         "iop_segments": Method(solve_iop_segments, "IOP segments", "the best choice of the same pairs, by dynamic programming"),
         "dp": Method(solve_dp, "DP", "every strategy at fixed shares, by dynamic programming"),
         "pso": Method(solve_pso, "PSO", "particle swarm over dimensions and shares"),
+        "overlap": Method(solve_overlap, "overlap", "simulated annealing by the clock without barriers, with a proven bound", proves_bounds=True),
         "milp": Method(solve_milp, "MILP", "equations (1) to (8) exactly, with a proven bound", proves_bounds=True, chooses_team=True),
         "exhaustive": Method(solve_exhaustive, "exhaustive", "every plan of a tiny instance", proves_bounds=True, chooses_team=True, tiny_only=True),
     },

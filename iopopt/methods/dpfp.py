@@ -20,7 +20,7 @@ from iopopt.methods.solution import Solution
 from iopopt.network.graph import Graph
 from iopopt.plan.placement import Placement
 from iopopt.plan.plan import Plan
-from iopopt.plan.team import Team, space_name
+from iopopt.plan.team import Team, subsets_name
 
 
 def solve_dpfp(
@@ -40,9 +40,7 @@ def solve_dpfp(
     def make_plan(graph: Graph, cluster: Cluster, members: tuple[int, ...], watch: Stopwatch) -> Plan:
         return _over_chosen_devices(graph, cluster, members, longest, watch)
 
-    everybody = isinstance(team, str) and team == "all"
-    space = space_name("best", devices, longest) if everybody else f"subsets of {space_name(team, devices, longest)}"
-    return solve_by(make_plan, graph, devices, team, "dpfp", time_limit_s, space=space)
+    return solve_by(make_plan, graph, devices, team, "dpfp", time_limit_s, space=subsets_name(team, devices, longest))
 
 
 def _over_chosen_devices(graph: Graph, cluster: Cluster, members: Sequence[int], longest: int, watch: Stopwatch) -> Plan:

@@ -16,6 +16,7 @@ from iopopt.cost.instance import Instance
 from iopopt.cost.pricer import Pricer
 from iopopt.cost.stopwatch import NO_LIMIT, Stopwatch, TimeUpError
 from iopopt.errors import InstanceTooLargeError
+from iopopt.methods.objective import LATENCY, Goal, Objective, checked_goal, deadline_missed
 from iopopt.methods.settings import checked_longest_block, limited
 from iopopt.methods.single import single_plan
 from iopopt.methods.solution import Solution, Status
@@ -111,12 +112,14 @@ def solve_exhaustive(
     longest_block: int = 1,
     strategies: Collection[StrategyName] = STRATEGIES,
     shares: ShareRule = "free",
+    objective: Objective = "latency",
+    deadline_s: float | None = None,
     max_plans: int = MAX_PLANS,
     time_limit_s: float = math.inf,
 ) -> Solution:
     """The best plan of the space by enumeration; with every fused block of at most ``longest_block`` operators.
 
-    ``strategies`` and ``shares`` restrict the space as in :func:`iopopt.solve_milp`.
+    ``strategies`` and ``shares`` restrict the space, and ``objective`` and ``deadline_s`` say what is best, as in :func:`iopopt.solve_milp`.
 
     If the time limit, in seconds of wall clock for everything, ends the enumeration (``termination="time_limit"``), nothing is proven: the plan
     is the best so far, or that of one device. Otherwise the plan is always the same.
@@ -124,31 +127,32 @@ def solve_exhaustive(
     Raises:
         InstanceTooLargeError: if the space holds more than ``max_plans`` plans; the message gives their count.
         ClusterError: if ``team`` names a device that does not exist.
-        UnknownNameError: if no strategy or no rule of shares has a given name.
-        SolverError: if ``time_limit_s`` is not positive.
+        UnknownNameError: if no strategy, rule of shares or objective has a given name.
+        SolverError: if ``time_limit_s`` or ``deadline_s`` is not positive, or the energy of devices without powers is asked for.
     """
     cluster, watch, splits = Instance.of(graph, devices).cluster, limited(time_limit_s), Splits.named(strategies, shares)
-    longest_block = splits.longest_block(checked_longest_block(longest_block))
+    longest_block, goal = splits.longest_block(checked_longest_block(longest_block)), checked_goal(objective, deadline_s, cluster)
     count = plan_count(graph, cluster, team, longest_block, splits)
     if not count <= max_plans:
         raise InstanceTooLargeError(
             f"exhaustive search: {graph.name} on {len(cluster)} devices has {written_count(count)} plans, more than max_plans={max_plans:,}; "
             "use method 'milp' for a proven optimum"
         )
-    return enumerate_plans(graph, cluster, team, watch, longest_block, splits)
+    return enumerate_plans(graph, cluster, team, watch, longest_block, splits, goal)
 
 
-def enumerate_plans(graph: Graph, cluster: Cluster, team: Team, watch: Stopwatch, longest_block: int = 1, splits: Splits = ALL_SPLITS) -> Solution:
+def enumerate_plans(
+    graph: Graph, cluster: Cluster, team: Team, watch: Stopwatch, longest_block: int = 1, splits: Splits = ALL_SPLITS, goal: Goal = LATENCY
+) -> Solution:
     """The best plan of the space, or of the part of it that there was time for."""
-    best, nearest, pricer = _Best(), _Best(), Pricer(graph, cluster)
+    best = _BestPlans(graph, cluster, goal)
     try:
         for members in candidate_teams(team, cluster):
             for batch in _all_plans(graph, cluster, members, watch, longest_block, splits):
-                _keep_best(graph, cluster, pricer, batch, best, nearest)
+                best.keep(batch)
     except TimeUpError:
-        single = PlanBatch.from_plans(graph, [single_plan(graph, cluster)], len(cluster))
-        _keep_best(graph, cluster, pricer, single, best, nearest)
-    return _outcome(graph, cluster, space_name(team, cluster, longest_block, splits), best.plan, nearest.plan, watch)
+        best.keep(PlanBatch.from_plans(graph, [single_plan(graph, cluster)], len(cluster)))
+    return _outcome(best, space_name(team, cluster, longest_block, splits), watch)
 
 
 @dataclass
@@ -181,28 +185,52 @@ def _all_plans(
             yield PlanBatch.join([state.take(number) for state, number in zip(states, numbers, strict=True)])
 
 
-def _keep_best(graph: Graph, cluster: Cluster, pricer: Pricer, batch: PlanBatch, best: _Best, nearest: _Best) -> None:
-    """Keep the fastest plan that fits, and the one closest to fitting."""
-    price = pricer.price(batch)
-    limits = np.array([[device.memory_bytes] for device in cluster.devices])
-    for keep, value in ((best, np.where(price.feasible, price.latency_s, np.inf)), (nearest, (price.memory_bytes / limits).max(axis=0))):
-        number = int(value.argmin())
-        if value[number] < keep.value:
-            keep.value, keep.plan = float(value[number]), batch.plan(graph, number)
+class _BestPlans:
+    """Of the plans so far, the best one that is allowed, the fastest that fits the memory, and the one that is closest to fitting."""
+
+    def __init__(self, graph: Graph, cluster: Cluster, goal: Goal) -> None:
+        self.graph, self.cluster, self.goal = graph, cluster, goal
+        self.best, self.fastest, self.nearest = _Best(), _Best(), _Best()
+        self._pricer = Pricer(graph, cluster)
+        self._limits = np.array([[device.memory_bytes] for device in cluster.devices])
+
+    def keep(self, batch: PlanBatch) -> None:
+        """Look at some more plans."""
+        price = self._pricer.price(batch, energy=self.goal.objective == "energy")
+        values = price.latency_s if price.energy_j is None else price.energy_j
+        latency_s = np.where(price.feasible, price.latency_s, np.inf)
+        ways = [(self.best, np.where(latency_s <= self.goal.latest_s, np.where(price.feasible, values, np.inf), np.inf))]
+        ways += [(self.fastest, latency_s), (self.nearest, (price.memory_bytes / self._limits).max(axis=0))]
+        for keep, value in ways:
+            number = int(value.argmin())
+            if value[number] < keep.value:
+                keep.value, keep.plan = float(value[number]), batch.plan(self.graph, number)
+
+    def missing(self) -> str:
+        """Why no plan of all is allowed."""
+        if self.fastest.plan is not None:
+            return deadline_missed(self.goal, self.fastest.value, self.fastest.value)
+        assert self.nearest.plan is not None  # no space is empty
+        return nearest_miss(self.graph, self.cluster, [self.nearest.plan])
 
 
-def _outcome(graph: Graph, cluster: Cluster, space: str, plan: Plan | None, nearest: Plan | None, watch: Stopwatch) -> Solution:
-    price, complete = None if plan is None else evaluate(graph, cluster, plan), not watch.cut_short
-    assert nearest is not None  # no space is empty
+def _outcome(found: _BestPlans, space: str, watch: Stopwatch) -> Solution:
+    plan, goal, complete = found.best.plan, found.goal, not watch.cut_short
+    price = None if plan is None else evaluate(found.graph, found.cluster, plan)
     proven: Status = "optimal" if price else "infeasible"
     claimed: Status = "feasible" if price else "unknown"
-    missing = nearest_miss(graph, cluster, [nearest]) if complete else f"no plan that fits the memory was found in {watch.limit_s:g} s"
+    late = "" if found.fastest.plan is None else " and meets the deadline"
+    missing = found.missing() if complete else f"no plan that fits the memory{late} was found in {watch.limit_s:g} s"
+    bound = goal.value(price) if price and complete else None
     return Solution(
         plan=plan,
         status=proven if complete else claimed,
         termination="exhausted" if complete else "time_limit",
         latency_s=price.latency_s if price else math.inf,
-        bound_s=price.latency_s if price and complete else None,
+        bound_s=bound if goal.objective == "latency" else None,
+        bound_j=bound if goal.objective == "energy" else None,
+        objective=goal.objective,
+        deadline_s=goal.deadline_s if math.isfinite(goal.deadline_s) else None,
         space=space,
         build_s=0.0,
         solve_s=watch.elapsed_s,

@@ -88,7 +88,7 @@ class Group:
 def explain(evaluation: Evaluation, full: bool = False) -> list[str]:
     """Lines on how operators are split, what dominates the latency, and which memory limit binds; ``full`` groups and cuts nothing."""
     groups = [Group((cost,)) for cost in evaluation.operators] if full else grouped(evaluation.operators)
-    below = wrapped([_latency_parts(evaluation), _slowest(evaluation), _memory(evaluation), _terms(groups)])
+    below = wrapped([_latency_parts(evaluation), _slowest(evaluation), *_energy_parts(evaluation), _memory(evaluation), _terms(groups)])
     return ["", *_table(evaluation, groups, None if full else WIDTH), "", *below]
 
 
@@ -226,6 +226,19 @@ def _slowest(evaluation: Evaluation) -> str:
         f"Costliest operator: {cost.name} ({(cost.compute_s + cost.communication_s) * 1e3:.4g} ms; device {evaluation.device_names[device]!r} is the "
         f"last to finish it). Costliest edge: {place} ({seconds * 1e3:.4g} ms, {'+'.join(cases)})."
     )
+
+
+def _energy_parts(evaluation: Evaluation) -> Iterator[str]:
+    """The joules by what draws them, if any device has a power."""
+    energy = evaluation.energy
+    if energy is None:
+        return
+    total = energy.total_j
+    kinds = (("idling", energy.idle_j), ("computing", energy.compute_j), ("sending", energy.transmit_j), ("receiving", energy.receive_j))
+    parts = [f"{sum(joules):.4g} J {name} ({sum(joules) / total if total else 0.0:.0%})" for name, joules in kinds]
+    most = max(range(len(energy.device_j)), key=lambda j: energy.device_j[j])
+    device = f"device {evaluation.device_names[most]!r} draws most, {energy.device_j[most]:.4g} J"
+    yield f"Energy: {total:.4g} J: {', '.join(parts)}; {device}."
 
 
 def _memory(evaluation: Evaluation) -> str:

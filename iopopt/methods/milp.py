@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from iopopt.cluster.cluster import Cluster, Device
+from iopopt.methods.objective import Objective
 from iopopt.methods.solution import Solution
 from iopopt.network.graph import Graph
 from iopopt.plan.plan import Plan
@@ -27,6 +28,8 @@ def solve_milp(
     longest_block: int = 1,
     strategies: Collection[StrategyName] = STRATEGIES,
     shares: ShareRule = "free",
+    objective: Objective = "latency",
+    deadline_s: float | None = None,
 ) -> Solution:
     """The best plan of the space of ``team``, with a proven bound.
 
@@ -36,7 +39,7 @@ def solve_milp(
         team: ``"all"`` devices, one set of them, or ``"best"``, which also chooses the set, with proof.
         time_limit_s: seconds of wall clock for everything, from the first table to the reason why nothing fits; a back end that overstays is
             ended from outside.
-        gap: the relative gap (latency - bound) / latency at which to stop.
+        gap: the relative gap (value - bound) / value at which to stop.
         warm_start: a plan of the space; the result is never worse. The better of greedy and dynamic program is tried anyway.
         backend: a name of :data:`iopopt.BACKENDS`, or ``package.module:Class`` for a back end of your own.
         seed: the back end's random seed. A search that closes the gap (``termination="gap"``) gives the same plan for the same seed with one
@@ -49,6 +52,9 @@ def solve_milp(
         strategies: the only ways in which operators may be split, to see what each is worth: ``"H"`` (rows, fused blocks included), ``"OC"``,
             ``"IC"`` and ``"IC two-phase"`` (input channels with a direct or a two-phase reduce). Whole operators are always allowed.
         shares: ``"free"``, or ``"by_speed"``: every split has the shares in proportion to the speeds of the team, as CoEdge's.
+        objective: ``"latency"``, or ``"energy"`` for the plan that draws the fewest joules, which ``bound_j`` is a bound on.
+        deadline_s: with ``objective="energy"``, the longest latency by equation (6) that a plan may have; any by default. If no plan meets it,
+            the Solution is ``infeasible``, and its reason says what is the least possible time.
 
     Returns:
         A Solution whose ``latency_s`` is the evaluator's. ``infeasible`` is proven and carries a reason. Ctrl-C ends the search with
@@ -56,11 +62,12 @@ def solve_milp(
         or contradicts the evaluator, the incumbent is kept, and the ``reason`` says so; its bound is then the one that needs no back end.
 
     Raises:
-        PlanError: if ``warm_start`` is of another graph, outside the space, or breaks a memory limit.
+        PlanError: if ``warm_start`` is of another graph, outside the space, breaks a memory limit or misses the deadline.
         ClusterError: if ``team`` names a device that does not exist.
-        UnknownNameError: if no back end, idea, strategy or rule of shares has a given name.
+        UnknownNameError: if no back end, idea, strategy, rule of shares or objective has a given name.
         PluginError: if a back end of your own cannot be imported.
-        SolverError: if a setting is out of range, or the back end cannot run, fails or contradicts the evaluator and no plan is known.
+        SolverError: if a setting is out of range, the energy of devices without powers is asked for, or the back end cannot run, fails or
+            contradicts the evaluator and no plan is known.
     """
     # The program and its back ends are loaded when the method is called, so that ``import iopopt`` stays fast.
     from iopopt.methods.exact import solve_exactly
@@ -79,4 +86,6 @@ def solve_milp(
         longest_block=longest_block,
         strategies=strategies,
         shares=shares,
+        objective=objective,
+        deadline_s=deadline_s,
     )

@@ -12,12 +12,11 @@ from dataclasses import replace
 
 from iopopt.cluster.cluster import Cluster, Device
 from iopopt.cost.stopwatch import Stopwatch
-from iopopt.errors import ClusterError
 from iopopt.methods.coedge import coedge_placement
 from iopopt.methods.scheme import solve_by
+from iopopt.methods.settings import checked_device
 from iopopt.methods.solution import Solution
 from iopopt.network.graph import Graph
-from iopopt.network.records import is_integer, short_repr
 from iopopt.network.unit import Unit
 from iopopt.plan.placement import Placement
 from iopopt.plan.plan import Plan
@@ -51,8 +50,4 @@ def _owner(owner: int | str | None, cluster: Cluster, team: Sequence[int]) -> in
     """The group owner: the named device of the team, or its fastest."""
     if owner is None:
         return max(team, key=lambda j: cluster.devices[j].flops_per_s)
-    named = [j for j in team if owner == cluster.devices[j].name or (is_integer(owner) and owner == j)]
-    if not named:
-        allowed = ", ".join(f"{j} ({cluster.devices[j].name})" for j in team)
-        raise ClusterError(f"owner is {short_repr(owner)}; it must be a device of the team, by index or name: {allowed}")
-    return named[0]
+    return checked_device("owner", owner, cluster, team)

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import math
 import numbers
+from collections.abc import Sequence
 from operator import index
 
+from iopopt.cluster.cluster import Cluster
 from iopopt.cost.stopwatch import Stopwatch
-from iopopt.errors import SolverError
-from iopopt.network.records import short_repr
+from iopopt.errors import ClusterError, SolverError
+from iopopt.network.records import is_integer, is_number, short_repr
 
 _LONGEST_BLOCK = 1000
 """A length that no block reaches."""
+
+MOST_OPTIMAL_GAP = 1e-4
+"""The largest gap at which a plan is reported as optimal."""
 
 MOST_SEED = 2**31 - 1
 """The largest seed that every back end takes."""
@@ -41,6 +46,17 @@ def checked_integer(name: str, value: int, least: int, most: int) -> int:
     return index(value)
 
 
+def checked_gap(gap: float) -> float:
+    """A relative gap at which to stop.
+
+    Raises:
+        SolverError: if it is not at least 0 and below 1.
+    """
+    if not is_number(gap) or not 0 <= gap < 1:
+        raise SolverError(f"gap is {short_repr(gap)}; it must be at least 0 and below 1 (1e-4 stands for 0.01 %)")
+    return float(gap)
+
+
 def checked_longest_block(value: int, name: str = "longest_block") -> int:
     """The largest number of operators of a fused block, as a Python integer; ``name`` is that of the setting.
 
@@ -48,3 +64,16 @@ def checked_longest_block(value: int, name: str = "longest_block") -> int:
         SolverError: if it is no integer of at least 1.
     """
     return checked_integer(name, value, 1, _LONGEST_BLOCK)
+
+
+def checked_device(name: str, value: int | str, cluster: Cluster, team: Sequence[int]) -> int:
+    """A setting that names a device of the team, by index or name, as its index.
+
+    Raises:
+        ClusterError: if it names none of them.
+    """
+    named = [j for j in team if value == cluster.devices[j].name or (is_integer(value) and value == j)]
+    if not named:
+        allowed = ", ".join(f"{j} ({cluster.devices[j].name})" for j in team)
+        raise ClusterError(f"{name} is {short_repr(value)}; it must be a device of the team, by index or name: {allowed}")
+    return named[0]

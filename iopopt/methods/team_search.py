@@ -12,6 +12,7 @@ import math
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from iopopt.cost.evaluation import Evaluation, evaluate
 from iopopt.cost.instance import Instance
@@ -19,14 +20,18 @@ from iopopt.cost.stopwatch import Stopwatch, TimeUpError
 from iopopt.errors import PlanError, SolverError
 from iopopt.methods.dp import dp_plan, refined_plan
 from iopopt.methods.greedy import greedy_plan
+from iopopt.methods.mixing import mixed_plan
+from iopopt.methods.objective import LATENCY, Goal
 from iopopt.methods.single import single_plan
 from iopopt.methods.solution import Point
 from iopopt.milp.arcs import all_nodes
 from iopopt.milp.backends import BACKENDS, LEAST_SOLVE_S, Options, Outcome
+from iopopt.milp.energy_rows import EnergyGoal
 from iopopt.milp.formulation import Formulation
 from iopopt.milp.memory_program import least_memory_plan
 from iopopt.milp.process import Run, run_backend
 from iopopt.milp.pruning import NodeBounds, bound_nodes
+from iopopt.plan.placement import Placement
 from iopopt.plan.plan import Plan
 from iopopt.plan.splits import ALL_SPLITS, Splits, stranger_to
 from iopopt.plan.team import team_of
@@ -44,23 +49,36 @@ _OVERTIME = 0.1
 _OVERTIME_S = 0.5
 """How long a back end may run after the time is up, as a part of the limit and in seconds, before it is ended from outside."""
 
+_FASTEST = 0.5
+"""The part of the remaining time in which the fastest plan is looked for where no known one meets the deadline."""
+
 _REASON_TIME_S = 10.0
 _REASON_TEAMS = 4
 """The time, and the number of teams, to look for the plan that is closest to fitting the memory."""
 
 
+class Reserve(NamedTuple):
+    """What is held back from every memory limit, and from the deadline, so that rounding breaks neither."""
+
+    memory_bytes: float = 0.0
+    time_s: float = 0.0
+
+
 @dataclass
 class TeamSearch:
-    """The incumbent over all teams, and the proven bound for each.
+    """The incumbent over all teams, and the proven bound for each. Values and bounds are in the unit of the goal's objective.
 
     Attributes:
         instance: the instance to solve; the other settings are those of :func:`iopopt.solve_milp`.
         watch: started with the method, and limited to its time.
+        goal: what is minimised, and the deadline.
         plan, evaluation: the incumbent, over all teams.
-        least_s: the least latency of a plan known for each team; for None, of one that splits nothing and so belongs to all.
+        donors: the plans known for each team that fit the memory, whether or not they meet the deadline; for None, those that split nothing.
+        least: the least value of a plan known for each team; for None, of one that splits nothing and so belongs to all.
         misfit: of the plans that break a memory limit the one that is closest to fitting, by its largest relative demand.
-        bounds: a proven bound on every plan of each team, seconds.
-        nodes: the bounds of each team's nodes.
+        fastest: the search for the fastest plan, if no known one met the deadline.
+        bounds: a proven bound on every plan of each team; infinite if none fits the memory and meets the deadline.
+        nodes: the bounds on the latency of each team's nodes.
         crash: the signal that killed a back end, if one did.
         doubts: why what a back end said is not believed.
     """
@@ -74,9 +92,12 @@ class TeamSearch:
     without: frozenset[str] = frozenset()
     longest_block: int = 1
     splits: Splits = ALL_SPLITS
+    goal: Goal = LATENCY
     plan: Plan | None = None
     evaluation: Evaluation | None = None
-    least_s: dict[tuple[int, ...] | None, float] = field(default_factory=dict)
+    fastest: TeamSearch | None = None
+    donors: dict[tuple[int, ...] | None, list[Plan]] = field(default_factory=dict)
+    least: dict[tuple[int, ...] | None, float] = field(default_factory=dict)
     misfit: tuple[float, Plan] | None = None
     bounds: dict[tuple[int, ...], float] = field(default_factory=dict)
     nodes: dict[tuple[int, ...], NodeBounds] = field(default_factory=dict)
@@ -88,33 +109,40 @@ class TeamSearch:
     doubts: list[str] = field(default_factory=list)
 
     @property
-    def latency_s(self) -> float:
-        return self.evaluation.latency_s if self.evaluation else math.inf
+    def value(self) -> float:
+        """Of the incumbent; infinite without one."""
+        return self.goal.value(self.evaluation) if self.evaluation else math.inf
 
     def offer(self, plan: Plan) -> Evaluation:
-        """Take ``plan`` as the incumbent if it fits the memory and is faster; returns its price."""
+        """Take ``plan`` as the incumbent if it fits the memory, meets the deadline and is better; returns its price."""
         evaluation = evaluate(self.instance.graph, self.instance.cluster, plan)
         if not evaluation.feasible:
             overload = max(violation.demand_bytes / violation.limit_bytes for violation in evaluation.violations)
             if self.misfit is None or overload < self.misfit[0]:
                 self.misfit = overload, plan
             return evaluation
-        team = team_of(plan)
-        self.least_s[team] = min(evaluation.latency_s, self.least_s.get(team, math.inf))
-        if evaluation.latency_s < self.latency_s:
+        team, value = team_of(plan), self.goal.value(evaluation)
+        self.donors.setdefault(team, []).append(plan)
+        if not self.goal.met_by(evaluation):
+            return evaluation
+        self.least[team] = min(value, self.least.get(team, math.inf))
+        if value < self.value:
             self.plan, self.evaluation = plan, evaluation
-            self.trajectory.append(Point(self.watch.elapsed_s, evaluation.latency_s, None))
+            self.trajectory.append(Point(self.watch.elapsed_s, value, None))
         return evaluation
 
     def run(self, teams: Sequence[tuple[int, ...]]) -> None:
         """Find starts for every team, then solve one team after another, the most promising first; Ctrl-C ends it with the incumbent."""
         self.bounds = dict.fromkeys(teams, 0.0)
         try:
-            for team in self._sorted_teams(teams):
+            sorted_teams = self._sorted_teams(teams)
+            if self.plan is None and math.isfinite(self.goal.deadline_s):
+                self._find_in_time(teams)
+            for team in sorted_teams:
                 self.watch.check()
-                if not self.interrupted and self.bounds[team] < self._good_enough_s:
+                if not self.interrupted and self.bounds[team] < self._good_enough:
                     self._refine(team)
-                if not self.interrupted and self.bounds[team] < self._good_enough_s:
+                if not self.interrupted and self.bounds[team] < self._good_enough:
                     self._solve_team(team)
         except TimeUpError:
             pass
@@ -124,13 +152,34 @@ class TeamSearch:
             self._withdraw_if_contradicted(team)
 
     @property
-    def _good_enough_s(self) -> float:
+    def _good_enough(self) -> float:
         """A bound that closes the gap to the incumbent."""
-        return self.latency_s * (1 - self.gap)
+        return self.value * (1 - self.gap)
+
+    def _find_in_time(self, teams: Sequence[tuple[int, ...]]) -> None:
+        """Look for the fastest plan, because no known one meets the deadline: it does, or it is proven that none can.
+
+        Raises:
+            TimeUpError: if the time is up.
+        """
+        self.watch.check()
+        watch = Stopwatch(_FASTEST * self.watch.remaining_s)
+        settings = (self.gap, self.backend, self.seed, self.threads, self.without, self.longest_block, self.splits)
+        self.fastest = fastest = TeamSearch(self.instance, watch, *settings)
+        fastest.run(teams)
+        self.interrupted, self.crash, self.version = fastest.interrupted, fastest.crash, fastest.version
+        if fastest.plan is not None:
+            self.offer(fastest.plan)
+        for team in teams:
+            if fastest.bounds[team] > self.goal.latest_s:
+                self.bounds[team] = math.inf
 
     def _sorted_teams(self, teams: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
-        """The teams, sorted by the better latency of greedy and dynamic program; also offers these plans."""
+        """The teams, sorted by the better value of greedy and dynamic program; also offers these plans, and those of single devices."""
         self.offer(single_plan(self.instance.graph, self.instance.cluster))
+        if self.goal != LATENCY:
+            for device in range(len(self.instance.cluster)):
+                self.offer(Plan.of(self.instance.graph, [Placement.whole(device)] * len(self.instance.graph)))
         promise = dict.fromkeys(teams, math.inf)
         with suppress(TimeUpError):
             for team in teams:
@@ -139,7 +188,7 @@ class TeamSearch:
         return sorted(teams, key=lambda team: promise[team])
 
     def _start(self, team: tuple[int, ...]) -> float:
-        """The better latency of a team's greedy and dynamic program, infinite if neither fits; offers both, and bounds the team's nodes.
+        """The better value of a team's greedy and dynamic program, infinite if neither is allowed; offers both, and bounds the team's nodes.
 
         Raises:
             TimeUpError: if the time is up before either is found.
@@ -154,42 +203,63 @@ class TeamSearch:
         if self.watch.remaining_s > 0:
             greedy = greedy_plan(graph, cluster, team, watch=self.watch)
             found += [self.offer(greedy)] if stranger_to(self.splits, graph, cluster, greedy) is None else []
-        return min((evaluation.latency_s for evaluation in found if evaluation.feasible), default=math.inf)
+        allowed = (evaluation for evaluation in found if evaluation.feasible and self.goal.met_by(evaluation))
+        return min(map(self.goal.value, allowed), default=math.inf)
 
     def _refine(self, team: tuple[int, ...]) -> None:
-        """Offer the plan of the dynamic program with its shares solved; if that is better, bound the nodes again: fewer are as fast."""
+        """Offer the plan of the dynamic program with its shares solved; if that is better, bound the nodes again: fewer are as fast.
+
+        Where the latency is not the objective, offer what mixing the known plans of the team gives.
+        """
+        if self.goal != LATENCY:
+            self._mix(team)
+            return
         if self.splits != ALL_SPLITS or len(team) < 2:
             return  # its programs know no other splits
-        if self.bounds[team] >= self.latency_s * (1 - _WIDE):
+        if self.bounds[team] >= self.value * (1 - _WIDE):
             return
-        before_s, watch = self.latency_s, Stopwatch(min(_REFINING * self.watch.limit_s, self.watch.remaining_s))
+        before_s, watch = self.value, Stopwatch(min(_REFINING * self.watch.limit_s, self.watch.remaining_s))
         plan = refined_plan(self.instance, team, watch, self.longest_block)
         if plan is not None:
             self.offer(plan)
-        if self.latency_s < before_s and team in self.nodes:
+        if self.value < before_s and team in self.nodes:
             self._bound(team)
 
-    def _bound(self, team: tuple[int, ...]) -> None:
-        self.nodes[team] = bound_nodes(self.instance, team, self.watch, self.longest_block, self.splits, self.latency_s)
-        self.bounds[team] = self._without_backend_s(team)
+    def _mix(self, team: tuple[int, ...]) -> None:
+        """Descend from the incumbent by runs of operators of the other known plans of the team."""
+        if self.plan is not None and team_of(self.plan) in (None, team):
+            watch = Stopwatch(min(_REFINING * self.watch.limit_s, self.watch.remaining_s))
+            self.offer(mixed_plan(self.instance, self.plan, [*self.donors.get(None, ()), *self.donors.get(team, ())], self.goal, watch))
 
-    def _without_backend_s(self, team: tuple[int, ...]) -> float:
-        """The bound on the plans of a team that needs no back end."""
-        return self.nodes[team].least_s if team in self.nodes else 0.0
+    def _bound(self, team: tuple[int, ...]) -> None:
+        self.nodes[team] = bound_nodes(self.instance, team, self.watch, self.longest_block, self.splits, self._within_s)
+        self.bounds[team] = self._without_backend(team)
+
+    @property
+    def _within_s(self) -> float:
+        """The latency beyond which no plan is of interest: that of the incumbent, or the deadline."""
+        return self.value if self.goal.objective == "latency" else self.goal.latest_s
+
+    def _without_backend(self, team: tuple[int, ...]) -> float:
+        """The bound on the plans of a team that needs no back end: all devices idle at least as long as the fastest plan takes."""
+        least_s = self.nodes[team].least_s if team in self.nodes else 0.0
+        if self.goal.objective == "latency":
+            return least_s
+        return math.inf if least_s > self.goal.latest_s else least_s * sum(device.idle_watts or 0.0 for device in self.instance.cluster.devices)
 
     def _solve_team(self, team: tuple[int, ...]) -> None:
-        """Solve one team; if rounding makes the plan exceed the memory by a few bytes, reserve them and solve again.
+        """Solve one team; if rounding makes the plan exceed the memory by a few bytes, or the deadline, reserve them and solve again.
 
-        Only the first solve proves a bound: later ones have less memory than equation (1) allows.
+        Only the first solve proves a bound: later ones have less memory than equation (1) allows, or an earlier deadline.
 
         Raises:
             TimeUpError: if the time is up before a program is complete.
         """
-        reserve = 0.0
+        reserve = Reserve()
         for round_ in range(_MEMORY_ROUNDS):
             start_plan = self.plan if self.plan is not None and team_of(self.plan) in (None, team) else None
-            # With a faster plan of another team there is no start, but its latency is a cutoff.
-            cutoff = self._good_enough_s if self.plan is not None and start_plan is None else None
+            # With a better plan of another team there is no start, but its value is a cutoff.
+            cutoff = self._good_enough if self.plan is not None and start_plan is None else None
             try:
                 formulation = self._formulation(team, reserve, cutoff)
                 start = formulation.integer_point(start_plan) if start_plan else {}
@@ -208,23 +278,24 @@ class TeamSearch:
             if round_ == 0:
                 self._prove(run.outcome, formulation, team, cutoff)
             reserve = self._excess(run, formulation)
-            if reserve == 0 or self.interrupted or self.watch.remaining_s <= 0:
+            if not any(reserve) or self.interrupted or self.watch.remaining_s <= 0:
                 return
 
-    def _formulation(self, team: tuple[int, ...], reserve: float, cutoff: float | None) -> Formulation:
-        """The program of a team. Nodes whose bound exceeds the incumbent or the cutoff are left out: every plan that takes one is slower."""
-        building = Stopwatch()
+    def _formulation(self, team: tuple[int, ...], reserve: Reserve, cutoff: float | None) -> Formulation:
+        """The program of a team, without nodes whose bound exceeds the incumbent, the cutoff or the deadline: all plans that take one are slower."""
+        building, in_latency = Stopwatch(), self.goal.objective == "latency"
         if team in self.nodes:
-            nodes = self.nodes[team].nodes_within(self.latency_s if cutoff is None else cutoff)
+            nodes = self.nodes[team].nodes_within(cutoff if in_latency and cutoff is not None else self._within_s)
         else:
             nodes = all_nodes(self.instance, team, self.longest_block, self.splits)
         try:
             return Formulation(
                 self.instance,
                 team,
-                self._scale_s,
-                reserve_bytes=reserve,
-                cutoff_s=cutoff,
+                self._scale(LATENCY),
+                reserve_bytes=reserve.memory_bytes,
+                cutoff=cutoff,
+                energy=None if in_latency else EnergyGoal(self._scale(self.goal), self.goal.latest_s - reserve.time_s),
                 nodes=nodes,
                 without=self.without,
                 splits=self.splits,
@@ -233,11 +304,10 @@ class TeamSearch:
         finally:
             self.build_s += building.elapsed_s
 
-    @property
-    def _scale_s(self) -> float:
-        """The unit of the objective, seconds: the incumbent's latency, or that of any plan."""
+    def _scale(self, goal: Goal) -> float:
+        """The unit of an objective, seconds or joules: the incumbent's value, or that of any plan."""
         plan = self.plan or single_plan(self.instance.graph, self.instance.cluster)
-        return evaluate(self.instance.graph, self.instance.cluster, plan).latency_s or 1.0  # a network of pools and joins may take no time
+        return goal.value(evaluate(self.instance.graph, self.instance.cluster, plan)) or 1.0  # a network of pools and joins may take no time
 
     def _options(self, start: dict[int, float]) -> Options:
         return Options(max(LEAST_SOLVE_S, self.watch.remaining_s), self.gap, self.seed, self.threads, start, directory="")
@@ -251,18 +321,18 @@ class TeamSearch:
     def _distrust(self, team: tuple[int, ...], doubt: str) -> None:
         """Keep only what was proved without a back end."""
         self.doubts.append(doubt)
-        self.bounds[team] = self._without_backend_s(team)
+        self.bounds[team] = self._without_backend(team)
 
     def _record(self, run: Run, formulation: Formulation, began: float) -> str | None:
         """Take the incumbent of a run, and its trajectory unless it is not to be believed; returns why not."""
-        outcome, scale_s = run.outcome, formulation.scale_s
+        outcome, unit = run.outcome, formulation.unit
         self.interrupted |= run.interrupted
         self.crash = run.crash or self.crash
         self.version = outcome.version or self.version
         doubt = self._offer_incumbent(outcome, formulation)
         if doubt is None:
             for seconds, progress in run.trajectory:
-                values = [None if value is None else value * scale_s for value in progress]
+                values = [None if value is None else value * unit for value in progress]
                 self.trajectory.append(Point(began + seconds, *values))
         return doubt
 
@@ -274,14 +344,14 @@ class TeamSearch:
         if outcome.x is None or outcome.objective is None:
             return None
         try:
-            price_s = self.offer(formulation.plan(outcome.x)).latency_s
+            price = self.goal.value(self.offer(formulation.plan(outcome.x)))
         except PlanError as error:
             return f"back end {self.backend!r} returned a point for {name} that is no plan: {error}"
-        claimed_s = outcome.objective * formulation.scale_s
-        if price_s <= claimed_s * (1 + BACKENDS.find(self.backend).tolerance):
+        claimed, measured_in = outcome.objective * formulation.unit, self.goal.measure.unit
+        if price <= claimed * (1 + BACKENDS.find(self.backend).tolerance):
             return None
         return (
-            f"back end {self.backend!r} prices its plan for {name} at {claimed_s!r} s, the evaluator at {price_s!r} s; "
+            f"back end {self.backend!r} prices its plan for {name} at {claimed!r} {measured_in}, the evaluator at {price!r} {measured_in}; "
             "that is beyond the back end's tolerance"
         )
 
@@ -291,29 +361,30 @@ class TeamSearch:
             self.bounds[team] = math.inf if cutoff is None else max(self.bounds[team], cutoff)
         elif outcome.bound is not None:
             tolerance = BACKENDS.find(self.backend).tolerance
-            bound_s = (outcome.bound - tolerance * abs(outcome.bound)) * formulation.scale_s
-            self.bounds[team] = max(self.bounds[team], bound_s if cutoff is None else min(bound_s, cutoff))
+            bound = (outcome.bound - tolerance * abs(outcome.bound)) * formulation.unit
+            self.bounds[team] = max(self.bounds[team], bound if cutoff is None else min(bound, cutoff))
 
     def _withdraw_if_contradicted(self, team: tuple[int, ...]) -> None:
-        """Drop what the back end proved about a team if a known plan of it is faster; a bound may exceed it by the back end's tolerance."""
-        known_s = min(self.least_s.get(of, math.inf) for of in (None, team))
-        most_s = known_s * (1 + BACKENDS.find(self.backend).tolerance)
-        claimed_s = self.bounds[team]
-        if claimed_s <= most_s or claimed_s == self._without_backend_s(team):
+        """Drop what the back end proved about a team if a known plan of it is better; a bound may exceed it by the back end's tolerance."""
+        known = min(self.least.get(of, math.inf) for of in (None, team))
+        most, unit = known * (1 + BACKENDS.find(self.backend).tolerance), self.goal.measure.unit
+        claimed = self.bounds[team]
+        if claimed <= most or claimed == self._without_backend(team):
             return
-        claim = "infeasible" if math.isinf(claimed_s) else f"no faster than {claimed_s!r} s"
+        claim = "infeasible" if math.isinf(claimed) else f"no faster than {claimed!r} s" if unit == "s" else f"no better than {claimed!r} {unit}"
         name = self.instance.graph.name
-        self._distrust(team, f"back end {self.backend!r} calls {name} {claim} for team {team}, but a plan that fits the memory takes {known_s!r} s")
-        self.trajectory = [
-            point._replace(bound_s=None) if point.bound_s is not None and point.bound_s > most_s else point for point in self.trajectory
-        ]
+        self._distrust(
+            team, f"back end {self.backend!r} calls {name} {claim} for team {team}, but a plan that fits the memory takes {known!r} {unit}"
+        )
+        self.trajectory = [point._replace(bound=None) if point.bound is not None and point.bound > most else point for point in self.trajectory]
 
-    def _excess(self, run: Run, formulation: Formulation) -> float:
-        """Twice the bytes by which the back end's plan breaks a limit, at least one; 0 if it fits."""
+    def _excess(self, run: Run, formulation: Formulation) -> Reserve:
+        """Twice the bytes by which the back end's plan breaks a limit, at least one, and twice the seconds by which it misses the deadline; or 0."""
         if run.outcome.x is None:
-            return 0.0
-        violations = evaluate(self.instance.graph, self.instance.cluster, formulation.plan(run.outcome.x)).violations
-        return max((2 * violation.excess_bytes + 1 for violation in violations), default=0.0)
+            return Reserve()
+        evaluation = evaluate(self.instance.graph, self.instance.cluster, formulation.plan(run.outcome.x))
+        late_s = 0.0 if self.goal.met_by(evaluation) else 2 * (evaluation.latency_s - self.goal.latest_s)
+        return Reserve(max((2 * violation.excess_bytes + 1 for violation in evaluation.violations), default=0.0), late_s)
 
     # Instances that no plan fits.
 

@@ -75,16 +75,22 @@ class EdgeCosts:
 
     def _constant(self, arc: Arc, flow: int) -> None:
         *scatter, last = constant_rounds(self._edge, arc, self._team, self._e)
-        self._builder.add_cost(flow, sum(round_time_s(first, self._cluster) for first in scatter) / self._scale_s)
-        self._charge_constant(arc, flow, last)
-
-    def _charge_constant(self, arc: Arc, flow: int, round_: Round) -> None:
-        seconds = round_time_s(round_, self._cluster) / self._scale_s
+        for first in scatter:
+            seconds = self._constant_seconds(first)
+            self._builder.add_cost(flow, seconds)
+            self._variables.scatters.append(self._constant_load(arc, flow, first, seconds))
+        seconds = self._constant_seconds(last)
         if not self._joint:
             self._builder.add_cost(flow, seconds)
         if seconds:
-            received, sent = ({j: times(volume, flow) for j, volume in volumes.items()} for volumes in round_.loads[:2])
-            self._variables.loads.append(Load(arc.target, [flow], times(seconds, flow), received, sent, round_.loads.connections))
+            self._variables.loads.append(self._constant_load(arc, flow, last, seconds))
+
+    def _constant_seconds(self, round_: Round) -> float:
+        return round_time_s(round_, self._cluster) / self._scale_s
+
+    def _constant_load(self, arc: Arc, flow: int, round_: Round, seconds: float) -> Load:
+        received, sent = ({j: times(volume, flow) for j, volume in volumes.items()} for volumes in round_.loads[:2])
+        return Load(arc.target, [flow], times(seconds, flow), received, sent, round_.loads.connections)
 
     # Arcs whose cost depends on the shares of either end.
 

@@ -76,6 +76,7 @@ class EdgeVariables:
         outgoing: groups of arcs out of each split node of p that depend on its shares.
         incoming: groups of arcs into each split node of q that do.
         loads: the loads of the arcs on the devices.
+        scatters: the loads of reduce-scatters, which are rounds of their own.
     """
 
     edge: TensorEdge
@@ -85,6 +86,7 @@ class EdgeVariables:
     outgoing: dict[Node, list[Group]] = field(default_factory=dict)
     incoming: dict[Node, list[Group]] = field(default_factory=dict)
     loads: list[Load] = field(default_factory=list)
+    scatters: list[Load] = field(default_factory=list)
 
     @property
     def label(self) -> Name:

@@ -19,6 +19,7 @@ from iopopt.milp.arcs import Node, all_nodes, arc_of, node_of
 from iopopt.milp.compute_times import ComputeTimes
 from iopopt.milp.edge_costs import EdgeCosts
 from iopopt.milp.edge_variables import EdgeVariables, End, Port, add_edge, link_incoming
+from iopopt.milp.energy_rows import EnergyGoal, minimise_energy
 from iopopt.milp.joint_costs import add_joint_costs
 from iopopt.milp.memory_rows import add_memory
 from iopopt.milp.operator_variables import OperatorVariables, add_operator, choose_one, only_shares
@@ -35,13 +36,17 @@ class Formulation:
 
     Args:
         team: the devices over which a split operator is split, in the order of their intervals; with one device nothing is split.
-        scale_s: the unit of the objective, seconds; a latency near the optimum keeps the numbers near 1.
+        scale_s: the unit of times, and of the objective if that is the latency, seconds; a latency near the optimum keeps the numbers near 1.
+        energy: minimise the energy, in its own unit, within a deadline; None for the latency.
         reserve_bytes: held back from every memory limit; 0 is equation (1).
-        cutoff_s: plans slower than this are excluded, seconds.
+        cutoff: plans of a larger latency in seconds, or energy in joules, are excluded.
         nodes: the admissible nodes of each operator, and of the fused blocks that end with it (:func:`all_nodes`); all without blocks by default.
         without: ideas to leave out (:data:`iopopt.milp.ideas.IDEAS`).
         splits: those that plans may have; ``nodes`` must have no others.
         watch: the time that there is to build it.
+
+    Attributes:
+        unit: of the objective, seconds or joules.
 
     Raises:
         TimeUpError: if the time is up before the program is complete.
@@ -54,13 +59,15 @@ class Formulation:
         scale_s: float,
         *,
         reserve_bytes: float = 0.0,
-        cutoff_s: float | None = None,
+        cutoff: float | None = None,
+        energy: EnergyGoal | None = None,
         nodes: Sequence[Sequence[Node]] | None = None,
         without: Collection[str] = (),
         splits: Splits = ALL_SPLITS,
         watch: Stopwatch = NO_LIMIT,
     ) -> None:
         self.instance, self.team, self.scale_s, self._splits = instance, tuple(team), scale_s, splits
+        self.unit = scale_s if energy is None else energy.unit_j
         self._builder, self._without = ProgramBuilder(watch), without
         self._placed = self._add_operators(nodes or all_nodes(instance, self.team, splits=splits))
         self._ends = [*map(End.of, self._placed), *(End({node_of(placement): None}) for placement in instance.terminals)]
@@ -75,8 +82,11 @@ class Formulation:
                 compute.add(operator, self._into(i) if operator.unit.span == 1 else [], out_of)
         limits = [constant(device.memory_bytes - reserve_bytes) for device in instance.cluster.devices]
         add_memory(self._builder, instance, self._placed, limits, [ports[0].two_phase for ports in self._out_of])
-        if cutoff_s is not None:
-            self._builder.cost_at_most(("cutoff",), cutoff_s / scale_s)
+        if energy is not None:
+            operators = (operator for at_operator in self._placed for operator in at_operator)
+            minimise_energy(self._builder, instance.cluster, scale_s, energy, operators, self._edges.values())
+        if cutoff is not None:
+            self._builder.cost_at_most(("cutoff",), cutoff / self.unit)
         self.program: Program = self._builder.build()
 
     def plan(self, x: FloatArray) -> Plan:

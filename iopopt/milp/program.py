@@ -72,6 +72,15 @@ class ProgramBuilder:
     def add_cost(self, variable: int, cost: float) -> None:
         self._objective[variable] += cost
 
+    @property
+    def objective(self) -> Affine:
+        """The objective so far."""
+        return Affine({variable: cost for variable, cost in enumerate(self._objective) if cost})
+
+    def minimise(self, objective: Affine) -> None:
+        """Replace the objective; its constant is left out."""
+        self._objective = [objective.terms.get(variable, 0.0) for variable in range(len(self._names))]
+
     def equal(self, name: Name, left: Affine, right: Affine) -> None:
         """left = right."""
         self._row(name, left, right, 0.0, 0.0)
@@ -86,8 +95,7 @@ class ProgramBuilder:
 
     def cost_at_most(self, name: Name, limit: float) -> None:
         """Exclude points with a larger objective."""
-        costs = {variable: cost for variable, cost in enumerate(self._objective) if cost}
-        self.at_most(name, Affine(costs), constant(limit))
+        self.at_most(name, self.objective, constant(limit))
 
     def build(self) -> Program:
         return Program(

@@ -5,7 +5,6 @@ Every plan is valid (equations 2 to 5) and belongs to the space of one team; whe
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -13,6 +12,7 @@ import numpy as np
 from iopopt.cluster.cluster import Cluster, Device, as_cluster
 from iopopt.network.graph import Graph
 from iopopt.network.unit import Unit
+from iopopt.plan.pieces import pieces_of, plan_of, unit_of
 from iopopt.plan.placement import Placement, Strategy
 from iopopt.plan.plan import Plan
 from iopopt.plan.shares import unit_proportional_shares
@@ -34,7 +34,7 @@ def random_plan(graph: Graph, devices: Cluster | Sequence[Device], rng: np.rando
     cluster = as_cluster(devices)
     members = resolve_team(team, cluster)
     runs = _random_cover(graph, _blocks(graph, members, longest_block), rng)
-    return _plan(graph, {run: _random_placement(_unit(graph, run), len(cluster), members, rng) for run in runs})
+    return plan_of(graph, [(run, _random_placement(unit_of(graph, run), len(cluster), members, rng)) for run in runs])
 
 
 def random_neighbour(
@@ -53,45 +53,28 @@ def random_neighbour(
     cluster = as_cluster(devices)
     check_in_space(plan, team, cluster, longest_block)
     members = resolve_team(team, cluster)
-    placements, blocks = _placements(graph, plan), _blocks(graph, members, longest_block)
+    placements, blocks = dict[range, Placement](pieces_of(graph, plan)), _blocks(graph, members, longest_block)
     runs = list(placements)
     number = int(rng.integers(len(runs)))
     run, move = runs[number], rng.integers(5 if blocks else 3)
     if move == 0:
-        placements[run] = _random_placement(_unit(graph, run), len(cluster), members, rng)
+        placements[run] = _random_placement(unit_of(graph, run), len(cluster), members, rng)
     elif move == 1:
-        placements[run] = _shifted(_unit(graph, run), placements[run], rng)
+        placements[run] = _shifted(unit_of(graph, run), placements[run], rng)
     elif move == 2:
         for other in runs[number + 1 : number + 1 + int(rng.geometric(0.3))]:
             if len(other) == 1 or not placements[run].is_whole:  # a block is never whole
-                placements[other] = _like(_unit(graph, other), placements[run])
+                placements[other] = _like(unit_of(graph, other), placements[run])
     elif move == 3:
         placements = _fused(graph, placements, blocks[rng.integers(len(blocks))], members, rng)
     else:
         placements = _taken_apart(graph, placements, [run])
-    return _plan(graph, placements)
+    return plan_of(graph, sorted(placements.items(), key=lambda piece: piece[0].start))
 
 
 def _blocks(graph: Graph, team: Sequence[int], longest: int) -> list[range]:
     """The blocks up to a length, which need two devices."""
     return list(graph.blocks(longest)) if len(team) > 1 and longest > 1 else []
-
-
-def _unit(graph: Graph, run: range) -> Unit:
-    return graph.placed_units[run.start] if len(run) == 1 else graph.block(run)
-
-
-def _plan(graph: Graph, placements: Mapping[range, Placement]) -> Plan:
-    """The plan that places these runs of operators."""
-    runs = sorted(placements, key=lambda run: run.start)
-    return Plan.of(graph, [placements[run] for run in runs], [len(run) for run in runs])
-
-
-def _placements(graph: Graph, plan: Plan) -> dict[range, Placement]:
-    """The placements of a plan by the operators that they place, in order."""
-    spans = plan.spans(graph) or (1,) * len(graph)
-    runs = [range(stop - span, stop) for span, stop in zip(spans, itertools.accumulate(spans), strict=True)]
-    return dict(zip(runs, plan.by_last_operator(graph), strict=True))
 
 
 def _random_cover(graph: Graph, blocks: Sequence[range], rng: np.random.Generator) -> list[range]:
@@ -109,7 +92,7 @@ def _fused(
 ) -> dict[range, Placement]:
     """The same with a block, in the proportions of its last operator, or in random ones if that is whole."""
     freed = _taken_apart(graph, placements, [run for run in placements if run.start < block.stop and block.start < run.stop])
-    model, unit = freed[range(block.stop - 1, block.stop)], _unit(graph, block)
+    model, unit = freed[range(block.stop - 1, block.stop)], unit_of(graph, block)
     kept = {run: placement for run, placement in freed.items() if run.start not in block}
     return kept | {block: _random_placement(unit, 0, team, rng) if model.is_whole else _like(unit, model)}
 

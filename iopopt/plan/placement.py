@@ -142,6 +142,13 @@ class Placement:
         shards = tuple(Shard(_index(j), start, stop) for j, start, stop in zip(devices, [0, *stops], stops, strict=False))
         return Placement(dim, shards, reduce if dim == "IC" else None, gather)
 
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.dim, self.shards, self.reduce, self.gather))  # once: searches look placements up by the million
+
     @cached_property
     def devices(self) -> tuple[int, ...]:
         """The participants G_i, in the order of their intervals."""

@@ -112,3 +112,13 @@ def space_name(team: Team, devices: Cluster | Sequence[Device], longest_block: i
     """
     blocks = f", blocks of up to {longest_block}" if longest_block > 1 else ""
     return ("team=best" if _is_best(team) else f"team={resolve_team(team, as_cluster(devices))}") + blocks + str(splits)
+
+
+def subsets_name(team: Team, devices: Cluster | Sequence[Device], longest_block: int = 1) -> str:
+    """The name of the space of a method that leaves out devices of the team.
+
+    Raises:
+        ClusterError: if ``team`` names a device that does not exist.
+    """
+    everybody = isinstance(team, str) and team == "all"
+    return space_name("best", devices, longest_block) if everybody else f"subsets of {space_name(team, devices, longest_block)}"

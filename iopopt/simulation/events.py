@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import defaultdict
 from collections.abc import Sequence
 from heapq import heappop, heappush
 from typing import NamedTuple
@@ -11,6 +13,9 @@ from iopopt.simulation.flows import Flows
 from iopopt.simulation.tasks import ComputeTask, Network, Task, TransferTask
 
 _ENDS, _FLOWS = -1, -2
+
+_ABOVE = 1 + 1e-9
+"""Sums in another order differ by less, relatively."""
 
 
 class Times(NamedTuple):
@@ -34,12 +39,51 @@ def predecessors(tasks: Sequence[Task]) -> list[tuple[int, ...]]:
     return found
 
 
+def least_remaining(tasks: Sequence[Task], network: Network, outputs: Sequence[int]) -> list[float]:
+    """How long it takes at least from the start of each task until the tasks ``outputs`` are done, seconds: as if no transfer shared a link.
+
+    Minus infinity for those that no output waits for. Every task must wait for earlier ones only, as those of plans do.
+    """
+    remaining = [-math.inf] * len(tasks)
+    later = defaultdict[int, float](lambda: -math.inf)  # from the next computation of each device
+    for output in outputs:
+        remaining[output] = 0.0
+    for number in range(len(tasks) - 1, -1, -1):
+        task, after_it = tasks[number], remaining[number]
+        if type(task) is ComputeTask:
+            after_it = later[task.device] = max(after_it, later[task.device]) + task.seconds
+        elif type(task) is TransferTask:
+            after_it += network.setup_s + task.size_bytes / network.fastest(task.sender, task.receiver)
+        remaining[number] = after_it
+        for other in task.after:
+            if remaining[other] < after_it:
+                remaining[other] = after_it
+    return remaining
+
+
+def run_within(tasks: Sequence[Task], network: Network, outputs: Sequence[int], most_s: float) -> Times | None:
+    """Run a task graph of which every task waits for earlier ones only; None if one of ``outputs`` is done later than ``most_s``.
+
+    Most such graphs are found out before they are run, by their critical path, or as soon as a task starts too late for what waits for it.
+    """
+    remaining = least_remaining(tasks, network, outputs)
+    most = most_s * _ABOVE
+    return None if max(remaining) > most else _run(tasks, network, remaining, most)
+
+
 def run(tasks: Sequence[Task], network: Network) -> Times:
     """Run a task graph.
 
     Raises:
         PlanError: if tasks wait for each other in a circle, or for one that does not exist.
     """
+    times = _run(tasks, network, (), math.inf)
+    assert times is not None  # there is no limit
+    return times
+
+
+def _run(tasks: Sequence[Task], network: Network, remaining: Sequence[float], most_s: float) -> Times | None:
+    """The event loop; None as soon as a task starts so late that ``remaining`` of it leads beyond ``most_s``."""
     waiting, followers = _dependencies(tasks)
     start_s, end_s, flows, setup_s = [0.0] * len(tasks), [0.0] * len(tasks), Flows(network), network.setup_s
     ready = [number for number, count in enumerate(waiting) if not count]
@@ -51,6 +95,8 @@ def run(tasks: Sequence[Task], network: Network) -> Times:
             number = ready.pop()
             task = tasks[number]
             start_s[number] = now
+            if remaining and now + remaining[number] > most_s:
+                return None
             if type(task) is TransferTask:
                 heappush(events, (now + setup_s, _FLOWS, number))
             elif type(task) is ComputeTask:
@@ -88,10 +134,12 @@ def run(tasks: Sequence[Task], network: Network) -> Times:
 
 def _dependencies(tasks: Sequence[Task]) -> tuple[list[int], list[list[int]]]:
     """How many tasks each waits for, and those that wait for it."""
-    waits, followers = predecessors(tasks), [list[int]() for _ in tasks]
-    for number, after in enumerate(waits):
+    waiting: list[int] = []
+    followers: list[list[int]] = [[] for _ in tasks]
+    for number, after in enumerate(predecessors(tasks)):
         for other in after:
             if not 0 <= other < len(tasks):
                 raise PlanError(f"task {number} waits for task {other}; there are {len(tasks)}, from 0")
             followers[other].append(number)
-    return [len(after) for after in waits], followers
+        waiting.append(len(after))
+    return waiting, followers

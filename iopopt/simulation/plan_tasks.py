@@ -98,44 +98,45 @@ class _Writer:
 
     def _fetch(self, number: int, slot: int, edge: EdgeRounds, arrived: dict[int, list[int]], item: int) -> None:
         """The transfers of one edge; a device that completes its part of a tensor first sends it, and goes on computing, only then."""
-        completed = self._completed.get(edge.producer, {})
+        tasks, labels, producer = self._found.tasks, self._found.labels, edge.producer
+        made = self._parts[producer] if producer < len(self._steps) else None
+        completed = self._completed.get(producer)
         for round_ in edge.rounds:
             (kind,), received = round_.kinds, defaultdict[int, list[int]](list) if round_.kinds[0].is_first_of_two else arrived
             for sender, receiver, size in round_.transfers:
-                after = (*self._ready(number, slot, edge.producer, sender, receiver), *completed.get(sender, ()))
-                transfer = self._found.add(TransferTask(sender, receiver, size, after), Label(number, edge.producer, kind, size, item))
-                received[receiver].append(transfer)
-                self._from_source[number, slot, receiver] = transfer
+                made_by = () if made is None or sender not in made else (made[sender].boundary,)  # it may only gather
+                after = self._given(number, slot, receiver) if made is None else made_by
+                if completed and sender in completed:
+                    after = (*after, *completed[sender])
+                received[receiver].append(len(tasks))
+                tasks.append(TransferTask(sender, receiver, size, after))
+                labels.append(Label(number, producer, kind, size, item))
             if kind.is_first_of_two:
-                completed = self._completed[edge.producer] = received
+                completed = self._completed[producer] = received
                 for device, transfers in received.items():
                     self._pending[device].extend(transfers)
 
-    def _ready(self, step: int, slot: int, producer: int, sender: int, receiver: int) -> tuple[int, ...]:
-        """What a transfer waits for at its sender: the task that makes its last row; from the source, the same transfer of the input before.
-
-        Where there are two tasks, all that is sent is boundary rows.
-        """
-        if producer >= len(self._steps):
-            before = self._from_source.get((step, slot, receiver))
-            return () if before is None else (before,)
-        parts = self._parts[producer].get(sender)
-        return () if parts is None else (parts.boundary,)  # it may only gather
+    def _given(self, number: int, slot: int, receiver: int) -> tuple[int, ...]:
+        """What a transfer from the source waits for: the same transfer of the input before."""
+        before = self._from_source.get((number, slot, receiver))
+        self._from_source[number, slot, receiver] = len(self._found.tasks)
+        return () if before is None else (before,)
 
     def _compute(self, number: int, step: Step, waits: Mapping[int, tuple[int, ...]], item: int) -> None:
-        """The tasks of every participant."""
+        """The tasks of every participant: in two parts where its boundary rows come first."""
+        tasks, labels, devices, parts = self._found.tasks, self._found.labels, self._cluster.devices, self._parts[number]
         for device, work in step.tasks.items():
-            seconds, part = self._cluster.devices[device].compute_s(*work), step.boundary.get(device) if self._boundary_first else None
+            seconds, first = devices[device].compute_s(*work), len(tasks)
+            part = step.boundary.get(device) if self._boundary_first else None
             if part is None:
-                task = self._found.add(ComputeTask(device, seconds, waits[device]), Label(number, number, "", work.flops, item))
-                self._parts[number][device] = _Parts(task, task)
+                tasks.append(ComputeTask(device, seconds, waits[device]))
+                labels.append(Label(number, number, "", work.flops, item))
+                parts[device] = _Parts(first, first)
             else:
-                names = ("boundary", part), ("interior", 1 - part)
-                pieces = [
-                    self._found.add(ComputeTask(device, seconds * of, waits[device]), Label(number, number, name, work.flops * of, item))
-                    for name, of in names
-                ]
-                self._parts[number][device] = _Parts(*pieces)
+                for name, of in ("boundary", part), ("interior", 1 - part):
+                    tasks.append(ComputeTask(device, seconds * of, waits[device]))
+                    labels.append(Label(number, number, name, work.flops * of, item))
+                parts[device] = _Parts(first, first + 1)
 
 
 class _WriterWithBarriers(_Writer):

@@ -10,7 +10,7 @@ from iopopt.cost.work import share_work
 from iopopt.network.graph import Graph
 from iopopt.network.tensor_edge import TensorEdge
 from iopopt.network.unit import Unit
-from iopopt.network.unit_graph import UnitGraph
+from iopopt.plan.pieces import Piece, pieces_of
 from iopopt.plan.placement import Placement
 from iopopt.plan.plan import Plan
 from iopopt.schedule.boundary import Reader, boundary_rows
@@ -27,33 +27,76 @@ class _Edge(NamedTuple):
     rounds: tuple[Round, ...]
 
 
+class _Covered:
+    """The graph covered by runs of certain lengths, with the steps known of it.
+
+    Attributes:
+        runs: the operators of each unit, by number.
+        near: for each unit and the sink, those on whose placements its step depends: itself, its producers and its consumers.
+        steps: by number and the placements of these units.
+    """
+
+    def __init__(self, graph: Graph, runs: Sequence[range]) -> None:
+        self.network, self.runs = graph.covered([len(run) for run in runs]), runs
+        self.steps: dict[tuple[object, ...], Step] = {}
+        edges = self.network.edges_into, self.network.edges_from
+        self.near = [
+            (number, *(edge.producer for edge in edges[0][number]), *(edge.consumer for edge in edges[1][number]))
+            for number in range(self.network.sink + 1)
+        ]
+
+
 class PlanScheduler:
-    """Makes the schedules of plans of one graph on one cluster; what it knows of an edge between two placements it keeps for the next plan."""
+    """Makes the schedules of plans of one graph on one cluster; what it knows of units between placed neighbours it keeps for the next plan."""
 
     def __init__(self, graph: Graph, cluster: Cluster) -> None:
         self._graph, self._cluster = graph, cluster
+        self._terminals = Placement.whole(cluster.sink), None if cluster.source is None else Placement.whole(cluster.source)
+        self._covers: dict[tuple[range, ...], _Covered] = {}
+        self._steps = 0
         self._edges: dict[tuple[object, ...], _Edge] = {}
         self._tasks: dict[tuple[range, Placement], Mapping[int, Work]] = {}
 
     def schedule(self, plan: Plan) -> Schedule:
         """The steps of a valid plan, and the sink's."""
-        spans = plan.spans(self._graph)
-        network = self._graph.unfused if spans is None else self._graph.covered(spans)
-        runs = _runs([unit.span for unit in network.placed])
-        placements = [plan[self._graph.operators[run[-1]].name] for run in runs]
-        edges = [self._edges_into(network, runs, placements, number) for number in range(len(network.placed) + 1)]
-        readers: list[list[Reader]] = [[] for _ in network.units]
-        sink = Placement.whole(self._cluster.sink)
-        for number, into in enumerate(edges):
-            placement = placements[number] if number < network.sink else sink
-            for edge, found in into:
-                readers[edge.producer].append(Reader(placement, found.regions[-1]))
-        *rounds, to_sink = [tuple([EdgeRounds(edge.producer, found.rounds) for edge, found in into]) for into in edges]
-        steps = []
-        for number, (unit, placement) in enumerate(zip(network.placed, placements, strict=True)):
-            boundary = _boundary(placement, readers[number]) if unit.span == 1 else {}  # a block is one piece
-            steps.append(Step(unit.name, rounds[number], self._task(unit, runs[number], placement), boundary))
-        return Schedule((*steps, Step(network.units[network.sink].name, to_sink, {})))
+        return self.schedule_of(pieces_of(self._graph, plan))
+
+    def schedule_of(self, pieces: Sequence[Piece]) -> Schedule:
+        """The same of a valid plan's pieces."""
+        runs, placements = zip(*pieces, strict=True)
+        covered = self._covers.get(runs)
+        if covered is None:
+            covered = self._covers[runs] = _Covered(self._graph, runs)
+        placed, known, steps = (*placements, *self._terminals), covered.steps, []
+        for number, near in enumerate(covered.near):
+            key = (number, *[placed[other] for other in near])
+            step = known.get(key)
+            if step is None:
+                step = known[key] = self._step(covered, number, placed)
+                self._steps += 1
+            steps.append(step)
+        if self._steps > _MOST_KEPT:
+            self._covers.clear()
+            self._steps = 0
+        return Schedule(tuple(steps))
+
+    def _step(self, covered: _Covered, number: int, placed: Sequence[Placement | None]) -> Step:
+        """The step of a unit, or of the sink."""
+        network, placement = covered.network, placed[number]
+        assert placement is not None  # only the source has none
+        into = [(edge, self._edge(covered, edge, placed)) for edge in network.edges_into[number]]
+        edges = tuple([EdgeRounds(edge.producer, found.rounds) for edge, found in into if found is not None])
+        unit = network.units[number]
+        if number == network.sink:
+            return Step(unit.name, edges, {})
+        readers = [self._reader(covered, edge, placed) for edge in network.edges_from[number]] if unit.span == 1 else []  # a block is one piece
+        return Step(unit.name, edges, self._task(unit, covered.runs[number], placement), _boundary(placement, readers) if readers else {})
+
+    def _reader(self, covered: _Covered, edge: TensorEdge, placed: Sequence[Placement | None]) -> Reader:
+        placement, found = placed[edge.consumer], self._edge(covered, edge, placed)
+        assert placement is not None  # the source reads nothing
+        assert found is not None  # the source is no operator
+        return Reader(placement, found.regions[-1])
 
     def _task(self, unit: Unit, run: range, placement: Placement) -> Mapping[int, Work]:
         """The work of each participant."""
@@ -63,25 +106,20 @@ class PlanScheduler:
             self._tasks[key] = dict(share_work(unit, placement, self._cluster.bytes_per_element))
         return self._tasks[key]
 
-    def _edges_into(self, network: UnitGraph, runs: Sequence[range], placements: Sequence[Placement], number: int) -> list[tuple[TensorEdge, _Edge]]:
-        """The priced edges into a unit, or the sink."""
-        graph, source, members = self._graph, self._cluster.source, runs[number] if number < network.sink else range(0)
-        q = placements[number] if members else Placement.whole(self._cluster.sink)
-        found = []
-        for edge in network.edges_into[number]:
-            if edge.producer != network.source:
-                tensor, p = runs[edge.producer][-1], placements[edge.producer]
-            elif source is not None:
-                tensor, p = graph.source, Placement.whole(source)
-            else:
-                continue
-            key = tensor, p, members, q, edge.slot, edge.first
-            if key not in self._edges:
-                _make_room(self._edges)
-                regions = edge_rounds(graph, tensor, p, members, q, edge)
-                self._edges[key] = _Edge(regions, tuple([self._in_bytes(tensor, round_) for round_ in regions]))
-            found.append((edge, self._edges[key]))
-        return found
+    def _edge(self, covered: _Covered, edge: TensorEdge, placed: Sequence[Placement | None]) -> _Edge | None:
+        """The rounds of an edge; None if every device has its tensor, the input."""
+        network, p, q = covered.network, placed[edge.producer], placed[edge.consumer]
+        if p is None:
+            return None
+        tensor = self._graph.source if edge.producer == network.source else covered.runs[edge.producer][-1]
+        members = range(0) if edge.consumer == network.sink else covered.runs[edge.consumer]
+        key = tensor, p, members, q, edge.slot, edge.first
+        if key not in self._edges:
+            assert q is not None  # the source reads nothing
+            _make_room(self._edges)
+            regions = edge_rounds(self._graph, tensor, p, members, q, edge)
+            self._edges[key] = _Edge(regions, tuple([self._in_bytes(tensor, round_) for round_ in regions]))
+        return self._edges[key]
 
     def _in_bytes(self, tensor: int, round_: RegionRound) -> Round:
         unit = self._graph.units[tensor]
@@ -94,15 +132,6 @@ def _make_room(kept: dict[Any, Any]) -> None:
     """Forget everything if it has become too much."""
     if len(kept) >= _MOST_KEPT:
         kept.clear()
-
-
-def _runs(spans: Sequence[int]) -> list[range]:
-    """The operators of each unit, by number."""
-    runs, start = [], 0
-    for span in spans:
-        runs.append(range(start, start + span))
-        start += span
-    return runs
 
 
 def _boundary(placement: Placement, readers: Sequence[Reader]) -> dict[int, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from iopopt.cluster.cluster import Cluster, Device, checked_medium
@@ -9,8 +10,9 @@ from iopopt.cost.instance import Instance
 from iopopt.errors import PlanError
 from iopopt.network.graph import Graph
 from iopopt.network.records import is_integer, short_repr
+from iopopt.plan.pieces import Piece, pieces_of
 from iopopt.plan.plan import Plan, validate_plan
-from iopopt.simulation.events import Times, predecessors, run
+from iopopt.simulation.events import Times, predecessors, run, run_within
 from iopopt.simulation.held_memory import HeldMemory
 from iopopt.simulation.memory_use import held_memory
 from iopopt.simulation.plan_tasks import PlanTasks, plan_tasks
@@ -59,13 +61,19 @@ class Simulator:
             PlanError: if the plan breaks equations (2) to (5) or belongs to another graph or cluster.
         """
         validate_plan(self._graph, self._cluster, plan)
-        return self.makespan_of_valid_s(plan)
+        return self.makespan_of_pieces_s(pieces_of(self._graph, plan))
 
-    def makespan_of_valid_s(self, plan: Plan) -> float:
-        """The same for a plan that is known to be valid, which is not checked again."""
-        tasks = self._tasks(plan)
-        ends = run(tasks.tasks, self._network).end_s
-        return max([ends[output] for output in tasks.outputs])
+    def makespan_of_pieces_s(self, pieces: Sequence[Piece], most_s: float = math.inf) -> float:
+        """The same for the pieces of a plan that is known to be valid, which is not checked again; infinite where it is above ``most_s``.
+
+        Most plans that are above are found out before they are simulated.
+        """
+        tasks = self._tasks(pieces)
+        times = run_within(tasks.tasks, self._network, tasks.outputs, most_s) if most_s < math.inf else run(tasks.tasks, self._network)
+        if times is None:
+            return math.inf
+        found = max([times.end_s[output] for output in tasks.outputs])
+        return found if found <= most_s else math.inf
 
     def timeline(self, plan: Plan) -> Timeline:
         """Every task and transfer in time, and what each device holds.
@@ -74,7 +82,7 @@ class Simulator:
             PlanError: if the plan breaks equations (2) to (5) or belongs to another graph or cluster.
         """
         validate_plan(self._graph, self._cluster, plan)
-        tasks = self._tasks(plan)
+        tasks = self._tasks(pieces_of(self._graph, plan))
         times = run(tasks.tasks, self._network)
         instance = Instance(self._graph, self._cluster, plan.spans(self._graph))
         return Timeline(
@@ -85,8 +93,8 @@ class Simulator:
             memory=self._memory(instance, plan, tasks, times),
         )
 
-    def _tasks(self, plan: Plan) -> PlanTasks:
-        schedule = self._scheduler.schedule(plan)
+    def _tasks(self, pieces: Sequence[Piece]) -> PlanTasks:
+        schedule = self._scheduler.schedule_of(pieces)
         return plan_tasks(schedule, self._cluster, boundary_first=self._boundary_first, barriers=self._barriers, inputs=self._inputs)
 
     def _memory(self, instance: Instance, plan: Plan, tasks: PlanTasks, times: Times) -> tuple[HeldMemory, ...]:

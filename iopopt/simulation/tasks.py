@@ -55,3 +55,7 @@ class Network:
         """The links of a cluster, or its shared medium."""
         links = tuple(device.bandwidth_bytes_per_s for device in cluster.devices)
         return cls(links, links, cluster.connection_setup_s, shared_bytes_per_s)
+
+    def fastest(self, sender: int, receiver: int) -> float:
+        """The rate of a transfer that shares nothing, bytes/s."""
+        return min(self.up[sender], self.down[receiver]) if self.shared_bytes_per_s is None else self.shared_bytes_per_s

@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
 from iopopt.cluster.cluster import Cluster
+from iopopt.cost.energy import Energy, energy_of, has_power
 from iopopt.errors import FileFormatError
 from iopopt.network.records import as_list, check_keys, check_schema, plain, short_repr, typed_fields
 from iopopt.simulation.bottlenecks import Wait, bottlenecks_of, waits_of
@@ -111,6 +112,22 @@ class Timeline:
                 sent[span.device] += span.amount
                 received[span.receiver] += span.amount
         return tuple(zip(sent, received, strict=True))
+
+    @cached_property
+    def energy(self) -> Energy | None:
+        """What each device draws until the last output, joules: for the makespan, its tasks, and its bytes at the rated speed of its link.
+
+        None if no device of the cluster has a power.
+        """
+        if not has_power(self.cluster):
+            return None
+        sent, received = zip(*self.link_bytes, strict=True)
+        return energy_of(self.cluster, self.makespan_s, self.busy_s, sent, received)
+
+    @property
+    def energy_j(self) -> float | None:
+        """What all devices draw until the last output, joules; None if no device of the cluster has a power."""
+        return None if self.energy is None else self.energy.total_j
 
     @property
     def transferred_bytes(self) -> float:

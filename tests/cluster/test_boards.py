@@ -17,6 +17,15 @@ def test_boards_of_a_name_in_order() -> None:
     assert [device.memory_bytes for device in cluster.devices] == [640 * 2**20, 640 * 2**20, 3 * 2**30, 4157145088 - 1.5 * 2**30]
 
 
+@pytest.mark.parametrize("board", board_names())
+def test_every_board_has_powers(board: str) -> None:
+    """So that the energy of a mixed cluster counts all of its boards; computing draws most on all but microcontrollers, whose radio does."""
+    (device,) = board_cluster(board).devices
+    watts = [device.compute_watts, device.transmit_watts, device.receive_watts, device.idle_watts]
+    assert all(power is not None and power > 0 for power in watts)
+    assert (max(power or 0 for power in watts[:3]) == device.compute_watts) == (board != "esp32")
+
+
 def test_links() -> None:
     """Boards share Fast Ethernet unless @ says otherwise; its payload is 100e6/8 x 1448/1538 bytes/s, ten times that at 1000 Mbit/s."""
     payload = 100e6 / 8 * 1448 / 1538
@@ -59,7 +68,7 @@ def test_names_that_are_no_boards(name: str) -> None:
 
 def test_unknown_boards_and_links_suggest_the_nearest() -> None:
     """The message lists what exists and names the nearest."""
-    with pytest.raises(UnknownNameError, match=r"unknown board 'nanno'. Did you mean 'nano'\? Known: esp32, nano, pi3, pi4, server"):
+    with pytest.raises(UnknownNameError, match=r"unknown board 'nanno'. Did you mean 'nano'\? Known: esp32, nano, pi3, pi4, server, tx2"):
         board_cluster("nanno")
     with pytest.raises(UnknownNameError, match=r"unknown link 'ethernet'. Did you mean 'ethernet-100+'\? Known: "):
         board_cluster("pi4@ethernet")

@@ -74,6 +74,35 @@ def test_a_memory_bandwidth_is_written_only_where_there_is_one() -> None:
         Cluster.from_dict(cluster.to_dict() | {"devices": [first | {"memory_bytes_per_s": 0}, second]})
 
 
+WATTS = ("compute_watts", "transmit_watts", "receive_watts", "idle_watts")
+
+
+@pytest.mark.parametrize("key", WATTS)
+def test_powers(key: str) -> None:
+    """A power is a number from 0 to 1e9, or None; anything else is refused with the device, the key and what is allowed."""
+    for value in (0, 0.5, 1e9):
+        assert getattr(Device("pi", 1, 1, 1, **{key: value}), key) == value
+    assert Device("pi", 1, 1, 1, **{key: None}) == Device("pi", 1, 1, 1)  # type: ignore[arg-type]
+    for wrong in (-1e-9, 1.1e9, math.nan, math.inf, True, "3"):
+        with pytest.raises(ClusterError, match=rf"'pi': {key} is .*; it must be a finite number, from 0 to 1e\+09"):
+            Device("pi", 1, 1, 1, **{key: wrong})  # type: ignore[arg-type]
+
+
+def test_powers_are_written_only_where_they_are_given() -> None:
+    """Records without the keys, or with null, are read; an unknown one is refused with the nearest."""
+    cluster = Cluster((TWO[0], replace(TWO[1], idle_watts=Fraction(5, 2), transmit_watts=0)))  # type: ignore[arg-type]
+    first, second = cluster.to_dict()["devices"]
+    assert first.keys() & set(WATTS) == set()
+    assert (second["idle_watts"], second["transmit_watts"], "compute_watts" in second) == (2.5, 0.0, False)
+    null = cluster.to_dict() | {"devices": [first | dict.fromkeys(WATTS), second]}
+    assert Cluster.from_dict(cluster.to_dict()) == Cluster.from_dict(null) == cluster
+    with pytest.raises(FileFormatError, match=r"devices\[0\]: unknown key 'idle_watt'. Did you mean 'idle_watts'"):
+        Cluster.from_dict(cluster.to_dict() | {"devices": [first | {"idle_watt": 1}, second]})
+    assert repr(cluster.devices[1]).endswith("memory_bytes_per_s=None, transmit_watts=0.0, idle_watts=2.5)")
+    assert repr(TWO[0]).endswith("memory_bytes_per_s=None)")
+    assert eval(repr(cluster.devices[1])) == cluster.devices[1]
+
+
 def test_defaults() -> None:
     """One millisecond a connection, peers counted, the input everywhere, the output at device 0, four bytes an element."""
     cluster = Cluster(TWO)
@@ -218,5 +247,7 @@ def test_a_cluster_is_a_table() -> None:
     assert found[0] == "2 devices"
     assert found[1] == "input on <script>, output on <script>; 1 ms for a connection, counted by round; 4 bytes an element"
     assert found[-10:] == ["0", "<script>", "1", "2,000", "12.5", "1", "b", "2", "1,000", "1"]
+    powered = cells(Cluster((replace(TWO[0], idle_watts=2.25), replace(TWO[1], transmit_watts=0)))._repr_html_())
+    assert powered[-14:] == ["idle, W", "sending, + W", "0", "a", "1", "1,000", "1", "2.25", "1", "b", "2", "1,000", "1", "0"]
     roofed = cells(Cluster((replace(TWO[0], memory_bytes_per_s=4e9), TWO[1]))._repr_html_())
     assert roofed[-13:] == ["link, MB/s", "memory, GB/s", "0", "a", "1", "1,000", "1", "4", "1", "b", "2", "1,000", "1"]

@@ -46,6 +46,7 @@ def _warned(cluster: Any) -> list[str]:
         ({"memory_bytes": 200}, "memory_bytes is 200, but 20000 to 1e+14 bytes are plausible; is it in kB, MB or GB?"),
         ({"memory_bytes": 4096}, "memory_bytes is 4096, but"),
         ({"memory_bytes_per_s": 25.6}, "memory_bytes_per_s is 25.6, but 100000 to 1e+14 bytes/s are plausible; is it in MB/s or GB/s?"),
+        ({"compute_watts": 3200}, "compute_watts is 3200, but 0 to 2000 watts are plausible; is it in milliwatts?"),
         ({"bandwidth_bytes_per_s": 12.5}, "bandwidth_bytes_per_s is 12.5, but 1000 to 1e+12 bytes/s are plausible; is it in kB/s, MB/s or Mbit/s?"),
         ({"bandwidth_bytes_per_s": 100e6}, "100,000,000, the nominal rate of a 100 Mbit/s link in bits; in bytes that is 12,500,000"),
     ],

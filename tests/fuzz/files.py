@@ -17,7 +17,7 @@ import yaml
 from support.damage import WRONG_VALUES, Path, part, paths, replaced, without
 from support.random_branches import random_branched_graph
 from support.random_gathers import with_gathers
-from support.random_instances import random_cluster, random_graph, random_plan
+from support.random_instances import random_cluster, random_graph, random_plan, with_powers
 
 from iopopt import Cluster, Device, Graph, GraphBuilder, Plan, Solution, load_model, solve_coedge, solve_exhaustive, solve_oc, solve_single
 from iopopt.cluster.units import trust_units
@@ -77,7 +77,8 @@ def originals(kind: str) -> tuple[Any, ...]:
 
 def _clusters(rng: random.Random) -> list[Any]:
     named = cluster().to_dict() | {"source": "b", "sink": "c"}
-    return [cluster().to_dict(), named, *(random_cluster(rng).to_dict() for _ in range(4))]
+    powered = with_powers(random.Random(7), cluster()).to_dict()
+    return [cluster().to_dict(), named, powered, *(random_cluster(rng).to_dict() for _ in range(4))]
 
 
 def _graphs(rng: random.Random) -> list[Any]:
@@ -101,8 +102,11 @@ def _solutions(rng: random.Random) -> list[Any]:
     found += [solve_exhaustive(tiny, cluster(), team=(0, 1)), solve_exhaustive(tiny, tight, team=(0, 1))]
     common: Any = {"method": "hand", "space": "none", "build_s": 0.0, "solve_s": 1.0}
     found += [heuristic_solution(network(), cluster(), plan, **common) for plan in _some_plans(rng)[:6]]
+    powered = with_powers(random.Random(7), cluster())
+    in_joules = [heuristic_solution(network(), powered, plan, **common, objective="energy", deadline_s=60.0) for plan in _some_plans(rng)[:2]]
     traced = (Point(0.5, None, 1e-9), Point(1.0, 0.1, None))
-    return [replace(solution, bound_s=0.0, seed=3, trajectory=traced).to_dict() for solution in found]
+    found = [replace(solution, bound_s=0.0) for solution in found] + [replace(solution, bound_j=0.0) for solution in in_joules]
+    return [replace(solution, seed=3, trajectory=traced).to_dict() for solution in found]
 
 
 def mutant(kind: str, number: int, seed: int) -> Mutant:

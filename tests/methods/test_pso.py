@@ -45,7 +45,7 @@ def test_the_same_seed_gives_the_same_plan(instance, settings):
     first, again, other = (solve_pso(*instance, seed=seed, longest_block=4, settings=settings) for seed in (1, 1, 2))
     assert first.plan == again.plan
     assert first.latency_s == again.latency_s
-    found = [[point.latency_s for point in solution.trajectory] for solution in (first, again, other)]
+    found = [[point.value for point in solution.trajectory] for solution in (first, again, other)]
     assert found[0] == found[1] != found[2]
 
 

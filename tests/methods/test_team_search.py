@@ -61,7 +61,7 @@ def check(solution, graph, cluster, optimum_s):
     assert solution.termination == "failed"
     assert solution.latency_s == evaluate(graph, cluster, solution.plan).latency_s
     assert 0 < solution.bound_s <= optimum_s
-    assert all(point.bound_s <= optimum_s for point in solution.trajectory if point.bound_s is not None)
+    assert all(point.bound <= optimum_s for point in solution.trajectory if point.bound is not None)
 
 
 def test_an_honest_back_end_proves_the_optimum(graph, cluster, optimum_s):

@@ -305,7 +305,7 @@ def test_a_swarm_of_limited_iterations_repeats_itself(seed, instance):
     found = [METHODS["pso"].solve(graph, cluster, seed=seed, settings=settings, time_limit_s=limit) for limit in (1e3, 1e6)]
     assert {solution.termination for solution in found} == {"iteration_limit"}
     assert found[0].plan == found[1].plan
-    assert [point.latency_s for point in found[0].trajectory] == [point.latency_s for point in found[1].trajectory]
+    assert [point.value for point in found[0].trajectory] == [point.value for point in found[1].trajectory]
 
 
 def test_an_exact_search_that_closes_the_gap_repeats_itself():

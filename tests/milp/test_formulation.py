@@ -75,7 +75,7 @@ def test_the_cutoff_excludes_slower_plans():
     graph, cluster, team, plan = random_instance(3)
     evaluation = evaluate(graph, cluster, plan)
     for factor, expected in ((1.001, pytest.approx(1, rel=1e-7)), (0.999, float("inf"))):
-        formulation = formulation_of(graph, cluster, team, evaluation.latency_s, cutoff_s=factor * evaluation.latency_s)
+        formulation = formulation_of(graph, cluster, team, evaluation.latency_s, cutoff=factor * evaluation.latency_s)
         assert least_objective(formulation.program, formulation.integer_point(plan)) == expected
 
 

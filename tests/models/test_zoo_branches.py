@@ -36,14 +36,6 @@ PUBLISHED: dict[Builder, tuple[int, float, int]] = {
 
 every_network = pytest.mark.parametrize("builder", PUBLISHED)
 
-# Google's checkpoints: millions of MACs at 224, 192, 160 and 128, and the parameters (trainable ones of Keras's MobileNet).
-MOBILENET_V1 = {
-    1.0: ((569, 418, 291, 186), 4_231_976),
-    0.75: ((317, 233, 162, 104), 2_585_560),
-    0.5: ((150, 110, 77, 49), 1_331_592),
-    0.25: ((41, 34, 21, 14), 470_072),
-}
-
 
 def _before(graph: Graph, name: str, steps: int) -> str:
     """The operator ``steps`` before one, along operators of one input."""
@@ -128,23 +120,6 @@ def test_smallest_input(builder: Builder, least: int) -> None:
     for size in (least - 1, (least - 1, least), (least, least - 1), 0, -5):
         with pytest.raises(GraphError, match=f"{builder.__name__}.*too small; the smallest admissible is {least}x{least}"):
             builder(input_size=size)
-
-
-@pytest.mark.parametrize("width", MOBILENET_V1)
-def test_mobilenet_v1_at_published_widths_and_resolutions(width: float) -> None:
-    """MACs agree with the published table of four widths by four resolutions, and the name tells the width.
-
-    At width 0.75 the table leaves out the first convolution, 3x3 from 3 to 24 channels at half the resolution: the paper's own figure at
-    224 is 325, not 317. At width 0.25 and 192 it has 34, where 41 at 224 times (192/224)^2 is 30.
-    """
-    published, parameters = MOBILENET_V1[width]
-    for size, millions in zip((224, 192, 160, 128), published, strict=True):
-        graph = mobilenet_v1(size, width)
-        left_out = 9 * 3 * 24 * (size // 2) ** 2 if width == 0.75 else 0
-        expected = 30 if (width, size) == (0.25, 192) else millions
-        assert (graph.macs - left_out) / 1e6 == pytest.approx(expected, abs=0.51)  # 149.497 stands there as 150
-        assert graph.parameters == parameters
-        assert graph.name == ("mobilenet_v1" if width == 1 else f"mobilenet_v1-{width}")
 
 
 @pytest.mark.parametrize(("width", "giga_macs"), [(1.0, 0.569), (0.75, 0.325), (0.5, 0.149), (0.25, 0.041)])

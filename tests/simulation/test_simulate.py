@@ -35,21 +35,51 @@ def _pair(rng: random.Random) -> Cluster:
     return Cluster(devices, rng.choice([0.0, 1e-3]), source=rng.choice([None, 0, 1]), sink=rng.randrange(2), bytes_per_element=rng.choice([1, 4]))
 
 
+def _powered(cluster: Cluster) -> Cluster:
+    """The same devices with powers of their own."""
+    watts = ({"compute_watts": 3.0, "transmit_watts": 1.5}, {"compute_watts": 5.0, "receive_watts": 2.5, "idle_watts": 1.0})
+    return replace(cluster, devices=tuple(replace(device, **own) for device, own in zip(cluster.devices, watts, strict=True)))
+
+
 def test_barriers_are_equation_6() -> None:
-    """Two devices of equal bandwidth, barriers on: equation (6) wherever the bytes and the connections are those of (8), on 200 plans and more."""
+    """Two devices of equal bandwidth, barriers on: equation (6), and its energy, wherever the bytes and the connections are those of (8)."""
     rng, equal = random.Random(61), 0
     for _ in range(900):
-        graph, cluster = random_graph(rng), _pair(rng)
+        graph, cluster = random_graph(rng), _powered(_pair(rng))
         plan = random_plan(rng, graph, 2)
         timeline, price = simulate(graph, cluster, plan, barriers=True), evaluate(graph, cluster, plan)
         instance = Instance(graph, cluster)
         real = bulk_synchronous(instance, instance.placements(plan), PlanScheduler(graph, cluster).schedule(plan))
         assert timeline.makespan_s == pytest.approx(real.latency_s, rel=1e-12)
         assert timeline.transferred_bytes == real.transferred_bytes <= price.transferred_bytes * (1 + 1e-12)
+        assert timeline.energy is not None
+        assert real.energy is not None
+        assert timeline.energy.device_j == pytest.approx(real.energy.device_j, rel=1e-9)
         if timeline.transferred_bytes == price.transferred_bytes and real.connections == price.connections:
             equal += 1
             assert timeline.makespan_s == pytest.approx(price.latency_s, rel=1e-12)
+            assert timeline.energy_j == pytest.approx(price.energy_j, rel=1e-9)
     assert equal >= 200
+
+
+def test_energy_by_hand() -> None:
+    """The plan of the statement's first two cases, 2 W of computing, 1 W of sending, 3 W of receiving and 1 W of idling on each of three devices.
+
+    Each computes 8 s: 48 J. Four rows and eight of the output are sent and received: 12 J and 36 J. In one piece all idle for 18.5 s: 55.5 J;
+    boundary rows first for 16.25 s: 48.75 J.
+    """
+    graph = GraphBuilder("x", (1, 12, 1)).conv(1, (3, 1), padding=(1, 0), bias=False).conv(1, (3, 1), padding=(1, 0), bias=False).build()
+    device = Device("a", 6, 1e9, 1, compute_watts=2, transmit_watts=1, receive_watts=3, idle_watts=1)
+    cluster = Cluster(tuple(replace(device, name=name) for name in "abc"), 0.25, bytes_per_element=1)
+    plan = Plan.of(graph, [Placement.split("H", (0, 1, 2), (4, 4, 4))] * 2)
+    for boundary_first, joules in ((False, 151.5), (True, 144.75)):
+        timeline = simulate(graph, cluster, plan, boundary_first=boundary_first)
+        assert timeline.energy_j == pytest.approx(joules, rel=1e-12)
+        assert Timeline.from_dict(timeline.to_dict()).energy == timeline.energy
+    assert timeline.energy is not None
+    assert timeline.energy.transmit_j == pytest.approx((1, 6, 5), rel=1e-12)
+    bare = replace(cluster, devices=tuple(Device(name, 6, 1e9, 1) for name in "abc"))
+    assert simulate(graph, bare, plan).energy_j is None
 
 
 @pytest.mark.parametrize("seed", range(120))

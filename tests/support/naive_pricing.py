@@ -69,6 +69,21 @@ def naive_price(graph: Graph, cluster: Cluster, plan: Plan) -> NaivePrice:
     )
 
 
+def naive_energy_j(graph: Graph, cluster: Cluster, plan: Plan) -> list[float]:
+    """The joules of each device: idle power all the time, the other powers for its t_cmp and for its bytes at the rate of its link."""
+    latency_s, ends = Fraction(naive_price(graph, cluster, plan).latency_s), naive_ends(graph, plan)
+    loads = [load for scatters, transfers in naive_transfers(graph, cluster, plan) for load in (*scatters, *transfers)]
+    joules = []
+    for j, device in enumerate(cluster.devices):
+        idle, compute, transmit, receive = (
+            Fraction(watts or 0) for watts in (device.idle_watts, device.compute_watts, device.transmit_watts, device.receive_watts)
+        )
+        seconds = sum((compute_s(cluster, q, j) for q in ends if j in q.devices), Fraction(0))
+        received, sent = (sum((load[side].get(j, Fraction(0)) for load in loads), Fraction(0)) for side in (0, 1))
+        joules.append(idle * latency_s + compute * seconds + (transmit * sent + receive * received) / Fraction(device.bandwidth_bytes_per_s))
+    return [float(energy) for energy in joules]
+
+
 def compute_s(cluster: Cluster, q: End, j: int) -> Fraction:
     """Equation (7)."""
     device = cluster.devices[j]

@@ -64,6 +64,16 @@ def with_rooflines(devices: Iterable[Device]) -> tuple[Device, ...]:
     )
 
 
+def with_powers(rng: random.Random, cluster: Cluster) -> Cluster:
+    """The cluster, each power of each device given in four of five cases, and at least one of the first device."""
+
+    def powers() -> dict[str, float]:
+        keys = ("compute_watts", "transmit_watts", "receive_watts", "idle_watts")
+        return {key: rng.choice([0.0, rng.uniform(0.1, 10)]) for key in keys if rng.random() < 0.8} or {"idle_watts": 1.0}
+
+    return replace(cluster, devices=tuple(replace(device, **powers()) for device in cluster.devices))
+
+
 def random_team(rng: random.Random, device_count: int) -> tuple[int, ...]:
     """Any devices, in ascending order: two or more where there are as many."""
     return tuple(sorted(rng.sample(range(device_count), rng.randint(min(2, device_count), device_count))))

@@ -1,0 +1,89 @@
+"""Moves that place runs of pieces anew: whole, by rows, by channels, or as their neighbours are."""
+
+from __future__ import annotations
+
+import math
+from random import Random
+
+from iopopt.methods.annealing.share_moves import alike, part_of
+from iopopt.methods.annealing.space import Pieces, Space, like, split_by
+from iopopt.plan.pieces import Piece
+from iopopt.plan.placement import Placement
+
+
+def team_of_some(space: Space, rng: Random) -> list[int]:
+    """Some or all devices in any order, the faster ones more often."""
+    count = rng.choice([len(space.devices)] * 3 + list(range(2, len(space.devices) + 1))) if len(space.devices) > 1 else 1
+    drawn = sorted(space.devices, key=lambda device: -space.speeds[device] * math.exp(rng.gauss(0, 0.7)))[:count]
+    rng.shuffle(drawn)
+    return drawn
+
+
+def weights_near_speeds(space: Space, rng: Random, team: list[int]) -> list[float]:
+    """The speeds of a team, a power of them, or something near."""
+    power, deviation = rng.choice((1.0, 1.0, rng.uniform(0.5, 2.0))), rng.choice((0.0, 0.1, 0.3))
+    return [space.speeds[device] ** power * math.exp(rng.gauss(0, deviation)) for device in team]
+
+
+def gather_whole(space: Space, rng: Random, pieces: Pieces) -> Pieces:
+    """A run, often one up to the end, is placed whole on one device, often the fastest."""
+    run, device = part_of(range(len(pieces)), rng), rng.randrange(len(space.cluster))
+    if rng.random() < 0.5:
+        device = space.fastest
+    if rng.random() < 0.4:
+        run = range(run.start, len(pieces))
+    placed = [space.wholly(piece.run, device) if number in run else [piece] for number, piece in enumerate(pieces)]
+    return [piece for of_piece in placed for piece in of_piece]
+
+
+def follow(space: Space, rng: Random, pieces: Pieces) -> Pieces:
+    """Pieces after one, or before it, are placed like it; blocks stay blocks where it is split."""
+    number = rng.randrange(len(pieces))
+    model, length = pieces[number].placement, 1 + int(len(pieces) ** (rng.random() ** 2))
+    run = range(number + 1, number + 1 + length) if rng.random() < 0.5 else range(number - length, number)
+    placed = [_following(space, piece, model) if other in run else [piece] for other, piece in enumerate(pieces)]
+    return [piece for of_piece in placed for piece in of_piece]
+
+
+def _following(space: Space, piece: Piece, model: Placement) -> Pieces:
+    if len(piece.run) > 1 and model.dim is None:
+        return space.singly(piece.run, model)
+    return [Piece(piece.run, like(space.unit(piece.run), model))]
+
+
+def resplit(space: Space, rng: Random, pieces: Pieces) -> Pieces | None:
+    """A run is split by rows over another team; what has no rows is whole on its first device."""
+    if len(space.devices) < 2:
+        return None
+    run = part_of(range(len(pieces)), rng) if rng.random() < 0.5 else alike(pieces, rng.randrange(len(pieces)))
+    team = team_of_some(space, rng)
+    weights, placed = weights_near_speeds(space, rng, team), Pieces()
+    for number, piece in enumerate(pieces):
+        if number not in run:
+            placed.append(piece)
+        elif "H" in (unit := space.unit(piece.run)).dims:
+            placed.append(Piece(piece.run, split_by(unit, "H", team, weights)))
+        else:
+            placed += space.wholly(piece.run, team[0])
+    return placed
+
+
+def rechannel(space: Space, rng: Random, pieces: Pieces) -> Pieces | None:
+    """A single operator is split by channels; after a split by output channels, often the next one by the input channels that it makes."""
+    number = rng.randrange(len(pieces))
+    run, placement = pieces[number]
+    unit = space.unit(run)
+    dims = [dim for dim in unit.dims if dim != "H"]
+    if len(run) > 1 or not dims or len(space.devices) < 2:
+        return None
+    team = list(placement.devices) if placement.dim and rng.random() < 0.5 else team_of_some(space, rng)
+    dim, changed = rng.choice(dims), list(pieces)
+    split = split_by(unit, dim, team, weights_near_speeds(space, rng, team))
+    if dim == "IC" and rng.random() < 0.3:
+        split = Placement.split("IC", team, split.shares, "two_phase")
+    changed[number] = Piece(run, split)
+    if dim == "OC" and number + 1 < len(pieces) and rng.random() < 0.7:
+        after = pieces[number + 1].run
+        if len(after) == 1 and "IC" in space.unit(after).dims:
+            changed[number + 1] = Piece(after, like(space.unit(after), split, "IC"))
+    return changed
