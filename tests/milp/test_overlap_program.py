@@ -49,7 +49,7 @@ def _exceeds(seed: int, rounds: int) -> bool:
     simulator = Simulator(graph, cluster)
 
     def makespan_s(plan: Plan) -> float:
-        return simulator.makespan_of_valid_s(plan) if evaluate(graph, cluster, plan).feasible else math.inf
+        return simulator.makespan_s(plan) if evaluate(graph, cluster, plan).feasible else math.inf
 
     fastest = AnyTeams(graph, cluster, 4).fast(rng, makespan_s, rounds)
     most_s = 2 * graph.macs / min(device.flops_per_s for device in cluster.devices)
@@ -59,7 +59,7 @@ def _exceeds(seed: int, rounds: int) -> bool:
 @pytest.mark.parametrize("seed", range(6))
 def test_no_descent_beats_the_program(seed: int) -> None:
     """Chains, with and without tight memory."""
-    assert not _exceeds(seed, rounds=60)
+    assert not _exceeds(seed, rounds=40)
 
 
 @pytest.mark.slow
@@ -94,7 +94,7 @@ def _pointwise(rows: int, *channels: int, kernel: int = 1) -> Graph:
 )
 def test_the_optimum_is_reached(graph: Graph, cluster: Cluster, seconds: float) -> None:
     """The fastest of all plans takes as long as the program says."""
-    fastest = min(map(Simulator(graph, cluster).makespan_of_valid_s, AnyTeams(graph, cluster, 3).plans()))
+    fastest = min(map(Simulator(graph, cluster).makespan_s, AnyTeams(graph, cluster, 3).plans()))
     assert _optimum_s(graph, cluster, 10.0) == pytest.approx(seconds)
     assert fastest == pytest.approx(seconds)
 
@@ -106,9 +106,20 @@ def test_a_halo_takes_time() -> None:
     1.5 s more. Device 0 with one row more of the second needs 5 s less on device 1, and 11 s. So the fastest takes 9.5 s.
     """
     graph, cluster = _pointwise(4, 1, 1, kernel=3), _cluster(0.5)
-    fastest = min(map(Simulator(graph, cluster).makespan_of_valid_s, AnyTeams(graph, cluster, 1).plans()))
+    fastest = min(map(Simulator(graph, cluster).makespan_s, AnyTeams(graph, cluster, 1).plans()))
     assert fastest == pytest.approx(9.5)
     assert 8.0 <= _optimum_s(graph, cluster, 20.0) <= fastest
+
+
+def test_fields_are_cut_at_both_ends() -> None:
+    """Two rows, one on each device, by a 3 x 1 kernel: each needs the other's row, and no more.
+
+    1 s, 1 s for the row, 3 s, and 1 s to the sink; on one device 2 + 6 s.
+    """
+    graph, cluster = _pointwise(2, 1, 1, kernel=3), _cluster(0.5)
+    fastest = min(map(Simulator(graph, cluster).makespan_s, AnyTeams(graph, cluster, 1).plans()))
+    assert fastest == pytest.approx(6.0)
+    assert 5.0 <= _optimum_s(graph, cluster, 20.0) <= fastest
 
 
 def test_nothing_fits() -> None:
