@@ -14,6 +14,7 @@ from random import Random
 from iopopt.cluster.cluster import Cluster, Device
 from iopopt.cost.instance import Instance
 from iopopt.cost.stopwatch import Stopwatch, TimeUpError
+from iopopt.errors import SolverError
 from iopopt.methods.annealing.first_plans import scheme_plans, searched_plans
 from iopopt.methods.annealing.layouts import offer_layouts
 from iopopt.methods.annealing.search import Annealing, AnnealingSettings
@@ -146,5 +147,8 @@ class _Run:
         """What no plan of the space can beat, in a part of the time."""
         limit_s = max(_LEAST_BOUND_S, min(self._watch.remaining_s, _BOUND_PART * self._watch.limit_s))
         space = self._space
-        found = events_bound(space.graph, space.cluster, longest_block=space.longest_block, time_limit_s=limit_s)
-        self.bound_s = min(found.bound_s, self.annealing.least)
+        known_s = self.annealing.makespan_s
+        found = events_bound(space.graph, space.cluster, longest_block=space.longest_block, time_limit_s=limit_s, known_s=known_s)
+        if known_s is not None and found.bound_s > known_s:
+            raise SolverError(f"the bound {found.bound_s!r} s is above a plan that takes {known_s!r} s; please report this")
+        self.bound_s = found.bound_s

@@ -39,7 +39,7 @@ class AnnealingSettings:
         moves_per_operator: the length of a cooling, for each operator of the network; fewer where the time does not last.
         hottest, coldest: temperatures, as parts of the makespan; a neighbour is taken that is slower by the temperature times an exponential random
             number.
-        reheated: the hottest temperature where a cooling starts from the best plan as it is.
+        reheated: the hottest temperature after the tournament.
         contenders: how many plans enter the tournament.
         coolings: the most after the tournament.
         patience: coolings without a gain after which the search ends.
@@ -51,7 +51,7 @@ class AnnealingSettings:
     moves_per_operator: int = 100
     hottest: float = 0.04
     coldest: float = 0.0003
-    reheated: float = 0.006
+    reheated: float = 0.01
     contenders: int = 6
     coolings: int = 100
     patience: int = 10
@@ -122,16 +122,14 @@ class Annealing:
             if idle == settings.patience or self.least <= enough_s:
                 return
             before = self.least
-            start, hottest = self._next_start()
-            self._cool(start, moves, hottest, self._watch.remaining_s / _AFTERWARDS)
+            self._cool(self._next_start(), moves, settings.reheated, self._watch.remaining_s / _AFTERWARDS)
             idle = 0 if self.least < before * (1 - _GAIN) else idle + 1
 
-    def _next_start(self) -> tuple[Pieces, float]:
-        """Where the next cooling starts, and how hot."""
+    def _next_start(self) -> Pieces:
+        """The best plan, mostly with two devices exchanged."""
         assert self.best is not None  # one was offered
-        if len(self._space.devices) < 2 or self._rng.random() < _AS_IT_IS:
-            return self.best, self._settings.reheated
-        return exchange(self._space, self._rng, self.best), self._settings.hottest
+        as_it_is = len(self._space.devices) < 2 or self._rng.random() < _AS_IT_IS
+        return self.best if as_it_is else exchange(self._space, self._rng, self.best)
 
     def _cool(self, current: Pieces, moves: int, hottest: float, time_s: float) -> tuple[float, Pieces]:
         """Cool down from a plan within so many moves, and so many seconds; returns the best plan found, and what it costs."""
