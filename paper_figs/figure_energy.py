@@ -1,9 +1,9 @@
 """Energy over the deadline on CoEdge's kind of cluster: four Raspberry Pi 3B+, a Jetson TX2 and a PC.
 
-AlexNet and MobileNet-V1, which the CoEdge paper ran too, and VGG16: each device alone, CoEdge's rows by capability, its linear program, and the least
-energy of any plan with its proven bound; over Gigabit Ethernet and Wi-Fi; once with the energy of computing and communicating alone, as CoEdge counts
-it, and once with the idle power of all six devices. The paper publishes a range of reductions, which stands in columns of its own. About ten minutes;
-writes figure_energy.csv (one row for each point), .md and .png.
+AlexNet and MobileNet-V1, which the CoEdge paper ran too, and VGG16: each device alone, CoEdge's rows by capability, its linear program, and the
+exact program's least energy with its proven bound; over Gigabit Ethernet and Wi-Fi; once with the energy of computing and communicating alone, as
+CoEdge counts it, and once with the idle power of all six devices. The paper publishes a range of reductions, which stands in columns of its own.
+About ten minutes; writes figure_energy.csv (one row for each point), .md and .png.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ MODELS = {"AlexNet": "alexnet", "MobileNet-V1": "mobilenet_v1", "VGG16": "vgg16"
 
 INSTANCES = tuple(Instance(name, model, f"{BOARDS}@{link}") for link in LINKS for name, model in MODELS.items())
 DEADLINES = (1.0, 1.02, 1.05, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.8, 2.0, 2.25, 2.5, 3.0)
-"""As multiples of the least latency of any plan."""
+"""As multiples of the least latency by the exact program."""
 
 BOARD_NAMES = {"pi3": "Raspberry Pi", "tx2": "Jetson TX2", "server": "PC"}
 """Short names by the first word of a device's name."""
@@ -59,15 +59,17 @@ WIDTHS = {"coedge_lp": 3.0, "milp": 1.2}
 """Of lines, points: where they coincide, the thin one lies on the thick one."""
 
 NAME_OFFSETS: dict[str, tuple[tuple[float, float], Literal["left", "right"]]] = {
-    "Raspberry Pi": ((-5, 4), "right"),
+    "Raspberry Pi": ((2, -11), "left"),
     "Jetson TX2": ((5, -9), "left"),
     "PC": ((5, 4), "left"),
 }
 """Where the names of points stand, points from the point, and on which side of them they end."""
 
+NAME_COLOUR = "#555555"
+
 
 class Exact(NamedTuple):
-    """The least energy of any plan that was found for a deadline, its proven bound, joules, and its latency, seconds."""
+    """The least energy that was found for a deadline, its proven bound, joules, and its latency, seconds."""
 
     energy_j: float
     bound_j: float
@@ -92,7 +94,7 @@ class Panel:
     """One network and one account.
 
     Attributes:
-        fastest_s: what no plan takes less than, seconds.
+        fastest_s: what no plan of the exact program takes less than, seconds.
         alone: the price of each kind of device alone, by its short name.
         coedge: that of rows by capability.
         points: by rising deadline; one of them is the latency of rows by capability.
@@ -271,7 +273,7 @@ def draw(panels: Sequence[Panel], remarks: tuple[str, ...], title: str) -> Figur
 
     models = list(dict.fromkeys(of.instance.label for of in panels))
     rows = list(dict.fromkeys((link(of.instance), of.account) for of in panels))
-    width, head, legend = max(2, len(models)) * PANEL[0], 0.5, 0.5
+    width, head, legend = max(2, len(models)) * PANEL[0], 0.5, 0.75
     lines = remark_lines(remarks, width - 0.4)
     below = legend + NOTE_LINE * len(lines) + 0.3
     above = head + len(rows) * PANEL[1]
@@ -279,7 +281,7 @@ def draw(panels: Sequence[Panel], remarks: tuple[str, ...], title: str) -> Figur
     halves = figure.add_gridspec(2, 1, height_ratios=[above, below])
     upper, lower = figure.add_subfigure(halves[0]), figure.add_subfigure(halves[1])
     grid = upper.subplots(len(rows), len(models), squeeze=False)
-    upper.subplots_adjust(left=0.75 / width, right=1 - 0.15 / width, bottom=0.5 / above, top=1 - (head + 0.3) / above, hspace=0.24, wspace=0.16)
+    upper.subplots_adjust(left=0.95 / width, right=1 - 0.15 / width, bottom=0.5 / above, top=1 - (head + 0.3) / above, hspace=0.24, wspace=0.18)
     upper.suptitle(title, weight="bold", size=12, y=1 - 0.15 / above, va="top")
     for of in panels:
         row, column = rows.index((link(of.instance), of.account)), models.index(of.instance.label)
@@ -291,35 +293,33 @@ def draw(panels: Sequence[Panel], remarks: tuple[str, ...], title: str) -> Figur
             axes.set_xlabel("deadline, or latency of a point, ms")
         if column == 0:
             axes.set_ylabel(f"{link(of.instance)}\nJ {ACCOUNTS[of.account]}", size=9)
-    lower.legend(handles=_legend_handles(), loc="upper center", ncols=6 if len(models) > 2 else 3, frameon=False, fontsize=9)
+    lower.legend(handles=_legend_handles(), loc="upper center", ncols=3, frameon=False, fontsize=9)
     lower.text(0.2 / width, 1 - legend / below, "\n".join(lines), size=8, va="top", linespacing=1.35)
     return figure
 
 
 def _draw_panel(axes: Axes, of: Panel) -> None:
-    from matplotlib.ticker import LogLocator, NullFormatter
-
-    points = {name: (price.latency_s * 1e3, joules(price)) for name, price in of.alone.items()}
-    last = 1.15 * max(of.points[-1].deadline_s, *(price.latency_s for price in (of.coedge, *of.alone.values()))) * 1e3
-    deadlines = [*(point.deadline_s * 1e3 for point in of.points), last]
-    axes.axvspan(0.9 * of.fastest_s * 1e3, of.fastest_s * 1e3, color="black", alpha=0.12, lw=0)
+    """Curves over the deadline; of a device that is slower than all deadlines only its figures, on the right."""
+    deadlines = [point.deadline_s * 1e3 for point in of.points]
+    left, right = 0.9 * of.fastest_s * 1e3, 1.05 * deadlines[-1]
+    axes.axvspan(left, of.fastest_s * 1e3, color="black", alpha=0.12, lw=0)
     curves = {"coedge_lp": [point.coedge_lp.value for point in of.points], "milp": [point.exact.energy_j for point in of.points]}
     for key, values in curves.items():
         shown = [value if math.isfinite(value) else math.nan for value in values]
-        axes.step(deadlines, [*shown, shown[-1]], where="post", color=LOOKS[key].colour, lw=WIDTHS[key])
-        axes.plot(deadlines[:-1], shown, **_marker(key))
+        axes.step([*deadlines, right], [*shown, shown[-1]], where="post", color=LOOKS[key].colour, lw=WIDTHS[key])
+        axes.plot(deadlines, shown, **_marker(key))
     bounds = [point.exact.bound_j for point in of.points]
-    axes.step(deadlines, [*bounds, bounds[-1]], where="post", color=LOOKS["milp"].colour, linestyle=":", lw=1.0)
+    axes.step([*deadlines, right], [*bounds, bounds[-1]], where="post", color=LOOKS["milp"].colour, linestyle=":", lw=1.0)
     axes.plot([of.coedge.latency_s * 1e3], [joules(of.coedge)], **_marker("coedge"))
-    for name, at in points.items():
+    points = {name: (price.latency_s * 1e3, joules(price)) for name, price in of.alone.items()}
+    inside = {name: at for name, at in points.items() if at[0] <= right}
+    for name, at in inside.items():
         axes.plot(*[[value] for value in at], **{**_marker("single"), "zorder": 4})
         offset, side = NAME_OFFSETS[name]
-        axes.annotate(name, at, offset, textcoords="offset points", ha=side, size=8, color="#555555")
-    axes.set(xscale="log", xlim=(0.9 * of.fastest_s * 1e3, last))
-    axes.set_ylim(0, 1.15 * max(joules(of.coedge), *(energy_j for _, energy_j in points.values())))
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 4, 5, 6, 8)))
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.annotate(name, at, offset, textcoords="offset points", ha=side, size=8, color=NAME_COLOUR)
+    beyond = [f"{name}: {ms:.4g} ms, {energy_j:.3g} J \N{RIGHTWARDS ARROW}" for name, (ms, energy_j) in points.items() if name not in inside]
+    axes.text(0.98, 0.95, "\n".join(beyond), transform=axes.transAxes, ha="right", va="top", size=8, color=NAME_COLOUR)
+    axes.set(xlim=(left, right), ylim=(0, 1.2 * max(joules(of.coedge), *(energy_j for _, energy_j in inside.values()))))
     axes.grid(visible=True, color="#E5E5E5", lw=0.6)
     axes.set_axisbelow(True)
 
@@ -335,9 +335,9 @@ def _legend_handles() -> list[Any]:
     from matplotlib.patches import Patch
 
     return [
-        Line2D([], [], lw=WIDTHS["milp"], **{**_marker("milp"), "linestyle": "-"}, label="least energy of any plan (MILP)"),
+        Line2D([], [], lw=WIDTHS["milp"], **{**_marker("milp"), "linestyle": "-"}, label="least energy (MILP)"),
         Line2D([], [], color=LOOKS["milp"].colour, linestyle=":", lw=1.0, label="proven bound"),
-        Patch(color="black", alpha=0.08, lw=0, label="no plan is as fast (proven)"),
+        Patch(color="black", alpha=0.08, lw=0, label="no plan of the MILP is as fast (proven)"),
         Line2D([], [], lw=WIDTHS["coedge_lp"], **{**_marker("coedge_lp"), "linestyle": "-"}, label="CoEdge's linear program"),
         Line2D([], [], **_marker("coedge"), label="CoEdge, rows by capability"),
         Line2D([], [], **_marker("single"), label="one device alone"),
@@ -377,8 +377,9 @@ def build(time_limit_s: float, progress: Progress, instances: Sequence[Instance]
             "Without idle power, the energy is what devices draw in addition while they compute, send and receive, as CoEdge counts it; with it, all "
             "devices idle until the output is there, whether they take part or not. A reduction is 100 (1 - energy / energy by capability).",
             alone_note(panels),
-            f"MILP: at most {time_limit_s:g} s for each deadline; the bound is proven over every plan that leaves an operator whole on one device or "
-            "splits it over all devices, or over those that CoEdge's linear program chose.",
+            f"MILP: at most {time_limit_s:g} s for each deadline; its bound is proven over every plan that leaves an operator whole on one device or "
+            "splits it over all devices, or over those of a plan of CoEdge's linear program here; other sets of devices were not searched. What is "
+            "shaded is proven in the same way, with the devices of the linear program's fastest plan.",
             caveat(coedge_paper()),
         ),
     )
