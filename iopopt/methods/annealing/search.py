@@ -23,6 +23,9 @@ _LATE = 0.05
 _GAIN = 1e-6
 """A cooling that gains less, relatively, gained nothing."""
 
+_FEWEST = 10
+"""As if a network had so many operators at least."""
+
 _AFTERWARDS = 4
 """Into how many coolings the time after the tournament is divided, where it is short."""
 
@@ -111,7 +114,7 @@ class Annealing:
         Raises:
             TimeUpError: if the time is up; the best plan so far stays.
         """
-        settings, moves = self._settings, self._settings.moves_per_operator * len(self._space.graph)
+        settings, moves = self._settings, self._settings.moves_per_operator * max(_FEWEST, len(self._space.graph))
         contenders = sorted(self._offered.values(), key=lambda offered: offered[0])[: settings.contenders]
         while len(contenders) > 1 and self.least > enough_s:
             to_come = _runs_of_tournament(len(contenders)) + _AFTERWARDS
