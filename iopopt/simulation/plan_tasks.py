@@ -36,7 +36,7 @@ class PlanTasks:
 
     Attributes:
         tasks: in an order that suits every device.
-        labels: what each is; None for a milestone.
+        labels: what each is; None for a milestone. Empty where nobody asked for them.
         outputs: for each input, the milestone at which the sink has the whole output.
     """
 
@@ -58,16 +58,19 @@ class _Parts(NamedTuple):
     last: int
 
 
-def plan_tasks(schedule: Schedule, cluster: Cluster, *, boundary_first: bool, barriers: bool, inputs: int) -> PlanTasks:
+def plan_tasks(schedule: Schedule, cluster: Cluster, *, boundary_first: bool, barriers: bool, inputs: int, labelled: bool = True) -> PlanTasks:
     """The task graph of a schedule.
 
     Args:
         boundary_first: compute rows that others need before the rest.
         barriers: all devices wait for each other before every round and before every unit, as in equation (6).
         inputs: how many inputs are in flight; each device takes them one after another.
+        labelled: whether to say what each task is; without barriers, searches that price thousands of plans do not need it.
     """
     found = PlanTasks()
-    writer = (_WriterWithBarriers if barriers else _Writer)(schedule, cluster, found, boundary_first)
+    writer = (
+        _WriterWithBarriers(schedule, cluster, found, boundary_first) if barriers else _Writer(schedule, cluster, found, boundary_first, labelled)
+    )
     for item in range(inputs):
         writer.write(item)
     return found
@@ -76,7 +79,8 @@ def plan_tasks(schedule: Schedule, cluster: Cluster, *, boundary_first: bool, ba
 class _Writer:
     """Writes the tasks of one input after another."""
 
-    def __init__(self, schedule: Schedule, cluster: Cluster, found: PlanTasks, boundary_first: bool) -> None:
+    def __init__(self, schedule: Schedule, cluster: Cluster, found: PlanTasks, boundary_first: bool, labelled: bool = True) -> None:
+        self._labelled = labelled
         self._steps, self._cluster, self._found, self._boundary_first = schedule.steps, cluster, found, boundary_first
         self._parts: list[dict[int, _Parts]] = [{} for _ in schedule.steps]
         self._from_source: dict[tuple[int, int, int], int] = {}
@@ -98,7 +102,7 @@ class _Writer:
 
     def _fetch(self, number: int, slot: int, edge: EdgeRounds, arrived: dict[int, list[int]], item: int) -> None:
         """The transfers of one edge; a device that completes its part of a tensor first sends it, and goes on computing, only then."""
-        tasks, labels, producer = self._found.tasks, self._found.labels, edge.producer
+        tasks, labels, labelled, producer = self._found.tasks, self._found.labels, self._labelled, edge.producer
         made = self._parts[producer] if producer < len(self._steps) else None
         completed = self._completed.get(producer)
         for round_ in edge.rounds:
@@ -110,7 +114,8 @@ class _Writer:
                     after = (*after, *completed[sender])
                 received[receiver].append(len(tasks))
                 tasks.append(TransferTask(sender, receiver, size, after))
-                labels.append(Label(number, producer, kind, size, item))
+                if labelled:
+                    labels.append(Label(number, producer, kind, size, item))
             if kind.is_first_of_two:
                 completed = self._completed[producer] = received
                 for device, transfers in received.items():
@@ -124,18 +129,21 @@ class _Writer:
 
     def _compute(self, number: int, step: Step, waits: Mapping[int, tuple[int, ...]], item: int) -> None:
         """The tasks of every participant: in two parts where its boundary rows come first."""
-        tasks, labels, devices, parts = self._found.tasks, self._found.labels, self._cluster.devices, self._parts[number]
+        tasks, labels, labelled = self._found.tasks, self._found.labels, self._labelled
+        devices, parts = self._cluster.devices, self._parts[number]
         for device, work in step.tasks.items():
             seconds, first = devices[device].compute_s(*work), len(tasks)
             part = step.boundary.get(device) if self._boundary_first else None
             if part is None:
                 tasks.append(ComputeTask(device, seconds, waits[device]))
-                labels.append(Label(number, number, "", work.flops, item))
+                if labelled:
+                    labels.append(Label(number, number, "", work.flops, item))
                 parts[device] = _Parts(first, first)
             else:
                 for name, of in ("boundary", part), ("interior", 1 - part):
                     tasks.append(ComputeTask(device, seconds * of, waits[device]))
-                    labels.append(Label(number, number, name, work.flops * of, item))
+                    if labelled:
+                        labels.append(Label(number, number, name, work.flops * of, item))
                 parts[device] = _Parts(first, first + 1)
 
 

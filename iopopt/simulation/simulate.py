@@ -68,7 +68,7 @@ class Simulator:
 
         Most plans that are above are found out before they are simulated.
         """
-        tasks = self._tasks(pieces)
+        tasks = self._tasks(pieces, labelled=False)
         times = run_within(tasks.tasks, self._network, tasks.outputs, most_s) if most_s < math.inf else run(tasks.tasks, self._network)
         if times is None:
             return math.inf
@@ -82,7 +82,7 @@ class Simulator:
             PlanError: if the plan breaks equations (2) to (5) or belongs to another graph or cluster.
         """
         validate_plan(self._graph, self._cluster, plan)
-        tasks = self._tasks(pieces_of(self._graph, plan))
+        tasks = self._tasks(pieces_of(self._graph, plan), labelled=True)
         times = run(tasks.tasks, self._network)
         instance = Instance(self._graph, self._cluster, plan.spans(self._graph))
         return Timeline(
@@ -93,9 +93,15 @@ class Simulator:
             memory=self._memory(instance, plan, tasks, times),
         )
 
-    def _tasks(self, pieces: Sequence[Piece]) -> PlanTasks:
-        schedule = self._scheduler.schedule_of(pieces)
-        return plan_tasks(schedule, self._cluster, boundary_first=self._boundary_first, barriers=self._barriers, inputs=self._inputs)
+    def _tasks(self, pieces: Sequence[Piece], *, labelled: bool) -> PlanTasks:
+        return plan_tasks(
+            self._scheduler.schedule_of(pieces),
+            self._cluster,
+            boundary_first=self._boundary_first,
+            barriers=self._barriers,
+            inputs=self._inputs,
+            labelled=labelled,
+        )
 
     def _memory(self, instance: Instance, plan: Plan, tasks: PlanTasks, times: Times) -> tuple[HeldMemory, ...]:
         return held_memory(instance, instance.placements(plan), tasks, times)

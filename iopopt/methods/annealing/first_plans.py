@@ -17,7 +17,7 @@ from iopopt.methods.single import single_plan
 from iopopt.plan.pieces import pieces_of
 from iopopt.plan.plan import Plan
 
-_PART = 0.08
+_PART = 0.05
 """Of the time limit, for HALP, for the exact program and for each dynamic program."""
 
 

@@ -20,7 +20,7 @@ MOVES: dict[Move, float] = {
     follow: 2,
     resplit: 1,
     gather_whole: 1,
-    rechannel: 0.7,
+    rechannel: 1.5,
     enlist: 1.5,
     swap: 1,
     fuse: 1,

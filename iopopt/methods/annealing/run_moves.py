@@ -69,21 +69,32 @@ def resplit(space: Space, rng: Random, pieces: Pieces) -> Pieces | None:
 
 
 def rechannel(space: Space, rng: Random, pieces: Pieces) -> Pieces | None:
-    """A single operator is split by channels; after a split by output channels, often the next one by the input channels that it makes."""
-    number = rng.randrange(len(pieces))
+    """A single operator, often one without rows, is split by channels; after a split by output channels often the next one by the input channels that
+    it makes."""
+    rowless = [number for number, piece in enumerate(pieces) if len(piece.run) == 1 and "H" not in space.unit(piece.run).dims]
+    number = rng.choice(rowless) if rowless and rng.random() < 0.5 else rng.randrange(len(pieces))
     run, placement = pieces[number]
     unit = space.unit(run)
     dims = [dim for dim in unit.dims if dim != "H"]
     if len(run) > 1 or not dims or len(space.devices) < 2:
         return None
-    team = list(placement.devices) if placement.dim and rng.random() < 0.5 else team_of_some(space, rng)
+    team = list(placement.devices) if placement.dim and rng.random() < 0.5 else _few(space, rng)
     dim, changed = rng.choice(dims), list(pieces)
     split = split_by(unit, dim, team, weights_near_speeds(space, rng, team))
     if dim == "IC" and rng.random() < 0.3:
         split = Placement.split("IC", team, split.shares, "two_phase")
     changed[number] = Piece(run, split)
-    if dim == "OC" and number + 1 < len(pieces) and rng.random() < 0.7:
+    if dim == "OC" and number + 1 < len(pieces) and rng.random() < 0.5:
         after = pieces[number + 1].run
         if len(after) == 1 and "IC" in space.unit(after).dims:
             changed[number + 1] = Piece(after, like(space.unit(after), split, "IC"))
     return changed
+
+
+def _few(space: Space, rng: Random) -> list[int]:
+    """Any team, often two devices, mostly fast ones: every further one needs the whole input."""
+    team = team_of_some(space, rng)
+    if rng.random() < 0.5:
+        team = sorted(team, key=lambda device: -space.speeds[device])[:2]
+        rng.shuffle(team)
+    return team

@@ -26,23 +26,18 @@ _GAIN = 1e-6
 _FEWEST = 10
 """As if a network had so many operators at least."""
 
-_AFTERWARDS = 4
-"""Into how many coolings the time after the tournament is divided, where it is short."""
-
-_AS_IT_IS = 0.3
-"""How often a cooling starts from the best plan as it is."""
-
 
 @dataclass(frozen=True)
 class AnnealingSettings:
-    """The schedule: coolings of equal length. First a tournament of plans with unlike orders of devices, whose better half goes on after each round;
-    then from the best plan, mostly with two devices exchanged everywhere.
+    """The schedule. First a tournament of plans with unlike orders of devices, whose better half goes on after each round; then coolings from the
+    best plan as it is and, in turn, with two devices exchanged everywhere.
 
     Attributes:
         moves_per_operator: the length of a cooling, for each operator of the network; fewer where the time does not last.
         hottest, coldest: temperatures, as parts of the makespan; a neighbour is taken that is slower by the temperature times an exponential random
             number.
         reheated: the hottest temperature after the tournament.
+        longer: how many times as long the coolings from the best plan as it is are.
         contenders: how many plans enter the tournament.
         coolings: the most after the tournament.
         patience: coolings without a gain after which the search ends.
@@ -53,14 +48,15 @@ class AnnealingSettings:
 
     moves_per_operator: int = 100
     hottest: float = 0.04
-    coldest: float = 0.0003
-    reheated: float = 0.01
+    coldest: float = 0.0002
+    reheated: float = 0.008
+    longer: int = 5
     contenders: int = 6
     coolings: int = 100
     patience: int = 10
 
     def __post_init__(self) -> None:
-        for name in ("moves_per_operator", "contenders", "coolings", "patience"):
+        for name in ("moves_per_operator", "longer", "contenders", "coolings", "patience"):
             checked_integer(name, getattr(self, name), 1, _MOST)
         for name in ("hottest", "coldest", "reheated"):
             value = getattr(self, name)
@@ -117,22 +113,19 @@ class Annealing:
         settings, moves = self._settings, self._settings.moves_per_operator * max(_FEWEST, len(self._space.graph))
         contenders = sorted(self._offered.values(), key=lambda offered: offered[0])[: settings.contenders]
         while len(contenders) > 1 and self.least > enough_s:
-            to_come = _runs_of_tournament(len(contenders)) + _AFTERWARDS
+            to_come = _runs_of_tournament(len(contenders)) + settings.longer
             results = [self._cool(pieces, moves, settings.hottest, self._watch.remaining_s / to_come) for _, pieces in contenders]
             contenders = sorted(results, key=lambda result: result[0])[: len(results) // 2]
         idle = 0
-        for _ in range(settings.coolings):
+        for number in range(settings.coolings):
             if idle == settings.patience or self.least <= enough_s:
                 return
-            before = self.least
-            self._cool(self._next_start(), moves, settings.reheated, self._watch.remaining_s / _AFTERWARDS)
+            before, as_it_is = self.least, number % 2 == 0 or len(self._space.devices) < 2
+            assert self.best is not None  # one was offered
+            start = self.best if as_it_is else exchange(self._space, self._rng, self.best)
+            length = settings.longer if as_it_is else 1
+            self._cool(start, length * moves, settings.reheated, self._watch.remaining_s * length / (length + 1))
             idle = 0 if self.least < before * (1 - _GAIN) else idle + 1
-
-    def _next_start(self) -> Pieces:
-        """The best plan, mostly with two devices exchanged."""
-        assert self.best is not None  # one was offered
-        as_it_is = len(self._space.devices) < 2 or self._rng.random() < _AS_IT_IS
-        return self.best if as_it_is else exchange(self._space, self._rng, self.best)
 
     def _cool(self, current: Pieces, moves: int, hottest: float, time_s: float) -> tuple[float, Pieces]:
         """Cool down from a plan within so many moves, and so many seconds; returns the best plan found, and what it costs."""
