@@ -23,6 +23,7 @@ LOOKS = {
     "milp": Look("#0072B2", "D", 3.0),
     "halp": Look("#56B4E9", "h", 6.5),
     "overlap": Look("#000000", "X", 6.5),
+    "coedge_lp": Look("#F0C000", "P", 7.0),
     "single": Look("#888888", "x", 6.5),
 }
 """By name of ``iopopt.METHODS``; the palette of Okabe and Ito, which colour-blind readers can distinguish."""

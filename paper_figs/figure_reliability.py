@@ -151,6 +151,23 @@ def fastest_note(models: Sequence[Timed], methods: Sequence[str]) -> str:
     return f"The reliability of any answer is that of the fastest variant: {', '.join(texts)}."
 
 
+def closed_form_notes(servings: Sequence[Serving]) -> tuple[str, ...]:
+    """How many of the intervals contain the closed form."""
+    inside = [
+        estimate.low <= exact.value <= estimate.high
+        for serving in servings
+        if serving.exact
+        for point, exact_point in zip(serving.estimated.points, serving.exact.points, strict=True)
+        for estimate, exact in ((point.reliability, exact_point.reliability), (point.expected_accuracy, exact_point.expected_accuracy))
+    ]
+    if not inside:
+        return ()
+    return (
+        f"{sum(inside)} of {len(inside)} intervals contain the closed form ({np.mean(inside):.1%}); all deadlines and methods share the requests, so "
+        "that neighbours err together.",
+    )
+
+
 def gain_notes(servings: Sequence[Serving]) -> tuple[str, ...]:
     """For each channel and method the largest gains over the first method, and the deadlines at which they are."""
     notes = []
@@ -342,6 +359,7 @@ def build(
             faster_note(models, methods),
             fastest_note(models, methods),
             *gain_notes(servings),
+            *closed_form_notes(servings),
             f"HALP is that of {halp_paper().source}; the boards, links and channel of that paper are not reproduced here.",
             f"Accuracies: {published.source}, {published.url}.",
         ),

@@ -70,6 +70,17 @@ class HalpPaper(Paper):
     speed_up: dict[str, float]
 
 
+@dataclass(frozen=True)
+class CoEdgePaper(Paper):
+    """CoEdge's results.
+
+    Attributes:
+        energy_reduction: over four networks, percent, at close latency.
+    """
+
+    energy_reduction: Range
+
+
 @cache
 def iop_paper() -> IopPaper:
     """The entry of ``data/papers.json`` for the IOP paper.
@@ -96,6 +107,17 @@ def halp_paper() -> HalpPaper:
     """
     record = _record("halp")
     return HalpPaper(_source(record), tuple(record["not_known"]), {model: float(value) for model, value in record["speed_up"].items()})
+
+
+@cache
+def coedge_paper() -> CoEdgePaper:
+    """The entry of ``data/papers.json`` for the CoEdge paper.
+
+    Raises:
+        FileFormatError: if the file is missing.
+    """
+    record = _record("coedge")
+    return CoEdgePaper(_source(record), tuple(record["not_known"]), _row(Range, record["energy_reduction_percent"], f"{PAPERS}: coedge"))
 
 
 def _record(paper: str) -> Any:

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from benchmarks.testbed.account import account_frame, account_table
 from benchmarks.testbed.layout import PREFIX, Node, nominal_cluster, parse_node
-from benchmarks.testbed.plans import Candidate, calibration_plans, candidates, spread, within
+from benchmarks.testbed.plans import Candidate, calibration_plans, candidates, of_methods, spread, within
 from benchmarks.testbed.report import Row, frame, summary, table, write_csv
 from benchmarks.testbed.requirements import why_not
 from benchmarks.testbed.session import Crew, Stopped, Testbed, clean, ending_in_order
@@ -50,6 +50,7 @@ examples
   python -m benchmarks.testbed
   python -m benchmarks.testbed --input-size 112 --repeat 5 --output testbed.csv
   python -m benchmarks.testbed --node 0.25:50 --node 0.25:50 --plans 6
+  python -m benchmarks.testbed --model vgg16 --methods coedge milp overlap
   python -m benchmarks.testbed --clean            after a kill -9: removes what is left
 
 exit codes
@@ -96,7 +97,10 @@ def _measure(options: argparse.Namespace, console: Console) -> None:
         fit, fitted_rows = _calibrate(crew, known, nodes, options, Path(directory) / "calibration.json")
         console.print(table([(row,) for row in fitted_rows], f"Calibration: {known.name} (the fitted cluster prices what it was fitted to)"))
         console.print("\n".join([describe_fit(fit), *doubts(fit)]) + "\n", highlight=False)
-        chosen = spread(within(candidates(asked, fit.cluster, options.seed), options.within), options.plans)
+        if options.methods:
+            chosen = of_methods(asked, fit.cluster, options.methods)
+        else:
+            chosen = spread(within(candidates(asked, fit.cluster, options.seed), options.within), options.plans)
         crew.order({"load": options.model, "input_size": options.input_size}, limited=False)
         record = _run(
             crew, [candidate.plan for candidate in chosen], fit.cluster, options.repeat, Path(directory) / "runs.json", overlap=[False, True]
@@ -160,6 +164,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--input-size", type=int, metavar="N", help="height and width of its input (default: the published size)")
     parser.add_argument("--calibrate-on", default="alexnet", metavar="NAME", help="network to calibrate on (default: alexnet)")
     parser.add_argument("--plans", type=int, default=10, metavar="N", help="number of plans, chosen so that their predictions differ (default: 10)")
+    parser.add_argument("--methods", nargs="+", metavar="NAME", help="run the plans of these methods instead, and no others")
     parser.add_argument(
         "--within", type=float, default=2.0, metavar="X", help="no plan is predicted to take X times as long as the best (default: 2)"
     )

@@ -12,13 +12,16 @@ import numpy as np
 from iopopt.cluster.cluster import Cluster
 from iopopt.cost.evaluation import evaluate
 from iopopt.errors import PlanError
-from iopopt.methods import solve
+from iopopt.methods import METHODS, solve
 from iopopt.network.graph import Graph
 from iopopt.plan.moves import random_neighbour
 from iopopt.plan.placement import Placement
 from iopopt.plan.plan import Plan
 from iopopt.plan.shares import unit_proportional_shares
 from iopopt.simulation.simulate import Simulator
+
+METHOD_S = 30.0
+"""Time limit of a method that is asked for by name."""
 
 MILP_S = 20.0
 """Time limit of the exact method; its incumbent is run."""
@@ -67,6 +70,21 @@ def candidates(graph: Graph, cluster: Cluster, seed: int) -> list[Candidate]:
     for label, plan in _strayed(graph, cluster, list(found.values()), seed):
         found.setdefault(plan, Candidate.of(label, plan, graph, cluster))
     return list(found.values())
+
+
+def of_methods(graph: Graph, cluster: Cluster, methods: Sequence[str]) -> list[Candidate]:
+    """The plans of these methods, each found within its time limit.
+
+    Raises:
+        IopoptError: if a method does not exist or cannot be asked.
+    """
+    found = []
+    for method in methods:
+        options = {"time_limit_s": METHOD_S} if "time_limit_s" in METHODS.find(method).takes else {}
+        plan = solve(graph, cluster, method, **options).plan
+        if plan is not None:
+            found.append(Candidate.of(method, plan, graph, cluster))
+    return found
 
 
 def _strayed(graph: Graph, cluster: Cluster, found: Sequence[Candidate], seed: int) -> Iterator[tuple[str, Plan]]:

@@ -75,7 +75,8 @@ class Benchmark:
         def finish(run: Run) -> None:
             solution = run.solution
             clock = "" if solution.timing == "bulk-synchronous" else " without barriers"
-            found = f"{solution.latency_s * 1e3:.4g} ms{clock}" if solution.plan else (solution.reason or "no plan")
+            energy = "" if solution.objective == "latency" else f"{solution.value:.4g} {solution.unit} in "
+            found = f"{energy}{solution.latency_s * 1e3:.4g} ms{clock}" if solution.plan else (solution.reason or "no plan")
             seconds = solution.build_s + solution.solve_s
             self.progress.print(
                 f"{name}: {found}, {solution.status.replace('_', ' ')}, {seconds:.2f} s", markup=False, highlight=False, soft_wrap=True

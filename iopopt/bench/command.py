@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 from rich.console import Console
 
@@ -19,8 +20,9 @@ from iopopt.bench.run import Settings, best_latency_s
 from iopopt.cluster.boards import board_names, link_names
 from iopopt.cluster.reference import TIERS
 from iopopt.commands.command_line import add_input_shape, allow_own_modules, command_parser, print_error
-from iopopt.errors import IopoptError
+from iopopt.errors import IopoptError, UnsupportedError
 from iopopt.methods import METHODS
+from iopopt.methods.objective import Objective
 from iopopt.milp.backends import BACKENDS
 from iopopt.models import ZOO
 
@@ -43,7 +45,7 @@ examples
 
 reading the table
   gap to best   how much slower than the best plan of the table that fits the memory
-  proven gap    the most by which any plan of the method's space could be faster
+  proven gap    the most by which any plan of the method's space could be faster, or with a J draw less
   times CoEdge, times single   how many times faster than CoEdge, and than the best single device
   perfect split   the latency of all work at the sum of all speeds, without transfers, as a share of the plan's
   space         the plans for which the bound holds: operators split over all devices or whole on one, over one team, or over the best team
@@ -80,12 +82,27 @@ def _benchmark(options: argparse.Namespace, progress: Console) -> Benchmark:
     return Benchmark(
         instances=instances,
         methods=methods,
-        settings=Settings(options.time_limit, options.gap, options.backend, options.threads, options.longest_block),
+        settings=Settings(
+            options.time_limit, options.gap, options.backend, options.threads, options.longest_block, options.objective, _deadline_s(options)
+        ),
         seeds=options.seeds,
         explain=options.explain,
         progress=progress,
         output=OutputDirectory(options.output) if options.output else None,
     )
+
+
+def _deadline_s(options: argparse.Namespace) -> float | None:
+    """The deadline, seconds.
+
+    Raises:
+        UnsupportedError: if there is one for the latency.
+    """
+    if options.deadline_ms is None:
+        return None
+    if options.objective == "latency":
+        raise UnsupportedError("--deadline-ms needs --objective energy: the objective latency looks for the fastest plan")
+    return float(options.deadline_ms) / 1e3
 
 
 def _exit_code(benchmark: Benchmark) -> int:
@@ -185,6 +202,13 @@ def _parser(program: str) -> argparse.ArgumentParser:
         metavar="N",
         help="also fuse up to N operators, whose devices then recompute rows instead of exchanging them (default: 1, the paper's space)",
     )
+    parser.add_argument(
+        "--objective",
+        choices=get_args(Objective),
+        default="latency",
+        help="what methods that have a choice minimise; the others always minimise the latency (default: latency)",
+    )
+    parser.add_argument("--deadline-ms", type=_positive(float), metavar="MS", help="the longest latency of plans under --objective energy, ms")
     several("--methods", help="methods to compare (default: all except exhaustive)")
     parser.add_argument("--seeds", type=_positive(int), default=3, metavar="N", help="number of runs of each random method (default: 3)")
     parser.add_argument("--time-limit", type=_positive(float), default=60.0, metavar="SECONDS", help="limit for each run of a method (default: 60)")

@@ -19,7 +19,7 @@ def run_row(run: Run, name: str, best_s: float) -> Row:
     """One run; every figure is the evaluator's for the returned plan, and empty without one. ``name`` is the stem of its files.
 
     ``events_s`` is the makespan of the same plan without barriers. ``timing`` says by which of the two clocks the method searched, and which one
-    ``bound_s`` and ``proven_gap`` belong to.
+    ``bound_s`` and ``proven_gap`` belong to; under the objective ``energy``, ``proven_gap`` is that of ``energy_j`` to ``bound_j``.
     """
     instance, solution = run.instance, run.solution
     latency, events = (run.latency_s, run.events_s) if solution.plan else (None, None)
@@ -30,9 +30,12 @@ def run_row(run: Run, name: str, best_s: float) -> Row:
         "termination": solution.termination,
         "space": solution.space,
         "timing": solution.timing,
+        "objective": solution.objective,
         "latency_s": latency,
         "events_s": events,
+        "energy_j": solution.evaluation.energy_j if solution.evaluation else None,
         "bound_s": solution.bound_s,
+        "bound_j": solution.bound_j,
         "gap_to_best": run.latency_s / best_s - 1 if run.fits else None,
         "proven_gap": solution.gap,
         "speedup_over_coedge": instance.coedge_s / latency if latency else None,
@@ -94,6 +97,8 @@ def _settings_columns(run: Run) -> Row:
         "asked_backend": settings.backend,
         "asked_threads": settings.threads,
         "asked_longest_block": settings.longest_block,
+        "asked_objective": settings.objective,
+        "asked_deadline_s": settings.deadline_s,
         "asked_bandwidth_mbit": instance.bandwidth_mbit,
         "connection_setup_s": instance.cluster.connection_setup_s,
         "input_channels": shape.channels,

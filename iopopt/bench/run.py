@@ -20,13 +20,15 @@ from iopopt.simulation.simulate import Simulator
 
 @dataclass(frozen=True)
 class Settings:
-    """The common options, each passed to the methods that take it."""
+    """The common options, each passed to the methods that take it; one that takes no objective minimises the latency."""
 
     time_limit_s: float
     gap: float
     backend: str
     threads: int
     longest_block: int = 1
+    objective: str = "latency"
+    deadline_s: float | None = None
 
 
 @dataclass(frozen=True)

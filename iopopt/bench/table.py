@@ -12,6 +12,7 @@ from rich.text import Text
 from iopopt.bench.instance import Instance
 from iopopt.bench.run import Run, best_latency_s
 from iopopt.cluster.cluster import Device
+from iopopt.cost.energy import has_power
 from iopopt.methods.solution import Solution
 from iopopt.plan.team import space_name
 
@@ -30,6 +31,9 @@ _HEADINGS = (
     "time\ns",
 )
 
+_ENERGY, _ENERGY_AT = "energy\nJ", 2
+"""The column of energies and its place; there is none where no device has a power."""
+
 
 def instance_table(runs: Sequence[Run]) -> Table:
     """All methods on one instance; a method with several seeds shows its median, and its worst below it."""
@@ -37,7 +41,7 @@ def instance_table(runs: Sequence[Run]) -> Table:
     # Text, because names come from files and may look like markup.
     table = Table(title=Text(_title(instance)), title_justify="left", caption=Text(_caption(instance)), caption_justify="left")
     table.add_column("method", no_wrap=True)
-    for heading in _HEADINGS:
+    for heading in (*_HEADINGS[:_ENERGY_AT], *([_ENERGY] if has_power(instance.cluster) else []), *_HEADINGS[_ENERGY_AT:]):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("space", no_wrap=True)
     table.add_column("status")
@@ -63,11 +67,13 @@ def _cells(runs: Sequence[Run], best_s: float) -> list[str | Text]:
     latency = fmean(run.latency_s for run in runs)
     fits = all(run.fits for run in runs)
     memory = zip(*(evaluation.memory_bytes for evaluation in evaluations if evaluation), strict=True)
+    joules = fmean(_energy_j(run.solution) for run in runs)
     return [
         _text(latency, _milliseconds),
         _text(fmean(run.events_s for run in runs), _milliseconds),
+        *([_text(joules, lambda value: f"{value:.4g}")] if has_power(instance.cluster) else []),
         _text(latency / best_s - 1 if fits else math.nan, lambda value: f"{value:.2%}"),
-        _text(fmean(_proven_gap(run.solution) for run in runs), lambda value: f"{value:.3%}"),
+        _text(fmean(_proven_gap(run.solution) for run in runs), lambda value: f"{value:.3%}") + _of_which(runs[0].solution),
         _text(instance.coedge_s / latency if latency else math.nan, lambda value: f"{value:.3f}"),
         _text(instance.single_s / latency if latency else math.nan, lambda value: f"{value:.3f}"),
         _text(instance.perfect_s / latency if latency else math.nan, lambda value: f"{value:.0%}"),
@@ -80,8 +86,18 @@ def _cells(runs: Sequence[Run], best_s: float) -> list[str | Text]:
     ]
 
 
+def _energy_j(solution: Solution) -> float:
+    energy_j = None if solution.evaluation is None else solution.evaluation.energy_j
+    return math.nan if energy_j is None else energy_j
+
+
+def _of_which(solution: Solution) -> str:
+    """The unit of what a gap is of, where that is not the latency."""
+    return "" if solution.objective == "latency" or solution.gap is None else f" {solution.unit}"
+
+
 def _proven_gap(solution: Solution) -> float:
-    """The gap by the clock of equation (6); nan if there is none."""
+    """The gap by the clock of equation (6), of the method's objective; nan if there is none."""
     return math.nan if solution.gap is None or solution.timing != "bulk-synchronous" else solution.gap
 
 

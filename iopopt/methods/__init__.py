@@ -92,7 +92,7 @@ METHODS = Registry[Method](
         "iop_segments": Method(solve_iop_segments, "IOP segments", "the best choice of the same pairs, by dynamic programming"),
         "dp": Method(solve_dp, "DP", "every strategy at fixed shares, by dynamic programming"),
         "pso": Method(solve_pso, "PSO", "particle swarm over dimensions and shares"),
-        "overlap": Method(solve_overlap, "overlap", "simulated annealing by the clock without barriers"),
+        "overlap": Method(solve_overlap, "overlap", "simulated annealing by the clock without barriers, with a proven bound", proves_bounds=True),
         "milp": Method(solve_milp, "MILP", "equations (1) to (8) exactly, with a proven bound", proves_bounds=True, chooses_team=True),
         "exhaustive": Method(solve_exhaustive, "exhaustive", "every plan of a tiny instance", proves_bounds=True, chooses_team=True, tiny_only=True),
     },

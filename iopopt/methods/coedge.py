@@ -1,7 +1,8 @@
 """CoEdge's partition: rows in proportion to capability (Zeng et al., IEEE/ACM ToN 2021, arXiv 2012.03257).
 
 Reconstructed from the paper's abstract, as the baseline and fallback of the IOP paper. CoEdge itself minimises energy under a latency limit
-and drops devices whose share is smaller than the halo; here every device of the team takes part, and ``team`` drops devices.
+and drops devices whose share is smaller than the halo (:mod:`iopopt.methods.coedge_lp`); here every device of the team takes part, and ``team``
+drops devices.
 """
 
 from __future__ import annotations

@@ -5,8 +5,9 @@ fractions of the height for all operators. A device takes part with at least the
 share is below that threshold, the device with the smallest one is dropped and the program solved again. Then the fractions are rounded, operator by
 operator, by largest remainder. Operators without rows are whole on the fastest device that is left, or split by output channels.
 
-The paper stops at the first devices whose shares all reach the threshold. Here dropping goes on until two are left, each device alone is tried too,
-and the best of these plans is taken: fewer devices open fewer connections, which CoEdge's model does not have and a relaxation does not see.
+As far as it is known, CoEdge stops at the first devices whose shares all reach the threshold. Here dropping goes on until two are left, each device
+alone is tried too, and the best of these plans is taken: fewer devices open fewer connections, which CoEdge's model does not have and a relaxation
+does not see. The cost model itself needs no threshold, so rows by capability, which keep none, are sometimes faster.
 
 Rounding can break a limit that the fractions keep. Then the program is solved again with that limit lowered: by as much as the rounded plan
 exceeds it, then by twice as much, and so on. The evaluator decides.
@@ -14,17 +15,20 @@ exceeds it, then by twice as much, and so on. The evaluator decides.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import NamedTuple
 
 from iopopt.cluster.cluster import Cluster, Device
 from iopopt.cost.evaluation import Evaluation, evaluate
 from iopopt.cost.instance import Instance
-from iopopt.cost.stopwatch import Stopwatch
+from iopopt.cost.stopwatch import Stopwatch, TimeUpError
 from iopopt.methods.coedge import FullyConnected, coedge_placements
 from iopopt.methods.coedge_program import Aim, relaxed, threshold
 from iopopt.methods.objective import LATENCY, Goal, Objective, checked_goal
+from iopopt.methods.settings import limited
 from iopopt.methods.solution import Solution, heuristic_solution
 from iopopt.network.graph import Graph
 from iopopt.network.unit import Unit
@@ -48,11 +52,13 @@ def solve_coedge_lp(
     fully_connected: FullyConnected = "fastest",
     objective: Objective = "latency",
     deadline_s: float | None = None,
+    time_limit_s: float = math.inf,
 ) -> Solution:
     """Rows by CoEdge's linear program, of the least latency or energy, over those devices of the team that it does not drop.
 
     Where nothing that was tried fits the memory, the plan that is closest to fitting is returned as ``violates_memory``. Where nothing meets the
-    deadline, the Solution is ``unknown``, and its reason has the least latency that was found: nothing is proven about other plans.
+    deadline, the Solution is ``unknown``, and its reason has the least latency that was found: nothing is proven about other plans. The plan is
+    always the same unless the time limit, in seconds of wall clock for everything, cuts the search short (``termination="time_limit"``).
 
     Args:
         objective: ``"latency"`` as the IOP paper uses CoEdge, or ``"energy"`` as CoEdge itself does.
@@ -60,14 +66,15 @@ def solve_coedge_lp(
 
     Raises:
         ClusterError: if ``team`` names a device that does not exist.
-        SolverError: if the deadline is no positive number of seconds or goes with the latency, no device has a power to minimise, or HiGHS fails.
+        SolverError: if a time is no positive number of seconds, the deadline goes with the latency, no device has a power for the energy, or HiGHS
+            fails.
         UnknownNameError: if there is no such objective.
         UnsupportedError: if ``fully_connected`` is unknown.
     """
-    watch, instance = Stopwatch(), Instance.of(graph, devices)
+    watch, instance = limited(time_limit_s), Instance.of(graph, devices)
     cluster = instance.cluster
     goal = checked_goal(objective, deadline_s, cluster)
-    plan = _chosen(_Search(instance, resolve_team(team, cluster), fully_connected), goal)
+    plan = _chosen(_Search(instance, resolve_team(team, cluster), fully_connected, watch), goal)
     return heuristic_solution(
         graph,
         cluster,
@@ -75,6 +82,7 @@ def solve_coedge_lp(
         method="coedge_lp",
         space=subsets_name(team, cluster),
         solve_s=watch.elapsed_s,
+        termination="time_limit" if watch.cut_short else "finished",
         objective=objective,
         deadline_s=deadline_s,
     )
@@ -93,13 +101,19 @@ class _Search(NamedTuple):
     instance: Instance
     team: tuple[int, ...]
     fully_connected: FullyConnected
+    watch: Stopwatch
 
     def plans(self, aim: Aim) -> Iterator[Rounded]:
-        """The plans of all devices, of all but the one with the smallest share, and so on, where shares reach the threshold and keep the limits; and
-        those of each device alone.
+        """The plans of each device alone; and those of all devices, of all but the one with the smallest share, and so on, where shares reach the
+        threshold and keep the limits.
 
         Where no fractions keep the limits, the smallest share is that of the least latency.
+
+        Raises:
+            TimeUpError: if the time is up.
         """
+        for j in self.team:
+            yield self._plan((j,), (1.0,))
         team = self.team
         while len(team) > 1:
             fractions = self._fractions(team, aim)
@@ -108,8 +122,6 @@ class _Search(NamedTuple):
             assert shares is not None  # there are no limits
             smallest = min(range(len(team)), key=shares.__getitem__)
             team = team[:smallest] + team[smallest + 1 :]
-        for j in self.team:
-            yield self._plan((j,), (1.0,))
 
     def _rounded(self, team: tuple[int, ...], fractions: tuple[float, ...] | None, aim: Aim) -> Iterator[Rounded]:
         """The plan of the program's fractions; as long as it breaks a limit that they keep, that of the program with lower limits."""
@@ -127,7 +139,7 @@ class _Search(NamedTuple):
             fractions = self._fractions(team, lowered)
 
     def _fractions(self, team: tuple[int, ...], aim: Aim) -> tuple[float, ...] | None:
-        found = relaxed(self.instance, team, self._placements(team), aim)
+        found = relaxed(self.instance, team, self._placements(team), aim, watch=self.watch)
         return None if found is None else found.fractions
 
     def _placements(self, team: tuple[int, ...]) -> tuple[Placement, ...]:
@@ -160,17 +172,35 @@ def _lowered(lowered: Aim, aim: Aim, price: Evaluation, times: float) -> Aim:
 
 def _chosen(search: _Search, goal: Goal) -> Plan:
     """The best rounded plan within the limits; without one, of those in time the closest to fitting the memory, or else the fastest."""
-    memory = tuple(device.memory_bytes for device in search.instance.cluster.devices)
     found: list[Rounded] = []
-    for aim in (Aim(goal, memory), Aim(LATENCY, memory), Aim(goal), Aim(LATENCY)):
-        found += search.plans(aim)
-        allowed = [of for of in found if of.price.feasible and goal.met_by(of.price)]
-        if allowed:
-            return min(allowed, key=lambda of: goal.value(of.price)).plan
+    with suppress(TimeUpError):
+        _find(search, goal, found)
+    allowed = _allowed(found, goal)
+    if allowed:
+        return min(allowed, key=lambda of: goal.value(of.price)).plan
     in_time = [of for of in found if goal.met_by(of.price)]
     if in_time:
         return min(in_time, key=lambda of: _overload(of.price)).plan
     return min(found, key=lambda of: of.price.latency_s).plan
+
+
+def _find(search: _Search, goal: Goal, found: list[Rounded]) -> None:
+    """Add plans to ``found``: those of the goal, and if none of them is allowed, those of fewer limits, which may keep them all the same.
+
+    Raises:
+        TimeUpError: if the time is up; there is a plan by then.
+    """
+    memory = tuple(device.memory_bytes for device in search.instance.cluster.devices)
+    for aim in (Aim(goal, memory), Aim(LATENCY, memory), Aim(goal), Aim(LATENCY)):
+        for rounded in search.plans(aim):
+            found.append(rounded)  # noqa: PERF402 - what was found by the time limit remains
+        if _allowed(found, goal):
+            return
+
+
+def _allowed(found: Sequence[Rounded], goal: Goal) -> list[Rounded]:
+    """The plans that keep the deadline and fit the memory."""
+    return [of for of in found if of.price.feasible and goal.met_by(of.price)]
 
 
 def _overload(price: Evaluation) -> float:

@@ -27,6 +27,7 @@ from iopopt.cost.evaluation import bulk_synchronous
 from iopopt.cost.instance import Instance
 from iopopt.cost.memory import share_memory, share_output
 from iopopt.cost.schedule import schedule_of
+from iopopt.cost.stopwatch import NO_LIMIT, Stopwatch
 from iopopt.cost.transfers import Side, Volumes, edge_rounds, kinds_between, placement_side, transfers
 from iopopt.cost.work import share_work
 from iopopt.errors import SolverError
@@ -45,6 +46,9 @@ _UNITS = 1e3
 """The latency of rows by capability, and the memory of a device, in units of the program: far above the solver's tolerance."""
 
 _TOLERANCE = 1e-9
+
+_LEAST_S, _MOST_S = 0.05, 1e6
+"""The shortest and the longest time limit of a solve, seconds."""
 
 _POWERS = ("idle_watts", "compute_watts", "transmit_watts", "receive_watts")
 
@@ -86,7 +90,12 @@ def threshold(instance: Instance, placements: Sequence[Placement]) -> float:
 
 
 def relaxed(
-    instance: Instance, team: Sequence[int], placements: Sequence[Placement], aim: Aim, at: Sequence[float] | None = None
+    instance: Instance,
+    team: Sequence[int],
+    placements: Sequence[Placement],
+    aim: Aim,
+    at: Sequence[float] | None = None,
+    watch: Stopwatch = NO_LIMIT,
 ) -> Relaxation | None:
     """The fractions of the least objective; None if none keep the limits.
 
@@ -96,8 +105,9 @@ def relaxed(
 
     Raises:
         SolverError: if HiGHS fails.
+        TimeUpError: if the time is up.
     """
-    return _CoEdgeProgram(instance, team, placements).minimised(aim, at)
+    return _CoEdgeProgram(instance, team, placements, watch).minimised(aim, at)
 
 
 class _Fractions:
@@ -130,11 +140,12 @@ class _Fractions:
 class _CoEdgeProgram:
     """The program of one team."""
 
-    def __init__(self, instance: Instance, team: Sequence[int], placements: Sequence[Placement]) -> None:
+    def __init__(self, instance: Instance, team: Sequence[int], placements: Sequence[Placement], watch: Stopwatch) -> None:
+        self._watch = watch
         self._instance, self._cluster, self._team, self._placements = instance, instance.cluster, tuple(team), placements
         self._e = instance.cluster.bytes_per_element
         self._unit_s = (bulk_synchronous(instance, placements, schedule_of(instance, placements)).latency_s or 1.0) / _UNITS
-        self._builder = ProgramBuilder()
+        self._builder = ProgramBuilder(watch)
         self._fractions = [self._builder.variable(("a", j), upper=1.0) for j in team]
         self._builder.equal(("whole",), times(1, *self._fractions), constant(1))
         self._rows = _Fractions(self._builder, self._fractions)
@@ -152,7 +163,7 @@ class _CoEdgeProgram:
         value, unit = (self._latency_s, self._unit_s) if aim.goal.objective == "latency" else self._energy()
         cost = self._builder.variable(("objective",), cost=1.0)
         self._builder.at_least(("objective",), times(1, cost), value * (1 / unit))
-        found = _solved(self._builder.build())
+        found = _solved(self._builder.build(), self._watch)
         return None if found is None else Relaxation(tuple(float(found[fraction]) for fraction in self._fractions), float(found[cost]) * unit)
 
     def _energy(self) -> tuple[Affine, float]:
@@ -290,11 +301,12 @@ class _CoEdgeProgram:
         return largest
 
 
-def _solved(program: Program) -> np.ndarray[tuple[int], np.dtype[np.float64]] | None:
+def _solved(program: Program, watch: Stopwatch) -> np.ndarray[tuple[int], np.dtype[np.float64]] | None:
     """The values of an optimum; None if the program is infeasible.
 
     Raises:
         SolverError: if HiGHS ends otherwise.
+        TimeUpError: if the time is up.
     """
     matrix = csr_matrix((program.values, (program.rows, program.columns)), shape=(len(program.row_lower), len(program.objective)))
     is_equal = program.row_lower == program.row_upper
@@ -307,8 +319,13 @@ def _solved(program: Program) -> np.ndarray[tuple[int], np.dtype[np.float64]] | 
         b_eq=program.row_lower[is_equal],
         bounds=np.column_stack([program.lower, program.upper]),
         method="highs",
-        options={"primal_feasibility_tolerance": _TOLERANCE, "dual_feasibility_tolerance": _TOLERANCE},
+        options={
+            "primal_feasibility_tolerance": _TOLERANCE,
+            "dual_feasibility_tolerance": _TOLERANCE,
+            "time_limit": max(_LEAST_S, min(watch.remaining_s, _MOST_S)),
+        },
     )
+    watch.check()
     if result.status == 2:
         return None
     if result.x is None:

@@ -10,19 +10,16 @@ from iopopt.cost.infeasibility import nearest_miss
 from iopopt.cost.instance import Instance
 from iopopt.errors import PlanError, SolverError
 from iopopt.methods.objective import checked_goal, deadline_missed
-from iopopt.methods.settings import MOST_SEED, checked_integer, checked_longest_block, limited
+from iopopt.methods.settings import MOST_OPTIMAL_GAP, MOST_SEED, checked_gap, checked_integer, checked_longest_block, limited
 from iopopt.methods.solution import Solution, Status, Termination
 from iopopt.methods.team_search import TeamSearch
 from iopopt.milp.backends import BACKENDS
 from iopopt.milp.ideas import checked_ideas
 from iopopt.network.graph import Graph
-from iopopt.network.records import is_number, short_repr
 from iopopt.plan.plan import Plan
 from iopopt.plan.splits import Splits, check_splits
 from iopopt.plan.team import Team, candidate_teams, check_in_space, space_name
 
-_OPTIMAL_GAP = 1e-4
-"""The largest gap at which a plan is reported as optimal."""
 _MOST_THREADS = 256
 
 
@@ -49,12 +46,11 @@ def solve_exactly(
     cluster = Instance.of(graph, devices).cluster
     BACKENDS.find(backend)
     goal = checked_goal(objective, deadline_s, cluster)
-    if not is_number(gap) or not 0 <= gap < 1:
-        raise SolverError(f"gap is {short_repr(gap)}; it must be at least 0 and below 1 (1e-4 stands for 0.01 %)")
+    gap = checked_gap(gap)
     seed, threads = checked_integer("seed", seed, 0, MOST_SEED), checked_integer("threads", threads, 1, _MOST_THREADS)
     ideas, splits = checked_ideas(without), Splits.named(strategies, shares)
     longest = splits.longest_block(checked_longest_block(longest_block))
-    search = TeamSearch(Instance(graph, cluster), watch, float(gap), backend, seed, threads, ideas, longest, splits, goal)
+    search = TeamSearch(Instance(graph, cluster), watch, gap, backend, seed, threads, ideas, longest, splits, goal)
     teams = candidate_teams(team, cluster)
     if warm_start is not None:
         _offer_warm_start(search, warm_start, team)
@@ -117,7 +113,7 @@ def _verdict(search: TeamSearch, bound: float) -> tuple[Status, Termination]:
     if not closed:
         return "feasible", stopped
     # A wide gap may be what was asked for, but it does not prove optimality.
-    proven = search.value - bound <= (_OPTIMAL_GAP + 2 * BACKENDS.find(search.backend).tolerance) * search.value
+    proven = search.value - bound <= (MOST_OPTIMAL_GAP + 2 * BACKENDS.find(search.backend).tolerance) * search.value
     return ("optimal" if proven else "feasible"), "gap"
 
 

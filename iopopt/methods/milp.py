@@ -66,7 +66,8 @@ def solve_milp(
         ClusterError: if ``team`` names a device that does not exist.
         UnknownNameError: if no back end, idea, strategy, rule of shares or objective has a given name.
         PluginError: if a back end of your own cannot be imported.
-        SolverError: if a setting is out of range, the energy of devices without powers is asked for, or the back end cannot run, fails or contradicts the evaluator and no plan is known.
+        SolverError: if a setting is out of range, the energy of devices without powers is asked for, or the back end cannot run, fails or
+            contradicts the evaluator and no plan is known.
     """
     # The program and its back ends are loaded when the method is called, so that ``import iopopt`` stays fast.
     from iopopt.methods.exact import solve_exactly

@@ -8,21 +8,27 @@ are simulated.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from random import Random
 
 from iopopt.cluster.cluster import Cluster, Device
 from iopopt.cost.instance import Instance
 from iopopt.cost.stopwatch import Stopwatch, TimeUpError
+from iopopt.errors import SolverError
 from iopopt.methods.annealing.first_plans import scheme_plans, searched_plans
 from iopopt.methods.annealing.layouts import offer_layouts
 from iopopt.methods.annealing.search import Annealing, AnnealingSettings
 from iopopt.methods.annealing.space import Space
-from iopopt.methods.settings import MOST_SEED, checked_integer, checked_longest_block, limited
+from iopopt.methods.settings import MOST_OPTIMAL_GAP, MOST_SEED, checked_gap, checked_integer, checked_longest_block, limited
 from iopopt.methods.solution import Solution, Termination, heuristic_solution
+from iopopt.milp.events_bound import events_bound
 from iopopt.network.graph import Graph
 from iopopt.plan.pieces import pieces_of, plan_of
 from iopopt.plan.plan import Plan, validate_plan
 from iopopt.plan.team import Team, resolve_team
+
+_BOUND_PART, _LEAST_BOUND_S = 0.2, 0.1
+"""Of the time limit, for the bound; and the seconds that it gets in any case."""
 
 
 def solve_overlap(
@@ -33,6 +39,7 @@ def solve_overlap(
     longest_block: int = 8,
     seed: int = 0,
     time_limit_s: float = 60.0,
+    gap: float = 1e-4,
     warm_start: Plan | None = None,
     settings: AnnealingSettings | None = None,
 ) -> Solution:
@@ -50,28 +57,31 @@ def solve_overlap(
         seed: of the random numbers. A search that ends by itself (``termination="iteration_limit"``) gives the same plan for the same seed if its
             starts were found in their time; one that ends at its time limit depends on the machine.
         time_limit_s: seconds of wall clock for everything.
+        gap: the relative gap (latency - bound) / latency at which to stop.
         warm_start: another plan to start from.
         settings: the schedule of temperatures.
 
     Returns:
-        A Solution with ``timing="events"``. Ctrl-C ends the search with the best plan so far (``termination="interrupted"``).
+        A Solution with ``timing="events"``, whose bound (:func:`iopopt.milp.events_bound.events_bound`) no plan of its space can beat. Ctrl-C ends
+        the search with the best plan so far (``termination="interrupted"``).
 
     Raises:
         PlanError: if ``warm_start`` is no plan of this graph and cluster, or outside the space.
         ClusterError: if ``team`` names a device that does not exist.
         SolverError: if a setting is out of range.
     """
-    cluster, watch = Instance.of(graph, devices).cluster, limited(time_limit_s)
+    cluster, watch, gap = Instance.of(graph, devices).cluster, limited(time_limit_s), checked_gap(gap)
     seed, settings = checked_integer("seed", seed, 0, MOST_SEED), settings or AnnealingSettings()
     space = Space(graph, cluster, tuple(sorted(resolve_team(team, cluster))), checked_longest_block(longest_block))
     if warm_start is not None:
         validate_plan(graph, cluster, warm_start)
         space.check(warm_start)
-    search = Annealing(space, settings, watch, seed)
-    build_s, termination = watch.lap(), _searched(search, space, warm_start, seed, watch)
+    run = _Run(space, settings, watch, seed, gap)
+    build_s, termination = watch.lap(), run.search(warm_start)
+    search = run.annealing
     if search.best is None:
         raise KeyboardInterrupt  # before the first plan was priced: there is nothing to return
-    return heuristic_solution(
+    found = heuristic_solution(
         graph,
         cluster,
         plan_of(graph, search.best),
@@ -86,23 +96,59 @@ def solve_overlap(
         start_latency_s=search.start_s,
         timing="events",
     )
+    proven = found.status == "feasible" and run.bound_s is not None and found.latency_s - run.bound_s <= MOST_OPTIMAL_GAP * found.latency_s
+    return replace(found, bound_s=run.bound_s, status="optimal" if proven else found.status)
 
 
-def _searched(search: Annealing, space: Space, warm_start: Plan | None, seed: int, watch: Stopwatch) -> Termination:
-    """Offer the starts, then search; returns why it stopped."""
-    try:
+class _Run:
+    """One search.
+
+    Attributes:
+        annealing: the search itself, which keeps the best plan.
+        bound_s: what no plan can beat, seconds; None before it is known.
+    """
+
+    def __init__(self, space: Space, settings: AnnealingSettings, watch: Stopwatch, seed: int, gap: float) -> None:
+        self.annealing = Annealing(space, settings, watch, seed)
+        self.bound_s: float | None = None
+        self._space, self._watch, self._seed, self._gap = space, watch, seed, gap
+
+    def search(self, warm_start: Plan | None) -> Termination:
+        """Offer the starts, bound, then anneal; returns why it stopped."""
+        try:
+            self._offer_starts(warm_start)
+            self._bound()
+            self.annealing.run((self.bound_s or 0.0) / (1 - self._gap))
+        except TimeUpError:
+            if self.bound_s is None:
+                self._bound()
+            return "time_limit"
+        except KeyboardInterrupt:
+            return "interrupted"
+        return "gap" if self._closed else "iteration_limit"
+
+    @property
+    def _closed(self) -> bool:
+        return self.bound_s is not None and self.annealing.least - self.bound_s <= self._gap * self.annealing.least
+
+    def _offer_starts(self, warm_start: Plan | None) -> None:
+        space, offer = self._space, self.annealing.offer
         if warm_start is not None:
-            search.offer("warm start", pieces_of(space.graph, warm_start))
+            offer("warm start", pieces_of(space.graph, warm_start))
         for name, pieces in scheme_plans(space):
-            search.offer(name, pieces)
-            watch.check()
+            offer(name, pieces)
+            self._watch.check()
         if len(space.devices) > 1:
-            offer_layouts(space, Random(seed), search.offer)
-        for name, pieces in searched_plans(space, watch, seed):
-            search.offer(name, pieces)
-        search.run()
-    except TimeUpError:
-        return "time_limit"
-    except KeyboardInterrupt:
-        return "interrupted"
-    return "iteration_limit"
+            offer_layouts(space, Random(self._seed), offer)
+        for name, pieces in searched_plans(space, self._watch, self._seed):
+            offer(name, pieces)
+
+    def _bound(self) -> None:
+        """What no plan of the space can beat, in a part of the time."""
+        limit_s = max(_LEAST_BOUND_S, min(self._watch.remaining_s, _BOUND_PART * self._watch.limit_s))
+        space = self._space
+        known_s = self.annealing.makespan_s
+        found = events_bound(space.graph, space.cluster, longest_block=space.longest_block, time_limit_s=limit_s, known_s=known_s)
+        if known_s is not None and found.bound_s > known_s:
+            raise SolverError(f"the bound {found.bound_s!r} s is above a plan that takes {known_s!r} s; please report this")
+        self.bound_s = found.bound_s

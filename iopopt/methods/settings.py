@@ -10,10 +10,13 @@ from operator import index
 from iopopt.cluster.cluster import Cluster
 from iopopt.cost.stopwatch import Stopwatch
 from iopopt.errors import ClusterError, SolverError
-from iopopt.network.records import is_integer, short_repr
+from iopopt.network.records import is_integer, is_number, short_repr
 
 _LONGEST_BLOCK = 1000
 """A length that no block reaches."""
+
+MOST_OPTIMAL_GAP = 1e-4
+"""The largest gap at which a plan is reported as optimal."""
 
 MOST_SEED = 2**31 - 1
 """The largest seed that every back end takes."""
@@ -41,6 +44,17 @@ def checked_integer(name: str, value: int, least: int, most: int) -> int:
     if not isinstance(value, numbers.Integral) or isinstance(value, bool) or not least <= value <= most:
         raise SolverError(f"{name} is {short_repr(value)}; it must be an integer from {least} to {most}")
     return index(value)
+
+
+def checked_gap(gap: float) -> float:
+    """A relative gap at which to stop.
+
+    Raises:
+        SolverError: if it is not at least 0 and below 1.
+    """
+    if not is_number(gap) or not 0 <= gap < 1:
+        raise SolverError(f"gap is {short_repr(gap)}; it must be at least 0 and below 1 (1e-4 stands for 0.01 %)")
+    return float(gap)
 
 
 def checked_longest_block(value: int, name: str = "longest_block") -> int:

@@ -20,6 +20,7 @@ from iopopt.cost.stopwatch import Stopwatch, TimeUpError
 from iopopt.errors import PlanError, SolverError
 from iopopt.methods.dp import dp_plan, refined_plan
 from iopopt.methods.greedy import greedy_plan
+from iopopt.methods.mixing import mixed_plan
 from iopopt.methods.objective import LATENCY, Goal
 from iopopt.methods.single import single_plan
 from iopopt.methods.solution import Point
@@ -72,6 +73,7 @@ class TeamSearch:
         watch: started with the method, and limited to its time.
         goal: what is minimised, and the deadline.
         plan, evaluation: the incumbent, over all teams.
+        donors: the plans known for each team that fit the memory, whether or not they meet the deadline; for None, those that split nothing.
         least: the least value of a plan known for each team; for None, of one that splits nothing and so belongs to all.
         misfit: of the plans that break a memory limit the one that is closest to fitting, by its largest relative demand.
         fastest: the search for the fastest plan, if no known one met the deadline.
@@ -94,6 +96,7 @@ class TeamSearch:
     plan: Plan | None = None
     evaluation: Evaluation | None = None
     fastest: TeamSearch | None = None
+    donors: dict[tuple[int, ...] | None, list[Plan]] = field(default_factory=dict)
     least: dict[tuple[int, ...] | None, float] = field(default_factory=dict)
     misfit: tuple[float, Plan] | None = None
     bounds: dict[tuple[int, ...], float] = field(default_factory=dict)
@@ -118,9 +121,10 @@ class TeamSearch:
             if self.misfit is None or overload < self.misfit[0]:
                 self.misfit = overload, plan
             return evaluation
+        team, value = team_of(plan), self.goal.value(evaluation)
+        self.donors.setdefault(team, []).append(plan)
         if not self.goal.met_by(evaluation):
             return evaluation
-        team, value = team_of(plan), self.goal.value(evaluation)
         self.least[team] = min(value, self.least.get(team, math.inf))
         if value < self.value:
             self.plan, self.evaluation = plan, evaluation
@@ -203,9 +207,15 @@ class TeamSearch:
         return min(map(self.goal.value, allowed), default=math.inf)
 
     def _refine(self, team: tuple[int, ...]) -> None:
-        """Offer the plan of the dynamic program with its shares solved; if that is better, bound the nodes again: fewer are as fast."""
-        if self.splits != ALL_SPLITS or self.goal != LATENCY or len(team) < 2:
-            return  # its programs know no other splits, and no energy
+        """Offer the plan of the dynamic program with its shares solved; if that is better, bound the nodes again: fewer are as fast.
+
+        Where the latency is not the objective, offer what mixing the known plans of the team gives.
+        """
+        if self.goal != LATENCY:
+            self._mix(team)
+            return
+        if self.splits != ALL_SPLITS or len(team) < 2:
+            return  # its programs know no other splits
         if self.bounds[team] >= self.value * (1 - _WIDE):
             return
         before_s, watch = self.value, Stopwatch(min(_REFINING * self.watch.limit_s, self.watch.remaining_s))
@@ -214,6 +224,12 @@ class TeamSearch:
             self.offer(plan)
         if self.value < before_s and team in self.nodes:
             self._bound(team)
+
+    def _mix(self, team: tuple[int, ...]) -> None:
+        """Descend from the incumbent by runs of operators of the other known plans of the team."""
+        if self.plan is not None and team_of(self.plan) in (None, team):
+            watch = Stopwatch(min(_REFINING * self.watch.limit_s, self.watch.remaining_s))
+            self.offer(mixed_plan(self.instance, self.plan, [*self.donors.get(None, ()), *self.donors.get(team, ())], self.goal, watch))
 
     def _bound(self, team: tuple[int, ...]) -> None:
         self.nodes[team] = bound_nodes(self.instance, team, self.watch, self.longest_block, self.splits, self._within_s)

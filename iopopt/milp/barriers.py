@@ -5,6 +5,7 @@ An operator that is whole, or that reads all channels of what it splits, waits f
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from iopopt.cost.instance import Instance
 from iopopt.cost.stopwatch import NO_LIMIT, Stopwatch
 from iopopt.cost.work import whole_work
 from iopopt.milp.needed_rows import is_anchored, least_work
+from iopopt.network.operators.operator import Operator
 
 
 class Mode(Enum):
@@ -59,7 +61,8 @@ def stages_of(instance: Instance, longest_block: int) -> tuple[Stage, ...]:
         if start < number:
             stages.append(Stage(range(start, number), sum(work[start:number]), frozenset({Mode.SECTION}), False))
         operator = graph.operators[number]
-        modes = {Mode.OUT_CHANNELS} | ({Mode.IN_CHANNELS} if "IC" in operator.splittable_dims else set())
+        modes = {Mode.OUT_CHANNELS} if operator.unit.granules("OC") > 1 else set()  # one of one channel is whole
+        modes |= {Mode.IN_CHANNELS} if "IC" in operator.splittable_dims and not _whole_by_input(operator) else set()
         modes |= {Mode.ROWS} if "H" in operator.splittable_dims or number in fused else set()
         stages.append(Stage(range(number, number + 1), work[number], frozenset(modes), operator.is_channel_local))
         start = number + 1
@@ -77,6 +80,11 @@ def _articulations(instance: Instance) -> Iterator[int]:
         furthest = max(furthest, last[number])
 
 
+def _whole_by_input(operator: Operator) -> bool:
+    """Whether a split by input channels is no better than the whole operator: there is one, and its partial sums are no smaller than the output."""
+    return operator.size("IC") == 1 and all(before >= after for before, after in zip(operator.pre_pool_shape, operator.out_shape, strict=True))
+
+
 def leads_on(before: Mode, after: Mode, stage: Stage) -> bool:
     """Whether ``stage`` in mode ``after`` may start before all of the stage in front of it, in mode ``before``, is done."""
     if before is Mode.IN_CHANNELS:
@@ -88,13 +96,50 @@ def leads_on(before: Mode, after: Mode, stage: Stage) -> bool:
     return before in (Mode.OUT_CHANNELS, Mode.SECTION) and (after is Mode.IN_CHANNELS or stage.local)
 
 
+class Kind(Enum):
+    """How the stages of a run are split: all by rows; all by channels, so that transfers pass them on in parts; or anyhow, around some section."""
+
+    ROWS = frozenset({Mode.ROWS})
+    CHANNELS = frozenset({Mode.OUT_CHANNELS, Mode.IN_CHANNELS})
+    MIXED = frozenset(Mode)
+
+
 class _State(NamedTuple):
-    """What is behind: the last task of all up to a stage is ``done`` on one device, which others hear later; or the task of the device ``next``
-    starts, which has heard of everything; or all None: a task of a run starts on a device that was not the last.
+    """What is behind, up to a stage.
+
+    Attributes:
+        done: the device whose task ends last; others hear of it only by a transfer.
+        next: the device whose task starts next, having heard of everything.
+        kind: of the run that is behind; None for an operator that is whole on ``done``, and for the input.
+
+    Without ``done`` and ``next``, a task of a run starts next on a device that was not the last.
     """
 
     done: int | None = None
     next: int | None = None
+    kind: Kind | None = None
+
+
+class _Least(NamedTuple):
+    """The fewest bytes of one transfer on the edges into a stage, or into the sink.
+
+    Attributes:
+        row: of what the stage reads, where neither end is whole.
+        shared_row: a row of the tensor, where its producer is split by rows and its consumer is not.
+        piece: a row or a channel, also of partial sums.
+    """
+
+    row: float
+    shared_row: float
+    piece: float
+
+
+class _Hops(NamedTuple):
+    """The least times of transfers of a run: to each device at its start, from each at its end, and of any around its end."""
+
+    into: Sequence[float]
+    out: Sequence[float]
+    least: float
 
 
 @dataclass(frozen=True)
@@ -116,6 +161,15 @@ class BarrierBound:
     def _anchored(self) -> bool:
         return all(map(is_anchored, self.instance.graph.operators))
 
+    @cached_property
+    def _speeds(self) -> tuple[float, ...]:
+        return tuple(device.flops_per_s for device in self.instance.cluster.devices)
+
+    @cached_property
+    def _work_from(self) -> tuple[float, ...]:
+        """The work of all stages from each one on."""
+        return (*itertools.accumulate(reversed([stage.work for stage in self.stages]), initial=0.0),)[::-1]
+
     def seconds(self, watch: Stopwatch = NO_LIMIT) -> float:
         """The bound.
 
@@ -124,81 +178,130 @@ class BarrierBound:
         """
         best: list[dict[_State, float]] = [{} for _ in range(len(self.stages) + 1)]
         best[0] = {_State(done=self.instance.cluster.source if self._anchored else None): 0.0}
+        enough = self._one_run_s()
         for position, states in enumerate(best[:-1]):
-            watch.check()
             for state, elapsed in states.items():
+                if elapsed + self._work_from[position] / sum(self._speeds) > enough:
+                    continue
                 for end, reached, seconds in self._steps(position, state):
+                    watch.check()
                     if elapsed + seconds < best[end].get(reached, math.inf):
                         best[end][reached] = elapsed + seconds
-        return min(elapsed + self._to_sink(state) for state, elapsed in best[-1].items())
+        return min([enough, *(elapsed + self._to_sink(state) for state, elapsed in best[-1].items())])
+
+    def _one_run_s(self) -> float:
+        """The least time of one run, and of the rest whole on the sink: one way of many."""
+        sink, found = self.instance.cluster.sink, math.inf
+        begin = _State(done=self.instance.cluster.source if self._anchored else None)
+        for kind in Kind:
+            for end in self._run_ends(0, kind):
+                if all(stage.is_operator for stage in self.stages[end:]):
+                    rest = sum(self._whole_s(position, sink) for position in range(end, len(self.stages)))
+                    found = min(found, self._run_s(0, end, kind, begin, sink) + rest)
+        return found
 
     def _steps(self, position: int, state: _State) -> Iterator[tuple[int, _State, float]]:
         """What may follow: where it ends, in which state, and the seconds that it takes."""
         cluster, stage = self.instance.cluster, self.stages[position]
-        at_start = state == _State() and position == 0
-        if stage.is_operator and (state.done is not None or state.next is not None or at_start):
+        at_start = position == 0
+        if stage.is_operator and (at_start or state.next is not None or (state.done is not None and state.kind is None)):
             for device in range(len(cluster)) if state.next is None else (state.next,):
                 wait = self._fetch_s(state.done, device, position)
                 yield position + 1, _State(done=device), wait + self._whole_s(position, device)
         if state.next is None:
-            for end in self._run_ends(position):
-                for reached in self._exits(end):
-                    last = reached.done if reached.next is None else reached.next
-                    yield end, reached, self._run_s(position, end, state.done, last)
+            for kind in Kind:
+                if kind is Kind.ROWS is state.kind:
+                    continue  # they are one run
+                for end in self._run_ends(position, kind):
+                    for reached, last in self._exits(end, kind):
+                        yield end, reached, self._run_s(position, end, kind, state, last)
 
-    def _exits(self, end: int) -> Iterator[_State]:
-        """How a run may end: an operator on one device follows, or a run; at the end the sink waits."""
+    def _exits(self, end: int, kind: Kind) -> Iterator[tuple[_State, int | None]]:
+        """How a run may end, and the device that need not send anything before: an operator on one device follows, or a run; or the sink waits."""
         if end == len(self.stages):
-            yield _State(next=self.instance.cluster.sink)
+            yield _State(next=self.instance.cluster.sink), self.instance.cluster.sink
             return
-        yield _State()
+        yield _State(kind=kind), None
         for device in range(len(self.instance.cluster)):
-            yield _State(done=device)
+            yield _State(done=device, kind=kind), device
             if self.stages[end].is_operator:
-                yield _State(next=device)
+                yield _State(next=device), device
 
-    def _run_ends(self, start: int) -> Iterator[int]:
-        """The ends of the runs from a stage on, inside which nothing need wait for everything."""
-        modes = set(self.stages[start].modes)
+    def _run_ends(self, start: int, kind: Kind) -> Iterator[int]:
+        """The ends of the runs from a stage on, inside which nothing need wait for everything; those around a section are mixed."""
+        modes, mixed = self.stages[start].modes & kind.value, not self.stages[start].is_operator
         for end in range(start + 1, len(self.stages) + 1):
-            yield end
-            if end < len(self.stages):
-                stage = self.stages[end]
-                modes = {after for after in stage.modes if any(leads_on(before, after, stage) for before in modes)}
             if not modes:
                 return
+            if mixed is (kind is Kind.MIXED):
+                yield end
+            if end < len(self.stages):
+                stage = self.stages[end]
+                mixed |= not stage.is_operator
+                modes = frozenset(after for after in stage.modes & kind.value if any(leads_on(before, after, stage) for before in modes))
 
-    def _run_s(self, start: int, end: int, first: int | None, last: int | None) -> float:
+    def _run_s(self, start: int, end: int, kind: Kind, state: _State, last: int | None) -> float:
         """The least X with sum_j f_j max(0, X - delay_j) >= work.
 
-        Every device but ``first``, if there is one, starts after a transfer to it, and every device but ``last`` ends before one from it.
+        Every device but the one that is done, if there is one, starts after a transfer to it; every device but ``last`` ends before one from it. If
+        there is no ``last``, even the one that ends last ends a transfer before anything else starts.
         """
-        cluster = self.instance.cluster
-        work = sum(stage.work for stage in self.stages[start:end])
-        delays = [self._least_transfer_s(j, start, end) * ((first is not None and j != first) + (j != last)) for j in range(len(cluster))]
-        return _filled_s(work, [device.flops_per_s for device in cluster.devices], delays)
+        into, out, least = self._hops(start, end, kind, state.kind)
+        first = state.done
+        ends = [least if last is None else 0.0 if j == last else out[j] for j in range(len(out))]
+        delays = [hop if first is None or j == first else hop + into[j] for j, hop in enumerate(ends)]
+        return _filled_s(self._work_from[start] - self._work_from[end], self._speeds, delays)
 
-    def _least_transfer_s(self, device: int, start: int, end: int) -> float:
-        """The least time of a transfer to or from a device on an edge into, inside or out of a run."""
-        least = min(self._least_bytes[start : end + 1])
-        return self._transfer_s(least, device)
+    def _hops(self, start: int, end: int, kind: Kind, behind: Kind | None) -> _Hops:
+        """The hops of a run, after a run of a kind or an operator that was whole."""
+        key = start, end, kind, behind
+        if key not in self._known_hops:
+            inside = math.inf if kind is not Kind.ROWS else min((least.row for least in self._least_bytes[start + 1 : end]), default=math.inf)
+            sizes = min(inside, self._least_into(start, kind, behind)), min(inside, self._least_out(end, kind))
+            into, out = ([self._transfer_s(size, j) for j in range(len(self._speeds))] for size in sizes)
+            only_channels_follow = kind is Kind.ROWS and all(stage.is_operator for stage in self.stages[end:])
+            self._known_hops[key] = _Hops(into, out, min(out) if only_channels_follow else self._least_hop_s)
+        return self._known_hops[key]
 
     @cached_property
-    def _least_bytes(self) -> tuple[float, ...]:
-        """The fewest bytes that a transfer has on the edges into each stage, and into the sink, unless the stage is whole on one device.
+    def _least_hop_s(self) -> float:
+        """The time of an element over the fastest link."""
+        return min(self._transfer_s(self.instance.cluster.bytes_per_element, j) for j in range(len(self._speeds)))
 
-        Somewhere around a section an element; into an operator, a row of what it reads, or a channel.
-        """
+    @cached_property
+    def _known_hops(self) -> dict[tuple[int, int, Kind, Kind | None], _Hops]:
+        return {}
+
+    def _least_into(self, start: int, kind: Kind, behind: Kind | None) -> float:
+        """The fewest bytes of a transfer into the first stage of a run, after a run of a kind or an operator that was whole; around a section any."""
+        least = self._least_bytes[start]
+        if kind is Kind.MIXED or behind is Kind.MIXED:
+            return self.instance.cluster.bytes_per_element
+        if behind is Kind.ROWS:
+            return least.shared_row
+        return least.row if behind is None and kind is Kind.ROWS else least.piece
+
+    def _least_out(self, end: int, kind: Kind) -> float:
+        """The fewest bytes of a transfer out of a run."""
+        if kind is Kind.MIXED:
+            return self.instance.cluster.bytes_per_element
+        return self._least_bytes[end].shared_row if kind is Kind.ROWS else self._least_bytes[end].piece
+
+    @cached_property
+    def _least_bytes(self) -> tuple[_Least, ...]:
+        """Of the edges into each stage, and into the sink; around a section one element."""
         e = self.instance.cluster.bytes_per_element
         found = []
         for before, stage in zip([None, *self.stages], [*self.stages, None], strict=True):
-            around = [stage for stage in (before, stage) if stage is not None]
-            if not all(stage.is_operator for stage in around):
-                found.append(float(e))
+            if not all(around is None or around.is_operator for around in (before, stage)):
+                found.append(_Least(e, e, e))
                 continue
-            edges = self.instance.graph.edges_into[self.stages[-1].members.stop if stage is None else stage.members.start]
+            edges = self.instance.graph.edges_into[len(self.instance.graph) if stage is None else stage.members.start]
             shapes = [shape for edge in edges for shape in (edge.shape, edge.pre_pool_shape)]
-            found.append(float(e * min(min(shape.channels * shape.width, shape.height * shape.width) for shape in shapes)))
+            row = e * min(edge.shape.channels * edge.shape.width for edge in edges)
+            shared_row = e * min(edge.p.out_shape.channels * edge.p.out_shape.width for edge in edges)
+            piece = e * min(min(shape.channels * shape.width, shape.height * shape.width) for shape in shapes)
+            found.append(_Least(row, shared_row, piece))
         return tuple(found)
 
     def _fetch_s(self, owner: int | None, device: int, position: int) -> float:

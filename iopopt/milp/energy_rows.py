@@ -72,10 +72,10 @@ def _compute_j(builder: ProgramBuilder, cluster: Cluster, operator: OperatorVari
 
 
 def _share_s(builder: ProgramBuilder, operator: OperatorVariables, node: Node, rank: int, device: Device, lines: Sequence[Line]) -> Affine:
-    """t_cmp of one participant of a split, seconds: the maximum of lines over its share, and 0."""
+    """t_cmp of one participant of a split, seconds: the maximum of lines over its share."""
     share, choice = operator.shares[node][rank], operator.choice[node]
     seconds = [times(line.slope / device.flops_per_s, share) + times(line.constant / device.flops_per_s, choice) for line in lines]
-    if len(lines) == 1 and lines[0].constant >= 0 and lines[0].slope >= 0:
+    if len(lines) == 1:
         return seconds[0]
     name = ("t_device", operator.unit.name, node, operator.team[rank])
     longest = max(max(line.constant, line.constant + line.slope * operator.size(node)) for line in lines) / device.flops_per_s or 1.0

@@ -27,7 +27,7 @@ class Channel(ABC):
         """
 
     def probability_within(self, input_bytes: FloatArray, seconds: FloatArray) -> FloatArray:
-        """The exact probability that an input of each size arrives within each time; shapes as numpy broadcasts them.
+        """The exact probability that an input of each size arrives within each time, which may be negative; shapes as numpy broadcasts them.
 
         Only a channel where a single random number decides everything has it: of two such events the less probable one implies the other.
 

@@ -75,6 +75,6 @@ def _greatest_mean(values: FloatArray, counts: FloatArray, allowed: float) -> fl
     spread = below.max()
     if spread == 0:
         return float(values.max())
-    least = math.log(unseen) if unseen > 0 else math.log(spread) - 60
-    log_gap: Any = optimize.brentq(lambda log_gap: loss(math.exp(log_gap)) - allowed, least, math.log(spread) + 60, xtol=1e-12)
+    middle = math.log(spread)
+    log_gap: Any = optimize.brentq(lambda log_gap: loss(math.exp(log_gap)) - allowed, middle - 60, middle + 60, xtol=1e-12)
     return float(tilted(math.exp(log_gap)) @ values[seen])

@@ -118,7 +118,7 @@ class RandomRateChannel(Channel):
         """The probability of a rate of at least size / time."""
         sizes, times = np.broadcast_arrays(input_bytes, seconds)
         least = np.divide(sizes, times, out=np.full(times.shape, math.inf), where=times > 0)
-        return np.where(times > 0, self.bytes_per_s.sf(least), 0.0)
+        return np.asarray(self.bytes_per_s.sf(least), dtype=float)
 
 
 @dataclass(frozen=True)

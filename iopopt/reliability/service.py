@@ -140,7 +140,7 @@ def exact_service(candidates: Iterable[Candidate], channel: Channel, deadlines_s
     request = _Request.of(candidates, channel, deadlines_s, inputs)
     latencies_s = np.array([candidate.latency_s for candidate in request.candidates])
     left_s = np.array(request.deadlines_s)[:, None] - latencies_s
-    in_time = np.where(left_s >= 0, channel.probability_within(request.input_bytes, np.maximum(left_s, 0.0)), 0.0)
+    in_time = channel.probability_within(request.input_bytes, left_s)
     points = (_exact_point(request.candidates, row, deadline) for row, deadline in zip(in_time, request.deadlines_s, strict=True))
     return Service(tuple(points), inputs, None, None, None)
 

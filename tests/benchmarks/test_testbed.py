@@ -14,7 +14,7 @@ pytest.importorskip("torch", reason="the extra 'run' is not installed")
 from benchmarks.testbed import command, requirements
 from benchmarks.testbed.account import PARTS, account_frame, times_of
 from benchmarks.testbed.layout import Names, Node, cores_of, leftovers, network_commands, nominal_cluster, parse_node, shape_command, start_command
-from benchmarks.testbed.plans import Candidate, calibration_plans, candidates, random_plan, spread, within
+from benchmarks.testbed.plans import Candidate, calibration_plans, candidates, of_methods, random_plan, spread, within
 from benchmarks.testbed.quota import Group, Hierarchy, find_hierarchy
 from benchmarks.testbed.report import Row, frame, gain, median_error, rank_correlation, summary
 from benchmarks.testbed.session import Testbed, standing_namespaces
@@ -122,6 +122,14 @@ def test_report_of_made_up_runs() -> None:
         "The fastest run with overlap (a) takes 30.0% less than the fastest one with barriers.",
     ]
     assert len(frame(rows)) == 6
+
+
+def test_methods_may_be_asked_for_by_name(trio_graph: Graph) -> None:
+    """Their plans in the order asked for, with both prices."""
+    cluster = nominal_cluster(NODES)
+    found = of_methods(trio_graph, cluster, ["greedy", "oc"])
+    assert [candidate.label for candidate in found] == ["greedy", "oc"]
+    assert found[1].bulk_s == solve_oc(trio_graph, cluster).latency_s
 
 
 def test_spread_drops_the_later_of_the_nearest_two(trio_graph: Graph) -> None:

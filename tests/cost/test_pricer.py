@@ -6,9 +6,10 @@ import random
 
 import numpy as np
 import pytest
+from support.random_any import random_case
 from support.random_branches import random_branched_graph, random_branched_plan
 from support.random_gathers import with_gathers
-from support.random_instances import random_cluster, random_graph, random_plan
+from support.random_instances import random_cluster, random_graph, random_plan, with_powers
 from support.worked_cases import WorkedCase, worked_cases
 
 from iopopt import Cluster, Graph, Placement, Plan, PlanBatch, Pricer, evaluate
@@ -30,6 +31,19 @@ def _compare(graph: Graph, cluster: Cluster, plans: list[Plan]) -> None:
     assert priced.connections.tolist() == [evaluation.connections for evaluation in oracle]
     excess = [sum(violation.excess_bytes for violation in evaluation.violations) for evaluation in oracle]
     np.testing.assert_allclose(priced.excess_bytes, excess, rtol=1e-9, atol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_energy(seed: int) -> None:
+    """Chains, branches, blocks and gathers with any powers missing: the evaluator's joules, and none unless they are asked for."""
+    graph, cluster, plan = random_case(seed)
+    powered = with_powers(random.Random(seed), cluster)
+    pricer, batch = Pricer(graph, powered), PlanBatch.from_plans(graph, [plan, plan], len(cluster))
+    joules = pricer.price(batch, energy=True).energy_j
+    assert joules is not None
+    np.testing.assert_allclose(joules, [evaluate(graph, powered, plan).energy_j] * 2, rtol=1e-12, atol=1e-300)
+    assert pricer.price(batch).energy_j is None
+    assert Pricer(graph, cluster).price(batch, energy=True).energy_j == pytest.approx([0, 0])
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

@@ -12,7 +12,7 @@ from support.random_blocks import random_fusible_graph
 from support.random_branches import random_branched_graph
 from support.random_instances import random_cluster, random_graph
 
-from iopopt import Cluster, Device, Graph, GraphBuilder
+from iopopt import Cluster, Device, Graph, GraphBuilder, evaluate
 from iopopt.milp.events_bound import events_bound
 from iopopt.simulation.simulate import Simulator
 
@@ -35,14 +35,14 @@ def _random_instance(seed: int) -> tuple[Graph, Cluster]:
 def _exceeds(seed: int, rounds: int) -> bool:
     """Whether a descent to a fast plan finds one that is faster than the bound."""
     graph, cluster = _random_instance(seed)
-    fastest = AnyTeams(graph, cluster, 4).fast(random.Random(seed), Simulator(graph, cluster).makespan_of_valid_s, rounds)
+    fastest = AnyTeams(graph, cluster, 4).fast(random.Random(seed), Simulator(graph, cluster).makespan_s, rounds)
     return events_bound(graph, cluster, longest_block=4).bound_s > fastest
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(24))
 def test_no_descent_beats_the_bound(seed: int) -> None:
     """Graphs of all sorts, links from slow to fast, a shared medium, any source and sink."""
-    assert not _exceeds(seed, rounds=60)
+    assert not _exceeds(seed, rounds=40)
 
 
 @pytest.mark.slow
@@ -53,7 +53,7 @@ def test_no_descent_beats_the_bound_on_many_instances() -> None:
 
 def test_random_plans_are_above_the_bound() -> None:
     """Plans that interleave and align on larger instances."""
-    for seed in range(150):
+    for seed in range(100):
         graph, cluster, plan = random_case(seed, gathers=False)
         assert events_bound(graph, cluster, longest_block=9).bound_s <= Simulator(graph, cluster).makespan_s(plan)
 
@@ -72,7 +72,7 @@ def test_all_plans_of_two_operators(bytes_per_s: float, source: int | None) -> N
     devices = tuple(Device(f"d{j}", speed, 1e6, bytes_per_s) for j, speed in enumerate([50.0, 80.0]))
     cluster = Cluster(devices, connection_setup_s=0.1, source=source, bytes_per_element=1)
     simulator, space = Simulator(graph, cluster), AnyTeams(graph, cluster, 2)
-    assert events_bound(graph, cluster, longest_block=2).bound_s <= min(map(simulator.makespan_of_valid_s, space.plans()))
+    assert events_bound(graph, cluster, longest_block=2).bound_s <= min(map(simulator.makespan_s, space.plans()))
 
 
 def test_one_device_takes_what_it_takes() -> None:
@@ -88,6 +88,32 @@ def test_an_operator_that_is_whole_is_a_barrier() -> None:
     graph = net.conv(1, 1, bias=False).fc(1, bias=False).build()
     cluster = Cluster(tuple(Device(f"d{j}", 4.0, 1e6, 1e-3) for j in range(2)), connection_setup_s=0.0, bytes_per_element=1)
     assert events_bound(graph, cluster).bound_s == pytest.approx(16 / 4.0)
+
+
+def _fully_connected() -> tuple[Graph, Cluster]:
+    """Eight inputs, eight outputs, 128 FLOPs: 64 weights, of which a device of 44 bytes can have half, with 8 inputs and 4 outputs.
+
+    Device 0, the sink, is ten times as fast as device 1; a connection takes 1 s, a byte 0.1 s.
+    """
+    graph = GraphBuilder("connected", (8, 1, 1)).fc(8, bias=False).build()
+    devices = tuple(Device(f"d{j}", speed, 44.0, 10.0) for j, speed in enumerate([10.0, 1.0]))
+    return graph, Cluster(devices, connection_setup_s=1.0, bytes_per_element=1)
+
+
+def test_memory_limits_bind() -> None:
+    """Device 0 has at most 44 of 64 weights; the other 20 take 40 s, and a connection to the sink 1 s. With whole channels it takes 64 + 1.4 s."""
+    graph, cluster = _fully_connected()
+    bound = events_bound(graph, cluster)
+    assert bound.proofs["barriers"] == pytest.approx((128 + 1.1) / 11)
+    assert bound.bound_s == pytest.approx(41.0, rel=1e-4)
+    plans = [plan for plan in AnyTeams(graph, cluster, 1).plans() if evaluate(graph, cluster, plan).feasible]
+    assert min(map(Simulator(graph, cluster).makespan_s, plans)) == pytest.approx(65.4)
+
+
+def test_a_known_makespan_is_enough() -> None:
+    """Where a plan is known, the bound says no more."""
+    graph, cluster = _fully_connected()
+    assert events_bound(graph, cluster, known_s=30.0).bound_s <= 30.0
 
 
 def test_no_time_leaves_the_work() -> None:

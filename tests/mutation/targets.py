@@ -29,6 +29,7 @@ TRANSLATION = f"{PROGRAM}::test_plans_survive_the_way_through_a_point", f"{ORDER
 EDGES = "tests/milp/test_edge_costs.py"
 EDGE_VARIABLES = "tests/milp/test_edge_variables.py"
 JOINT = "tests/milp/test_joint_costs.py"
+ENERGY_ROWS = "tests/milp/test_energy_rows.py"
 IDEAS = "tests/milp/test_ideas.py"
 GONE = f"{IDEAS}::test_the_rows_of_an_idea_are_gone_without_it"
 ONE_TIME = f"{IDEAS}::test_without_gather_cuts_a_node_has_one_compute_time"
@@ -51,6 +52,7 @@ TARGETS = (
     Target("iopopt/milp/compute_times.py", 24, ("tests/milp/test_compute_times.py", GONE, ONE_TIME, EDGES, "tests/milp/test_rooflines.py")),
     Target("iopopt/milp/edge_costs.py", 20, (GONE, EDGES, JOINT)),
     Target("iopopt/milp/edge_variables.py", 8, (EDGE_VARIABLES, *TRANSLATION, EDGES, MEMORY)),
+    Target("iopopt/milp/energy_rows.py", 8, (ENERGY_ROWS,)),
     Target("iopopt/milp/formulation.py", 9, (EDGE_VARIABLES, *TRANSLATION, CUTOFF, JOINT, MEMORY)),
     Target("iopopt/milp/ideas.py", 3, (f"{IDEAS}::test_an_unknown_idea_is_refused", f"{IDEAS}::test_ideas_are_named_once")),
     Target("iopopt/milp/joint_costs.py", 10, (JOINT, GONE)),
@@ -59,11 +61,16 @@ TARGETS = (
     Target("iopopt/milp/operator_variables.py", 6, ("tests/milp/test_operator_variables.py", EDGE_VARIABLES)),
     Target("iopopt/milp/program.py", 8, ("tests/milp/test_program.py",)),
     Target("iopopt/milp/place_tables.py", 14, ("tests/milp/test_pruning.py", "tests/milp/test_blocks.py")),
+    Target("iopopt/milp/barriers.py", 8, ("tests/milp/test_barriers.py", "tests/milp/test_events_bound.py")),
+    Target("iopopt/milp/events_bound.py", 4, ("tests/milp/test_events_bound.py",)),
+    Target("iopopt/milp/needed_rows.py", 5, ("tests/milp/test_needed_rows.py", "tests/milp/test_events_bound.py")),
+    Target("iopopt/milp/overlap_program.py", 6, ("tests/milp/test_overlap_program.py",)),
     Target("iopopt/milp/pruning.py", 8, ("tests/milp/test_pruning.py", "tests/milp/test_blocks.py")),
     Target("iopopt/cluster/cluster.py", 5, ("tests/cluster/test_cluster.py", BRANCHES)),
     Target("iopopt/cost/block_table.py", 6, ("tests/cost/test_blocks.py",)),
     Target("iopopt/cost/edge_arrays.py", 13, ("tests/cost/test_edge_arrays.py", BATCHES, "tests/cost/test_blocks.py")),
     Target("iopopt/cost/elimination.py", 12, ("tests/cost/test_elimination.py",)),
+    Target("iopopt/cost/energy.py", 6, ("tests/cost/test_energy.py",)),
     Target("iopopt/cost/evaluation.py", 8, (PRICES, BRANCHES, "tests/cost/test_evaluation_records.py")),
     Target("iopopt/cost/infeasibility.py", 6, ("tests/cost/test_infeasibility.py",)),
     Target("iopopt/cost/instance.py", 5, ("tests/cost/test_instance.py", BRANCHES)),
@@ -75,7 +82,7 @@ TARGETS = (
     Target("iopopt/cost/unit_arrays.py", 9, ("tests/cost/test_unit_arrays.py", BATCHES)),
     Target("iopopt/cost/work.py", 1, ("tests/cost/test_work.py",)),
     Target("iopopt/schedule/boundary.py", 6, ("tests/schedule/test_boundary.py", NAIVE)),
-    Target("iopopt/simulation/events.py", 8, (EVENTS, SIMULATED, NAIVE)),
+    Target("iopopt/simulation/events.py", 8, (EVENTS, "tests/simulation/test_run_within.py", SIMULATED, NAIVE)),
     Target("iopopt/simulation/flows.py", 10, (EVENTS, NAIVE)),
     Target("iopopt/simulation/memory_use.py", 14, ("tests/simulation/test_memory_use.py", TIMELINES, NAIVE)),
     Target("iopopt/simulation/plan_tasks.py", 12, (SIMULATED, TIMELINES, NAIVE)),
@@ -111,7 +118,7 @@ CERTAIN = (
     Mistake("iopopt/milp/pruning.py", "_Search.divide", _DIVIDED, "np.minimum -> np.maximum"),
     Mistake("iopopt/milp/compute_times.py", "_covers", _COVERS, f"{_COVERS} -> return True"),
     Mistake("iopopt/cluster/cluster.py", "Device.compute_s", _ROOFLINE, "max -> min"),
-    Mistake("iopopt/cost/pricer.py", "Pricer._compute_s", _TOUCHING, "np.maximum -> np.minimum"),
+    Mistake("iopopt/cost/pricer.py", "Pricer._device_s", _TOUCHING, "np.maximum -> np.minimum"),
     Mistake(
         "iopopt/milp/compute_times.py",
         "ComputeTimes._longest",

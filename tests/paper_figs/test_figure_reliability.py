@@ -131,6 +131,20 @@ def test_notes_tell_what_the_frame_holds(report: Report) -> None:
     assert f"expected accuracy up to {gain:.1f} points higher, at {-1e3 * deadline:g} ms." in note
 
 
+def test_the_intervals_contain_the_closed_form(report: Report) -> None:
+    """The note counts those of the frame that do; over a channel without a closed form there is no note."""
+    frame = report.frames["figure_reliability"].dropna(subset="exact_reliability")
+    inside = sum(
+        int(((frame[f"{name}_low"] <= frame[f"exact_{name}"]) & (frame[f"exact_{name}"] <= frame[f"{name}_high"])).sum())
+        for name in ("reliability", "expected_accuracy")
+    )
+    total = 2 * len(METHODS_SERVED) * 2 * len(DEADLINES)
+    assert len(frame) * 2 == total
+    assert inside >= 0.85 * total
+    assert any(note.startswith(f"{inside} of {total} intervals contain the closed form") for note in report.notes)
+    assert figure_reliability.closed_form_notes([]) == ()
+
+
 def test_files_and_panels(report: Report, tmp_path: Path) -> None:
     """Three CSV files, the page and the picture: three rows of curves and one of selections for each method, by two channels."""
     names = {path.name for path in write(report, tmp_path)}

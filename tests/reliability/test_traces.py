@@ -33,6 +33,18 @@ def test_rates_by_hand(moment_s: float, size: float, seconds: float) -> None:
     assert RATES.transfer_s(np.array([float(size)]), np.array([moment_s])) == pytest.approx(seconds)
 
 
+def test_a_pause_at_the_end_is_not_waited_for() -> None:
+    """All ten bytes of a round are there after its first second, not after the pause that follows."""
+    trace = RateTraceChannel((0.0, 1.0), (10.0, 0.0))
+    assert trace.transfer_s(np.array([10.0, 11.0, 20.0]), np.array([0.0])).tolist() == [[1.0, 2.1, 3.0]]
+
+
+def test_whole_rounds_that_rounding_makes_more() -> None:
+    """In floating point 126 times these bytes need a trifle of the next round, which begins with a pause: before or after it, but not never."""
+    rate = 0.033585575305464355
+    assert RateTraceChannel((0.0, 1.0), (0.0, rate)).transfer_s(np.array([126 * rate]), np.array([0.0]))[0, 0] in (252.0, 253.0)
+
+
 def test_many_moments_and_sizes_at_once() -> None:
     """Shape (moments, sizes), each as alone; a larger input never takes less time."""
     sizes, moments = np.array([1.0, 25.0, 300.0]), np.array([0.3, 1.9, 2.2, 3.99])

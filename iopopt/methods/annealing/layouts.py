@@ -19,6 +19,8 @@ _KEPT = 3
 
 _MOST_ORDERS = 60
 
+_POWERS = (1.0, 1.5)
+
 
 class Layout(NamedTuple):
     """One such plan.
@@ -28,6 +30,7 @@ class Layout(NamedTuple):
         front: the operators before this one are fused as far as blocks go.
         end: the operators before this one are split by rows, where they have any; the others are whole.
         last: the device of those that are whole.
+        power: the shares are in proportion to this power of the speeds; above 1 the slow devices, which add halos as the fast ones do, get less.
         level: the shares are multiples of 1 / level of the rows, so that boundaries of maps of several sizes coincide; 0 if they need not.
     """
 
@@ -35,11 +38,12 @@ class Layout(NamedTuple):
     front: int
     end: int
     last: int
-    level: int
+    level: int = 0
+    power: float = 1.0
 
     def pieces(self, space: Space) -> Pieces:
         """The plan."""
-        speeds = [space.speeds[device] for device in self.team]
+        speeds = [(space.speeds[device] / space.speeds[space.fastest]) ** self.power for device in self.team]
         weights = proportional_shares(self.level, speeds) if self.level else speeds
         pieces: Pieces = []
         for run in self._runs(space):
@@ -72,11 +76,11 @@ def offer_layouts(space: Space, rng: Random, offer: Offer) -> None:
     by_speed = sorted(space.devices, key=lambda device: -space.speeds[device])
     teams = [tuple(sorted(by_speed[:count])) for count in range(2, len(by_speed) + 1)]
     ends, lasts = range(1, len(space.graph) + 1), sorted({space.fastest, space.cluster.sink})
-    found = best(Layout(team, 0, end, last, 0) for team in teams for end in ends for last in lasts)
+    found = best(Layout(team, 0, end, last) for team in teams for end in ends for last in lasts)
     heights = sorted({unit.granules("H") for unit in space.graph.placed_units if "H" in unit.dims})
     fronts = sorted({0, *(block.stop for block in space.blocks if block.start == 0)})
     found = best(layout._replace(front=front, level=level) for layout in found for front in fronts for level in (0, *heights))
-    best(layout._replace(team=team) for layout in found for team in _orders(space, rng))
+    best(layout._replace(team=team, power=power) for layout in found for team in _orders(space, rng) for power in _POWERS)
 
 
 def _orders(space: Space, rng: Random) -> Iterator[tuple[int, ...]]:

@@ -7,14 +7,16 @@ from random import Random
 
 from iopopt.methods.annealing.block_moves import fuse, move_end, unfuse
 from iopopt.methods.annealing.run_moves import follow, gather_whole, rechannel, resplit
-from iopopt.methods.annealing.share_moves import enlist, shift, swap
+from iopopt.methods.annealing.share_moves import align, enlist, reweigh, shift, swap
 from iopopt.methods.annealing.space import Pieces, Space
 
 Move = Callable[[Space, Random, Pieces], Pieces | None]
 """Changed pieces, which may be as they were; None where the move does not apply."""
 
 MOVES: dict[Move, float] = {
-    shift: 9,
+    shift: 8,
+    align: 3,
+    reweigh: 2,
     follow: 2,
     resplit: 1,
     gather_whole: 1,

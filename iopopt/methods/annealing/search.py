@@ -10,6 +10,7 @@ from iopopt.cost.stopwatch import Stopwatch
 from iopopt.errors import SolverError
 from iopopt.methods.annealing.moves import neighbour
 from iopopt.methods.annealing.objective import Objective
+from iopopt.methods.annealing.share_moves import exchange
 from iopopt.methods.annealing.space import Pieces, Space
 from iopopt.methods.settings import checked_integer
 from iopopt.methods.solution import Point
@@ -17,40 +18,49 @@ from iopopt.methods.solution import Point
 _MOST = 10**9
 
 _LATE = 0.05
-"""How far, in parts of a cycle, the time may be ahead of the moves before it sets the temperature."""
+"""How far, in parts of a cooling, the time may be ahead of the moves before it sets the temperature."""
 
 _GAIN = 1e-6
-"""A cycle that gains less, relatively, gained nothing."""
+"""A cooling that gains less, relatively, gained nothing."""
+
+_FEWEST = 10
+"""As if a network had so many operators at least."""
+
+_AFTERWARDS = 4
+"""Into how many coolings the time after the tournament is divided, where it is short."""
+
+_AS_IT_IS = 0.3
+"""How often a cooling starts from the best plan as it is."""
 
 
 @dataclass(frozen=True)
 class AnnealingSettings:
-    """The schedule: a tournament of plans with unlike orders of devices, whose better half goes on after each round, then cycles from the best.
+    """The schedule: coolings of equal length. First a tournament of plans with unlike orders of devices, whose better half goes on after each round;
+    then from the best plan, mostly with two devices exchanged everywhere.
 
     Attributes:
-        moves_per_operator: the length of a cycle, for each operator of the network; fewer where the time does not last. The first round of the
-            tournament is as long, for all contenders together.
-        hottest, coldest: temperatures of the first round, as parts of the makespan; a neighbour is taken that is slower by the temperature times an
-            exponential random number.
-        reheated: the hottest temperature of cycles after the tournament.
+        moves_per_operator: the length of a cooling, for each operator of the network; fewer where the time does not last.
+        hottest, coldest: temperatures, as parts of the makespan; a neighbour is taken that is slower by the temperature times an exponential random
+            number.
+        reheated: the hottest temperature after the tournament.
         contenders: how many plans enter the tournament.
-        cycles: the most after the tournament.
-        patience: cycles without a gain after which the search ends.
+        coolings: the most after the tournament.
+        patience: coolings without a gain after which the search ends.
 
     Raises:
         SolverError: if a number is out of range.
     """
 
-    moves_per_operator: int = 600
-    hottest: float = 0.05
+    moves_per_operator: int = 100
+    hottest: float = 0.04
     coldest: float = 0.0003
-    reheated: float = 0.005
+    reheated: float = 0.01
     contenders: int = 6
-    cycles: int = 20
-    patience: int = 2
+    coolings: int = 100
+    patience: int = 10
 
     def __post_init__(self) -> None:
-        for name in ("moves_per_operator", "contenders", "cycles", "patience"):
+        for name in ("moves_per_operator", "contenders", "coolings", "patience"):
             checked_integer(name, getattr(self, name), 1, _MOST)
         for name in ("hottest", "coldest", "reheated"):
             value = getattr(self, name)
@@ -98,33 +108,36 @@ class Annealing:
         if cost < self._offered.get(alike, (math.inf, pieces))[0]:
             self._offered[alike] = cost, pieces
 
-    def run(self) -> None:
-        """Search until nothing is gained any more.
+    def run(self, enough_s: float = 0.0) -> None:
+        """Search until nothing is gained any more, or a plan takes no longer than ``enough_s``.
 
         Raises:
             TimeUpError: if the time is up; the best plan so far stays.
         """
-        settings, cycle = self._settings, self._settings.moves_per_operator * len(self._space.graph)
+        settings, moves = self._settings, self._settings.moves_per_operator * max(_FEWEST, len(self._space.graph))
         contenders = sorted(self._offered.values(), key=lambda offered: offered[0])[: settings.contenders]
-        hottest, of_each = settings.hottest, max(1, cycle // settings.contenders)
-        while len(contenders) > 1:
-            to_come = of_each * _runs_of_tournament(len(contenders)) + cycle
-            time_s = self._watch.remaining_s * of_each / to_come
-            results = [self._cool(*contender, of_each, hottest, time_s) for contender in contenders]
+        while len(contenders) > 1 and self.least > enough_s:
+            to_come = _runs_of_tournament(len(contenders)) + _AFTERWARDS
+            results = [self._cool(pieces, moves, settings.hottest, self._watch.remaining_s / to_come) for _, pieces in contenders]
             contenders = sorted(results, key=lambda result: result[0])[: len(results) // 2]
-            hottest = max(settings.reheated, hottest / 2)
         idle = 0
-        for _ in range(settings.cycles):
-            before = self.least
-            assert self.best is not None  # one was offered
-            self._cool(self.least, self.best, cycle, settings.reheated, self._watch.remaining_s)
-            idle = 0 if self.least < before * (1 - _GAIN) else idle + 1
-            if idle == settings.patience:
+        for _ in range(settings.coolings):
+            if idle == settings.patience or self.least <= enough_s:
                 return
+            before = self.least
+            self._cool(self._next_start(), moves, settings.reheated, self._watch.remaining_s / _AFTERWARDS)
+            idle = 0 if self.least < before * (1 - _GAIN) else idle + 1
 
-    def _cool(self, cost: float, current: Pieces, moves: int, hottest: float, time_s: float) -> tuple[float, Pieces]:
+    def _next_start(self) -> Pieces:
+        """The best plan, mostly with two devices exchanged."""
+        assert self.best is not None  # one was offered
+        as_it_is = len(self._space.devices) < 2 or self._rng.random() < _AS_IT_IS
+        return self.best if as_it_is else exchange(self._space, self._rng, self.best)
+
+    def _cool(self, current: Pieces, moves: int, hottest: float, time_s: float) -> tuple[float, Pieces]:
         """Cool down from a plan within so many moves, and so many seconds; returns the best plan found, and what it costs."""
-        least, best, start_s = cost, current, self._watch.elapsed_s
+        cost, start_s = self.objective.cost(current), self._watch.elapsed_s
+        least, best = cost, current
         fall = math.log(self._settings.coldest / hottest)
         for move in range(moves):
             self._watch.check()

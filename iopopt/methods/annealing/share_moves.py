@@ -63,13 +63,71 @@ def _shifted(space: Space, piece: Piece, boundary: int, part: float, *, at_least
     """The piece with one boundary moved; those in its way go with it."""
     placement = piece.placement
     assert placement.dim is not None  # whole pieces have no boundaries
+    step = round(part * space.unit(piece.run).granules(placement.dim)) or (int(math.copysign(1, part)) if at_least_one else 0)
+    return _moved(space, piece, boundary, step)
+
+
+def _moved(space: Space, piece: Piece, boundary: int, step: int) -> Piece:
+    """The piece with one boundary so many granules further on; those in its way go with it."""
+    placement = piece.placement
+    assert placement.dim is not None  # whole pieces have no boundaries
     unit = space.unit(piece.run)
     size, granule = unit.granules(placement.dim), unit.granularities[placement.dim]
-    step = round(part * size) or (int(math.copysign(1, part)) if at_least_one else 0)
     cuts = [*(start // granule for start in placement.starts), size]
     to = max(0, min(size, cuts[boundary] + step))
     cuts = [min(cut, to) for cut in cuts[:boundary]] + [to] + [max(cut, to) for cut in cuts[boundary + 1 :]]
     return Piece(piece.run, at_cuts(unit, placement.dim, placement.devices, cuts, placement))
+
+
+def align(space: Space, rng: Random, pieces: Pieces) -> Pieces | None:
+    """A boundary goes to the same part of the rows or channels, a whole number of equal parts, in a run of pieces that are split alike.
+
+    So the boundaries of maps of several sizes coincide, and least is exchanged between them.
+    """
+    number = _split_piece(pieces, rng)
+    if number is None:
+        return None
+    run = alike(pieces, number)
+    if rng.random() < 0.4:
+        run = part_of(run, rng)
+    placement = pieces[run.start].placement
+    boundary = rng.randrange(1, len(placement.shards))
+    parts = min(space.unit(pieces[i].run).granules(dim) for i in run if (dim := pieces[i].placement.dim)) * rng.choice((1, 1, 2, 4))
+    near = round(placement.starts[boundary] / sum(placement.shares) * parts) + rng.choice((-2, -1, -1, 0, 1, 1, 2))
+    to = max(0.0, min(1.0, near / parts))
+    return [_cut_at(space, piece, boundary, to) if i in run else piece for i, piece in enumerate(pieces)]
+
+
+def _cut_at(space: Space, piece: Piece, boundary: int, part: float) -> Piece:
+    """The piece with one boundary at a part of its dimension; those in its way go with it."""
+    placement = piece.placement
+    assert placement.dim is not None  # whole pieces have no boundaries
+    unit = space.unit(piece.run)
+    size, granule = unit.granules(placement.dim), unit.granularities[placement.dim]
+    return _moved(space, piece, boundary, round(part * size) - placement.starts[boundary] // granule)
+
+
+def reweigh(space: Space, rng: Random, pieces: Pieces) -> Pieces | None:
+    """A device gets more or less of a run that is split alike, or nothing; the others keep their proportions."""
+    number = _split_piece(pieces, rng)
+    if number is None:
+        return None
+    run = alike(pieces, number)
+    if rng.random() < 0.4:
+        run = part_of(run, rng)
+    device = rng.choice(pieces[number].placement.devices)
+    factor = rng.choice((0.0, *(math.exp(rng.gauss(0, deviation)) for deviation in (0.1, 0.3, 0.6))))
+    return [_reweighed(space, piece, device, factor) if i in run else piece for i, piece in enumerate(pieces)]
+
+
+def _reweighed(space: Space, piece: Piece, device: int, factor: float) -> Piece:
+    placement = piece.placement
+    assert placement.dim is not None  # whole pieces have one participant
+    weights = [share * (factor if j == device else 1.0) for j, share in zip(placement.devices, placement.shares, strict=True)]
+    if not any(weights):
+        return piece
+    split = split_by(space.unit(piece.run), placement.dim, placement.devices, weights)
+    return Piece(piece.run, Placement.split(placement.dim, split.devices, split.shares, placement.reduce or "direct"))
 
 
 def swap(space: Space, rng: Random, pieces: Pieces) -> Pieces | None:
@@ -82,6 +140,12 @@ def swap(space: Space, rng: Random, pieces: Pieces) -> Pieces | None:
     one, other = rng.sample(space.devices, 2)
     with_shares, new = rng.random() < 0.5, {one: other, other: one}
     return [_swapped(piece, new, with_shares=with_shares) if number in run else piece for number, piece in enumerate(pieces)]
+
+
+def exchange(space: Space, rng: Random, pieces: Pieces) -> Pieces:
+    """Two devices change places in the order of the participants of all pieces, each with its shares."""
+    one, other = rng.sample(space.devices, 2)
+    return [_swapped(piece, {one: other, other: one}, with_shares=True) for piece in pieces]
 
 
 def _swapped(piece: Piece, new: dict[int, int], *, with_shares: bool) -> Piece:
