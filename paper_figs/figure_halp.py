@@ -15,7 +15,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from iopopt import Cluster, Graph, Placement, Plan, Simulator, Solution, halp_plan, load_cluster, load_model, solve
-from iopopt.milp.events_bound import events_bound
 from paper_figs.appearance import LOOKS, PAPER_COLOUR, label
 from paper_figs.columns import Column, Table, fixed
 from paper_figs.command_line import run
@@ -30,9 +29,6 @@ if TYPE_CHECKING:
 
 STEM = "figure_halp"
 MODEL, BOARDS = "vgg16", "pi4-x3"
-LONGEST_BLOCK = 8
-"""Of method overlap, and of the plans for which the bound is proven."""
-
 RATES_MBIT_PER_S = tuple(10 ** (quarter / 4) for quarter in range(13))
 STEPS = len(RATES_MBIT_PER_S)
 TOP = 3.2
@@ -62,7 +58,7 @@ READINGS = ("halp_min", "halp_opt", "halp_in_order")
 
 
 class Point(NamedTuple):
-    """One rate: seconds of one device alone and by curve, and what no plan takes less than."""
+    """One rate: seconds of one device alone and by curve, and what no plan takes less than, 0 if nothing is proven."""
 
     mbit_per_s: float
     alone_s: float
@@ -71,7 +67,8 @@ class Point(NamedTuple):
 
     def speed_up(self, curve: str) -> float:
         """Over one device; of the bound, the most that any plan can gain."""
-        return self.alone_s / (self.bound_s if curve == BOUND else self.latency_s[curve])
+        seconds = self.bound_s if curve == BOUND else self.latency_s[curve]
+        return self.alone_s / seconds if seconds > 0 else math.inf
 
 
 def load(model: str, mbit_per_s: float) -> tuple[Graph, Cluster]:
@@ -88,7 +85,7 @@ def measure(model: str, mbit_per_s: float, time_limit_s: float, progress: Progre
     clock, in_order = Simulator(graph, cluster), Simulator(graph, cluster, boundary_first=False)
     thin, best = _planned(graph, cluster, "halp", zone="min"), _planned(graph, cluster, "halp", zone="opt")
     rows = _planned(graph, cluster, "coedge").plan
-    most = _planned(graph, cluster, "overlap", time_limit_s=time_limit_s, longest_block=LONGEST_BLOCK, warm_start=best.plan)
+    most = _planned(graph, cluster, "overlap", time_limit_s=time_limit_s, warm_start=best.plan)
     assert rows is not None  # a fixed scheme always has a plan
     alone = Plan.of(graph, [Placement.whole(cluster.sink)] * len(graph))
     point = Point(
@@ -101,7 +98,7 @@ def measure(model: str, mbit_per_s: float, time_limit_s: float, progress: Progre
             "halp_in_order": in_order.makespan_s(halp_plan(graph, cluster, refine="layer", overlap=False)),
             "coedge": clock.makespan_s(rows),
         },
-        events_bound(graph, cluster, longest_block=LONGEST_BLOCK).bound_s,
+        0.0 if most.bound_s is None else most.bound_s,
     )
     progress(f"{mbit_per_s:.3g} Mbit/s: " + ", ".join(f"{curve.name} {point.speed_up(key):.2f}" for key, curve in CURVES.items()))
     return point
@@ -115,7 +112,7 @@ def speed_up_table(points: Sequence[Point]) -> Table:
     """One row for each rate, the published figure in a column of its own."""
     group = "speed-up over one Pi"
     columns = (
-        Column("link_mbit_per_s", "", "link, Mbit/s", lambda rate: f"{rate:.3g}"),
+        Column("link_mbit_per_s", "", "link, Mbit/s", lambda rate: f"{float(f'{rate:.3g}'):g}"),
         Column("alone_latency_s", "latency, ms", "one Pi", fixed(0, scale=1e3)),
         *(Column(f"{key}_speed_up", group, curve.name, fixed(2)) for key, curve in CURVES.items()),
         Column(f"{BOUND}_speed_up", group, "no plan is above", fixed(2)),
@@ -196,7 +193,7 @@ def draw(points: Sequence[Point]) -> Figure:
     axes.xaxis.set_major_formatter("{x:g}")
     axes.grid(visible=True, color="#E5E5E5", lw=0.6)
     axes.set_axisbelow(True)
-    axes.legend(loc="upper left", fontsize=9, frameon=False)
+    axes.legend(loc="lower right", fontsize=9, frameon=False)
     return figure
 
 

@@ -301,7 +301,7 @@ def test_by_name_with_the_options_of_the_registry(chain: Graph, trio: Cluster) -
 def test_method_overlap_is_never_worse(chain: Graph, trio: Cluster) -> None:
     """It starts from HALP's plan, which here is the best of its starts, with hardly a search after that."""
     cluster = dataclasses.replace(trio, devices=tuple(dataclasses.replace(device, bandwidth_bytes_per_s=1e5) for device in trio.devices))
-    hasty = AnnealingSettings(moves_per_operator=1, contenders=1, cycles=1, patience=1)
+    hasty = AnnealingSettings(moves_per_operator=1, contenders=1, coolings=1, patience=1)
     found, halp = solve_overlap(chain, cluster, settings=hasty), solve_halp(chain, cluster)
     assert found.latency_s <= halp.latency_s
     assert (found.started_from, found.start_latency_s) == ("halp", halp.latency_s)
