@@ -68,9 +68,8 @@ def plan_tasks(schedule: Schedule, cluster: Cluster, *, boundary_first: bool, ba
         labelled: whether to say what each task is; without barriers, searches that price thousands of plans do not need it.
     """
     found = PlanTasks()
-    writer = (
-        _WriterWithBarriers(schedule, cluster, found, boundary_first) if barriers else _Writer(schedule, cluster, found, boundary_first, labelled)
-    )
+    writer = (_WriterWithBarriers if barriers else _Writer)(schedule, cluster, found, boundary_first)
+    writer.labelled = labelled
     for item in range(inputs):
         writer.write(item)
     return found
@@ -79,8 +78,9 @@ def plan_tasks(schedule: Schedule, cluster: Cluster, *, boundary_first: bool, ba
 class _Writer:
     """Writes the tasks of one input after another."""
 
-    def __init__(self, schedule: Schedule, cluster: Cluster, found: PlanTasks, boundary_first: bool, labelled: bool = True) -> None:
-        self._labelled = labelled
+    labelled = True
+
+    def __init__(self, schedule: Schedule, cluster: Cluster, found: PlanTasks, boundary_first: bool) -> None:
         self._steps, self._cluster, self._found, self._boundary_first = schedule.steps, cluster, found, boundary_first
         self._parts: list[dict[int, _Parts]] = [{} for _ in schedule.steps]
         self._from_source: dict[tuple[int, int, int], int] = {}
@@ -102,7 +102,7 @@ class _Writer:
 
     def _fetch(self, number: int, slot: int, edge: EdgeRounds, arrived: dict[int, list[int]], item: int) -> None:
         """The transfers of one edge; a device that completes its part of a tensor first sends it, and goes on computing, only then."""
-        tasks, labels, labelled, producer = self._found.tasks, self._found.labels, self._labelled, edge.producer
+        tasks, labels, labelled, producer = self._found.tasks, self._found.labels, self.labelled, edge.producer
         made = self._parts[producer] if producer < len(self._steps) else None
         completed = self._completed.get(producer)
         for round_ in edge.rounds:
@@ -129,7 +129,7 @@ class _Writer:
 
     def _compute(self, number: int, step: Step, waits: Mapping[int, tuple[int, ...]], item: int) -> None:
         """The tasks of every participant: in two parts where its boundary rows come first."""
-        tasks, labels, labelled = self._found.tasks, self._found.labels, self._labelled
+        tasks, labels, labelled = self._found.tasks, self._found.labels, self.labelled
         devices, parts = self._cluster.devices, self._parts[number]
         for device, work in step.tasks.items():
             seconds, first = devices[device].compute_s(*work), len(tasks)

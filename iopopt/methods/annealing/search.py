@@ -49,9 +49,9 @@ class AnnealingSettings:
     moves_per_operator: int = 100
     hottest: float = 0.04
     coldest: float = 0.0002
-    reheated: float = 0.008
-    longer: int = 5
-    contenders: int = 6
+    reheated: float = 0.012
+    longer: int = 4
+    contenders: int = 5
     coolings: int = 100
     patience: int = 10
 
