@@ -27,7 +27,7 @@ devices:
 
 TEXTS = {
     "run", "model", "cluster", "method", "status", "termination", "space", "backend", "backend_version", "reason", "asked_team", "asked_backend",
-    "started", "timing", "iopopt_version", "python_version", "platform", "processor",
+    "started", "timing", "objective", "asked_objective", "iopopt_version", "python_version", "platform", "processor",
 }  # fmt: skip
 """The columns of results.csv that are not numbers."""
 

@@ -44,7 +44,7 @@ def _tightened(cluster: Cluster, graph: Graph, rng: random.Random) -> Cluster:
     return replace(cluster, devices=devices)
 
 
-OWN_ORDER = ("pso", "milp", "dpfp", "halp", "overlap")
+OWN_ORDER = ("pso", "milp", "dpfp", "coedge_lp", "halp", "overlap")
 """Methods that choose among the devices of a team, or whose order is tested elsewhere."""
 
 

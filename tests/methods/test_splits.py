@@ -131,7 +131,7 @@ def check_against_exhaustive_search(seed: int, pruning: bool) -> Solution:
     return truth
 
 
-@pytest.mark.parametrize("pruning", [True, False], ids=["pruned", "whole"])
+@pytest.mark.parametrize("pruning", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["pruned", "whole"])
 def test_the_program_finds_the_optimum_of_restricted_spaces(pruning: bool) -> None:
     """A few tiny instances; the slow test has hundreds."""
     found = Counter(check_against_exhaustive_search(seed, pruning).status for seed in range(11))

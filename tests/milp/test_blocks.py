@@ -33,7 +33,7 @@ def check_against_exhaustive_search(seed: int, *, pruning: bool = True) -> int:
     return len(truth.plan.blocks)
 
 
-@pytest.mark.parametrize("pruning", [True, False], ids=["pruned", "whole"])
+@pytest.mark.parametrize("pruning", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["pruned", "whole"])
 def test_the_program_finds_the_optimum_with_blocks(pruning: bool) -> None:
     """A few tiny instances; the slow test has hundreds."""
     assert sum(check_against_exhaustive_search(seed, pruning=pruning) for seed in range(12)) > 0

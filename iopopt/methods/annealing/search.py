@@ -23,6 +23,9 @@ _LATE = 0.05
 _GAIN = 1e-6
 """A cooling that gains less, relatively, gained nothing."""
 
+_TURNS = 4
+"""Of so many coolings one starts from the best plan as it is."""
+
 _FEWEST = 10
 """As if a network had so many operators at least."""
 
@@ -30,7 +33,7 @@ _FEWEST = 10
 @dataclass(frozen=True)
 class AnnealingSettings:
     """The schedule. First a tournament of plans with unlike orders of devices, whose better half goes on after each round; then coolings from the
-    best plan as it is and, in turn, with two devices exchanged everywhere.
+    best plan, mostly with two devices exchanged everywhere.
 
     Attributes:
         moves_per_operator: the length of a cooling, for each operator of the network; fewer where the time does not last.
@@ -48,10 +51,10 @@ class AnnealingSettings:
 
     moves_per_operator: int = 100
     hottest: float = 0.04
-    coldest: float = 0.0002
-    reheated: float = 0.012
-    longer: int = 4
-    contenders: int = 5
+    coldest: float = 0.0003
+    reheated: float = 0.01
+    longer: int = 2
+    contenders: int = 6
     coolings: int = 100
     patience: int = 10
 
@@ -120,11 +123,11 @@ class Annealing:
         for number in range(settings.coolings):
             if idle == settings.patience or self.least <= enough_s:
                 return
-            before, as_it_is = self.least, number % 2 == 0 or len(self._space.devices) < 2
+            before, as_it_is = self.least, number % _TURNS == 0 or len(self._space.devices) < 2
             assert self.best is not None  # one was offered
             start = self.best if as_it_is else exchange(self._space, self._rng, self.best)
             length = settings.longer if as_it_is else 1
-            self._cool(start, length * moves, settings.reheated, self._watch.remaining_s * length / (length + 1))
+            self._cool(start, length * moves, settings.reheated, self._watch.remaining_s / _TURNS * length)
             idle = 0 if self.least < before * (1 - _GAIN) else idle + 1
 
     def _cool(self, current: Pieces, moves: int, hottest: float, time_s: float) -> tuple[float, Pieces]:
