@@ -15,10 +15,10 @@ from iopopt.cluster.cluster import Cluster, Device
 from iopopt.cost.instance import Instance
 from iopopt.cost.stopwatch import Stopwatch, TimeUpError
 from iopopt.errors import SolverError
-from iopopt.methods.annealing.first_plans import scheme_plans, searched_plans
+from iopopt.methods.annealing.first_plans import scheme_plans, searched_plans, some_of
 from iopopt.methods.annealing.layouts import offer_layouts
 from iopopt.methods.annealing.search import Annealing, AnnealingSettings
-from iopopt.methods.annealing.space import Space
+from iopopt.methods.annealing.space import Pieces, Space
 from iopopt.methods.settings import MOST_OPTIMAL_GAP, MOST_SEED, checked_gap, checked_integer, checked_longest_block, limited
 from iopopt.methods.solution import Solution, Termination, heuristic_solution
 from iopopt.milp.events_bound import events_bound
@@ -97,7 +97,8 @@ def solve_overlap(
         timing="events",
     )
     proven = found.status == "feasible" and run.bound_s is not None and found.latency_s - run.bound_s <= MOST_OPTIMAL_GAP * found.latency_s
-    return replace(found, bound_s=run.bound_s, status="optimal" if proven else found.status)
+    reason = "; ".join([*([found.reason] if found.reason else []), *run.faults]) or None
+    return replace(found, bound_s=run.bound_s, status="optimal" if proven else found.status, reason=reason)
 
 
 class _Run:
@@ -106,23 +107,26 @@ class _Run:
     Attributes:
         annealing: the search itself, which keeps the best plan.
         bound_s: what no plan can beat, seconds; None before it is known.
+        faults: which back ends failed, and what that cost.
     """
 
     def __init__(self, space: Space, settings: AnnealingSettings, watch: Stopwatch, seed: int, gap: float) -> None:
         self.annealing = Annealing(space, settings, watch, seed)
         self.bound_s: float | None = None
+        self.faults: list[str] = []
         self._space, self._watch, self._seed, self._gap = space, watch, seed, gap
 
     def search(self, warm_start: Plan | None) -> Termination:
         """Offer the starts, bound, then anneal; returns why it stopped."""
         try:
-            self._offer_starts(warm_start)
-            self._bound()
-            self.annealing.run((self.bound_s or 0.0) / (1 - self._gap))
-        except TimeUpError:
-            if self.bound_s is None:
+            try:
+                self._offer_starts(warm_start)
                 self._bound()
-            return "time_limit"
+                self.annealing.run((self.bound_s or 0.0) / (1 - self._gap))
+            except TimeUpError:
+                if self.bound_s is None:
+                    self._bound()
+                return "time_limit"
         except KeyboardInterrupt:
             return "interrupted"
         return "gap" if self._closed else "iteration_limit"
@@ -131,24 +135,35 @@ class _Run:
     def _closed(self) -> bool:
         return self.bound_s is not None and self.annealing.least - self.bound_s <= self._gap * self.annealing.least
 
-    def _offer_starts(self, warm_start: Plan | None) -> None:
-        space, offer = self._space, self.annealing.offer
-        if warm_start is not None:
-            offer("warm start", pieces_of(space.graph, warm_start))
-        for name, pieces in scheme_plans(space):
-            offer(name, pieces)
+    def _offer(self, name: str, pieces: Pieces) -> float:
+        """Offer a start while there is time; the first in any case."""
+        if self.annealing.best is not None:
             self._watch.check()
+        return self.annealing.offer(name, pieces)
+
+    def _offer_starts(self, warm_start: Plan | None) -> None:
+        space = self._space
+        if warm_start is not None:
+            self._offer("warm start", pieces_of(space.graph, warm_start))
+        for name, pieces in scheme_plans(space):
+            self._offer(name, pieces)
         if len(space.devices) > 1:
-            offer_layouts(space, Random(self._seed), offer)
-        for name, pieces in searched_plans(space, self._watch, self._seed):
-            offer(name, pieces)
+            offer_layouts(space, Random(self._seed), self._offer, some_of(self._watch))
+        try:
+            for name, pieces in searched_plans(space, self._watch, self._seed):
+                self._offer(name, pieces)
+        except SolverError as error:
+            self.faults.append(f"the search did not start from every method: {error}")
 
     def _bound(self) -> None:
-        """What no plan of the space can beat, in a part of the time."""
+        """What no plan of the space can beat, in a part of the time; a back end that fails costs only what it would have added."""
+        space, known_s = self._space, self.annealing.makespan_s
         limit_s = max(_LEAST_BOUND_S, min(self._watch.remaining_s, _BOUND_PART * self._watch.limit_s))
-        space = self._space
-        known_s = self.annealing.makespan_s
-        found = events_bound(space.graph, space.cluster, longest_block=space.longest_block, time_limit_s=limit_s, known_s=known_s)
+        try:
+            found = events_bound(space.graph, space.cluster, longest_block=space.longest_block, time_limit_s=limit_s, known_s=known_s)
+        except SolverError as error:
+            self.faults.append(f"the bound is that without a program: {error}")
+            found = events_bound(space.graph, space.cluster, longest_block=space.longest_block, time_limit_s=limit_s, backend=None)
         if known_s is not None and found.bound_s > known_s:
-            raise SolverError(f"the bound {found.bound_s!r} s is above a plan that takes {known_s!r} s; please report this")
+            raise SolverError(f"the bound {found.bound_s!r} s is above a plan that takes {known_s!r} s: one of them is wrong")
         self.bound_s = found.bound_s

@@ -32,7 +32,7 @@ def events_bound(
     *,
     longest_block: int = 1,
     time_limit_s: float = 10.0,
-    backend: str = "highs",
+    backend: str | None = "highs",
     known_s: float | None = None,
 ) -> EventsBound:
     """What no plan can beat by the clock of :func:`iopopt.simulate`, whatever its dimensions, shares, blocks and participants, gathers excepted.
@@ -43,7 +43,7 @@ def events_bound(
     Args:
         longest_block: the most operators of a fused block.
         time_limit_s: for all proofs, seconds.
-        backend: solves the program.
+        backend: solves the program; with None it is left out.
         known_s: the makespan of a plan of that space that fits the memory, if one is known: the bound need not exceed it, which helps the program.
 
     Raises:
@@ -57,7 +57,7 @@ def events_bound(
         barriers = BarrierBound(instance, longest_block)
         proofs["barriers"] = barriers.seconds(watch)
         least_s, most_s = max(proofs.values()), _one_after_another_s(instance) if known_s is None else known_s
-        if has_stages(instance) and not _all_fits(instance) and least_s < most_s:
+        if backend is not None and has_stages(instance) and not _all_fits(instance) and least_s < most_s:
             proved_s = program_bound_s(instance, barriers.stages, most_s, backend, watch)
             proofs |= {} if proved_s is None else {"program": proved_s}
     proofs = {name: seconds * (1 - _ROUNDING) for name, seconds in proofs.items()}

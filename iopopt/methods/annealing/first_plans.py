@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from iopopt.cost.instance import Instance
 from iopopt.cost.stopwatch import Stopwatch
-from iopopt.errors import SolverError
 from iopopt.methods.annealing.space import Pieces, Space
 from iopopt.methods.coedge import coedge_placements
 from iopopt.methods.dp import refined_plan
@@ -18,7 +17,7 @@ from iopopt.plan.pieces import pieces_of
 from iopopt.plan.plan import Plan
 
 _PART = 0.05
-"""Of the time limit, for HALP, for the exact program and for each dynamic program."""
+"""Of the time limit, for layouts, for HALP, for the exact program and for each dynamic program."""
 
 
 def scheme_plans(space: Space) -> Iterator[tuple[str, Pieces]]:
@@ -34,24 +33,30 @@ def searched_plans(space: Space, watch: Stopwatch, seed: int) -> Iterator[tuple[
     """The plans that other methods find: HALP by the same clock; by equation (6) the dynamic program, without blocks and with them, and the exact
     optimum.
 
-    Each gets a part of the time limit, and gives the best that it has by then.
+    Each gets a part of the time limit, and gives the best that it has by then; the exact one comes last.
+
+    Raises:
+        TimeUpError: if the time is up.
+        SolverError: if the exact program cannot be solved here.
     """
     graph, cluster, team = space.graph, space.cluster, space.devices
     if len(team) < 2:
         return
-    yield "halp", pieces_of(graph, halp_plan(graph, cluster, team=team, refine="layer", time_limit_s=_some_of(watch).limit_s))
+    yield "halp", pieces_of(graph, halp_plan(graph, cluster, team=team, refine="layer", time_limit_s=some_of(watch).limit_s))
     for longest in sorted({1, space.longest_block}):
-        plan = refined_plan(Instance(graph, cluster), team, _some_of(watch), longest)
+        plan = refined_plan(Instance(graph, cluster), team, some_of(watch), longest)
         if plan is not None:
             yield "dp" if longest == 1 else "dp with blocks", pieces_of(graph, plan)
-    try:
-        exact = solve_milp(graph, cluster, team=team, seed=seed, time_limit_s=_some_of(watch).limit_s, longest_block=space.longest_block)
-    except SolverError:  # a back end that cannot run here: the search does not depend on it
-        return
+    exact = solve_milp(graph, cluster, team=team, seed=seed, time_limit_s=some_of(watch).limit_s, longest_block=space.longest_block)
     if exact.plan is not None:
         yield "milp", pieces_of(graph, exact.plan)
 
 
-def _some_of(watch: Stopwatch) -> Stopwatch:
+def some_of(watch: Stopwatch) -> Stopwatch:
+    """The time that one of the methods from which the search starts may take.
+
+    Raises:
+        TimeUpError: if none is left.
+    """
     watch.check()
     return Stopwatch(min(watch.remaining_s, watch.limit_s * _PART))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from random import Random
 from typing import NamedTuple
 
+from iopopt.cost.stopwatch import Stopwatch
 from iopopt.methods.annealing.space import Pieces, Space, split_by
 from iopopt.plan.pieces import Piece
 from iopopt.plan.shares import proportional_shares
@@ -16,6 +17,8 @@ Offer = Callable[[str, Pieces], float]
 
 _KEPT = 3
 """From how many layouts one step of the search goes on to the next."""
+
+_STEPS = 3
 
 _MOST_ORDERS = 60
 
@@ -65,18 +68,26 @@ class Layout(NamedTuple):
             start = run.stop
 
 
-def offer_layouts(space: Space, rng: Random, offer: Offer) -> None:
-    """Find good layouts step by step: how many devices and where the rows end; how far blocks go and the alignment of boundaries; then the order."""
+def offer_layouts(space: Space, rng: Random, offer: Offer, watch: Stopwatch) -> None:
+    """Find good layouts step by step: how many devices and where the rows end; how far blocks go and the alignment of boundaries; then the order.
+
+    Each step gets a third of the time of ``watch``, and goes on from the best that it has seen by then.
+    """
     name = "rows, then one device"
 
     def best(layouts: Iterable[Layout]) -> list[Layout]:
-        costs = {layout: offer(name, layout.pieces(space)) for layout in dict.fromkeys(layouts)}
+        costs: dict[Layout, float] = {}
+        of_step = Stopwatch(watch.limit_s / _STEPS)
+        for layout in dict.fromkeys(layouts):
+            costs[layout] = offer(name, layout.pieces(space))
+            if of_step.remaining_s <= 0:
+                break
         return sorted(costs, key=costs.__getitem__)[:_KEPT]
 
     by_speed = sorted(space.devices, key=lambda device: -space.speeds[device])
     teams = [tuple(sorted(by_speed[:count])) for count in range(2, len(by_speed) + 1)]
-    ends, lasts = range(1, len(space.graph) + 1), sorted({space.fastest, space.cluster.sink})
-    found = best(Layout(team, 0, end, last) for team in teams for end in ends for last in lasts)
+    ends, lasts = rng.sample(range(1, len(space.graph) + 1), len(space.graph)), sorted({space.fastest, space.cluster.sink})
+    found = best(Layout(team, 0, end, last) for end in ends for team in teams for last in lasts)
     heights = sorted({unit.granules("H") for unit in space.graph.placed_units if "H" in unit.dims})
     fronts = sorted({0, *(block.stop for block in space.blocks if block.start == 0)})
     found = best(layout._replace(front=front, level=level) for layout in found for front in fronts for level in (0, *heights))
