@@ -145,7 +145,7 @@ class _Run:
         space = self._space
         if warm_start is not None:
             self._offer("warm start", pieces_of(space.graph, warm_start))
-        for name, pieces in scheme_plans(space):
+        for name, pieces in scheme_plans(space, self._watch):
             self._offer(name, pieces)
         if len(space.devices) > 1:
             offer_layouts(space, Random(self._seed), self._offer, some_of(self._watch))

@@ -17,16 +17,20 @@ from iopopt.plan.pieces import pieces_of
 from iopopt.plan.plan import Plan
 
 _PART = 0.05
-"""Of the time limit, for layouts, for HALP, for the exact program and for each dynamic program."""
+"""Of the time limit, for the greedy pairs, for layouts, for HALP, for the exact program and for each dynamic program."""
 
 
-def scheme_plans(space: Space) -> Iterator[tuple[str, Pieces]]:
-    """Plans that cost next to nothing: one device, CoEdge, IOP's greedy pairs."""
+def scheme_plans(space: Space, watch: Stopwatch) -> Iterator[tuple[str, Pieces]]:
+    """Plans that cost little: one device, CoEdge, IOP's greedy pairs, as far as these come in a part of the time.
+
+    Raises:
+        TimeUpError: if the time is up.
+    """
     graph, cluster, team = space.graph, space.cluster, space.devices
     yield "single", pieces_of(graph, single_plan(graph, cluster))
     if len(team) > 1:
         yield "coedge", pieces_of(graph, Plan.of(graph, coedge_placements(graph, cluster, team, "fastest")))
-        yield "greedy", pieces_of(graph, greedy_plan(graph, cluster, team))
+        yield "greedy", pieces_of(graph, greedy_plan(graph, cluster, team, watch=some_of(watch)))
 
 
 def searched_plans(space: Space, watch: Stopwatch, seed: int) -> Iterator[tuple[str, Pieces]]:
