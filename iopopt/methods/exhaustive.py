@@ -16,7 +16,7 @@ from iopopt.cost.instance import Instance
 from iopopt.cost.pricer import Pricer
 from iopopt.cost.stopwatch import NO_LIMIT, Stopwatch, TimeUpError
 from iopopt.errors import InstanceTooLargeError
-from iopopt.methods.objective import LATENCY, Goal, Objective, checked_goal, deadline_missed
+from iopopt.methods.objective import LATENCY, Goal, Objective, bound_fields, checked_goal, deadline_missed
 from iopopt.methods.settings import checked_longest_block, limited
 from iopopt.methods.single import single_plan
 from iopopt.methods.solution import Solution, Status
@@ -197,7 +197,7 @@ class _BestPlans:
     def keep(self, batch: PlanBatch) -> None:
         """Look at some more plans."""
         price = self._pricer.price(batch, energy=self.goal.objective == "energy")
-        values = price.latency_s if price.energy_j is None else price.energy_j
+        values = self.goal.values(price, self.cluster)
         latency_s = np.where(price.feasible, price.latency_s, np.inf)
         ways = [(self.best, np.where(latency_s <= self.goal.latest_s, np.where(price.feasible, values, np.inf), np.inf))]
         ways += [(self.fastest, latency_s), (self.nearest, (price.memory_bytes / self._limits).max(axis=0))]
@@ -227,8 +227,7 @@ def _outcome(found: _BestPlans, space: str, watch: Stopwatch) -> Solution:
         status=proven if complete else claimed,
         termination="exhausted" if complete else "time_limit",
         latency_s=price.latency_s if price else math.inf,
-        bound_s=bound if goal.objective == "latency" else None,
-        bound_j=bound if goal.objective == "energy" else None,
+        **bound_fields(goal.objective, bound),
         objective=goal.objective,
         deadline_s=goal.deadline_s if math.isfinite(goal.deadline_s) else None,
         space=space,

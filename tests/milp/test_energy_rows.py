@@ -24,7 +24,7 @@ UNIT_J = 0.0625
 
 def _least_j(graph: Graph, cluster: Cluster, team: tuple[int, ...], plan: Plan, **options: object) -> float:
     """The least objective with the plan's integers fixed, joules."""
-    formulation = formulation_of(graph, cluster, team, SCALE_S, energy=EnergyGoal(UNIT_J), **options)
+    formulation = formulation_of(graph, cluster, team, SCALE_S, goal=EnergyGoal(UNIT_J), **options)
     assert (formulation.program.objective >= 0).all()
     return UNIT_J * least_objective(formulation.program, formulation.integer_point(plan))
 
@@ -67,7 +67,7 @@ def test_the_deadline_excludes_slower_plans(seed: int) -> None:
     evaluation = evaluate(graph, powered, plan)
     expected = pytest.approx(_energy_j(evaluation), rel=1e-6, abs=1e-9)
     for factor, least_j in ((2.0, expected), (1 + 1e-9, expected), (1 - 1e-7, math.inf)):
-        formulation = formulation_of(graph, powered, team, SCALE_S, energy=EnergyGoal(UNIT_J, factor * evaluation.latency_s))
+        formulation = formulation_of(graph, powered, team, SCALE_S, goal=EnergyGoal(UNIT_J, factor * evaluation.latency_s))
         assert UNIT_J * least_objective(formulation.program, formulation.integer_point(plan)) == least_j
 
 
