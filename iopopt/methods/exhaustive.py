@@ -148,7 +148,7 @@ def enumerate_plans(
     best = _BestPlans(graph, cluster, goal)
     try:
         for members in candidate_teams(team, cluster):
-            for batch in _all_plans(graph, cluster, members, watch, longest_block, splits):
+            for batch in all_plan_batches(graph, cluster, members, watch, longest_block, splits):
                 best.keep(batch)
     except TimeUpError:
         best.keep(PlanBatch.from_plans(graph, [single_plan(graph, cluster)], len(cluster)))
@@ -163,7 +163,7 @@ class _Best:
     plan: Plan | None = None
 
 
-def _all_plans(
+def all_plan_batches(
     graph: Graph, cluster: Cluster, team: Sequence[int], watch: Stopwatch, longest_block: int, splits: Splits = ALL_SPLITS
 ) -> Iterator[PlanBatch]:
     """Every plan of one team, in batches: for each cover of the operators, the product of the placements of its units.

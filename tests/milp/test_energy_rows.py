@@ -14,7 +14,7 @@ from support.random_instances import with_powers
 from iopopt import Cluster, Device, Evaluation, Graph, GraphBuilder, Placement, Plan, evaluate
 from iopopt.cost.instance import Instance
 from iopopt.cost.stopwatch import NO_LIMIT
-from iopopt.methods.exhaustive import _all_plans
+from iopopt.methods.exhaustive import all_plan_batches
 from iopopt.milp.arcs import all_nodes
 from iopopt.milp.energy_rows import EnergyGoal
 
@@ -50,7 +50,7 @@ def test_blocks_draw_what_the_evaluator_says() -> None:
         graph, cluster, team, longest = block_instance(seed, most_plans=3000)
         roomy = replace(cluster, devices=tuple(replace(device, memory_bytes=1e12) for device in cluster.devices))
         powered = with_powers(random.Random(seed), roomy)
-        plans = [batch.plan(graph, number) for batch in _all_plans(graph, powered, team, NO_LIMIT, longest) for number in range(0, len(batch), 97)]
+        plans = [batch.plan(graph, number) for batch in all_plan_batches(graph, powered, team, NO_LIMIT, longest) for number in range(0, len(batch), 97)]
         for plan in [plan for plan in plans if plan.blocks][:2]:
             nodes = all_nodes(Instance(graph, powered), team, longest)
             expected = pytest.approx(_energy_j(evaluate(graph, powered, plan)), rel=1e-6, abs=1e-9)
