@@ -50,7 +50,8 @@ def test_blocks_draw_what_the_evaluator_says() -> None:
         graph, cluster, team, longest = block_instance(seed, most_plans=3000)
         roomy = replace(cluster, devices=tuple(replace(device, memory_bytes=1e12) for device in cluster.devices))
         powered = with_powers(random.Random(seed), roomy)
-        plans = [batch.plan(graph, number) for batch in all_plan_batches(graph, powered, team, NO_LIMIT, longest) for number in range(0, len(batch), 97)]
+        batches = all_plan_batches(graph, powered, team, NO_LIMIT, longest)
+        plans = [batch.plan(graph, number) for batch in batches for number in range(0, len(batch), 97)]
         for plan in [plan for plan in plans if plan.blocks][:2]:
             nodes = all_nodes(Instance(graph, powered), team, longest)
             expected = pytest.approx(_energy_j(evaluate(graph, powered, plan)), rel=1e-6, abs=1e-9)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
 from iopopt import PluginError, SolverError
+from iopopt.methods import team_search
+from iopopt.milp import memory_program
 from iopopt.milp.affine import constant, times, total
-from iopopt.milp.backends import Options
-from iopopt.milp.process import run_backend
+from iopopt.milp.backends import BACKENDS, Options
+from iopopt.milp.process import Run, run_backend
 from iopopt.milp.program import Program, ProgramBuilder
 
 BUILT_IN = ("highs", "scip", "cbc", "scipy")
@@ -30,6 +34,19 @@ def knapsack(capacity: float = 7.5) -> Program:
     builder.at_least(("worth",), worth + times(1, missing), constant(30))
     builder.at_most(("weight",), weight, constant(capacity))
     return builder.build()
+
+
+@contextmanager
+def solved_here() -> Iterator[None]:
+    """The exact method calls scipy's HiGHS in this process, whatever back end it is asked for: to start a child takes longer than a tiny program."""
+
+    def run(backend: str, program: Program, options: Options, *, grace_s: float | None = None) -> Run:
+        return Run(BACKENDS.find("scipy")().solve(program, options, lambda progress: None))
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (team_search, memory_program):
+            patch.setattr(module, "run_backend", run)
+        yield
 
 
 def usable(name: str) -> str:
