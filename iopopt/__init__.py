@@ -44,6 +44,7 @@ from iopopt.methods.milp import solve_milp
 from iopopt.methods.modnn import solve_modnn
 from iopopt.methods.oc import solve_oc
 from iopopt.methods.overlap import solve_overlap
+from iopopt.methods.pareto import ParetoFront, ParetoPoint, pareto
 from iopopt.methods.pso import solve_pso
 from iopopt.methods.single import solve_single
 from iopopt.methods.solution import Solution, heuristic_solution
@@ -91,6 +92,8 @@ __all__ = [
     "Method",
     "MissingExtraError",
     "Operator",
+    "ParetoFront",
+    "ParetoPoint",
     "Placement",
     "Plan",
     "PlanBatch",
@@ -125,6 +128,7 @@ __all__ = [
     "load_model",
     "load_trace",
     "load_weights",
+    "pareto",
     "random_input",
     "random_neighbour",
     "random_plan",
