@@ -37,6 +37,7 @@ from iopopt.methods.deepthings import solve_deepthings
 from iopopt.methods.dp import solve_dp
 from iopopt.methods.dpfp import solve_dpfp
 from iopopt.methods.exhaustive import solve_exhaustive
+from iopopt.methods.fitting import Fit, fit
 from iopopt.methods.greedy import solve_greedy
 from iopopt.methods.halp import halp_plan, solve_halp
 from iopopt.methods.iop_segments import solve_iop_segments
@@ -83,6 +84,7 @@ __all__ = [
     "Evaluation",
     "ExecutionError",
     "FileFormatError",
+    "Fit",
     "GilbertElliottChannel",
     "Graph",
     "GraphBuilder",
@@ -122,6 +124,7 @@ __all__ = [
     "evaluate",
     "exact_service",
     "execute",
+    "fit",
     "halp_plan",
     "heuristic_solution",
     "load_cluster",

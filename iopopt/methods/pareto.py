@@ -32,8 +32,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Ending = Literal["finished", "time_limit", "interrupted", "infeasible", "unknown"]
-"""How the search ended: all caps were solved, or the time or the user ended it; ``infeasible``: no plan fits, proven; ``unknown``: none was found that
-fits."""
+"""How the search ended: ``infeasible``: no plan fits, proven; ``unknown``: none was found that fits."""
 
 _MOST_POINTS = 1000
 
