@@ -34,11 +34,9 @@ def draw_pareto(front: ParetoFront, axes: Axes | None = None) -> Axes:
     points = front.points
     shares, latencies = [100 * point.share for point in points], [1e3 * point.latency_s for point in points]
     left, right = _around(min(100 * front.least_share, shares[0]), shares[-1])
-    top = max(latencies) + _ROOM * (max(latencies) - min(latencies)) or 1.0
     edges, heights = _staircase(front, left / 100, right / 100)
     xs, ys = [100 * edge for edge in edges], [1e3 * height for height in heights]
-    bottom = min([*ys, *latencies])
-    low = max(0.0, bottom - 2 * _ROOM * (top - bottom))
+    low, top = _around(min([*ys, *latencies]), max(latencies))
     axes.fill_between([left, 100 * front.least_share], low, top + (top - low), color=WAITING, linewidth=0, label="no plan (proven)")
     axes.fill_between(xs, low, ys, step="post", color=WAITING, linewidth=0)
     axes.step(xs, ys, where="post", color=LIMIT, linewidth=1.2, label="proven bound")

@@ -38,10 +38,11 @@ def knapsack(capacity: float = 7.5) -> Program:
 
 @contextmanager
 def solved_here() -> Iterator[None]:
-    """The exact method calls scipy's HiGHS in this process, whatever back end it is asked for: to start a child takes longer than a tiny program."""
+    """The exact method calls back end ``scipy`` in this process: to start a child takes longer than a tiny program."""
 
     def run(backend: str, program: Program, options: Options, *, grace_s: float | None = None) -> Run:
-        return Run(BACKENDS.find("scipy")().solve(program, options, lambda progress: None))
+        assert backend == "scipy"  # others have other tolerances
+        return Run(BACKENDS.find(backend)().solve(program, options, lambda progress: None))
 
     with pytest.MonkeyPatch.context() as patch:
         for module in (team_search, memory_program):
