@@ -25,7 +25,7 @@ def _pair(memory_bytes: float) -> Cluster:
 
 def _fit(*arguments: Any, **settings: Any) -> Fit:
     with solved_here():
-        return fit(*arguments, backend="scipy", **settings)
+        return fit(*arguments, **settings)
 
 
 @pytest.mark.parametrize("start", range(0, 30, 10))

@@ -35,12 +35,12 @@ ROUNDING = 3e-6
 OBJECTIVES: tuple[Objective, ...] = ("memory", "memory_bytes")
 
 
-def _solved(case: MemoryInstance, method: str, objective: Objective, deadline_s: float | None, backend: str) -> Solution:
+def _solved(case: MemoryInstance, method: str, objective: Objective, deadline_s: float | None) -> Solution:
     settings: dict[str, Any] = {"team": case.team, "longest_block": case.longest_block, "objective": objective, "deadline_s": deadline_s}
-    return solve(case.graph, case.cluster, method, **settings, **({"gap": 0.0, "backend": backend} if method == "milp" else {}))
+    return solve(case.graph, case.cluster, method, **settings, **({"gap": 0.0} if method == "milp" else {}))
 
 
-def _agrees(seed: int, backend: str = "scipy") -> str:
+def _agrees(seed: int) -> str:
     """Assert that the exact program, exhaustive search and the least of all prices agree on both objectives; returns the status."""
     case = memory_instance(seed)
     prices = case.prices()
@@ -49,7 +49,7 @@ def _agrees(seed: int, backend: str = "scipy") -> str:
     allowed = fits if deadline_s is None else fits & (prices.latency_s <= deadline_s * (1 + 1e-9))
     values = prices.share if objective == "memory" else prices.bytes_
     for method in ("milp", "exhaustive"):
-        found = _solved(case, method, objective, deadline_s, backend)
+        found = _solved(case, method, objective, deadline_s)
         assert found.reason is None or found.status == "infeasible", found.reason
         if not allowed.any():
             assert (found.status, found.bound) == ("infeasible", None)
@@ -79,7 +79,7 @@ def test_it_agrees_with_all_prices(start: int) -> None:
 @pytest.mark.parametrize("seed", [2, 5, 9])
 def test_it_agrees_through_a_child_process(seed: int) -> None:
     """As it is run."""
-    _agrees(seed, "highs")
+    _agrees(seed)
 
 
 @pytest.mark.slow
@@ -189,7 +189,7 @@ def test_back_ends_agree_on_vgg16() -> None:
 
 def test_settings_that_make_no_sense() -> None:
     """A deadline goes with the memory; CoEdge's program does not know it."""
-    with pytest.raises(SolverError, match="deadline_s is 0.0"):
+    with pytest.raises(SolverError, match=r"deadline_s is 0\.0"):
         solve_milp(HAND, PAIR, objective="memory", deadline_s=0.0)
-    with pytest.raises(UnknownNameError, match=r"unknown objective 'memory'.*latency, energy"):
+    with pytest.raises(UnknownNameError, match=r"unknown objective 'memory'\..*Known: energy, latency"):
         solve(HAND, PAIR, "coedge_lp", objective="memory")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -38,11 +40,11 @@ def knapsack(capacity: float = 7.5) -> Program:
 
 @contextmanager
 def solved_here() -> Iterator[None]:
-    """The exact method calls back end ``scipy`` in this process: to start a child takes longer than a tiny program."""
+    """The exact method calls its back end in this process: to start a child takes longer than a tiny program."""
 
     def run(backend: str, program: Program, options: Options, *, grace_s: float | None = None) -> Run:
-        assert backend == "scipy"  # others have other tolerances
-        return Run(BACKENDS.find(backend)().solve(program, options, lambda progress: None))
+        with tempfile.TemporaryDirectory() as directory:
+            return Run(BACKENDS.find(backend)().solve(program, replace(options, directory=directory), lambda progress: None))
 
     with pytest.MonkeyPatch.context() as patch:
         for module in (team_search, memory_program):
