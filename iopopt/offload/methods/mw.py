@@ -1,0 +1,150 @@
+"""Minimizing Waiting for a given split or over all of them, and for several devices together.
+
+Rebuilt from the description of MW (Zhou et al., GLOBECOM 2022 and IEEE TPDS 2023): order paths by Johnson's rule, choose for each the cut that finishes
+earliest and waits least, then change one thing while the value falls. What is ours: Johnson's rule is applied once for every common cut, and several
+devices are planned alone first, then together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import get_args
+
+from iopopt.cost.stopwatch import Stopwatch, TimeUpError
+from iopopt.errors import OffloadError
+from iopopt.methods.settings import limited
+from iopopt.methods.solution import Termination
+from iopopt.network.records import short_repr
+from iopopt.offload.instance import OffloadInstance
+from iopopt.offload.methods.nfl import best_single
+from iopopt.offload.recursion import OffloadObjective, OffloadPricer
+from iopopt.offload.search.drafts import ClientDraft, Draft, Incumbent, together
+from iopopt.offload.search.local_search import FALL, improved
+from iopopt.offload.search.waiting import MinimizingWaiting
+from iopopt.offload.solution import OffloadSolution, offload_solution
+from iopopt.offload.space import Option, OffloadSpace
+
+
+def solve_mw(
+    instance: OffloadInstance, *, space: OffloadSpace | None = None, objective: OffloadObjective = "makespan", time_limit_s: float = 60.0
+) -> OffloadSolution:
+    """The plan of Minimizing Waiting over all splits of a space: no change of one cut, server, boundary or pair of paths improves it.
+
+    It is never above the best single cut, unless the space gives m, or n above 1, and so does not contain it. At the time limit it returns the
+    best plan so far; it always has one.
+
+    Args:
+        space: which plans are searched; with ``fused`` and ``paths`` a single split.
+        objective: of several devices, the ``"makespan"`` or the ``"mean"`` of their latencies.
+        time_limit_s: seconds of wall clock for everything.
+
+    Raises:
+        OffloadError: if a device has no plan in the space, or the objective is unknown.
+        SolverError: if the time limit is not a positive number.
+    """
+    watch, space = limited(time_limit_s), space or OffloadSpace()
+    search = start_search(instance, space, objective, watch)
+    termination: Termination = "finished"
+    try:
+        search.minimise()
+    except TimeUpError:
+        termination = "time_limit"
+    except KeyboardInterrupt:
+        termination = "interrupted"
+    return search.solution(method="mw", termination=termination, searched="Johnson's order, earliest finish, and local changes of each split")
+
+
+def start_search(instance: OffloadInstance, space: OffloadSpace, objective: OffloadObjective, watch: Stopwatch) -> MwSearch:
+    """A search whose incumbent has a plan already.
+
+    Raises:
+        OffloadError: if a device has no plan in the space, or the objective is unknown.
+    """
+    if objective not in get_args(OffloadObjective):
+        raise OffloadError(f"objective is {short_repr(objective)}; it must be one of: {', '.join(get_args(OffloadObjective))}")
+    space.check(instance)
+    return MwSearch(instance, space, objective, watch)
+
+
+class MwSearch:
+    """Minimizing Waiting for all devices of an instance.
+
+    Attributes:
+        incumbent: the best plan so far.
+        waiting: the plans of single devices.
+    """
+
+    def __init__(self, instance: OffloadInstance, space: OffloadSpace, objective: OffloadObjective, watch: Stopwatch) -> None:
+        self._instance, self._objective, self._watch = instance, objective, watch
+        self.pricer = OffloadPricer(instance)
+        self.incumbent = Incumbent(self.pricer, objective, watch)
+        self.waiting = MinimizingWaiting(self.incumbent, space)
+        self._clients = range(len(instance.clients))
+        self._firsts = [together(self.pricer, [self.waiting.begun(client, self.waiting.splits(client)[0])[1] for client in self._clients])]
+        if space.fused is None and space.paths in (None, 1):
+            self._firsts.append(together(self.pricer, [self._single(client) for client in self._clients]))
+        for first in self._firsts:
+            self.incumbent.offer(first)
+
+    def _single(self, client: int) -> ClientDraft:
+        """The best single cut of a device's network."""
+        stages = len(self.pricer.stages[client])
+        plan = best_single(self.pricer, client, range(stages + 1))
+        return ClientDraft(client, stages, tuple(Option(path, self.pricer.job(client, stages, path)) for path in plan.paths), None)
+
+    def minimise(self) -> None:
+        """Search every split of every device alone, then all devices together.
+
+        Raises:
+            TimeUpError: if the time is up.
+        """
+        for client in self._clients:
+            self._plan_alone(client)
+        for start in dict.fromkeys([self.ranked()[0], *self._firsts]):
+            self.improve(start)
+
+    def ranked(self) -> list[Draft]:
+        """MW's plans of all splits, the best first: of several devices the best of each together, the second best of each together, and so on."""
+        alone = [sorted((self.waiting.planned(client, split) for split in self.waiting.splits(client)), key=lambda found: found[0]) for client in self._clients]
+        most = max(map(len, alone))
+        return [together(self.pricer, [of_client[min(rank, len(of_client) - 1)][1] for of_client in alone]) for rank in range(most)]
+
+    def _plan_alone(self, client: int) -> None:
+        """MW's plan of each split, those that begin best first."""
+        for split in sorted(self.waiting.splits(client), key=lambda split: self.waiting.begun(client, split)[0]):
+            found = self.waiting.planned(client, split)
+            if len(self._clients) == 1:
+                self.incumbent.offer(Draft.alone(found[1]))
+
+    def improve(self, draft: Draft) -> tuple[Draft, float]:
+        """A draft that no change of one thing improves, nor MW's plan of another split for one device; and what it comes to."""
+        draft, value = improved(self.waiting.moves, self.incumbent.offer, draft)
+        while len(self._clients) > 1:
+            other, found = min(((other, self.incumbent.offer(other)) for other in self._resplit(draft)), key=lambda pair: pair[1])
+            if found >= value * (1 - FALL):
+                break
+            draft, value = improved(self.waiting.moves, self.incumbent.offer, other)
+        return draft, value
+
+    def _resplit(self, draft: Draft) -> Iterator[Draft]:
+        """MW's plan of each split in the place of one device's plan."""
+        for place, client in enumerate(draft.clients):
+            for split in self.waiting.splits(client.client):
+                planned = self.waiting.planned(client.client, split)[1]
+                yield together(self.pricer, [*draft.clients[:place], planned, *draft.clients[place + 1 :]])
+
+    def solution(self, *, method: str, termination: Termination, searched: str, seed: int | None = None) -> OffloadSolution:
+        """The best plan so far."""
+        assert self.incumbent.best is not None  # a search starts with one
+        return offload_solution(
+            self._instance,
+            self.incumbent.best.of_all(),
+            termination=termination,
+            objective=self._objective,
+            space=self.waiting.space.name,
+            method=method,
+            solve_s=self._watch.elapsed_s,
+            seed=seed,
+            searched=searched,
+            trajectory=tuple(self.incumbent.trajectory),
+        )

@@ -1,0 +1,117 @@
+"""Minimizing Waiting: paths in the order of Johnson's rule, cuts by the earliest finish, and local changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+from iopopt.offload.recursion import Job, advance
+from iopopt.offload.search.drafts import ClientDraft, Draft, Incumbent
+from iopopt.offload.search.local_search import Moves, improved
+from iopopt.offload.space import OffloadSpace, Option, Options, Split, even_starts
+
+GROWTHS = (0.5, 0.7, 1.4, 2.0)
+"""Of uneven rows: each path has so many times the rows of the one before."""
+
+
+def johnson_order(first: Sequence[float], second: Sequence[float]) -> list[int]:
+    """Johnson's rule: the order of jobs that are done soonest on two machines, each job on the first and then on the second.
+
+    Jobs that are shorter on the first come first, the shortest first; then the others, the longest on the second first.
+    """
+    return sorted(range(len(first)), key=lambda job: (0, first[job]) if first[job] < second[job] else (1, -second[job]))
+
+
+class MinimizingWaiting:
+    """MW's plans of single devices, as if there were no others; each is made once for a split."""
+
+    def __init__(self, incumbent: Incumbent, space: OffloadSpace) -> None:
+        self.space, self.options = space, Options(incumbent.pricer)
+        self.moves = Moves(incumbent.pricer, space, self.options)
+        self._incumbent, self._pricer = incumbent, incumbent.pricer
+        self._planned: dict[tuple[int, Split], tuple[float, ClientDraft]] = {}
+        self._begun: dict[tuple[int, Split], tuple[float, ClientDraft]] = {}
+
+    def splits(self, client: int) -> list[Split]:
+        """The splits of a device."""
+        return self.space.splits(self._pricer.stages[client])
+
+    def planned(self, client: int, split: Split) -> tuple[float, ClientDraft]:
+        """How long the plan of a split takes, seconds, and the plan: no single change improves it."""
+        key = client, split
+        if key not in self._planned:
+            found = [improved(self.moves, self._incumbent.value_s, Draft.alone(start)) for start in self._starts(client, split)]
+            draft, value = min(found, key=lambda pair: pair[1])
+            self._planned[key] = value, draft.clients[0]
+        return self._planned[key]
+
+    def begun(self, client: int, split: Split) -> tuple[float, ClientDraft]:
+        """The same before local changes, with even rows."""
+        key = client, split
+        if key not in self._begun:
+            self._begun[key] = self._first(client, split, even_starts(self._rows(client, split), split.paths))
+        return self._begun[key]
+
+    def _rows(self, client: int, split: Split) -> int:
+        return self._pricer.stages[client].shape(split.fused).height
+
+    def _starts(self, client: int, split: Split) -> list[ClientDraft]:
+        """Where the local search begins: even rows, and growing and shrinking ones if rows may be uneven."""
+        starts = [self.begun(client, split)[1]]
+        if self.space.row_steps is not None and split.paths > 1:
+            candidates = self.space.starts(self._pricer.stages[client], split)
+            found = {_growing(candidates, split.paths, growth) for growth in GROWTHS}
+            starts += [self._first(client, split, rows)[1] for rows in sorted(found)]
+        return starts
+
+    def _first(self, client: int, split: Split, starts: Sequence[int]) -> tuple[float, ClientDraft]:
+        """The best of several drafts, for each cut one: paths in Johnson's order for this cut, and the cuts that finish earliest in this order."""
+        choices = [self.options.of(client, split.fused, *rows) for rows in pairwise(starts)]
+        tail = self._tail(client, split.fused)
+        found = []
+        for cut in sorted({option.path.cut for of_path in choices for option in of_path}):
+            jobs = [min(of_path, key=lambda option: abs(option.path.cut - cut)) for of_path in choices]
+            order = johnson_order(*zip(*(_two_machines(option.job) for option in jobs), strict=True))
+            for options in (tuple(jobs[path] for path in order), self._earliest([choices[path] for path in order])):
+                draft = ClientDraft(client, split.fused, options, tail)
+                found.append((self._incumbent.value_s(Draft.alone(draft)), draft))
+        return min(found, key=lambda pair: pair[0])
+
+    def _tail(self, client: int, fused: int):
+        tails = [self._pricer.tail(client, fused, server) for server in range(len(self._pricer.instance.servers))]
+        return min((tail for tail in tails if tail is not None), key=lambda tail: tail.server_s, default=None)
+
+    def _earliest(self, choices: Sequence[Sequence[Option]]) -> tuple[Option, ...]:
+        """For each path in order the option that finishes earliest, and of these the one that waits least."""
+        progress, free_s, chosen = self._pricer.start([]), self._pricer.free(), []
+        for of_path in choices:
+
+            def finish(option: Option) -> tuple[float, float]:
+                after, _ = advance(progress._replace(ended_s=0.0), [list(workers) for workers in free_s], option.job)
+                return after.ended_s, -_busy_s(option.job)
+
+            chosen.append(min(of_path, key=finish))
+            progress, _ = advance(progress, free_s, chosen[-1].job)
+        return tuple(chosen)
+
+
+def _busy_s(job: Job) -> float:
+    return sum(part or 0.0 for part in (job.fetch_s, job.device_s, job.upload_s, job.server_s, job.return_s))
+
+
+def _two_machines(job: Job) -> tuple[float, float]:
+    """A job's durations on two machines that stand for its three: all up to the uplink, and all from it on."""
+    upload_s = job.upload_s or 0.0
+    return (job.fetch_s or 0.0) + job.device_s + upload_s, upload_s + job.server_s + (job.return_s or 0.0)
+
+
+def _growing(candidates: Sequence[int], paths: int, growth: float) -> tuple[int, ...]:
+    """Starts of paths whose rows grow, each the candidate nearest to it that leaves one for each path before and after."""
+    weights = [growth**number for number in range(paths)]
+    starts, at = [0], 0
+    for number in range(1, paths):
+        wanted = candidates[-1] * sum(weights[:number]) / sum(weights)
+        allowed = range(at + 1, len(candidates) - (paths - number))
+        at = min(allowed, key=lambda place: abs(candidates[place] - wanted))
+        starts.append(candidates[at])
+    return (*starts, candidates[-1])
