@@ -22,7 +22,7 @@ from iopopt.offload.search.drafts import ClientDraft, Draft, Incumbent, together
 from iopopt.offload.search.local_search import FALL, improved
 from iopopt.offload.search.waiting import MinimizingWaiting
 from iopopt.offload.solution import OffloadSolution, offload_solution
-from iopopt.offload.space import Option, OffloadSpace
+from iopopt.offload.space import OffloadSpace, Option, Split
 
 
 def solve_mw(
@@ -98,39 +98,58 @@ class MwSearch:
         Raises:
             TimeUpError: if the time is up.
         """
-        for client in self._clients:
-            self._plan_alone(client)
-        for start in dict.fromkeys([self.ranked()[0], *self._firsts]):
+        for start in dict.fromkeys([together(self.pricer, [self._alone(client) for client in self._clients]), *self._firsts]):
             self.improve(start)
 
+    def _alone(self, client: int) -> ClientDraft:
+        """The best of MW's plans of a device over all splits."""
+        least, best = self.waiting.begun(client, self.waiting.splits(client)[0])
+        for split in self.waiting.promising(client, least):
+            if self.waiting.bounds.bound_s(client, split) < least:
+                value, draft = self.waiting.planned(client, split)
+                if len(self._clients) == 1:
+                    self.incumbent.offer(Draft.alone(draft))
+                least, best = min((least, best), (value, draft), key=lambda found: found[0])
+        return best
+
+    def promising(self) -> list[list[Split]]:
+        """For each device the splits with which a plan may be better than the best, those that begin best first; MW's own plans of a single path are
+        as good as any."""
+        return [self.waiting.promising(client, self._most_s(client)) for client in self._clients]
+
+    def _most_s(self, client: int) -> float:
+        """What a device takes less than in every plan that is better than the best."""
+        if self._objective == "makespan":
+            return self.incumbent.least
+        rest = sum(self._least_s(other) for other in self._clients if other != client)
+        return self.incumbent.least * len(self._clients) - rest
+
+    def _least_s(self, client: int) -> float:
+        return min(self.waiting.bounds.bound_s(client, split) for split in self.waiting.splits(client))
+
     def ranked(self) -> list[Draft]:
-        """MW's plans of all splits, the best first: of several devices the best of each together, the second best of each together, and so on."""
-        alone = [sorted((self.waiting.planned(client, split) for split in self.waiting.splits(client)), key=lambda found: found[0]) for client in self._clients]
+        """MW's plans of the promising splits, the best first: of several devices the best of each together, the second best of each, and so on."""
+        alone = [sorted((self.waiting.planned(client, split) for split in of_client), key=lambda found: found[0]) for client, of_client in enumerate(self.promising())]
+        if not all(alone):
+            return []
         most = max(map(len, alone))
         return [together(self.pricer, [of_client[min(rank, len(of_client) - 1)][1] for of_client in alone]) for rank in range(most)]
-
-    def _plan_alone(self, client: int) -> None:
-        """MW's plan of each split, those that begin best first."""
-        for split in sorted(self.waiting.splits(client), key=lambda split: self.waiting.begun(client, split)[0]):
-            found = self.waiting.planned(client, split)
-            if len(self._clients) == 1:
-                self.incumbent.offer(Draft.alone(found[1]))
 
     def improve(self, draft: Draft) -> tuple[Draft, float]:
         """A draft that no change of one thing improves, nor MW's plan of another split for one device; and what it comes to."""
         draft, value = improved(self.waiting.moves, self.incumbent.offer, draft)
         while len(self._clients) > 1:
-            other, found = min(((other, self.incumbent.offer(other)) for other in self._resplit(draft)), key=lambda pair: pair[1])
-            if found >= value * (1 - FALL):
+            found = min(((self.incumbent.offer(other), number, other) for number, other in enumerate(self._resplit(draft))), default=None)
+            if found is None or found[0] >= value * (1 - FALL):
                 break
-            draft, value = improved(self.waiting.moves, self.incumbent.offer, other)
+            draft, value = improved(self.waiting.moves, self.incumbent.offer, found[2])
         return draft, value
 
     def _resplit(self, draft: Draft) -> Iterator[Draft]:
-        """MW's plan of each split in the place of one device's plan."""
-        for place, client in enumerate(draft.clients):
-            for split in self.waiting.splits(client.client):
-                planned = self.waiting.planned(client.client, split)[1]
+        """MW's plan of each promising split in the place of one device's plan."""
+        for place, splits in enumerate(self.promising()):
+            for split in splits:
+                planned = self.waiting.planned(place, split)[1]
                 yield together(self.pricer, [*draft.clients[:place], planned, *draft.clients[place + 1 :]])
 
     def solution(self, *, method: str, termination: Termination, searched: str, seed: int | None = None) -> OffloadSolution:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from itertools import pairwise
+from collections.abc import Iterator, Sequence
+from itertools import combinations_with_replacement, pairwise
 
-from iopopt.offload.recursion import Job, advance
+from iopopt.offload.recursion import Job, Tail, advance
+from iopopt.offload.search.bounds import SplitBounds
 from iopopt.offload.search.drafts import ClientDraft, Draft, Incumbent
 from iopopt.offload.search.local_search import Moves, improved
 from iopopt.offload.space import OffloadSpace, Option, Options, Split, even_starts
+
+STARTS = 3
+"""From how many drafts of even rows the local search begins."""
 
 GROWTHS = (0.5, 0.7, 1.4, 2.0)
 """Of uneven rows: each path has so many times the rows of the one before."""
@@ -30,11 +34,17 @@ class MinimizingWaiting:
         self.moves = Moves(incumbent.pricer, space, self.options)
         self._incumbent, self._pricer = incumbent, incumbent.pricer
         self._planned: dict[tuple[int, Split], tuple[float, ClientDraft]] = {}
-        self._begun: dict[tuple[int, Split], tuple[float, ClientDraft]] = {}
+        self.bounds = SplitBounds(incumbent.pricer, space, self.options)
+        self._begun: dict[tuple[int, Split], list[tuple[float, ClientDraft]]] = {}
 
     def splits(self, client: int) -> list[Split]:
         """The splits of a device."""
         return self.space.splits(self._pricer.stages[client])
+
+    def promising(self, client: int, below_s: float) -> list[Split]:
+        """The splits of a device that may take less than so many seconds, those that begin best first."""
+        found = [split for split in self.splits(client) if self.bounds.bound_s(client, split) < below_s]
+        return sorted(found, key=lambda split: self.begun(client, split)[0])
 
     def planned(self, client: int, split: Split) -> tuple[float, ClientDraft]:
         """How long the plan of a split takes, seconds, and the plan: no single change improves it."""
@@ -47,37 +57,42 @@ class MinimizingWaiting:
 
     def begun(self, client: int, split: Split) -> tuple[float, ClientDraft]:
         """The same before local changes, with even rows."""
+        return self._begun_even(client, split)[0]
+
+    def _begun_even(self, client: int, split: Split) -> list[tuple[float, ClientDraft]]:
         key = client, split
         if key not in self._begun:
-            self._begun[key] = self._first(client, split, even_starts(self._rows(client, split), split.paths))
+            rows = self._pricer.stages[client].shape(split.fused).height
+            self._begun[key] = self._firsts(client, split, even_starts(rows, split.paths))
         return self._begun[key]
-
-    def _rows(self, client: int, split: Split) -> int:
-        return self._pricer.stages[client].shape(split.fused).height
 
     def _starts(self, client: int, split: Split) -> list[ClientDraft]:
         """Where the local search begins: even rows, and growing and shrinking ones if rows may be uneven."""
-        starts = [self.begun(client, split)[1]]
+        starts = self._begun_even(client, split)
         if self.space.row_steps is not None and split.paths > 1:
             candidates = self.space.starts(self._pricer.stages[client], split)
-            found = {_growing(candidates, split.paths, growth) for growth in GROWTHS}
-            starts += [self._first(client, split, rows)[1] for rows in sorted(found)]
-        return starts
+            for rows in sorted({_growing(candidates, split.paths, growth) for growth in GROWTHS}):
+                starts = starts + self._firsts(client, split, rows)[:1]
+        return [draft for _, draft in starts]
 
-    def _first(self, client: int, split: Split, starts: Sequence[int]) -> tuple[float, ClientDraft]:
-        """The best of several drafts, for each cut one: paths in Johnson's order for this cut, and the cuts that finish earliest in this order."""
+    def _firsts(self, client: int, split: Split, starts: Sequence[int]) -> list[tuple[float, ClientDraft]]:
+        """The best drafts of given rows, the best first.
+
+        The cuts are one or two, each of the first so many paths by rows and the other of the rest, in Johnson's order; and for each order that occurs,
+        the cuts that finish earliest in it.
+        """
         choices = [self.options.of(client, split.fused, *rows) for rows in pairwise(starts)]
-        tail = self._tail(client, split.fused)
-        found = []
-        for cut in sorted({option.path.cut for of_path in choices for option in of_path}):
-            jobs = [min(of_path, key=lambda option: abs(option.path.cut - cut)) for of_path in choices]
-            order = johnson_order(*zip(*(_two_machines(option.job) for option in jobs), strict=True))
-            for options in (tuple(jobs[path] for path in order), self._earliest([choices[path] for path in order])):
-                draft = ClientDraft(client, split.fused, options, tail)
-                found.append((self._incumbent.value_s(Draft.alone(draft)), draft))
-        return min(found, key=lambda pair: pair[0])
+        tail, orders, drafts = self._tail(client, split.fused), dict[tuple[int, ...], None](), dict[tuple[Option, ...], None]()
+        for jobs in _one_or_two_cuts(choices):
+            order = tuple(johnson_order(*zip(*(_two_machines(option.job) for option in jobs), strict=True)))
+            orders[order] = None
+            drafts[tuple(jobs[path] for path in order)] = None
+        for order in orders:
+            drafts[self._earliest([choices[path] for path in order])] = None
+        found = [ClientDraft(client, split.fused, options, tail) for options in drafts]
+        return sorted(((self._incumbent.value_s(Draft.alone(draft)), draft) for draft in found), key=lambda pair: pair[0])[:STARTS]
 
-    def _tail(self, client: int, fused: int):
+    def _tail(self, client: int, fused: int) -> Tail | None:
         tails = [self._pricer.tail(client, fused, server) for server in range(len(self._pricer.instance.servers))]
         return min((tail for tail in tails if tail is not None), key=lambda tail: tail.server_s, default=None)
 
@@ -93,6 +108,15 @@ class MinimizingWaiting:
             chosen.append(min(of_path, key=finish))
             progress, _ = advance(progress, free_s, chosen[-1].job)
         return tuple(chosen)
+
+
+def _one_or_two_cuts(choices: Sequence[Sequence[Option]]) -> Iterator[tuple[Option, ...]]:
+    """For each one or two cuts that occur, each as nearly as is worth it: one for the first so many paths by rows, the other for the rest."""
+    cuts = sorted({option.path.cut for of_path in choices for option in of_path})
+    nearest = {cut: [min(of_path, key=lambda option: abs(option.path.cut - cut)) for of_path in choices] for cut in cuts}
+    for one, other in combinations_with_replacement(cuts, 2):
+        for paths in range(1, len(choices)) if one != other else (0,):
+            yield (*nearest[one][:paths], *nearest[other][paths:])
 
 
 def _busy_s(job: Job) -> float:
