@@ -1,13 +1,13 @@
 """Minimizing Waiting for a given split or over all of them, and for several devices together.
 
-Rebuilt from the description of MW (Zhou et al., GLOBECOM 2022 and IEEE TPDS 2023): order paths by Johnson's rule, choose for each the cut that finishes
-earliest and waits least, then change one thing while the value falls. What is ours: Johnson's rule is applied once for every common cut, and several
-devices are planned alone first, then together.
+Rebuilt from the description of MW (Zhou et al., GLOBECOM 2022 and IEEE TPDS 2023): order paths by Johnson's rule, choose for each the cut that
+finishes earliest and waits least, then change one thing while the value falls. What is ours: Johnson's rule is applied for every cut and pair of
+cuts, splits that cannot be better by a bound are left out, and several devices are planned alone first, then together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import get_args
 
 from iopopt.cost.stopwatch import Stopwatch, TimeUpError
@@ -113,8 +113,7 @@ class MwSearch:
         return best
 
     def promising(self) -> list[list[Split]]:
-        """For each device the splits with which a plan may be better than the best, those that begin best first; MW's own plans of a single path are
-        as good as any."""
+        """For each device the splits with which a plan may be better than the best, those that begin best first."""
         return [self.waiting.promising(client, self._most_s(client)) for client in self._clients]
 
     def _most_s(self, client: int) -> float:
@@ -127,11 +126,10 @@ class MwSearch:
     def _least_s(self, client: int) -> float:
         return min(self.waiting.bounds.bound_s(client, split) for split in self.waiting.splits(client))
 
-    def ranked(self) -> list[Draft]:
-        """MW's plans of the promising splits, the best first: of several devices the best of each together, the second best of each, and so on."""
-        alone = [sorted((self.waiting.planned(client, split) for split in of_client), key=lambda found: found[0]) for client, of_client in enumerate(self.promising())]
-        if not all(alone):
-            return []
+    def ranked(self, splits: Sequence[Sequence[Split]]) -> list[Draft]:
+        """MW's plans of each device's splits, the best first: of several devices the best of each together, the second best of each, and so on."""
+        found = [[self.waiting.planned(client, split) for split in of_client] for client, of_client in enumerate(splits)]
+        alone = [sorted(of_client, key=lambda planned: planned[0]) for of_client in found]
         most = max(map(len, alone))
         return [together(self.pricer, [of_client[min(rank, len(of_client) - 1)][1] for of_client in alone]) for rank in range(most)]
 

@@ -1,13 +1,14 @@
 """PSOMW: a particle swarm over splits, orders and cuts, with pyswarms, in which Minimizing Waiting plans what the swarm splits anew.
 
 Rebuilt from the description of PSOMW (Zhou et al., IEEE TPDS 2023): a particle is (m, n), random keys for the order and a cut for each path, every
-particle is a valid plan, and MW re-seeds a particle whose (m, n) changed. What is ours: the swarm starts after MW over all splits, with some particles at its
-plans, and MW's local changes improve the best particles between iterations.
+particle is a valid plan, and MW re-seeds a particle whose (m, n) changed. What is ours: the swarm starts after MW over all splits, with some
+particles at its plans, leaves out splits that cannot be better, and MW's local changes improve the best particles between iterations.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +26,7 @@ from iopopt.offload.search.drafts import Draft, together
 from iopopt.offload.search.local_search import FALL
 from iopopt.offload.search.positions import Position, Positions
 from iopopt.offload.solution import OffloadSolution
-from iopopt.offload.space import OffloadSpace
+from iopopt.offload.space import OffloadSpace, Split
 
 _MOST = 10**6
 
@@ -98,7 +99,9 @@ def solve_psomw(
         search.minimise()
         with quiet_pyswarms(), seeded(seed):
             for _ in range(settings.swarms):
-                MwSwarm(search, settings).run()
+                splits = search.promising()
+                if all(splits):
+                    MwSwarm(search, settings, splits).run()
     except TimeUpError:
         termination = "time_limit"
     except KeyboardInterrupt:
@@ -107,17 +110,17 @@ def solve_psomw(
 
 
 class MwSwarm:
-    """One swarm, after MW over all splits."""
+    """One swarm over the splits that may be better than what MW found."""
 
-    def __init__(self, search: MwSearch, settings: PsomwSettings) -> None:
+    def __init__(self, search: MwSearch, settings: PsomwSettings, splits: Sequence[Sequence[Split]]) -> None:
         from pyswarms.backend import create_swarm
         from pyswarms.backend.handlers import BoundaryHandler, VelocityHandler
         from pyswarms.backend.topology import Star
 
-        self._search, self._settings, self._positions = search, settings, Positions(search.pricer, search.waiting)
+        self._search, self._settings, self._positions = search, settings, Positions(search.pricer, search.waiting, splits)
         options = {"w": settings.inertia, "c1": settings.cognitive, "c2": settings.social}
         first = np.random.random((settings.particles, self._positions.dimensions))
-        for position, draft in zip(first[: math.ceil(settings.particles / 2)], [search.incumbent.best, *search.ranked()], strict=False):
+        for position, draft in zip(first[: math.ceil(settings.particles / 2)], search.ranked(splits), strict=False):
             self._positions.write(draft, position)
         self._swarm = create_swarm(*first.shape, options=options, init_pos=first)
         self._swarm.velocity = np.random.uniform(-0.5, 0.5, first.shape)

@@ -7,7 +7,7 @@ from itertools import pairwise, product
 import numpy as np
 
 from iopopt.offload.recursion import Job, OffloadPricer, Tail
-from iopopt.offload.space import Options, OffloadSpace, Split, even_starts
+from iopopt.offload.space import OffloadSpace, Options, Split, even_starts
 
 _PARTS = 6
 """Weights of resources are multiples of 1 / 6."""

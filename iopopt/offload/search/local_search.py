@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import combinations, pairwise
+from dataclasses import replace
+from functools import partial
 
-from iopopt.offload.search.drafts import ClientDraft, Draft
-from iopopt.offload.space import Option, OffloadSpace, Options, Split
+from iopopt.offload.plan import Path
 from iopopt.offload.recursion import OffloadPricer
+from iopopt.offload.search.drafts import ClientDraft, Draft
+from iopopt.offload.space import OffloadSpace, Option, Options, Split
 
 FALL = 1e-12
 """By how much, relatively, a value must fall: less is rounding."""
@@ -24,24 +26,24 @@ class Moves:
         for place, client in enumerate(draft.clients):
             paths = len(client.options)
             for path in range(paths):
-                yield lambda draft, place=place, path=path: self._cuts(draft, place, path)
+                yield partial(self._cuts, place, path)
             for path in range(paths - 1):
-                yield lambda draft, place=place, path=path: _swaps(draft, place, path)
+                yield partial(self._swaps, place, path)
             if self._space.row_steps is not None:
                 for boundary in range(paths - 1):
-                    yield lambda draft, place=place, boundary=boundary: self._boundaries(draft, place, boundary)
+                    yield partial(self._boundaries, place, boundary)
             if client.tail is not None and len(self._pricer.instance.servers) > 1:
-                yield lambda draft, place=place: self._tails(draft, place)
+                yield partial(self._tails, place)
         if len(draft.clients) > 1:
             for entry in range(len(draft.dispatch) - 1):
-                yield lambda draft, entry=entry: _dispatches(draft, entry)
+                yield partial(_dispatches, entry)
 
     def neighbours(self, draft: Draft) -> Iterator[Draft]:
         """Every draft that one change makes."""
         for ways in self.places(draft):
             yield from ways(draft)
 
-    def _cuts(self, draft: Draft, place: int, number: int) -> Iterator[Draft]:
+    def _cuts(self, place: int, number: int, draft: Draft) -> Iterator[Draft]:
         """Another cut or server for a path."""
         client = draft.clients[place]
         current = client.options[number]
@@ -49,7 +51,19 @@ class Moves:
             if option is not current:
                 yield draft.with_client(place, _with_options(client, {number: option}))
 
-    def _boundaries(self, draft: Draft, place: int, boundary: int) -> Iterator[Draft]:
+    def _swaps(self, place: int, first: int, draft: Draft) -> Iterator[Draft]:
+        """A path in the place of a later one, and that in its place: each with its cut, or with the cut of that place."""
+        client = draft.clients[place]
+        one = client.options[first]
+        for second in range(first + 1, len(client.options)):
+            other = client.options[second]
+            if one.job != other.job:
+                yield draft.with_client(place, _with_options(client, {first: other, second: one}))
+            if one.path.cut != other.path.cut or one.job.server != other.job.server:
+                moved = {first: self._nearest(client, other.path, one), second: self._nearest(client, one.path, other)}
+                yield draft.with_client(place, _with_options(client, moved))
+
+    def _boundaries(self, place: int, boundary: int, draft: Draft) -> Iterator[Draft]:
         """Another row between two neighbours; each keeps its server, and its cut as nearly as is worth it."""
         client = draft.clients[place]
         by_rows = sorted(range(len(client.options)), key=lambda number: client.options[number].path.start)
@@ -57,17 +71,16 @@ class Moves:
         upper, lower = client.options[above].path, client.options[below].path
         for start in self._space.starts(self._pricer.stages[client.client], Split(client.fused, len(client.options))):
             if upper.start < start < lower.stop and start != lower.start:
-                moved = {above: self._nearest(client, upper.start, start, client.options[above])}
-                moved[below] = self._nearest(client, start, lower.stop, client.options[below])
+                moved = {above: self._nearest(client, replace(upper, stop=start), client.options[above])}
+                moved[below] = self._nearest(client, replace(lower, start=start), client.options[below])
                 yield draft.with_client(place, _with_options(client, moved))
 
-    def _nearest(self, client: ClientDraft, start: int, stop: int, option: Option) -> Option:
-        """The option of other rows whose server is the same and whose cut is nearest."""
-        path = option.path
-        found = self._options.of(client.client, client.fused, start, stop)
-        return min(found, key=lambda other: (other.job.server not in (option.job.server, None), abs(other.path.cut - path.cut)))
+    def _nearest(self, client: ClientDraft, rows: Path, option: Option) -> Option:
+        """Of other rows the option whose server is the same, and whose cut is nearest."""
+        found = self._options.of(client.client, client.fused, rows.start, rows.stop)
+        return min(found, key=lambda other: (other.job.server not in (option.job.server, None), abs(other.path.cut - option.path.cut)))
 
-    def _tails(self, draft: Draft, place: int) -> Iterator[Draft]:
+    def _tails(self, place: int, draft: Draft) -> Iterator[Draft]:
         """Another server for the stages after the fused ones."""
         client = draft.clients[place]
         for server in range(len(self._pricer.instance.servers)):
@@ -79,16 +92,7 @@ def _with_options(client: ClientDraft, changed: dict[int, Option]) -> ClientDraf
     return client._replace(options=tuple(changed.get(number, option) for number, option in enumerate(client.options)))
 
 
-def _swaps(draft: Draft, place: int, first: int) -> Iterator[Draft]:
-    """A path in the place of a later one, and that in its place."""
-    client = draft.clients[place]
-    for second in range(first + 1, len(client.options)):
-        if client.options[first].job != client.options[second].job:
-            swapped = {first: client.options[second], second: client.options[first]}
-            yield draft.with_client(place, _with_options(client, swapped))
-
-
-def _dispatches(draft: Draft, entry: int) -> Iterator[Draft]:
+def _dispatches(entry: int, draft: Draft) -> Iterator[Draft]:
     """Two jobs of different devices, one after another, the other way round."""
     dispatch = draft.dispatch
     if dispatch[entry] != dispatch[entry + 1]:

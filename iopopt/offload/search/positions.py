@@ -27,22 +27,22 @@ class Positions:
     and servers); with uneven rows a fraction of the candidate rows for each boundary; with several servers a fraction for that of the tail. Several
     devices follow one another. With several, each has a key for every job at the end, which it takes in their order; sorted, they are the dispatch.
 
+    Args:
+        splits: of each device; there must be at least one.
+
     Attributes:
         dimensions: the length of a position.
     """
 
-    def __init__(self, pricer: OffloadPricer, waiting: MinimizingWaiting) -> None:
-        self._pricer, self._waiting = pricer, waiting
-        clients, first = [], 0
-        for client in range(len(pricer.instance.clients)):
-            clients.append(_ClientPositions(pricer, waiting, client, first))
-            first = clients[-1].stop
-        self._clients, self._keys = tuple(clients), list[slice]()
-        if len(clients) > 1:
-            for of_client in clients:
-                self._keys.append(slice(first, first + of_client.most_jobs))
-                first += of_client.most_jobs
-        self.dimensions = first
+    def __init__(self, pricer: OffloadPricer, waiting: MinimizingWaiting, splits: Sequence[Sequence[Split]]) -> None:
+        self._clients, self._keys, stop = list[_ClientPositions](), list[slice](), 0
+        for number, of_client in enumerate(splits):
+            self._clients.append(_ClientPositions(pricer, waiting, number, of_client, stop))
+            stop = self._clients[-1].stop
+        for client in self._clients if len(splits) > 1 else ():
+            self._keys.append(slice(stop, stop + client.most_jobs))
+            stop += client.most_jobs
+        self.dimensions = stop
 
     def splits(self, position: Position) -> tuple[Split, ...]:
         """(m, n) of each device."""
@@ -57,10 +57,7 @@ class Positions:
         return Draft(clients, tuple(place for _, place in sorted(keyed)))
 
     def write(self, draft: Draft, position: Position) -> None:
-        """Make a position stand for a plan; what this plan does not use is left as it is.
-
-        A path whose option is dominated gets the next one that is not.
-        """
+        """Make a position stand for a plan of these splits; what the plan does not use is left as it is."""
         for place, client in enumerate(draft.clients):
             self._clients[place].write(client, position)
         if self._keys:
@@ -73,10 +70,10 @@ class Positions:
 class _ClientPositions:
     """The coordinates of one device, from ``first`` to ``stop``."""
 
-    def __init__(self, pricer: OffloadPricer, waiting: MinimizingWaiting, client: int, first: int) -> None:
+    def __init__(self, pricer: OffloadPricer, waiting: MinimizingWaiting, client: int, splits: Sequence[Split], first: int) -> None:
         self._pricer, self._waiting, self._client = pricer, waiting, client
         self._paths: dict[int, list[int]] = {}
-        for split in waiting.splits(client):
+        for split in sorted(splits):
             self._paths.setdefault(split.fused, []).append(split.paths)
         self._fused = sorted(self._paths)
         most = max(max(counts) for counts in self._paths.values())
@@ -126,7 +123,7 @@ class _ClientPositions:
             option = client.options[number]
             of_path = self._waiting.options.of(self._client, client.fused, option.path.start, option.path.stop)
             position[self._orders + row] = _fraction(number, split.paths)
-            position[self._cuts + row] = _fraction(min(range(len(of_path)), key=lambda other: _apart(of_path[other].path, option.path)), len(of_path))
+            position[self._cuts + row] = _fraction(of_path.index(option), len(of_path))
         if self._waiting.space.row_steps is not None:
             candidates = self._waiting.space.starts(self._pricer.stages[self._client], split)
             for row, number in enumerate(by_rows[1:]):
@@ -134,10 +131,6 @@ class _ClientPositions:
                 position[self._boundaries + row] = _fraction(at - 1, len(candidates) - 2)
         if self.stop > self._server and client.tail is not None:
             position[self._server] = _fraction(client.tail.server, len(self._pricer.instance.servers))
-
-
-def _apart(path: Any, other: Any) -> tuple[int, bool]:
-    return abs(path.cut - other.cut), path.server != other.server
 
 
 def _chosen(values: Sequence[T], fraction: float) -> T:

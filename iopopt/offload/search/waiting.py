@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import combinations_with_replacement, pairwise
 
-from iopopt.offload.recursion import Job, Tail, advance
+from iopopt.offload.recursion import Job, Progress, Tail, advance
 from iopopt.offload.search.bounds import SplitBounds
 from iopopt.offload.search.drafts import ClientDraft, Draft, Incumbent
 from iopopt.offload.search.local_search import Moves, improved
@@ -78,8 +78,8 @@ class MinimizingWaiting:
     def _firsts(self, client: int, split: Split, starts: Sequence[int]) -> list[tuple[float, ClientDraft]]:
         """The best drafts of given rows, the best first.
 
-        The cuts are one or two, each of the first so many paths by rows and the other of the rest, in Johnson's order; and for each order that occurs,
-        the cuts that finish earliest in it.
+        The cuts are one or two, one for the first so many paths by rows and the other for the rest, in Johnson's order; and for each order that
+        occurs, the cuts that finish earliest in it.
         """
         choices = [self.options.of(client, split.fused, *rows) for rows in pairwise(starts)]
         tail, orders, drafts = self._tail(client, split.fused), dict[tuple[int, ...], None](), dict[tuple[Option, ...], None]()
@@ -100,12 +100,8 @@ class MinimizingWaiting:
         """For each path in order the option that finishes earliest, and of these the one that waits least."""
         progress, free_s, chosen = self._pricer.start([]), self._pricer.free(), []
         for of_path in choices:
-
-            def finish(option: Option) -> tuple[float, float]:
-                after, _ = advance(progress._replace(ended_s=0.0), [list(workers) for workers in free_s], option.job)
-                return after.ended_s, -_busy_s(option.job)
-
-            chosen.append(min(of_path, key=finish))
+            done = [(_done_s(progress, free_s, option.job), -_busy_s(option.job), number) for number, option in enumerate(of_path)]
+            chosen.append(of_path[min(done)[2]])
             progress, _ = advance(progress, free_s, chosen[-1].job)
         return tuple(chosen)
 
@@ -117,6 +113,12 @@ def _one_or_two_cuts(choices: Sequence[Sequence[Option]]) -> Iterator[tuple[Opti
     for one, other in combinations_with_replacement(cuts, 2):
         for paths in range(1, len(choices)) if one != other else (0,):
             yield (*nearest[one][:paths], *nearest[other][paths:])
+
+
+def _done_s(progress: Progress, free_s: Sequence[Sequence[float]], job: Job) -> float:
+    """When a job would be done as the next of its device."""
+    after, _ = advance(progress._replace(ended_s=0.0), [list(workers) for workers in free_s], job)
+    return after.ended_s
 
 
 def _busy_s(job: Job) -> float:
