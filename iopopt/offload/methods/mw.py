@@ -85,6 +85,7 @@ class MwSearch:
             self._firsts.append(together(self.pricer, [self._single(client) for client in self._clients]))
         for first in self._firsts:
             self.incumbent.offer(first)
+        self.incumbent.limited = True
 
     def _single(self, client: int) -> ClientDraft:
         """The best single cut of a device's network."""

@@ -110,22 +110,27 @@ def solve_psomw(
 
 
 class MwSwarm:
-    """One swarm over the splits that may be better than what MW found."""
+    """One swarm over the splits that may be better than what MW found.
+
+    Attributes:
+        swarm: of pyswarms.
+        positions: what its positions stand for.
+    """
 
     def __init__(self, search: MwSearch, settings: PsomwSettings, splits: Sequence[Sequence[Split]]) -> None:
         from pyswarms.backend import create_swarm
         from pyswarms.backend.handlers import BoundaryHandler, VelocityHandler
         from pyswarms.backend.topology import Star
 
-        self._search, self._settings, self._positions = search, settings, Positions(search.pricer, search.waiting, splits)
+        self._search, self._settings, self.positions = search, settings, Positions(search.pricer, search.waiting, splits)
         options = {"w": settings.inertia, "c1": settings.cognitive, "c2": settings.social}
-        first = np.random.random((settings.particles, self._positions.dimensions))
+        first = np.random.random((settings.particles, self.positions.dimensions))
         for position, draft in zip(first[: math.ceil(settings.particles / 2)], search.ranked(splits), strict=False):
-            self._positions.write(draft, position)
-        self._swarm = create_swarm(*first.shape, options=options, init_pos=first)
-        self._swarm.velocity = np.random.uniform(-0.5, 0.5, first.shape)
-        self._swarm.pbest_cost = np.full(settings.particles, np.inf)
-        self._splits = [self._positions.splits(position) for position in first]
+            self.positions.write(draft, position)
+        self.swarm = create_swarm(*first.shape, options=options, init_pos=first)
+        self.swarm.velocity = np.random.uniform(-0.5, 0.5, first.shape)
+        self.swarm.pbest_cost = np.full(settings.particles, np.inf)
+        self._splits = [self.positions.splits(position) for position in first]
         self._known = set[Draft]()
         self._topology, self._in_bounds, self._unclamped = Star(), BoundaryHandler("periodic"), VelocityHandler("unmodified")
 
@@ -148,25 +153,25 @@ class MwSwarm:
                 return
 
     def _price(self) -> None:
-        swarm: Any = self._swarm
-        swarm.current_cost = np.array([self._search.incumbent.offer(self._positions.draft(position)) for position in swarm.position])
+        swarm: Any = self.swarm
+        swarm.current_cost = np.array([self._search.incumbent.offer(self.positions.draft(position)) for position in swarm.position])
         better = swarm.current_cost < swarm.pbest_cost
         swarm.pbest_pos = np.where(better[:, None], swarm.position, swarm.pbest_pos)
         swarm.pbest_cost = np.where(better, swarm.current_cost, swarm.pbest_cost)
         swarm.best_pos, swarm.best_cost = self._topology.compute_gbest(swarm)
 
     def _move(self) -> None:
-        bounds = np.zeros(self._positions.dimensions), np.ones(self._positions.dimensions)
-        self._swarm.velocity = self._topology.compute_velocity(self._swarm, None, self._unclamped, bounds)
-        self._swarm.position = self._topology.compute_position(self._swarm, bounds, self._in_bounds)
+        bounds = np.zeros(self.positions.dimensions), np.ones(self.positions.dimensions)
+        self.swarm.velocity = self._topology.compute_velocity(self.swarm, None, self._unclamped, bounds)
+        self.swarm.position = self._topology.compute_position(self.swarm, bounds, self._in_bounds)
 
     def reseed(self) -> int:
         """Write MW's plan of the new split into each particle whose (m, n) changed; how many there were."""
         changed = 0
-        for number, position in enumerate(self._swarm.position):
-            splits = self._positions.splits(position)
+        for number, position in enumerate(self.swarm.position):
+            splits = self.positions.splits(position)
             if splits != self._splits[number]:
-                self._positions.write(self._reseeded(position, splits, self._splits[number]), position)
+                self.positions.write(self._reseeded(position, splits, self._splits[number]), position)
                 self._splits[number] = splits
                 changed += 1
         return changed
@@ -175,19 +180,19 @@ class MwSwarm:
         """A particle's plan with MW's plan for each device whose split changed, and servers that take first what arrives first."""
         clients = [
             client if split == old else self._search.waiting.planned(client.client, split)[1]
-            for client, split, old in zip(self._positions.draft(position).clients, splits, before, strict=True)
+            for client, split, old in zip(self.positions.draft(position).clients, splits, before, strict=True)
         ]
         return together(self._search.pricer, clients)
 
     def _improve(self) -> None:
         """Local changes from the particles that cost least, written into them; none twice from the same plan."""
-        swarm: Any = self._swarm
-        drafts = {self._positions.draft(swarm.position[number]): number for number in np.argsort(-swarm.current_cost, kind="stable")}
+        swarm: Any = self.swarm
+        drafts = {self.positions.draft(swarm.position[number]): number for number in np.argsort(-swarm.current_cost, kind="stable")}
         new = [(draft, number) for draft, number in reversed(drafts.items()) if draft not in self._known]
         for draft, number in new[: self._settings.improved]:
             better, value = self._search.improve(draft)
             self._known |= {draft, better}
-            self._positions.write(better, swarm.position[number])
+            self.positions.write(better, swarm.position[number])
             if value < swarm.pbest_cost[number]:
                 swarm.pbest_pos[number], swarm.pbest_cost[number] = swarm.position[number], value
         swarm.best_pos, swarm.best_cost = self._topology.compute_gbest(swarm)

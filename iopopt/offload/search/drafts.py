@@ -77,21 +77,23 @@ class Incumbent:
         best: the best draft that was offered; None before the first.
         least: what it comes to, seconds.
         trajectory: its improvements over time.
+        limited: whether the time limit holds: not before the first plans.
     """
 
     def __init__(self, pricer: OffloadPricer, objective: OffloadObjective, watch: Stopwatch) -> None:
         self.pricer, self._objective, self._watch = pricer, objective, watch
         self.best: Draft | None = None
         self.least = math.inf
+        self.limited = False
         self.trajectory: list[Point] = []
 
     def value_s(self, draft: Draft) -> float:
         """What a draft comes to, seconds: of the devices in it.
 
         Raises:
-            TimeUpError: if the time is up, and there is a best draft.
+            TimeUpError: if the time is up, and the limit holds.
         """
-        if self.best is not None:
+        if self.limited:
             self._watch.check()
         progress, free_s = [self.pricer.start([option.job for option in client.options]) for client in draft.clients], self.pricer.free()
         queues = [iter(client.options) for client in draft.clients]

@@ -8,6 +8,7 @@ from itertools import combinations_with_replacement, pairwise
 from iopopt.offload.recursion import Job, Progress, Tail, advance
 from iopopt.offload.search.bounds import SplitBounds
 from iopopt.offload.search.drafts import ClientDraft, Draft, Incumbent
+from iopopt.offload.search.johnson import johnson_orders
 from iopopt.offload.search.local_search import Moves, improved
 from iopopt.offload.space import OffloadSpace, Option, Options, Split, even_starts
 
@@ -16,14 +17,6 @@ STARTS = 3
 
 GROWTHS = (0.5, 0.7, 1.4, 2.0)
 """Of uneven rows: each path has so many times the rows of the one before."""
-
-
-def johnson_order(first: Sequence[float], second: Sequence[float]) -> list[int]:
-    """Johnson's rule: the order of jobs that are done soonest on two machines, each job on the first and then on the second.
-
-    Jobs that are shorter on the first come first, the shortest first; then the others, the longest on the second first.
-    """
-    return sorted(range(len(first)), key=lambda job: (0, first[job]) if first[job] < second[job] else (1, -second[job]))
 
 
 class MinimizingWaiting:
@@ -84,9 +77,9 @@ class MinimizingWaiting:
         choices = [self.options.of(client, split.fused, *rows) for rows in pairwise(starts)]
         tail, orders, drafts = self._tail(client, split.fused), dict[tuple[int, ...], None](), dict[tuple[Option, ...], None]()
         for jobs in _one_or_two_cuts(choices):
-            order = tuple(johnson_order(*zip(*(_two_machines(option.job) for option in jobs), strict=True)))
-            orders[order] = None
-            drafts[tuple(jobs[path] for path in order)] = None
+            for order in johnson_orders([option.job for option in jobs]):
+                orders[tuple(order)] = None
+                drafts[tuple(jobs[path] for path in order)] = None
         for order in orders:
             drafts[self._earliest([choices[path] for path in order])] = None
         found = [ClientDraft(client, split.fused, options, tail) for options in drafts]
@@ -123,12 +116,6 @@ def _done_s(progress: Progress, free_s: Sequence[Sequence[float]], job: Job) -> 
 
 def _busy_s(job: Job) -> float:
     return sum(part or 0.0 for part in (job.fetch_s, job.device_s, job.upload_s, job.server_s, job.return_s))
-
-
-def _two_machines(job: Job) -> tuple[float, float]:
-    """A job's durations on two machines that stand for its three: all up to the uplink, and all from it on."""
-    upload_s = job.upload_s or 0.0
-    return (job.fetch_s or 0.0) + job.device_s + upload_s, upload_s + job.server_s + (job.return_s or 0.0)
 
 
 def _growing(candidates: Sequence[int], paths: int, growth: float) -> tuple[int, ...]:
