@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Any
 
 import pytest
 from support.offload_enumeration import least_s
 from support.offloading import random_offload_instance, worked_instance
-from support.random_branches import random_branched_graph
+from support.small_chains import small_network
 
 from iopopt.errors import OffloadError, SolverError
 from iopopt.offload.instance import OffloadInstance
@@ -24,7 +24,7 @@ from iopopt.offload.space import OffloadSpace, even_starts
 
 
 def random_instance(rng: random.Random, clients: int = 1) -> OffloadInstance:
-    return random_offload_instance(rng, [random_branched_graph(rng, tiny=True) for _ in range(clients)], clients=clients)
+    return random_offload_instance(rng, [small_network(rng) for _ in range(clients)], clients=clients)
 
 
 def test_the_worked_instance() -> None:
@@ -92,11 +92,11 @@ def test_uneven_rows_cannot_be_moved_to_gain() -> None:
         instance, space = random_instance(rng), OffloadSpace(most_paths=3, row_steps=6)
         found, pricer = solve_mw(instance, space=space), OffloadPricer(instance)
         (client,), (stages,) = found.plan.clients, pricer.stages
-        (even,) = [solve_mw(instance, space=OffloadSpace(most_paths=3)).value_s]
+        even = solve_mw(instance, space=OffloadSpace(most_paths=3)).value_s
         uneven += found.value_s < even * (1 - 1e-9)
         paths = sorted(client.paths, key=lambda path: path.start)
         splits = [split for split in space.splits(stages) if split == (client.fused, len(client.paths))]
-        for above, below in zip(paths, paths[1:], strict=False):
+        for above, below in pairwise(paths):
             for row in space.starts(stages, splits[0]):
                 if above.start < row < below.stop:
                     moved = {above: replace(above, stop=row), below: replace(below, start=row)}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from support.offload_enumeration import least_s
 from support.offloading import random_offload_instance, worked_instance
-from support.random_branches import random_branched_graph
+from support.small_chains import small_network
 
 from iopopt.cost.stopwatch import Stopwatch
 from iopopt.errors import OffloadError, SolverError
@@ -26,17 +26,17 @@ QUICK = PsomwSettings(particles=8, iterations=6, swarms=1, stretch=3, improved=2
 
 
 def chain_instance() -> OffloadInstance:
-    """AlexNet, where MW over all splits is 2.6 % above the optimum, 34.99 ms by an enumeration with dominance."""
+    """AlexNet; the optimum of up to 8 paths is 34.9902976 ms, by an enumeration that leaves out dominated states only."""
     client = Client("device", load_model("alexnet"), 30e9, Link(50 * 125e3))
     return OffloadInstance((client,), (Server("server", 100e9, 2),))
 
 
-@pytest.mark.parametrize(("clients", "row_steps", "count"), [(1, None, 25), (1, 4, 10), (2, None, 6), (3, 4, 3)])
+@pytest.mark.parametrize(("clients", "row_steps", "count"), [(1, None, 20), (1, 4, 5), (2, None, 4), (3, 4, 1)])
 def test_psomw_below_mw_below_the_best_cut(clients: int, row_steps: int | None, count: int) -> None:
     """Instances of every variant: who has the input, who needs the result, workers, servers, rows, devices and objectives."""
     rng = random.Random(1)
     for number in range(count):
-        instance = random_offload_instance(rng, [random_branched_graph(rng, tiny=True) for _ in range(clients)], clients=clients)
+        instance = random_offload_instance(rng, [small_network(rng) for _ in range(clients)], clients=clients)
         space, objective = OffloadSpace(most_paths=4, row_steps=row_steps), rng.choice(["makespan", "mean"])
         swarm = solve_psomw(instance, space=space, objective=objective, seed=number, settings=QUICK, time_limit_s=60)
         waiting = solve_mw(instance, space=space, objective=objective)
@@ -48,19 +48,17 @@ def test_tiny_instances_are_solved() -> None:
     """The value of the enumeration of every plan, and so not below it either."""
     rng = random.Random(2)
     for _ in range(12):
-        instance, space = random_offload_instance(rng, [random_branched_graph(rng, tiny=True)]), OffloadSpace(most_paths=2)
+        instance, space = random_offload_instance(rng, [small_network(rng, 3)]), OffloadSpace(most_paths=2)
         assert solve_psomw(instance, space=space, settings=QUICK).value_s == pytest.approx(least_s(instance, space), rel=1e-9)
 
 
-def test_the_swarm_finds_what_mw_does_not() -> None:
-    """The optimum of AlexNet, of every seed."""
-    instance = chain_instance()
-    assert solve_mw(instance).value_s > 0.0358
+def test_alexnet_is_solved_by_every_seed() -> None:
+    """The optimum, and a trajectory that falls to it."""
     for seed in range(3):
-        found = solve_psomw(instance, seed=seed, time_limit_s=60)
-        assert found.value_s == pytest.approx(0.034990, abs=1e-6)
-        values = [point.value for point in found.trajectory]
-        assert values == sorted(values, reverse=True)  # type: ignore[type-var]
+        found = solve_psomw(chain_instance(), seed=seed, time_limit_s=60)
+        assert found.value_s == pytest.approx(0.0349902976, rel=1e-9)
+        values = [point.value for point in found.trajectory if point.value is not None]
+        assert values == sorted(values, reverse=True)
         assert values[-1] == found.value_s
 
 

@@ -7,7 +7,7 @@ import random
 import numpy as np
 import pytest
 from support.offloading import random_offload_instance
-from support.random_branches import random_branched_graph
+from support.small_chains import small_network
 
 from iopopt.cost.stopwatch import Stopwatch
 from iopopt.offload.plan import validate
@@ -19,7 +19,7 @@ from iopopt.offload.space import OffloadSpace
 
 
 def _positions(rng: random.Random, clients: int, row_steps: int | None) -> tuple[OffloadPricer, MinimizingWaiting, Positions]:
-    instance = random_offload_instance(rng, [random_branched_graph(rng, tiny=True) for _ in range(3)], clients=clients)
+    instance = random_offload_instance(rng, [small_network(rng) for _ in range(3)], clients=clients)
     pricer = OffloadPricer(instance)
     waiting = MinimizingWaiting(Incumbent(pricer, "makespan", Stopwatch()), OffloadSpace(most_paths=4, row_steps=row_steps))
     return pricer, waiting, Positions(pricer, waiting, [waiting.splits(client) for client in range(clients)])
@@ -42,7 +42,7 @@ def test_every_position_is_a_valid_plan(clients: int, row_steps: int | None) -> 
                 starts = waiting.space.starts(pricer.stages[client.client], positions.splits(position)[client.client])
                 assert {option.path.start for option in client.options} <= set(starts)
             found.add(positions.splits(position))
-    assert len(found) > 30  # so it does not always decode to the same
+    assert len(found) > 15  # so it does not always decode to the same
 
 
 @pytest.mark.parametrize("row_steps", [None, 5])
