@@ -17,8 +17,11 @@ def johnson_order(first: Sequence[float], second: Sequence[float]) -> list[int]:
 
 
 def johnson_orders(jobs: Sequence[Job]) -> list[list[int]]:
-    """Johnson's orders of jobs, with two machines in the place of their three: all up to the uplink and all from it on, as for three machines of which
-    the second is never the bottleneck; and what is before the uplink and what is after it, for when it is."""
+    """Johnson's orders of jobs, with two machines in the place of their three.
+
+    They are all up to the uplink and all from it on, as for three machines of which the second is never the bottleneck; and what is before the uplink
+    and what is after it, for when it is.
+    """
     before = [(job.fetch_s or 0.0) + job.device_s for job in jobs]
     after = [job.server_s + (job.return_s or 0.0) for job in jobs]
     upload = [job.upload_s or 0.0 for job in jobs]

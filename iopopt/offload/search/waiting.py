@@ -80,8 +80,8 @@ class MinimizingWaiting:
             for order in johnson_orders([option.job for option in jobs]):
                 orders[tuple(order)] = None
                 drafts[tuple(jobs[path] for path in order)] = None
-        for order in orders:
-            drafts[self._earliest([choices[path] for path in order])] = None
+        for tried in orders:
+            drafts[self._earliest([choices[path] for path in tried])] = None
         found = [ClientDraft(client, split.fused, options, tail) for options in drafts]
         return sorted(((self._incumbent.value_s(Draft.alone(draft)), draft) for draft in found), key=lambda pair: pair[0])[:STARTS]
 
