@@ -40,7 +40,7 @@ class PsomwSettings:
         iterations: of one swarm.
         inertia, cognitive, social: w, c1 and c2 of the velocity update.
         stretch: iterations between two local searches.
-        improved: particles from which local changes start after a stretch.
+        improved: particles, of unlike splits, from which local changes start after a stretch.
         patience: stretches without an improvement after which a swarm ends.
 
     Raises:
@@ -53,9 +53,9 @@ class PsomwSettings:
     inertia: float = 0.72
     cognitive: float = 1.5
     social: float = 1.5
-    stretch: int = 10
-    improved: int = 5
-    patience: int = 4
+    stretch: int = 5
+    improved: int = 10
+    patience: int = 6
 
     def __post_init__(self) -> None:
         for name in ("particles", "iterations", "swarms", "stretch", "improved", "patience"):
@@ -185,11 +185,14 @@ class MwSwarm:
         return together(self._search.pricer, clients)
 
     def _improve(self) -> None:
-        """Local changes from the particles that cost least, written into them; none twice from the same plan."""
+        """Local changes from the best particle of each of some splits, written into it; none twice from the same plan."""
         swarm: Any = self.swarm
-        drafts = {self.positions.draft(swarm.position[number]): number for number in np.argsort(-swarm.current_cost, kind="stable")}
-        new = [(draft, number) for draft, number in reversed(drafts.items()) if draft not in self._known]
-        for draft, number in new[: self._settings.improved]:
+        found: dict[tuple[Split, ...], tuple[Draft, int]] = {}
+        for number in np.argsort(swarm.current_cost, kind="stable"):
+            draft = self.positions.draft(swarm.position[number])
+            if draft not in self._known:
+                found.setdefault(self.positions.splits(swarm.position[number]), (draft, int(number)))
+        for draft, number in list(found.values())[: self._settings.improved]:
             better, value = self._search.improve(draft)
             self._known |= {draft, better}
             self.positions.write(better, swarm.position[number])
