@@ -234,7 +234,9 @@ def _label_bars(axes: Axes, chart: _Chart) -> None:
         for size, upright in ((SMALL, False), (TINY, False), (TINY, True)):
             if fits(text, size, *(reversed(room) if upright else room)):
                 centre, rotation = ((bar.start_s + bar.end_s) / 2 * _MS, bar.middle), 90 if upright else 0
-                written = axes.text(*centre, **plain_text(text), ha="center", va="center", fontsize=size, color=colour, rotation=rotation, clip_on=True)
+                written = axes.text(
+                    *centre, **plain_text(text), ha="center", va="center", fontsize=size, color=colour, rotation=rotation, clip_on=True
+                )
                 written.set_path_effects([withStroke(linewidth=2.5, foreground=bar.colour)])  # or the critical path would strike it out
                 break
 
