@@ -238,7 +238,7 @@ def build(
             f"{EXACT_LIMITS * time_limit_s:g} s, and where it did not end so had CP-SAT. The gap is that of the best plan of all methods.",
             f"Uneven rows: paths may also begin at {ROW_STEPS} even steps; the best of {min(seeds, UNEVEN_SEEDS)} seeds of PSOMW against the best of "
             "the same seeds with even rows only. Negative: the larger space was searched less well.",
-            "Above brute force: the mean over the instances where it ended of how far PSOMW's median over seeds is above it, and the worst seed of all.",
+            "Above brute force: the mean over the instances where it ended of how far PSOMW's median is above it, and the worst seed of all.",
             ceiling_note(results),
             paper_note(results),
             caveat(offload_paper()),

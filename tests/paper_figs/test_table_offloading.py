@@ -144,7 +144,7 @@ def test_the_sum_of_a_plans_times() -> None:
 def test_settings() -> None:
     """Every network at every uplink and speed with one worker, and with more workers at one uplink; every progress step is counted."""
     assert len(SETTINGS) == len(set(SETTINGS)) == 8 * 3 * 3 + 2 * 8 * 3
-    assert table_offloading.STEPS == len(SETTINGS) + len(SHARED)
+    assert len(SETTINGS) + len(SHARED) == table_offloading.STEPS
     instance = Setting("lenet5", 20.0, 50.0, 16).instance()
     assert instance.clients[0].uplink.bytes_per_s == 2.5e6
     assert instance.servers[0].workers == 16
