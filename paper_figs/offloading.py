@@ -110,7 +110,7 @@ class Measured:
     Attributes:
         psomw_s: by seed.
         seconds: the longest run of PSOMW.
-        uneven_s: PSOMW's best over the first seeds, with paths of uneven rows; NaN where it was not asked for.
+        uneven_s: PSOMW's best over the first seeds, with paths of uneven rows.
         bound_s: no plan of even rows takes less.
         bf_ended: whether brute force searched everything.
         split: m and n of the best plan.
@@ -147,9 +147,8 @@ class Measured:
 
     @property
     def uneven_percent(self) -> float:
-        """By how much the best plan of uneven rows is below that of even rows, over the same seeds; negative if it was not found."""
-        even_s = min(self.psomw_s[:UNEVEN_SEEDS])
-        return 100 * (1 - self.uneven_s / even_s)
+        """By how much the best plan of uneven rows is below the best of even rows, which is one of that space too; 0 where none better was found."""
+        return 100 * max(0.0, 1 - self.uneven_s / self.best_s)
 
 
 def measure(setting: Setting, time_limit_s: float, progress: Progress, seeds: int = SEEDS) -> Measured:

@@ -74,9 +74,10 @@ def test_each_instance_holds_what_the_methods_found(report: Report) -> None:
         assert row["best_cut_gain"] == pytest.approx(1 / best)
         assert row["local_gain"] == pytest.approx(local / cut / best)
         assert row["remote_gain"] == pytest.approx(remote / cut / best)
-        assert row["uneven_percent"] == pytest.approx(100 * (1 - 0.42 / 0.6))
+        assert row["uneven_s"] == pytest.approx(0.42 * cut)
     assert (quick["exact"], quick["bf_ended"], quick["gap_percent"]) == ("bf", True, pytest.approx(0.0))
     assert (slow["exact"], slow["bf_ended"], slow["gap_percent"]) == ("cpsat", False, pytest.approx(100 * (0.4 - 0.3) / 0.4))
+    assert (quick["uneven_percent"], slow["uneven_percent"]) == (pytest.approx(100 * (1 - 0.42 / 0.5)), 0)
     assert quick["median_above_bf_percent"] == pytest.approx(50)
     assert quick["worst_above_bf_percent"] == pytest.approx(80)
     assert math.isnan(slow["median_above_bf_percent"])
@@ -91,6 +92,7 @@ def test_the_means(report: Report) -> None:
         assert rows[method, "all"]["instances"] == 2
         assert rows[method, "all"]["best_cut_gain"] == pytest.approx(1 / part)
         assert rows[method, "all"]["local_gain"] == pytest.approx(sum(local) / 2 / part)
+        assert rows[method, "all"]["most_local_gain"] == pytest.approx(max(local) / part)
         assert rows[method, "4"]["local_gain"] == pytest.approx(local[1] / part)
         assert [rows[method, workers]["ceiling"] for workers in ("1", "4", "all")] == [3, 6, 6]
         assert [rows[method, workers]["bf_instances"] for workers in ("1", "4", "all")] == [1, 0, 1]
