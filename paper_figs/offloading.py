@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from iopopt import load_cluster, load_model
 from iopopt.offload.instance import Client, Link, OffloadInstance, Server
@@ -154,7 +152,8 @@ class Measured:
 def measure(setting: Setting, time_limit_s: float, progress: Progress, seeds: int = SEEDS) -> Measured:
     """Every method on one instance; the limit is that of one seed."""
     instance = setting.instance()
-    cut, local, remote, mw = (solve_offload(instance, name, **_limit(name, time_limit_s)) for name in ("best-cut", "local", "remote", "mw"))
+    cut, local, remote = (solve_offload(instance, name) for name in ("best-cut", "local", "remote"))
+    mw = solve_offload(instance, "mw", time_limit_s=time_limit_s)
     swarms = [solve_offload(instance, "psomw", seed=seed, time_limit_s=time_limit_s) for seed in range(seeds)]
     space = OffloadSpace(row_steps=ROW_STEPS)
     uneven = [solve_offload(instance, "psomw", space=space, seed=seed, time_limit_s=time_limit_s) for seed in range(min(seeds, UNEVEN_SEEDS))]
@@ -177,10 +176,6 @@ def measure(setting: Setting, time_limit_s: float, progress: Progress, seeds: in
     )
     progress(f"{setting.label}: best {found.best_s * 1e3:.1f} ms, {found.best_cut_s / found.best_s:.2f} times the best cut, by {exact.method}")
     return found
-
-
-def _limit(method: str, time_limit_s: float) -> dict[str, Any]:
-    return {"time_limit_s": time_limit_s} if method == "mw" else {}
 
 
 def _exact(instance: OffloadInstance, time_limit_s: float) -> tuple[OffloadSolution, float]:
@@ -230,8 +225,3 @@ def measure_shared(shared: Shared, time_limit_s: float, progress: Progress, seed
     found = MeasuredShared(cut.value_s, mw.value_s, tuple(swarm.value_s for swarm in swarms), cpsat.value_s, cpsat.bound_s or 0.0)
     progress(f"{shared.label}, {shared.workers} workers, {shared.objective}: best {found.best_s * 1e3:.1f} ms, gap {found.gap_percent:.1f} %")
     return found
-
-
-def median_of(values: Sequence[float]) -> float:
-    """The median; NaN of nothing."""
-    return median(values) if values else math.nan

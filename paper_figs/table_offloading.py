@@ -11,7 +11,7 @@ import dataclasses
 import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from statistics import fmean
+from statistics import fmean, median
 from typing import Any
 
 from paper_figs.columns import Column, Table, fixed, small_percent
@@ -34,7 +34,6 @@ from paper_figs.offloading import (
     device_flops_per_s,
     measure,
     measure_shared,
-    median_of,
 )
 from paper_figs.published import caveat, offload_paper
 from paper_figs.report import Report
@@ -110,7 +109,7 @@ SHARED_COLUMNS = (
 
 def instance_row(setting: Setting, found: Measured) -> dict[str, Any]:
     """One instance, in seconds, percent and times."""
-    middle_s, worst_s = median_of(found.psomw_s), max(found.psomw_s)
+    middle_s, worst_s = median(found.psomw_s), max(found.psomw_s)
     return {
         **setting._asdict(),
         "model": LABELS[setting.model],
@@ -141,7 +140,7 @@ def mean_rows(results: Results) -> list[dict[str, Any]]:
     return [
         _mean_row(method, value, name, of_group, paper_gain if name == last else math.nan)
         for method, value, paper_gain in (
-            ("PSOMW", lambda found: median_of(found.psomw_s), offload_paper().psomw_gain),
+            ("PSOMW", lambda found: median(found.psomw_s), offload_paper().psomw_gain),
             ("MW", lambda found: found.mw_s, offload_paper().mw_gain),
         )
         for name, of_group in groups.items()
@@ -178,7 +177,7 @@ def shared_row(shared: Shared, found: MeasuredShared) -> dict[str, Any]:
         **shared._asdict(),
         "models": shared.label,
         **{key: getattr(found, key) for key in ("best_cut_s", "mw_s", "cpsat_s", "bound_s", "gap_percent")},
-        "psomw_median_s": median_of(found.psomw_s),
+        "psomw_median_s": median(found.psomw_s),
         "psomw_worst_s": max(found.psomw_s),
         "best_cut_gain": found.best_cut_s / found.best_s,
     }
@@ -200,7 +199,7 @@ def ceiling_note(results: Results) -> str:
 def paper_note(results: Results) -> str:
     """What of the table comes near the published mean."""
     means = {
-        name: fmean(getattr(found, f"{key}_s") / median_of(found.psomw_s) for _, found in results)
+        name: fmean(getattr(found, f"{key}_s") / median(found.psomw_s) for _, found in results)
         for name, key in (("the best cut", "best_cut"), ("local", "local"), ("remote", "remote"))
     }
     texts = ", ".join(f"{value:.2f} over {name}" for name, value in means.items())
@@ -238,8 +237,8 @@ def build(
             "on the server. Gains are latencies over that of the plan; their means are arithmetic.",
             f"MW and PSOMW had {time_limit_s:g} s, PSOMW with each of {seeds} seeds (the longest took {longest_s:.1f} s); brute force had "
             f"{EXACT_LIMITS * time_limit_s:g} s, and where it did not end so had CP-SAT. The gap is that of the best plan of all methods.",
-            f"Uneven rows: paths may also begin at {ROW_STEPS} even steps; by how much the best of {min(seeds, UNEVEN_SEEDS)} seeds of PSOMW is then below "
-            "the best plan of even rows by any method, 0 where it found none that is better.",
+            f"Uneven rows: paths may also begin at {ROW_STEPS} even steps; by how much the best of {min(seeds, UNEVEN_SEEDS)} seeds of PSOMW is then "
+            "below the best plan of even rows by any method, 0 where it found none that is better.",
             "Above brute force: the mean over the instances where it ended of how far PSOMW's median is above it, and the worst seed of all.",
             ceiling_note(results),
             paper_note(results),

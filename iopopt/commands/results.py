@@ -24,6 +24,7 @@ class ResultsDirectory:
     """A directory of results, with a folder for each kind of JSON file.
 
     Attributes:
+        path: of the directory.
         names: the stems of the files of each run so far.
 
     Raises:
@@ -31,7 +32,7 @@ class ResultsDirectory:
     """
 
     def __init__(self, path: Path, folders: Sequence[str], results: str) -> None:
-        self._path, self.names = path, list[str]()
+        self.path, self.names = path, list[str]()
         try:
             for folder in folders:
                 (path / folder).mkdir(parents=True, exist_ok=True)
@@ -39,9 +40,6 @@ class ResultsDirectory:
             raise FileFormatError(f"--output {path}: cannot be created as a directory ({error.strerror})") from None
         if (path / results).exists():
             raise FileFormatError(f"--output {path}: holds the {results} of another run; choose another directory, or move that file")
-
-    def __truediv__(self, name: str) -> Path:
-        return self._path / name
 
     def save(self, records: Mapping[str, Mapping[str, Any]], tables: Mapping[str, Iterable[Row]]) -> None:
         """Write JSON files (``plans/x``) and whole tables (``results.csv``).
@@ -51,11 +49,11 @@ class ResultsDirectory:
         """
         try:
             for name, record in records.items():
-                write_json(self._path / f"{name}.json", record)
+                write_json(self.path / f"{name}.json", record)
             for name, rows in tables.items():
                 self._write(name, rows)
         except OSError as error:
-            raise FileFormatError(f"{error.filename or self._path}: cannot be written ({error.strerror})") from None
+            raise FileFormatError(f"{error.filename or self.path}: cannot be written ({error.strerror})") from None
 
     def add_name(self, words: Sequence[str]) -> str:
         """The stem of the next run's files, added to :attr:`names`."""
@@ -66,9 +64,9 @@ class ResultsDirectory:
         """Replace a table atomically, so that nothing is lost."""
         import pandas as pd
 
-        partial = self._path / f"{name}.part"
+        partial = self.path / f"{name}.part"
         pd.DataFrame(rows).astype({"seed": "Int64"}).to_csv(partial, index=False)
-        partial.replace(self._path / name)
+        partial.replace(self.path / name)
 
 
 def unused_stem(words: Sequence[str], names: Iterable[str]) -> str:

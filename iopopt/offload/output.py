@@ -54,7 +54,7 @@ class OffloadOutput(ResultsDirectory):
         """
         best = best_run(runs)
         if best is not None and best.solution is not None:
-            draw(best.case.instance, best.solution.plan, self / "pictures" / f"{self._case(best.case)}.png")
+            draw(best.case.instance, best.solution.plan, self.path / "pictures" / f"{self._case(best.case)}.png")
 
     def _case(self, case: Case) -> str:
         """The stem of a case's files."""
