@@ -10,7 +10,7 @@ from typing import Any
 from iopopt.cluster.boards import board_flops_per_s
 from iopopt.cluster.units import doubt, warn_of
 from iopopt.cluster.yaml_files import read_yaml
-from iopopt.errors import FileFormatError, IopoptError, OffloadError
+from iopopt.errors import FileFormatError, GraphError, IopoptError, OffloadError
 from iopopt.models import load_model
 from iopopt.network.graph import Graph
 from iopopt.network.records import as_list, check_keys, check_schema, foreign, read_json, short_repr
@@ -118,7 +118,10 @@ def _graph(record: Mapping[str, Any], where: str, folder: Path) -> Graph:
     if _one_of(record, where, "model", "graph") == "graph":
         if options:
             raise FileFormatError(f"{where}: {next(iter(options))!r} is for a model by name or file; a graph has its input already")
-        return Graph.from_dict(record["graph"], f"{where}: graph")
+        try:
+            return Graph.from_dict(record["graph"], f"{where}: graph")
+        except GraphError as error:
+            raise FileFormatError(f"{where}: graph: {error}") from None
     model = record["model"]
     if not isinstance(model, str):
         raise FileFormatError(f"{where}: 'model' is {short_repr(model)}; it must be the name of a network, or of its .json or .onnx file")

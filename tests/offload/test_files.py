@@ -11,7 +11,7 @@ import pytest
 import yaml
 from support.damage import attempt, damaged, without_each_key
 
-from iopopt import FileFormatError, UnitWarning, load_cluster, load_model
+from iopopt import FileFormatError, GraphBuilder, UnitWarning, load_cluster, load_model
 from iopopt.cluster.yaml_files import parse_yaml
 from iopopt.errors import OffloadError
 from iopopt.network.records import write_json
@@ -178,9 +178,13 @@ def test_no_path() -> None:
         load_offload_instance({"schema_version": 1})  # type: ignore[arg-type]
 
 
-def test_damaged_records(tmp_path: Path) -> None:
-    """No damage raises anything but an error that begins with the file's name."""
+@pytest.mark.parametrize("with_graphs", [True, False])
+def test_damaged_records(with_graphs: bool, tmp_path: Path) -> None:
+    """No damage raises anything but an error that begins with the file's name, whether networks are named or in the record."""
     record: Any = parse_yaml(GOOD.replace("alexnet", "lenet5"), "good")
+    if with_graphs:
+        net = GraphBuilder("tiny", (1, 4, 4)).conv(2, 3).fc(2).build()
+        record = OffloadInstance((Client("camera", net, 8e9, Link(2.5e6)),), (Server("near", 1e11),)).to_dict()
     broken = [(path, each) for path, _, each in damaged(record)] + list(without_each_key(record))
     for path, each in broken:
         _, message = attempt(lambda each: _load(tmp_path, json.dumps(each), "instance.json"), each)
