@@ -121,12 +121,10 @@ def _validate_client(client: Client, stages: Stages, planned: ClientPlan, server
     if not 1 <= planned.fused <= len(stages):
         raise PlanError(f"{where}: {planned.fused} stages are fused; {client.graph.name!r} has {len(stages)}, of which at least 1 is")
     rows = stages.shape(planned.fused).height
-    if not 1 <= len(planned.paths) <= rows:
-        raise PlanError(
-            f"{where}: there are {len(planned.paths)} paths; the output of stage {planned.fused} has {rows} rows, one for each path at least"
-        )
     if len(planned.paths) > 1 and (fault := stages.fault(planned.fused)):
         raise PlanError(f"{where}: the first {planned.fused} stages cannot be split into {len(planned.paths)} paths: {fault}")
+    if not 1 <= len(planned.paths) <= rows:
+        raise PlanError(f"{where}: there are {len(planned.paths)} paths for the {rows} rows of stage {planned.fused}; a path has at least one")
     stop = 0
     for path in sorted(planned.paths, key=lambda path: path.start):
         if path.start != stop or path.stop <= path.start:

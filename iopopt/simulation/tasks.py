@@ -18,7 +18,7 @@ class ComputeTask(NamedTuple):
 
 
 class TransferTask(NamedTuple):
-    """So many bytes go from one device to another, once the tasks ``after`` are done and a connection is set up (in the network's time by default)."""
+    """So many bytes go from one device to another, once the tasks ``after`` are done and a connection is set up, by default in the network's time."""
 
     sender: int
     receiver: int

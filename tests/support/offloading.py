@@ -1,4 +1,4 @@
-"""Random offloading instances and plans."""
+"""Random offloading instances and plans, and the one of the worked cases."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import random
 from collections.abc import Sequence
 from itertools import pairwise
 
+from iopopt.network.builder import GraphBuilder
 from iopopt.network.graph import Graph
 from iopopt.offload.instance import Client, Link, OffloadInstance, Server
 from iopopt.offload.plan import ClientPlan, OffloadPlan, Path, jobs
@@ -55,3 +56,18 @@ def _random_client(rng: random.Random, stages: Stages, servers: int, most_paths:
     paths = [Path(start, stop, rng.randint(0, fused), rng.randrange(servers)) for start, stop in pairwise(starts)]
     rng.shuffle(paths)
     return ClientPlan(fused, tuple(paths), rng.randrange(servers))
+
+
+def worked_graph(*, tail: bool = True) -> Graph:
+    """The network of the worked cases."""
+    builder = GraphBuilder("worked", (1, 4, 4))
+    builder.conv(2, 3, padding=1, name="conv1").conv(1, 3, padding=1, name="conv2")
+    if tail:
+        builder.fc(9, name="fc")
+    return builder.build()
+
+
+def worked_instance(*, tail: bool = True, workers: int = 1, **ends: str) -> OffloadInstance:
+    """One device and one server, with ``input_at`` and ``result_at`` as given."""
+    client = Client("device", worked_graph(tail=tail), 144.0, Link(32.0, 1.0), **ends)  # type: ignore[arg-type]
+    return OffloadInstance((client,), (Server("server", 288.0, workers),))
