@@ -74,9 +74,10 @@ def _for_each(instance: OffloadInstance, values: Sequence[T], what: str) -> Sequ
 def _network(
     instance: OffloadInstance, schedule: OffloadSchedule, client: int, number: int, weights: Weights, inputs: Array, dtype: torch.dtype
 ) -> Network:
-    """A device's network on one worker: with the weights of what that computes, and the input if it has it."""
+    """A device's network on one worker: with the weights of what that computes, and the input if it has it and begins with it."""
     of, mine = instance.clients[client], [task for task in schedule.tasks if task.worker == number and task.makes.client == client]
     shards = whole_shards(of.graph, {member for task in mine for member in task.members}, weights, dtype)
     has_input = number == client if of.input_at == "device" else number >= len(instance.clients)
-    held = TensorSlice(everything(of.graph.input_shape), torch.tensor(inputs, dtype=dtype)) if has_input else None
+    begins = has_input and any(part.cut == 0 for task in mine for part in task.reads)
+    held = TensorSlice(everything(of.graph.input_shape), torch.tensor(inputs, dtype=dtype)) if begins else None
     return Network(Stages.of(of.graph), RowsComputation(of.graph, shards), held, sum(shard.nbytes for shard in shards.values()))

@@ -147,9 +147,10 @@ class OffloadWorker:
             return taken[0]
         pieces = [piece for piece, _ in taken]
         height = self._networks[parts[0].client].stages.shape(parts[0].cut).height
-        ends = [0, *(piece.region.rows.stop for piece in pieces)]
-        if [piece.region.rows.start for piece in pieces] != ends[:-1] or ends[-1] != height:
-            found = ", ".join(f"[{piece.region.rows.start}, {piece.region.rows.stop})" for piece in pieces)
+        starts = [piece.region.rows.start for piece in pieces]
+        stops = [start + piece.tensor.shape[1] for start, piece in zip(starts, pieces, strict=True)]
+        if [*starts, height] != [0, *stops]:
+            found = ", ".join(f"[{start}, {stop})" for start, stop in zip(starts, stops, strict=True))
             raise ExecutionError(f"the paths of device {parts[0].client} end with rows {found}; each of {height} rows is due once")
         whole = Region(pieces[0].region.channels, Interval(0, height))
         return TensorSlice(whole, torch.cat([piece.tensor for piece in pieces], 1)), max(there_s for _, there_s in taken)
@@ -160,7 +161,8 @@ class OffloadWorker:
             return self._held.pop(part)
         if part not in self._expected:
             inputs = self._networks[part.client].inputs
-            assert inputs is not None and part.cut == 0  # nothing else is there without having been made or sent
+            assert inputs is not None  # nothing else is there without having been made or sent
+            assert part.cut == 0
             return inputs, 0.0
         message, receipt = self._expected.pop(part)
         tensor = self._transport.take(receipt, message.shape, self._dtype, message.sender, message.turn)
