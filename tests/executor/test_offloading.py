@@ -401,6 +401,42 @@ def test_a_task_that_nobody_does_is_noticed(instance: OffloadInstance, plan: Off
         run(instance, plan, timeout_s=0.3)
 
 
+@pytest.mark.parametrize("mutant", ["halo", "twice"])
+def test_mistakes_in_random_plans_are_noticed(mutant: str, monkeypatch: Patch) -> None:
+    """Of paths that are uploaded the last row of what is sent is missing, or the first message of all is sent twice: each such run fails."""
+    original, tried = ThreadTransport.send, 0
+    for seed in range(60):
+        rng = random.Random(seed)
+        instance = random_offload_instance(rng, [random_fusible_graph(rng)])
+        plan = random_offload_plan(rng, instance)
+        (planned,), sent = plan.clients, []
+        uploaded = {path.start: path.cut for path in planned.paths if path.cut or instance.clients[0].input_at == "device"}
+        uploaded = {start: cut for start, cut in uploaded.items() if cut < planned.fused}
+        if len(planned.paths) < 2 or not uploaded:
+            continue
+
+        def short(stages: Stages, fused: int, rows: Interval, uploaded: dict[int, int] = uploaded) -> dict[int, Interval]:
+            found = path_rows(stages, fused, rows)
+            if rows.start in uploaded:
+                tensor = stages.tensor(uploaded[rows.start])
+                found[tensor] = Interval(found[tensor].start, found[tensor].stop - 1)
+            return found
+
+        def twice(self: ThreadTransport, tensor: torch.Tensor, target: int, sent: list[int] = sent) -> None:
+            sent.append(target)
+            for _ in range(2 if len(sent) == 1 else 1):
+                original(self, tensor, target)
+
+        with monkeypatch.context() as patch:
+            if mutant == "halo":
+                patch.setattr(schedule, "path_rows", short)
+            else:
+                patch.setattr(ThreadTransport, "send", twice)
+            assert_noticed(instance, plan)
+        tried += 1
+    assert tried > 20
+
+
 # Failures.
 
 
