@@ -42,15 +42,6 @@ WIDE = 1e-2
 """An error that no rounding explains."""
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread_each() -> Iterator[None]:
-    """Small tensors: PyTorch's own threads would take longer to wake than to compute."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(autouse=True)
 def _no_thread_stays() -> Iterator[None]:
     """After every test here the threads are those before it."""
