@@ -7,14 +7,16 @@ is cheapest for the weights. The linear relaxation of a split, which divides pat
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Sequence
 from functools import cached_property
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from iopopt.cost.stopwatch import NO_LIMIT, Stopwatch
 from iopopt.offload.recursion import Job, OffloadPricer, Progress, advance
 from iopopt.offload.space import OffloadSpace, Option, Options, Split, even_starts
 
@@ -22,6 +24,9 @@ FloatArray = npt.NDArray[np.float64]
 
 DEVICE, UPLINK, DOWNLINK, SERVERS = 0, 1, 2, 3
 """The machines, by number: servers follow from 3 on."""
+
+_MOST_MEANS = 4
+"""So many weighted means of other splits are tried on one before its own relaxation is solved."""
 
 
 class Kind:
@@ -247,6 +252,20 @@ class SplitBound:
             least[paths] = (step + least[paths - 1]).min(axis=1)
         return least
 
+    def least_around(self, weights: Weights) -> dict[Kind, FloatArray]:
+        """For each kind of path what all others of a plan with such a path add to each mean at least."""
+        after, size, means = self.least_from(weights), len(self.starts), len(weights.values)
+        before = np.full((self.split.paths + 1, size, means), np.inf)
+        before[0, 0] = 0.0
+        for paths in range(self.split.paths):
+            for (i, j), kind in self.kinds.items():
+                before[paths + 1, j] = np.minimum(before[paths + 1, j], before[paths, i] + weights.least(kind))
+        found: dict[Kind, FloatArray] = {}
+        for (i, j), kind in self.kinds.items():
+            least = (before[:-1, i] + after[:-1, j][::-1]).min(axis=0)
+            found[kind] = np.minimum(found.get(kind, np.inf), least)
+        return found
+
 
 def split_bounds(pricer: OffloadPricer, space: OffloadSpace, client: int = 0) -> list[SplitBound]:
     """Every split of a device, with the bound by each machine alone."""
@@ -259,6 +278,49 @@ def split_bounds(pricer: OffloadPricer, space: OffloadSpace, client: int = 0) ->
         found.append(SplitBound(blocks[split.fused], split, space.starts(stages, split)))
         found[-1].raise_by([])
     return found
+
+
+class OpenSplits:
+    """Splits to be searched, that of the least bound first. A bound is raised as far as it goes before its split is given out."""
+
+    def __init__(self, splits: Sequence[SplitBound]) -> None:
+        self._number = count()
+        self._open = [(split.bound_s, next(self._number), split) for split in splits]
+        heapq.heapify(self._open)
+        self._means: list[FloatArray] = []
+        self._tried: set[SplitBound] = set()
+
+    @property
+    def bound_s(self) -> float:
+        """The least bound; infinite if no split is open."""
+        return self._open[0][0] if self._open else float("inf")
+
+    def add(self, split: SplitBound) -> None:
+        """Open a split, or open it again."""
+        heapq.heappush(self._open, (split.bound_s, next(self._number), split))
+
+    def pop(self, below_s: float, watch: Stopwatch = NO_LIMIT) -> SplitBound | None:
+        """The split of the least bound, no longer open; None if no bound is below ``below_s``.
+
+        Raises:
+            TimeUpError: if the time is up. Every split that was not given out is open.
+        """
+        while self.bound_s < below_s:
+            watch.check()
+            _, _, split = heapq.heappop(self._open)
+            if split.relaxed:
+                return split
+            self._raise(split)
+            self.add(split)
+        return None
+
+    def _raise(self, split: SplitBound) -> None:
+        """Raise the bound of a split: first by the means of others, which often are enough, then by its own relaxation."""
+        if split not in self._tried:
+            self._tried.add(split)
+            split.raise_by(self._means)
+        else:
+            self._means = [*self._means, split.relax()][-_MOST_MEANS:]
 
 
 def relaxed_mean(block: Block, kinds: Sequence[Kind]) -> FloatArray:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Sequence
-from itertools import chain, count
+from itertools import chain
 from math import comb, factorial, inf
 from operator import le
 
 import numpy as np
 
-from iopopt.cost.stopwatch import Stopwatch, TimeUpError
+from iopopt.cost.stopwatch import NO_LIMIT, Stopwatch, TimeUpError
 from iopopt.errors import OffloadError
 from iopopt.methods.settings import limited
 from iopopt.methods.solution import Point, Termination
-from iopopt.offload.bounds import Begun, FloatArray, Kind, Rest, SplitBound, Weights, split_bounds
+from iopopt.offload.bounds import Begun, FloatArray, Kind, OpenSplits, Rest, SplitBound, Weights, split_bounds
 from iopopt.offload.instance import OffloadInstance
 from iopopt.offload.plan import ClientPlan, OffloadPlan
 from iopopt.offload.recursion import OffloadObjective, OffloadPricer
@@ -24,9 +23,6 @@ from iopopt.offload.stages import Stages
 
 _SAME = 1 - 1e-12
 """What would be better only by less than this, which is rounding, is not searched."""
-
-_MOST_MEANS = 4
-"""So many weighted means from other splits are tried on one before its own relaxation is solved."""
 
 
 def plan_count(stages: Stages, space: OffloadSpace, servers: int) -> int:
@@ -98,45 +94,21 @@ class BruteForce:
         self.extended = self.priced = 0
         self.splits = len(splits)
         self.trajectory: list[Point] = []
-        self._watch, self._number = watch, count()
-        self._open = [(split.bound_s, next(self._number), split) for split in splits]
-        heapq.heapify(self._open)
-        self._means: list[FloatArray] = []
-        self._tried: set[SplitBound] = set()
+        self._watch, self._open = watch, OpenSplits(splits)
 
     def run(self) -> Termination:
         """Search until nothing better can be left, or the time is up."""
+        self.bound_s = self._open.bound_s
         try:
-            while (split := self._next()) is not None:
+            while (split := self._open.pop(self.best_s * _SAME, NO_LIMIT if self.best is None else self._watch)) is not None:
                 self.bound_s = split.bound_s
                 _SplitSearch(self, split).run()
+                self.bound_s = self._open.bound_s
         except TimeUpError:
             return "time_limit"
         except KeyboardInterrupt:
             return "interrupted"
         return "exhausted"
-
-    def _next(self) -> SplitBound | None:
-        """The open split of the least bound, once its relaxation does not raise that; None if no split can have a better plan."""
-        while self._open:
-            bound_s, _, split = self._open[0]
-            self.bound_s = bound_s
-            if not self.promising(bound_s):
-                return None
-            heapq.heappop(self._open)
-            if split.relaxed:
-                return split
-            self._raise(split)
-            heapq.heappush(self._open, (split.bound_s, next(self._number), split))
-        return None
-
-    def _raise(self, split: SplitBound) -> None:
-        """Raise the bound of a split: first by the means of others, which often are enough, then by its own relaxation."""
-        if split not in self._tried:
-            self._tried.add(split)
-            split.raise_by(self._means)
-        else:
-            self._means = [*self._means, split.relax()][-_MOST_MEANS:]
 
     def promising(self, bound_s: float) -> bool:
         """Whether plans with this bound can be better than the best; there is always time for a first plan."""
