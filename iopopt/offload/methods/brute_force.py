@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import chain
 from math import comb, factorial, inf
 from operator import le
@@ -61,7 +62,6 @@ def solve_bf(
     if search.best is None:
         raise KeyboardInterrupt  # before the first plan was priced: there is nothing to return
     optimal = termination == "exhausted"
-    total = plan_count(pricer.stages[0], space, len(instance.servers))
     return offload_solution(
         instance,
         search.best,
@@ -71,11 +71,16 @@ def solve_bf(
         objective=objective,
         space=space.name,
         method="bf",
-        searched=f"{total:,} plans in {search.splits} splits, of which {search.priced:,} were priced, the rest "
-        + ("cut off by bounds and dominance" if optimal else "cut off by bounds, dominance and the end of the search"),
+        searched=_searched(plan_count(pricer.stages[0], space, len(instance.servers)), search) + ("" if optimal else " or not reached"),
         solve_s=watch.elapsed_s,
         trajectory=tuple(search.trajectory),
     )
+
+
+def _searched(plans: int, search: BruteForce) -> str:
+    splits = f"{search.splits:,} split{'s' * (search.splits > 1)}"
+    priced = f"{search.priced:,} were priced and {search.extended:,} beginnings extended"
+    return f"{plans:,} plans in {splits}, of which {priced}, the rest cut off by bounds and dominance"
 
 
 class BruteForce:
@@ -190,7 +195,7 @@ class _OrderSearch:
             if not self._search.promising(bound_s):
                 break
             if not any(after):
-                self._search.offer(self._block.end_s(longer), lambda: self._plan([*chosen, choice]))
+                self._search.offer(self._block.end_s(longer), partial(self._plan, [*chosen, choice]))
             elif not self._dominated(after, longer, bound_s):
                 self._extend(after, longer, [*chosen, choice])
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from math import floor, inf, isfinite
 from typing import Any, NamedTuple
-
-import numpy as np
 
 from iopopt.cost.stopwatch import Stopwatch, TimeUpError
 from iopopt.errors import OffloadError
@@ -43,16 +43,17 @@ def solve_cpsat(
     """The optimum by CP-SAT, with a bound that is proven.
 
     Durations are rounded down to ticks. No plan becomes slower where a duration shrinks, so the least number of ticks is a bound on every plan as it
-    stands. A plan that takes so many takes, in truth, at most one tick more for each duration on its critical path; that passes each job on servers,
-    and each kind of machine, at most once: see :func:`most_durations`. ``status="optimal"`` says that value and bound are no further apart.
+    stands. A plan that takes so many takes, in truth, at most one tick more for each duration on its critical path, of which there are at most
+    :func:`most_durations`. ``status="optimal"`` says that value and bound are no further apart.
 
-    One device is solved split after split, that of the least bound (:mod:`iopopt.offload.bounds`) first; several in one program. The best plan so far
-    is not a hint, but cut off: only what is better is searched for. At the time limit, or at Ctrl-C, the search ends with that plan.
+    One device is solved split after split, that of the least bound (:mod:`iopopt.offload.bounds`) first; several in one program. Where rows may be
+    uneven, plans of even rows are searched first, in a quarter of the time. The best plan so far is not a hint, but cut off: only what is better is
+    searched for. At the time limit, or at Ctrl-C, the search ends with that plan.
 
-    Of a device, servers begin what was uploaded in the order of its paths: uploads arrive in that order, and a list schedule never gives a worker away
-    later than the one before. Conversely, jobs that begin in this order, never more at a time than there are workers, begin no later in the list
-    schedule of the same order. Where jobs could begin in another order (several devices and several servers of several workers; an input at
-    the servers), the program lets them; if no plan does what it says, the bound still holds, and the status is ``feasible``.
+    The paths of a device are uploaded in their order, and a list schedule never gives a worker away later than the one before; so a server begins
+    them in that order. Conversely, jobs that begin in this order, never more at a time than there are workers, begin no later in the list schedule
+    of the same order. Where jobs may begin in another order (several devices and several servers of several workers; an input at the servers, which
+    needs no upload), the program lets them. Should no plan do what it then says, the bound still holds, and the status is ``feasible``.
 
     Args:
         resolution_s: the length of a tick; by default a millionth of the value of the plan that it starts from.
@@ -72,8 +73,9 @@ def solve_cpsat(
     first = warm_start or first_plan(pricer, space)
     tick_s = checked_resolution(resolution_s, pricer.value_s(first, objective))
     search = _Search(pricer, objective, tick_s, threads, watch, first)
-    splits = [split_bounds(pricer, space, client) for client in range(len(instance.clients))]
-    termination = search.one_device(splits[0]) if len(splits) == 1 else search.several(splits)
+    termination = search.run(replace(space, row_steps=None), seconds=time_limit_s / 4) if space.row_steps else "exhausted"
+    if termination != "interrupted":
+        termination = search.run(space)
     error_s = tick_s * most_durations(pricer, search.best)
     optimal = termination == "exhausted" and search.best_s - search.bound_s <= error_s * (1 + 1e-9)
     return offload_solution(
@@ -85,7 +87,7 @@ def solve_cpsat(
         objective=objective,
         space=space.name,
         method="cpsat",
-        searched=f"{search.solved} of {search.programs} splits by CP-SAT, the rest cut off by bounds" if len(splits) == 1 else "",
+        searched=f"{search.solved:,} of {search.programs:,} splits by CP-SAT, the rest cut off by bounds",
         solve_s=watch.elapsed_s,
         resolution_s=tick_s,
         trajectory=tuple(search.trajectory),
@@ -95,9 +97,10 @@ def solve_cpsat(
 def most_durations(pricer: OffloadPricer, plan: OffloadPlan) -> int:
     """The most durations on a critical path of a plan: how many ticks rounding down can take from its value at most.
 
-    The recursion takes sums, maxima and minima, and of these only sums add up errors. From a fetch, path or job on, an error passes to the next on the
-    same machine, or to the same on the next machine: with J jobs on servers and M kinds of machines (device, uplink, server; the downlink before, and
-    after) that is at most J + M - 1 durations, and the last result. Results also wait for the downlink to fetch all inputs: at most 2 n durations.
+    The recursion takes sums, maxima and minima, and only sums add up errors. An error passes from one path to the next on the same machine, or to
+    the next kind of machine: with J jobs on servers, in their dispatch, and M kinds of machines (device, uplink, server; the downlink before; the
+    downlink after) that is at most J + M - 1 durations, and one for the last result. Results also wait until the downlink has fetched all inputs:
+    at most 2 n durations, or n and the last result.
     """
     instance = pricer.instance
     entries = sum(jobs(stages, client) for stages, client in zip(pricer.stages, plan.clients, strict=True))
@@ -141,13 +144,12 @@ class _Search:
         programs, solved: how many splits there are, and for how many CP-SAT ran.
     """
 
-    def __init__(
-        self, pricer: OffloadPricer, objective: OffloadObjective, tick_s: float, threads: int, watch: Stopwatch, first: OffloadPlan
-    ) -> None:
+    def __init__(self, pricer: OffloadPricer, objective: OffloadObjective, tick_s: float, threads: int, watch: Stopwatch, first: OffloadPlan) -> None:
         self._pricer, self._objective, self._tick_s, self._threads, self._watch = pricer, objective, tick_s, threads, watch
         self.best, self.best_s, self.bound_s = first, pricer.value_s(first, objective), 0.0
         self._best_ticks = floor(self.best_s / tick_s * len(pricer.stages if objective == "mean" else [0]))
         self.programs = self.solved = 0
+        self._until_s = watch.limit_s
         self.trajectory = [Point(watch.elapsed_s, self.best_s, None)]
 
     @property
@@ -160,78 +162,88 @@ class _Search:
         """The worth of a tick of the objective, which is a sum."""
         return self._tick_s / (len(self._pricer.stages) if self._objective == "mean" else 1)
 
-    def one_device(self, splits: Sequence[SplitBound]) -> Termination:
+    def run(self, space: OffloadSpace, seconds: float = inf) -> Termination:
+        """Search a space; the bound is that of its plans."""
+        self._until_s = min(self._watch.elapsed_s + seconds, self._watch.limit_s)
+        self.bound_s, self.programs, self.solved = 0.0, 0, 0
+        try:
+            splits = [split_bounds(self._pricer, space, client) for client in range(len(self._pricer.stages))]
+            self.programs = sum(len(of_client) for of_client in splits)
+            return self._one_device(splits[0]) if len(splits) == 1 else self._several(splits)
+        except TimeUpError:
+            return "time_limit"
+        except KeyboardInterrupt:
+            return "interrupted"
+
+    @property
+    def _left_s(self) -> float:
+        """The seconds that are left for this space."""
+        return self._until_s - self._watch.elapsed_s
+
+    def _check(self) -> None:
+        if self._left_s <= 0:
+            raise TimeUpError("no time is left for these plans")
+
+    def _one_device(self, splits: Sequence[SplitBound]) -> Termination:
         """Split after split, until no other has a lower bound; each gets half of the time that is left, and comes again if that is not enough."""
-        still_open, self.programs = OpenSplits(splits), len(splits)
+        still_open = OpenSplits(splits)
+        split: SplitBound | None = None
         try:
             while (split := still_open.pop(self._cutoff_s, self._watch)) is not None:
-                ended, bound_s = self._solve([[split]], self._watch.remaining_s / 2)
+                self._check()
+                ended, bound_s = self._solve([[split]], self._left_s / 2)
                 self.solved += 1
                 split.bound_s = max(split.bound_s, bound_s)
                 if ended != "exhausted":
                     still_open.add(split)
+                split = None
                 if ended == "interrupted":
                     return ended
-        except TimeUpError:
-            return "time_limit"
-        except KeyboardInterrupt:
-            return "interrupted"
         finally:
-            self.bound_s = min(still_open.bound_s, self._cutoff_s)
+            self.bound_s = min(still_open.bound_s, self._cutoff_s, inf if split is None else split.bound_s)
         return "exhausted"
 
-    def several(self, splits: Sequence[Sequence[SplitBound]]) -> Termination:
+    def _several(self, splits: Sequence[Sequence[SplitBound]]) -> Termination:
         """All devices in one program, with the splits whose bounds are low enough."""
-        try:
-            left = self._promising(splits)
-            if any(not of_client for of_client in left):
-                self.bound_s = self._cutoff_s
-                return "exhausted"
-            ended, self.bound_s = self._solve(left, self._watch.remaining_s)
-        except TimeUpError:
-            return "time_limit"
-        except KeyboardInterrupt:
-            return "interrupted"
+        left = self._promising(splits)
+        if any(not of_client for of_client in left):
+            self.bound_s = self._cutoff_s
+            return "exhausted"
+        self.solved = sum(len(of_client) for of_client in left)
+        ended, bound_s = self._solve(left, self._left_s)
+        self.bound_s = max(self.bound_s, bound_s)
         return ended
 
     def _promising(self, splits: Sequence[Sequence[SplitBound]]) -> list[list[SplitBound]]:
         """The splits of each device with which the objective can be below the best, if all other devices are as early as can be."""
         for split in (split for of_client in splits for split in of_client):
-            self._watch.check()
+            self._check()
             split.relax()
         least = [min(split.bound_s for split in of_client) for of_client in splits]
-        self.bound_s = max(least) if self._objective == "makespan" else sum(least) / len(least)
-        left = []
-        for of_client, own in zip(splits, least, strict=True):
-            latest = self._cutoff_s if self._objective == "makespan" else self._cutoff_s * len(least) - sum(least) + own
-            left.append([split for split in of_client if split.bound_s < latest])
-        return left
+        self.bound_s = min(self._cutoff_s, max(least) if self._objective == "makespan" else sum(least) / len(least))
+        return [[split for split in of_client if split.bound_s < latest] for of_client, latest in zip(splits, self._limits_s(splits), strict=True)]
 
     def _solve(self, splits: Sequence[Sequence[SplitBound]], seconds: float) -> tuple[Termination, float]:
-        """Search these splits for a better plan; whether that ended, and a bound on all their plans, seconds."""
+        """Search these splits for a better plan; why that ended, and a bound on all their plans, seconds."""
         from ortools.sat.python import cp_model
 
-        if seconds <= 0:
-            raise TimeUpError("no time is left")
-        limits = self._limits_s(splits)
-        program = _Program(self._pricer, splits, self._objective, self._tick_s, self._best_ticks - 1, limits)
+        program = _Program(self._pricer, splits, self._objective, self._tick_s, self._best_ticks - 1, self._limits_s(splits))
+        self._watch.check()
         solver = cp_model.CpSolver()
         solver.parameters.num_workers = self._threads
         solver.parameters.random_seed = 0
-        solver.parameters.max_time_in_seconds = seconds
-        before, status = self._watch.elapsed_s, solver.solve(program.model)
-        if status == cp_model.MODEL_INVALID:
-            raise AssertionError(program.model.validate())
-        cutoff_s = self._cutoff_s
-        if status in (cp_model.OPTIMAL, cp_model.FEASIBLE):
+        solver.parameters.catch_sigint_signal = False
+        solver.parameters.max_time_in_seconds = max(0.0, min(seconds, self._watch.remaining_s))
+        (ended, status), cutoff_s = _run(solver, program.model), self._cutoff_s
+        assert status != "MODEL_INVALID", program.model.validate()
+        if status in ("OPTIMAL", "FEASIBLE"):
             self._best_ticks = round(solver.objective_value)
             for plan in program.plans(solver):
                 self._offer(plan)
-        if status == cp_model.INFEASIBLE:
+        if status == "INFEASIBLE":
             return "exhausted", cutoff_s
-        if status == cp_model.OPTIMAL:
+        if status == "OPTIMAL":
             return "exhausted", self._cutoff_s
-        ended: Termination = "time_limit" if self._watch.elapsed_s - before >= 0.9 * seconds else "interrupted"  # Ctrl-C ends CP-SAT by itself
         return ended, min(cutoff_s, max(solver.best_objective_bound, 0.0) * self._scale_s)
 
     def _limits_s(self, splits: Sequence[Sequence[SplitBound]]) -> list[float]:
@@ -248,6 +260,19 @@ class _Search:
             self.trajectory.append(Point(self._watch.elapsed_s, value_s, None))
 
 
+def _run(solver: Any, model: Any) -> tuple[Termination, str]:
+    """Run CP-SAT in a thread, so that Ctrl-C is noticed; why it ended if it has proven nothing, and its status."""
+    with ThreadPoolExecutor(1) as executor:
+        running = executor.submit(solver.solve, model)
+        ended: Termination = "time_limit"
+        try:
+            wait([running])
+        except KeyboardInterrupt:
+            solver.stop_search()
+            ended = "interrupted"
+        return ended, solver.status_name(running.result())
+
+
 class _Choice(NamedTuple):
     """A path at a position: its kind, its option, and the literal that says so."""
 
@@ -258,6 +283,13 @@ class _Choice(NamedTuple):
     @property
     def job(self) -> Job:
         return self.kind.jobs[self.option]
+
+
+class _ServerJob(NamedTuple):
+    """What a server may do: an optional interval, and how many ticks it takes, 0 if the server does not."""
+
+    interval: Any
+    ticks: Any
 
 
 class _Program:
@@ -281,29 +313,31 @@ class _Program:
         self._pricer, self.model = pricer, cp_model.CpModel()
         self._several = len(splits) > 1
         self._capacity = [server.workers for server in pricer.instance.servers]
-        self._intervals: list[list[Any]] = [[] for _ in self._capacity]
+        self._jobs: list[list[_ServerJob]] = [[] for _ in self._capacity]
         self._clients = [
-            _ClientProgram(self.model, pricer, client, of_client, tick_s, max(most_ticks, 0), limit_s, self._intervals, tails=self._several)
+            _ClientProgram(self.model, pricer, client, of_client, tick_s, max(most_ticks, 0), limit_s, self._jobs, tails=self._several)
             for client, (of_client, limit_s) in enumerate(zip(splits, limits_s, strict=True))
         ]
-        self._share_servers()
         ends = [client.end for client in self._clients]
         value = self.model.new_int_var(0, max(most_ticks, 0), "value")
         if objective == "makespan" or not self._several:
             self.model.add_max_equality(value, ends)
         else:
             self.model.add(value == sum(ends))
+        self._share_servers(value if objective == "makespan" else None)
         if most_ticks < 0:
             self.model.add_bool_or([])
         self.model.minimize(value)
 
-    def _share_servers(self) -> None:
-        """No more jobs at a time than workers; one worker of one device is a chain already."""
-        for intervals, workers in zip(self._intervals, self._capacity, strict=True):
+    def _share_servers(self, value: Any) -> None:
+        """No more jobs at a time than workers; one worker of one device is a chain already. All of them take no longer than the makespan."""
+        for of_server, workers in zip(self._jobs, self._capacity, strict=True):
             if workers == 1 and self._several:
-                self.model.add_no_overlap(intervals)
-            elif 1 < workers < len(intervals):
-                self.model.add_cumulative(intervals, [1] * len(intervals), workers)
+                self.model.add_no_overlap([job.interval for job in of_server])
+            elif 1 < workers < len(of_server):
+                self.model.add_cumulative([job.interval for job in of_server], [1] * len(of_server), workers)
+            if value is not None:
+                self.model.add(sum(job.ticks for job in of_server) <= workers * value)
 
     def plans(self, solver: Any) -> list[OffloadPlan]:
         """The plan of a solution: paths as they come, and in the order in which servers begin them; servers begin jobs as the solution does."""
@@ -339,15 +373,15 @@ class _ClientProgram:
         tick_s: float,
         most_ticks: int,
         limit_s: float,
-        intervals: Sequence[list[Any]],
+        server_jobs: Sequence[list[_ServerJob]],
         *,
         tails: bool,
     ) -> None:
         self._model, self._pricer, self._client, self._splits = model, pricer, client, splits
-        self._tick_s, self._most, self._limit_s, self._intervals = tick_s, most_ticks, limit_s, intervals
+        self._tick_s, self._most, self._limit_s, self._jobs = tick_s, most_ticks, limit_s, server_jobs
         self._positions = range(max(split.split.paths for split in splits))
         self._of = pricer.instance.clients[client]
-        self._servers = range(len(intervals))
+        self._servers = range(len(server_jobs))
         self._time = partial(model.new_int_var, 0, most_ticks)
         self._chosen = [model.new_bool_var("") for _ in splits]
         model.add_exactly_one(self._chosen)
@@ -373,9 +407,7 @@ class _ClientProgram:
     def _sum(self, position: int, part: str, server: int | None = None) -> Any:
         """How long the path at a position takes somewhere, ticks: a linear expression."""
         return sum(
-            self._ticks(getattr(choice.job, part)) * choice.literal
-            for choice in self._at[position]
-            if server is None or choice.job.server == server
+            self._ticks(getattr(choice.job, part)) * choice.literal for choice in self._at[position] if server is None or choice.job.server == server
         )
 
     def _add_rows(self, split: SplitBound, chosen: Any) -> None:
@@ -464,7 +496,8 @@ class _ClientProgram:
         """A job of a server."""
         duration, end = self._time(""), self._time("")
         self._model.add(duration == seconds)
-        self._intervals[server].append(self._model.new_optional_interval_var(start, duration, end, present, ""))
+        interval = self._model.new_optional_interval_var(start, duration, end, present, "")
+        self._jobs[server].append(_ServerJob(interval, seconds))
 
     def _only_if(self, constraint: Any, literals: Sequence[Any]) -> None:
         if literals:
@@ -513,6 +546,8 @@ class _ClientProgram:
         result = sum(self._ticks(split.block.tail_return_s) * chosen for split, chosen in zip(self._splits, self._chosen, strict=True))
         self._model.add(self.end >= start + seconds + result)
         self._model.add(self.end >= self._fetched + result)
+        bounds = zip(self._splits, self._chosen, strict=True)
+        self._model.add(self.end >= sum(min(self._ticks(split.bound_s), self._most) * chosen for split, chosen in bounds))
 
     def _tail_s(self, number: int, server: int) -> float | None:
         tail = self._pricer.tail(self._client, self._splits[number].split.fused, server)
@@ -525,7 +560,8 @@ class _ClientProgram:
             by_start: whether paths that are not uploaded are put where servers begin them.
         """
         number = next(number for number, literal in enumerate(self._chosen) if solver.value(literal))
-        split, rows = self._splits[number], {}
+        split = self._splits[number]
+        rows: dict[Kind, list[tuple[int, int]]] = {}
         for pair, literal in self._arcs[number].items():
             if solver.value(literal):
                 rows.setdefault(split.kinds[pair], []).append((split.starts[pair[0]], split.starts[pair[1]]))
