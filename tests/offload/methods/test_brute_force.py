@@ -11,7 +11,7 @@ from support.offload_enumeration import least_s, random_space, small_chains
 from support.offloading import random_offload_instance
 
 from iopopt.errors import OffloadError, SolverError
-from iopopt.offload.bounds import Weights
+from iopopt.offload.bounds import FloatArray, SplitBound, Weights
 from iopopt.offload.instance import Client, Link, OffloadInstance, Server
 from iopopt.offload.methods import brute_force
 from iopopt.offload.methods.brute_force import plan_count, solve_bf
@@ -24,7 +24,7 @@ ENDS = ("device", "server")
 
 def fixed_instance(input_at: str = "device", result_at: str = "server", workers: tuple[int, ...] = (1,), graph: int = 1) -> OffloadInstance:
     """A device and servers none of which is far better than another."""
-    client: Any = Client("device", small_chains()[graph], 1e5, Link(2e3, 0.01), Link(3e3, 0.005), input_at, result_at)  # type: ignore[arg-type]
+    client: Any = Client("device", small_chains()[graph], 1e5, Link(5e4, 1e-4), Link(6e4, 2e-4), input_at, result_at)  # type: ignore[arg-type]
     return OffloadInstance((client,), tuple(Server(f"server{number}", 1e5 * (number + 1), count) for number, count in enumerate(workers)))
 
 
@@ -56,12 +56,22 @@ def test_it_finds_the_best_wherever_input_and_result_are(input_at: str, result_a
     check(fixed_instance(input_at, result_at, workers, graph), OffloadSpace(most_paths=3 if len(workers) == 1 else 2))
 
 
-def test_a_bound_that_is_too_high_misses_the_optimum(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bounds of beginnings twice as high cut the best plan off: so they are used, and a wrong one would be noticed."""
-    instance, space = fixed_instance(workers=(2,)), OffloadSpace(most_paths=3)
+@pytest.mark.parametrize("owner", ["Weights.end_s of a beginning", "SplitBound of a split"])
+def test_a_bound_that_is_too_high_misses_the_optimum(owner: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bounds twice as high cut the best plan off: so they are used, and a wrong one would be noticed."""
+    instance, space = fixed_instance(workers=(2,), graph=1), OffloadSpace(most_paths=3)
     least, _ = least_s(instance, space)
-    honest = Weights.end_s
-    monkeypatch.setattr(Weights, "end_s", lambda *args: 2 * honest(*args))
+    end_s, relax = Weights.end_s, SplitBound.relax
+
+    def relax_too_far(split: SplitBound) -> FloatArray:
+        mean = relax(split)
+        split.bound_s *= 2
+        return mean
+
+    if owner.startswith("Weights"):
+        monkeypatch.setattr(Weights, "end_s", lambda *args: 2 * end_s(*args))
+    else:
+        monkeypatch.setattr(SplitBound, "relax", relax_too_far)
     monkeypatch.setattr(brute_force, "offload_solution", lambda instance, plan, **rest: plan)  # the claimed bound is not true
     assert offload_latency_s(instance, solve_bf(instance, space=space)) > least * 1.001  # type: ignore[arg-type]
 
