@@ -18,6 +18,7 @@ from iopopt.network.records import is_number, short_repr
 from iopopt.offload.bounds import Kind, OpenSplits, SplitBound, split_bounds
 from iopopt.offload.dispatch import in_order_of_arrival
 from iopopt.offload.instance import OffloadInstance
+from iopopt.offload.methods.brute_force import BruteForce
 from iopopt.offload.methods.nfl import best_single
 from iopopt.offload.plan import ClientPlan, OffloadPlan, Path, jobs
 from iopopt.offload.recursion import Job, OffloadObjective, OffloadPricer
@@ -48,7 +49,7 @@ def solve_cpsat(
 
     One device is solved split after split, that of the least bound (:mod:`iopopt.offload.bounds`) first; several in one program. Where rows may be
     uneven, plans of even rows are searched first, in a quarter of the time. The best plan so far is not a hint, but cut off: only what is better is
-    searched for. At the time limit, or at Ctrl-C, the search ends with that plan.
+    searched for; several devices start from the plans that are best for each alone. At the time limit, or at Ctrl-C, the search ends with that plan.
 
     The paths of a device are uploaded in their order, and a list schedule never gives a worker away later than the one before; so a server begins
     them in that order. Conversely, jobs that begin in this order, never more at a time than there are workers, begin no later in the list schedule
@@ -73,6 +74,8 @@ def solve_cpsat(
     first = warm_start or first_plan(pricer, space)
     tick_s = checked_resolution(resolution_s, pricer.value_s(first, objective))
     search = _Search(pricer, objective, tick_s, threads, watch, first)
+    if len(instance.clients) > 1:
+        search.offer(plan_as_if_alone(pricer, space, time_limit_s / 8))
     termination = search.run(replace(space, row_steps=None), seconds=time_limit_s / 4) if space.row_steps else "exhausted"
     if termination != "interrupted":
         termination = search.run(space)
@@ -132,6 +135,17 @@ def first_plan(pricer: OffloadPricer, space: OffloadSpace) -> OffloadPlan:
             continue
         rows = even_starts(stages.shape(split.fused).height, split.paths)
         clients.append(ClientPlan(split.fused, tuple(Path(start, stop, 0) for start, stop in pairwise(rows))))
+    return in_order_of_arrival(pricer, clients)
+
+
+def plan_as_if_alone(pricer: OffloadPricer, space: OffloadSpace, time_limit_s: float) -> OffloadPlan:
+    """For each device the best plan of even rows as if there were no others, as far as the time goes."""
+    clients: list[ClientPlan] = []
+    for client in range(len(pricer.stages)):
+        alone = BruteForce(split_bounds(pricer, replace(space, row_steps=None), client), limited(time_limit_s / len(pricer.stages)))
+        if alone.run() == "interrupted" or alone.best is None:
+            raise KeyboardInterrupt
+        clients += alone.best.clients
     return in_order_of_arrival(pricer, clients)
 
 
@@ -232,6 +246,7 @@ class _Search:
         solver = cp_model.CpSolver()
         solver.parameters.num_workers = self._threads
         solver.parameters.random_seed = 0
+        solver.parameters.linearization_level = 2  # with less, a program of a few paths now and then takes minutes
         solver.parameters.catch_sigint_signal = False
         solver.parameters.max_time_in_seconds = max(0.0, min(seconds, self._watch.remaining_s))
         (ended, status), cutoff_s = _run(solver, program.model), self._cutoff_s
@@ -239,7 +254,7 @@ class _Search:
         if status in ("OPTIMAL", "FEASIBLE"):
             self._best_ticks = round(solver.objective_value)
             for plan in program.plans(solver):
-                self._offer(plan)
+                self.offer(plan)
         if status == "INFEASIBLE":
             return "exhausted", cutoff_s
         if status == "OPTIMAL":
@@ -253,10 +268,12 @@ class _Search:
         least = [min(split.bound_s for split in of_client) for of_client in splits]
         return [self._cutoff_s * len(least) - sum(least) + own for own in least]
 
-    def _offer(self, plan: OffloadPlan) -> None:
+    def offer(self, plan: OffloadPlan) -> None:
+        """Another plan, of any number of ticks."""
         value_s = self._pricer.value_s(plan, self._objective)
         if value_s < self.best_s:
             self.best, self.best_s = plan, value_s
+            self._best_ticks = min(self._best_ticks, floor(value_s / self._scale_s))
             self.trajectory.append(Point(self._watch.elapsed_s, value_s, None))
 
 
