@@ -7,7 +7,7 @@ from itertools import pairwise, permutations, product
 
 import numpy as np
 import pytest
-from support.offload_enumeration import client_plans, random_space, small_chains
+from support.every_offload_plan import client_plans, random_space, small_chains
 from support.offloading import random_offload_instance
 
 from iopopt.cost.stopwatch import Stopwatch

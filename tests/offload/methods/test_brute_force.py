@@ -7,7 +7,7 @@ from itertools import product
 from typing import Any
 
 import pytest
-from support.offload_enumeration import least_s, random_space, small_chains
+from support.every_offload_plan import least_s, random_space, small_chains
 from support.offloading import random_offload_instance
 
 from iopopt.errors import OffloadError, SolverError

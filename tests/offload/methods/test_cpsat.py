@@ -9,7 +9,7 @@ import threading
 from itertools import product
 
 import pytest
-from support.offload_enumeration import least_s, random_space, small_chains
+from support.every_offload_plan import least_s, random_space, small_chains
 from support.offloading import random_offload_instance, random_offload_plan
 
 from iopopt.errors import OffloadError, PlanError, SolverError
