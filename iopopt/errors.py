@@ -30,6 +30,10 @@ class ServiceError(IopoptError, ValueError):
     """A channel, a candidate or a request for service reliability is not well formed."""
 
 
+class OffloadError(IopoptError, ValueError):
+    """An offloading instance, or what was asked of it, is not well formed."""
+
+
 class FileFormatError(IopoptError, ValueError):
     """A file cannot be read as what it should hold; the message names the file and the key."""
 

@@ -53,7 +53,7 @@ def least_remaining(tasks: Sequence[Task], network: Network, outputs: Sequence[i
         if type(task) is ComputeTask:
             after_it = later[task.device] = max(after_it, later[task.device]) + task.seconds
         elif type(task) is TransferTask:
-            after_it += network.setup_s + task.size_bytes / network.fastest(task.sender, task.receiver)
+            after_it += (network.setup_s if task.setup_s is None else task.setup_s) + task.size_bytes / network.fastest(task.sender, task.receiver)
         remaining[number] = after_it
         for other in task.after:
             if remaining[other] < after_it:
@@ -98,7 +98,7 @@ def _run(tasks: Sequence[Task], network: Network, remaining: Sequence[float], mo
             if remaining and now + remaining[number] > most_s:
                 return None
             if type(task) is TransferTask:
-                heappush(events, (now + setup_s, _FLOWS, number))
+                heappush(events, (now + (setup_s if task.setup_s is None else task.setup_s), _FLOWS, number))
             elif type(task) is ComputeTask:
                 heappush(events, (now + task.seconds, _ENDS, number))
             else:

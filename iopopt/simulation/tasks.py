@@ -18,12 +18,13 @@ class ComputeTask(NamedTuple):
 
 
 class TransferTask(NamedTuple):
-    """So many bytes go from one device to another, once the tasks ``after`` are done and a connection is set up."""
+    """So many bytes go from one device to another, once the tasks ``after`` are done and a connection is set up, by default in the network's time."""
 
     sender: int
     receiver: int
     size_bytes: float
     after: tuple[int, ...] = ()
+    setup_s: float | None = None
 
 
 class Milestone(NamedTuple):
