@@ -6,13 +6,12 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-from rich.measure import Measurement
 from rich.table import Table
 
 from iopopt.cluster.files import load_cluster
 from iopopt.cluster.reference import default_reference
 from iopopt.commands.command_line import add_exact, command_parser, exact_settings, named_team, print_error, write_text
+from iopopt.commands.tables import wide_enough
 from iopopt.errors import FileFormatError, IopoptError
 from iopopt.methods.pareto import ParetoFront, pareto
 from iopopt.models import load_model
@@ -70,9 +69,7 @@ def _make(directory: Path) -> None:
 
 def _print(front: ParetoFront, cluster_name: str) -> None:
     table = front_table(front, cluster_name)
-    console = Console()
-    width = max(Measurement.get(console, console.options.update(max_width=1000), table).maximum, 80)
-    Console(width=max(width, console.width) if console.is_terminal else width).print(table)
+    wide_enough(table).print(table)
     print(summary(front))
 
 
