@@ -68,8 +68,9 @@ def _make(directory: Path) -> None:
 
 
 def _print(front: ParetoFront, cluster_name: str) -> None:
-    table = front_table(front, cluster_name)
-    wide_enough(table).print(table)
+    if front.points:
+        table = front_table(front, cluster_name)
+        wide_enough(table).print(table)
     print(summary(front))
 
 
