@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from iopopt.cluster.cluster import Cluster, Device
 from iopopt.cluster.units import trust_units
-from iopopt.cost.evaluation import evaluate
+from iopopt.cost.evaluation import Evaluation, evaluate
 from iopopt.cost.instance import Instance
 from iopopt.cost.stopwatch import Stopwatch
 from iopopt.errors import FileFormatError
@@ -287,11 +287,13 @@ class _Search:
     def front(self, inputs: int | None) -> ParetoFront:
         """What was found and proven."""
         steps = tuple(sorted(step for _, step in self._found.values()))
+        plans = [(plan, evaluate(self._graph, self._cluster, plan)) for plan, _ in self._found.values()]
         points: list[ParetoPoint] = []
-        for cap, (plan, _) in sorted(self._found.items()):
-            point = self._point(cap, plan, max(step.bound_s for step in steps if step.cap >= cap))
-            if not points or point.latency_s < points[-1].latency_s:
-                points.append(point)
+        for cap in sorted(self._found):
+            # A larger cap may have led to a plan that fits this one and is faster than what the time allowed to find here.
+            plan, price = min((found for found in plans if largest_share(found[1]) <= cap * (1 + _ROUNDING)), key=lambda found: found[1].latency_s)
+            if not points or price.latency_s < points[-1].latency_s:
+                points.append(_point(cap, plan, price, max(step.bound_s for step in steps if step.cap >= cap)))
         return ParetoFront(
             model=self._graph.name,
             device_names=tuple(device.name for device in self._cluster.devices),
@@ -306,14 +308,14 @@ class _Search:
             reason=self._reason,
         )
 
-    def _point(self, cap: float, plan: Plan, bound_s: float) -> ParetoPoint:
-        price = evaluate(self._graph, self._cluster, plan)
-        bound_s = min(bound_s, price.latency_s)  # it may exceed it by the back end's tolerance
-        status: Status = "optimal" if price.latency_s - bound_s <= MOST_OPTIMAL_GAP * (1 + _ROUNDING) * price.latency_s else "feasible"
-        return ParetoPoint(cap, largest_share(price), price.latency_s, bound_s, status, plan)
-
     def _simulated(self, point: ParetoPoint, inputs: int | None) -> ParetoPoint:
         if inputs is None:
             return point
         timeline = Simulator(self._graph, self._cluster, inputs=inputs).timeline(point.plan)
         return replace(point, makespan_s=timeline.makespan_s, throughput_per_s=timeline.throughput_per_s)
+
+
+def _point(cap: float, plan: Plan, price: Evaluation, bound_s: float) -> ParetoPoint:
+    bound_s = min(bound_s, price.latency_s)  # it may exceed it by the back end's tolerance
+    closed = price.latency_s - bound_s <= MOST_OPTIMAL_GAP * (1 + _ROUNDING) * price.latency_s
+    return ParetoPoint(cap, largest_share(price), price.latency_s, bound_s, "optimal" if closed else "feasible", plan)

@@ -7,14 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from support.backends import solved_here
+from support.backends import HERE, solved_here
 from support.memory_instances import memory_instance
 
 from iopopt import Cluster, Device, Fit, GraphBuilder, SolverError, UnknownNameError, evaluate, fit, load_cluster, load_model
 from iopopt.methods import fitting
 from iopopt.methods.fitting import Count, DeviceCount
 
-ROUNDING = 3e-6
+ROUNDING = 3 * HERE
 
 HAND = GraphBuilder("hand", (1, 4, 1)).conv(2, 1, bias=False).build()
 
@@ -25,7 +25,7 @@ def _pair(memory_bytes: float) -> Cluster:
 
 def _fit(*arguments: Any, **settings: Any) -> Fit:
     with solved_here():
-        return fit(*arguments, **settings)
+        return fit(*arguments, backend="scipy", **settings)
 
 
 @pytest.mark.parametrize("start", range(0, 30, 10))
