@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+import scipy.optimize
+from scipy.optimize import milp
 
 from iopopt import PluginError, SolverError
 from iopopt.methods import team_search
@@ -45,8 +47,8 @@ HERE = 1e-5
 def solved_here() -> Iterator[None]:
     """The exact method calls back end ``scipy`` in this process: to start a child takes longer than a tiny program.
 
-    OR-Tools must not be loaded here: its HiGHS and that of scipy may crash each other. The start that solves shares by programs of its own is left
-    out, because scipy's HiGHS crashes on one of them.
+    OR-Tools must not be loaded here: its HiGHS and that of scipy may crash each other. The presolve of scipy's HiGHS is left out, and the start that
+    solves shares by programs of its own, because some tiny programs crash it.
     """
 
     def run(backend: str, program: Program, options: Options, *, grace_s: float | None = None) -> Run:
@@ -55,6 +57,7 @@ def solved_here() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ScipyHighs, "tolerance", HERE)
+        patch.setattr(scipy.optimize, "milp", lambda *costs, options, **program: milp(*costs, options={**options, "presolve": False}, **program))
         patch.setattr(team_search, "refined_plan", lambda *_: None)
         for module in (team_search, memory_program):
             patch.setattr(module, "run_backend", run)
