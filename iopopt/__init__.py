@@ -33,6 +33,7 @@ from iopopt.methods import METHODS, Method, register_method, solve
 from iopopt.methods.aofl import solve_aofl
 from iopopt.methods.coedge import solve_coedge
 from iopopt.methods.coedge_lp import solve_coedge_lp
+from iopopt.methods.deeperthings import solve_deeperthings
 from iopopt.methods.deepthings import solve_deepthings
 from iopopt.methods.dp import solve_dp
 from iopopt.methods.dpfp import solve_dpfp
@@ -137,6 +138,7 @@ __all__ = [
     "solve_aofl",
     "solve_coedge",
     "solve_coedge_lp",
+    "solve_deeperthings",
     "solve_deepthings",
     "solve_dp",
     "solve_dpfp",

@@ -14,6 +14,7 @@ from iopopt.methods.aofl import solve_aofl
 from iopopt.methods.checking import checked_solution
 from iopopt.methods.coedge import solve_coedge
 from iopopt.methods.coedge_lp import solve_coedge_lp
+from iopopt.methods.deeperthings import solve_deeperthings
 from iopopt.methods.deepthings import solve_deepthings
 from iopopt.methods.dp import solve_dp
 from iopopt.methods.dpfp import solve_dpfp
@@ -87,6 +88,9 @@ METHODS = Registry[Method](
         "aofl": Method(solve_aofl, "AOFL", "rows by capability, cut into fused blocks by dynamic programming"),
         "dpfp": Method(solve_dpfp, "DPFP", "the same over devices that are chosen greedily, once for the plan"),
         "deepthings": Method(solve_deepthings, "DeepThings", "the first operators as one fused block of even rows, the others on the sink"),
+        "deeperthings": Method(
+            solve_deeperthings, "DeeperThings", "fused even rows up to a memory breakpoint, then weights split for the least communication"
+        ),
         "halp": Method(solve_halp, "HALP", "rows over a host and two secondaries that exchange nothing; latency without barriers"),
         "greedy": Method(solve_greedy, "IOP greedy", "Algorithm 1 of the IOP paper: OC-IC pairs wherever that is faster"),
         "iop_segments": Method(solve_iop_segments, "IOP segments", "the best choice of the same pairs, by dynamic programming"),
