@@ -1,8 +1,9 @@
-"""DeeperThings' published optima at six devices, and what its programs choose among, counted one message at a time."""
+"""What DeeperThings' programs choose among, counted one message at a time, and random layers to choose for."""
 
 from __future__ import annotations
 
 import itertools
+import random
 from collections.abc import Iterator, Sequence
 
 from iopopt.methods.weight_splits.communication import FUSE1, FUSE2, LIP, LOP, WeightSplit
@@ -36,3 +37,13 @@ def messages(layers: Sequence[Layer], splits: dict[str, WeightSplit], devices: i
             for _ in range(1, devices):  # the gateway collects this device's slice, or its partial sums
                 elements += layer.outputs / devices if split is LOP else layer.outputs
     return elements
+
+
+def random_layers(rng: random.Random, count: int) -> list[Layer]:
+    """Layers of which most read the one before as it is; maps agree where they do."""
+    layers: list[Layer] = []
+    for number in range(count):
+        joined = bool(layers) and rng.random() < 0.75
+        inputs = layers[-1].outputs if joined else rng.randint(1, 60)
+        layers.append(Layer(f"l{number}", inputs, rng.randint(1, 60), rng.choice([2, 10, 50]), layers[-1].name if joined else None))
+    return layers
