@@ -35,6 +35,7 @@ STEPS = 2 * len(LABELS) + 1
 _SHORT = {WeightSplit.LOP: "LOP", WeightSplit.LIP: "LIP", WeightSplit.FUSE1: "F1", WeightSplit.FUSE2: "F2"}
 _ELEMENTS = "exchanged elements"
 _BREAKPOINT = "first layer whose weights are split"
+_CONFIGURATION = "split of each convolution from the paper's breakpoint on"
 _COUNT = "{:,}".format
 _MEMORY_GROUP = "peak memory of each device, MB"
 
@@ -70,6 +71,17 @@ class Case:
     def split_layers(self) -> tuple[Layer, ...]:
         """The convolutions from the published breakpoint on."""
         return self.layers[self.published_first :]
+
+    @property
+    def runs(self) -> list[list[Layer]]:
+        """The convolutions from the published breakpoint on, in runs of those that read each other's output as it is."""
+        runs: list[list[Layer]] = []
+        for layer in self.split_layers:
+            if runs and layer.after == runs[-1][-1].name:
+                runs[-1].append(layer)
+            else:
+                runs.append([layer])
+        return runs
 
     @property
     def published_splits(self) -> dict[str, WeightSplit]:
@@ -108,7 +120,7 @@ def counts_table(found: Sequence[tuple[Case, int, Mapping[str, WeightSplit]]], d
         Column("model", "", "model"),
         Column("paper_first_split", _BREAKPOINT, "paper", str),
         Column("first_split", _BREAKPOINT, f"optimum for {devices} devices", str),
-        Column("paper_optimal_from_devices", _BREAKPOINT, "paper's is the optimum from", lambda count: f"{count:.0f} devices"),
+        Column("optimal_from_devices", _BREAKPOINT, "paper's is the optimum from", lambda count: f"{count:.0f} devices"),
         Column("paper_exchanged_elements", _ELEMENTS, "paper", _COUNT),
         Column("exchanged_elements", _ELEMENTS, "optimum", _COUNT),
         Column("configuration_elements", _ELEMENTS, "of the paper's configuration", _COUNT),
@@ -119,7 +131,7 @@ def counts_table(found: Sequence[tuple[Case, int, Mapping[str, WeightSplit]]], d
             "devices": devices,
             "paper_first_split": case.published.first_split,
             "first_split": case.published.convolutions[first],
-            "paper_optimal_from_devices": _optimal_from(case),
+            "optimal_from_devices": _optimal_from(case),
             "paper_exchanged_elements": case.published.exchanged_elements,
             "exchanged_elements": math.floor(exchanged_elements(case.split_layers, splits, devices)),
             "configuration_elements": math.floor(exchanged_elements(case.split_layers, case.published_splits, devices)),
@@ -137,16 +149,21 @@ def _optimal_from(case: Case) -> float:
 
 
 def configurations_table(found: Sequence[tuple[Case, int, Mapping[str, WeightSplit]]]) -> Table:
-    """One row for each network and for each source: the split of each convolution."""
+    """One row for each run of convolutions with nothing between them: their splits."""
     columns = (
         Column("model", "", "model"),
-        Column("source", "", "found by"),
-        Column("configuration", "split of each convolution from the paper's breakpoint on, by Darknet's numbers", "configuration"),
+        Column("paper_configuration", _CONFIGURATION, "paper"),
+        Column("configuration", _CONFIGURATION, "optimum"),
     )
-    rows = []
-    for case, _, splits in found:
-        rows.append({"model": case.label, "source": "paper", "configuration": case.text(case.published_splits)})
-        rows.append({"model": case.label, "source": "optimum", "configuration": case.text(splits)})
+    rows = [
+        {
+            "model": case.label,
+            "paper_configuration": case.text({layer.name: case.published_splits[layer.name] for layer in run_}),
+            "configuration": case.text({layer.name: splits[layer.name] for layer in run_}),
+        }
+        for case, _, splits in found
+        for run_ in case.runs
+    ]
     return Table(f"{STEM}_configurations", columns, tuple(rows), (frozenset(),) * len(rows))
 
 
@@ -232,13 +249,16 @@ def build(time_limit_s: float, progress: Progress, instances: Sequence[Case] | N
             f"{board.bandwidth_bytes_per_s / 1e6:g} MB/s, {cluster.connection_setup_s * 1e3:g} ms to set up a connection.",
         ),
         notes=(
-            f"Both programs are counted over the convolutions, for {devices} devices, each map before its pool; counts are cut to integers. Breakpoints "
-            f"are compared for up to {MOST_DEVICES} devices. F1 and F2 are FUSE1 and FUSE2. Layers are numbered as in Darknet's cfg files.",
+            f"Both programs are counted over the convolutions, for {devices} devices, each map before its pool; counts are cut to integers. "
+            f"Breakpoints are compared for up to {MOST_DEVICES} devices. F1 and F2 are FUSE1 and FUSE2. Layers are numbered as in Darknet's cfg "
+            "files.",
             "AlexNet is Krizhevsky's, ungrouped, with an input of 227; the zoo's is torchvision's.",
-            "Plans have blocks of even rows before the breakpoint; after it participants exchange maps directly instead of by the gateway, and fully "
-            "connected operators are split by the same program. Memory and latency are the evaluator's, of the whole network; 1 MB is 1e6 bytes.",
-            f"{label('milp')}: the fastest plan of the space of all devices, even shares and blocks as long as those of the plan beside it, found from "
-            f"that plan within {time_limit_s:g} s; the gap to the bound is proven. It seeks latency, DeeperThings memory and few exchanged elements.",
+            "Plans have blocks of even rows before the breakpoint; after it participants exchange maps directly instead of by the gateway, and "
+            "fully connected operators are split by the same program. Memory and latency are the evaluator's, of the whole network; 1 MB is 1e6 "
+            "bytes.",
+            f"{label('milp')}: the fastest plan of the space of all devices, even shares and blocks as long as those of the plan beside it, found "
+            f"from that plan within {time_limit_s:g} s; the gap to the bound is proven. It seeks latency, DeeperThings memory and few exchanged "
+            "elements.",
             caveat(deeperthings_paper()),
         ),
     )

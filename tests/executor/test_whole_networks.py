@@ -32,6 +32,7 @@ METHODS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "coedge": ("coedge", {"fully_connected": "fastest"}),
     "coedge, fully connected by oc": ("coedge", {"fully_connected": "oc"}),
     "halp": ("halp", {"zone": "min"}),
+    "deeperthings": ("deeperthings", {}),
     "greedy": ("greedy", {}),
     "segments, direct": ("iop_segments", {"reduce": "direct"}),
     "segments, two-phase": ("iop_segments", {"reduce": "two_phase"}),
