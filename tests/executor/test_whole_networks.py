@@ -32,7 +32,6 @@ METHODS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "coedge": ("coedge", {"fully_connected": "fastest"}),
     "coedge, fully connected by oc": ("coedge", {"fully_connected": "oc"}),
     "halp": ("halp", {"zone": "min"}),
-    "deeperthings": ("deeperthings", {}),
     "greedy": ("greedy", {}),
     "segments, direct": ("iop_segments", {"reduce": "direct"}),
     "segments, two-phase": ("iop_segments", {"reduce": "two_phase"}),
@@ -85,6 +84,18 @@ def test_method_runs_depthwise_convolutions(mobile_graph: Graph, method: str) ->
     plan = solve(graph, cluster, function, **options).plan
     assert plan is not None
     _assert_runs(graph, cluster, plan, weights, inputs, reference)
+
+
+@pytest.mark.parametrize("name", ["alexnet", "vgg11"])
+def test_fused_rows_before_split_weights_run(name: str) -> None:
+    """DeeperThings' plan with the first three operators in one block of rows: the output is the whole run's, with barriers and without."""
+    graph, cluster, weights, inputs, reference = _network(name)
+    plan = solve(graph, cluster, "deeperthings", first_split=graph.operators[3].name).plan
+    assert plan is not None
+    assert [len(block) for block in plan.blocks] == [3]
+    assert {placement.dim for placement in plan.values()} == {"H", "OC", "IC"}
+    execution = assert_overlaps(graph, cluster, plan, weights, inputs, reference, WITHIN)
+    assert relative_error(execution.outputs, reference) < WITHIN
 
 
 @pytest.mark.parametrize("network", [resnet50, mobilenet_v2, googlenet, squeezenet1_1, yolov2])
