@@ -28,11 +28,12 @@ from iopopt.errors import (
     UnknownNameError,
     UnsupportedError,
 )
-from iopopt.executor.running import execute
+from iopopt.executor.running import execute, execute_offload
 from iopopt.methods import METHODS, Method, register_method, solve
 from iopopt.methods.aofl import solve_aofl
 from iopopt.methods.coedge import solve_coedge
 from iopopt.methods.coedge_lp import solve_coedge_lp
+from iopopt.methods.data import solve_data
 from iopopt.methods.deeperthings import solve_deeperthings
 from iopopt.methods.deepthings import solve_deepthings
 from iopopt.methods.dp import solve_dp
@@ -40,6 +41,7 @@ from iopopt.methods.dpfp import solve_dpfp
 from iopopt.methods.exhaustive import solve_exhaustive
 from iopopt.methods.greedy import solve_greedy
 from iopopt.methods.halp import halp_plan, solve_halp
+from iopopt.methods.horizontal import solve_horizontal
 from iopopt.methods.iop_segments import solve_iop_segments
 from iopopt.methods.milp import solve_milp
 from iopopt.methods.modnn import solve_modnn
@@ -48,6 +50,7 @@ from iopopt.methods.overlap import solve_overlap
 from iopopt.methods.pso import solve_pso
 from iopopt.methods.single import solve_single
 from iopopt.methods.solution import Solution, heuristic_solution
+from iopopt.methods.stages import solve_stages
 from iopopt.milp.backends import BACKENDS, Backend, register_backend
 from iopopt.models import ZOO, load_model, load_weights
 from iopopt.network.builder import GraphBuilder
@@ -120,6 +123,7 @@ __all__ = [
     "evaluate",
     "exact_service",
     "execute",
+    "execute_offload",
     "halp_plan",
     "heuristic_solution",
     "load_cluster",
@@ -138,6 +142,7 @@ __all__ = [
     "solve_aofl",
     "solve_coedge",
     "solve_coedge_lp",
+    "solve_data",
     "solve_deeperthings",
     "solve_deepthings",
     "solve_dp",
@@ -145,6 +150,7 @@ __all__ = [
     "solve_exhaustive",
     "solve_greedy",
     "solve_halp",
+    "solve_horizontal",
     "solve_iop_segments",
     "solve_milp",
     "solve_modnn",
@@ -152,5 +158,6 @@ __all__ = [
     "solve_overlap",
     "solve_pso",
     "solve_single",
+    "solve_stages",
     "space_name",
 ]

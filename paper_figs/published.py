@@ -107,6 +107,20 @@ class DeeperThingsPaper(Paper):
     networks: dict[str, WeightSplitNetwork]
 
 
+@dataclass(frozen=True)
+class OffloadPaper(Paper):
+    """The results of PSOMW's paper, and of its precursor.
+
+    Attributes:
+        psomw_gain, mw_gain: how many times faster than no fused layers, in the mean; MW's is that of the precursor.
+        above_bf_percent: by how much PSOMW is above brute force.
+    """
+
+    psomw_gain: float
+    mw_gain: float
+    above_bf_percent: float
+
+
 @cache
 def iop_paper() -> IopPaper:
     """The entry of ``data/papers.json`` for the IOP paper.
@@ -164,13 +178,31 @@ def _weight_split_network(record: Any, where: str) -> WeightSplitNetwork:
     return WeightSplitNetwork(**record | {"convolutions": tuple(record["convolutions"]), "configuration": configuration})
 
 
+@cache
+def offload_paper() -> OffloadPaper:
+    """The entry of ``data/papers.json`` for PSOMW.
+
+    Raises:
+        FileFormatError: if the file is missing.
+    """
+    record = _record("psomw")
+    precursor = record["precursor"]
+    return OffloadPaper(
+        source=f"{_source(record)} (precursor: {precursor['method']}, {precursor['venue']})",
+        not_known=tuple(record["not_known"]),
+        psomw_gain=float(record["times_over_no_fused_layers"]),
+        mw_gain=float(precursor["times_over_no_fused_layers"]),
+        above_bf_percent=float(record["percent_above_brute_force"]),
+    )
+
+
 def _record(paper: str) -> Any:
     return _published(PAPERS)["papers"][paper]
 
 
 def _source(record: Any) -> str:
-    identifier = f"arXiv {record['arxiv']}" if "arxiv" in record else f"DOI {record['doi']}"
-    return f"{', '.join(record['authors'])}: {record['title']}. {record['venue']}, {identifier}"
+    number = next((f", {name} {record[key]}" for key, name in (("arxiv", "arXiv"), ("doi", "DOI")) if key in record), "")
+    return f"{', '.join(record['authors'])}: {record['title']}. {record['venue']}{number}"
 
 
 def _published(path: Path) -> Any:

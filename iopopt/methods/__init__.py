@@ -14,6 +14,7 @@ from iopopt.methods.aofl import solve_aofl
 from iopopt.methods.checking import checked_solution
 from iopopt.methods.coedge import solve_coedge
 from iopopt.methods.coedge_lp import solve_coedge_lp
+from iopopt.methods.data import solve_data
 from iopopt.methods.deeperthings import solve_deeperthings
 from iopopt.methods.deepthings import solve_deepthings
 from iopopt.methods.dp import solve_dp
@@ -21,6 +22,7 @@ from iopopt.methods.dpfp import solve_dpfp
 from iopopt.methods.exhaustive import solve_exhaustive
 from iopopt.methods.greedy import solve_greedy
 from iopopt.methods.halp import solve_halp
+from iopopt.methods.horizontal import solve_horizontal
 from iopopt.methods.iop_segments import solve_iop_segments
 from iopopt.methods.milp import solve_milp
 from iopopt.methods.modnn import solve_modnn
@@ -29,6 +31,7 @@ from iopopt.methods.overlap import solve_overlap
 from iopopt.methods.pso import solve_pso
 from iopopt.methods.single import solve_single
 from iopopt.methods.solution import Solution
+from iopopt.methods.stages import solve_stages
 from iopopt.network.graph import Graph
 from iopopt.network.records import short_repr
 from iopopt.registry import Registry
@@ -91,6 +94,9 @@ METHODS = Registry[Method](
         "deeperthings": Method(
             solve_deeperthings, "DeeperThings", "fused even rows up to a memory breakpoint, then weights split for the least communication"
         ),
+        "data": Method(solve_data, "data", "even rows everywhere; operators without rows on the sink"),
+        "horizontal": Method(solve_horizontal, "horizontal", "even output channels everywhere"),
+        "stages": Method(solve_stages, "stages", "contiguous operators on one device after another, cut for the least memory, or for throughput"),
         "halp": Method(solve_halp, "HALP", "rows over a host and two secondaries that exchange nothing; latency without barriers"),
         "greedy": Method(solve_greedy, "IOP greedy", "Algorithm 1 of the IOP paper: OC-IC pairs wherever that is faster"),
         "iop_segments": Method(solve_iop_segments, "IOP segments", "the best choice of the same pairs, by dynamic programming"),

@@ -83,7 +83,7 @@ class _Writer:
     def __init__(self, schedule: Schedule, cluster: Cluster, found: PlanTasks, boundary_first: bool) -> None:
         self._steps, self._cluster, self._found, self._boundary_first = schedule.steps, cluster, found, boundary_first
         self._parts: list[dict[int, _Parts]] = [{} for _ in schedule.steps]
-        self._from_source: dict[tuple[int, int, int], int] = {}
+        self._newest: dict[tuple[int, int, int, int, int], int] = {}  # by edge, round, sender and receiver, the transfer of the input before
         self._pending: dict[int, list[int]] = defaultdict(list)
         self._completed: dict[int, dict[int, list[int]]]  # by producer and device, the first round of this input that the device receives
 
@@ -105,11 +105,14 @@ class _Writer:
         tasks, labels, labelled, producer = self._found.tasks, self._found.labels, self.labelled, edge.producer
         made = self._parts[producer] if producer < len(self._steps) else None
         completed = self._completed.get(producer)
-        for round_ in edge.rounds:
+        for turn, round_ in enumerate(edge.rounds):
             (kind,), received = round_.kinds, defaultdict[int, list[int]](list) if round_.kinds[0].is_first_of_two else arrived
             for sender, receiver, size in round_.transfers:
-                made_by = () if made is None or sender not in made else (made[sender].boundary,)  # it may only gather
-                after = self._given(number, slot, receiver) if made is None else made_by
+                after = () if made is None or sender not in made else (made[sender].boundary,)  # it may be the source, or only gather
+                key = number, slot, turn, sender, receiver
+                if key in self._newest:
+                    after = (*after, self._newest[key])
+                self._newest[key] = len(tasks)
                 if completed and sender in completed:
                     after = (*after, *completed[sender])
                 received[receiver].append(len(tasks))
@@ -120,12 +123,6 @@ class _Writer:
                 completed = self._completed[producer] = received
                 for device, transfers in received.items():
                     self._pending[device].extend(transfers)
-
-    def _given(self, number: int, slot: int, receiver: int) -> tuple[int, ...]:
-        """What a transfer from the source waits for: the same transfer of the input before."""
-        before = self._from_source.get((number, slot, receiver))
-        self._from_source[number, slot, receiver] = len(self._found.tasks)
-        return () if before is None else (before,)
 
     def _compute(self, number: int, step: Step, waits: Mapping[int, tuple[int, ...]], item: int) -> None:
         """The tasks of every participant: in two parts where its boundary rows come first."""
