@@ -83,7 +83,7 @@ def unit_memory(instance: Instance, placements: Sequence[Placement], number: int
 
 
 def share_memory(unit: Unit, placement: Placement, bytes_per_element: int) -> Iterator[tuple[int, DeviceDemand]]:
-    """w_ij and a_ij, of nothing streamed: the memory of each participant, and of the device that gathers, bytes; an empty share still has the constant terms."""
+    """w_ij and a_ij of what is not streamed, for each participant and the device that gathers, bytes; an empty share still has the constant terms."""
     weights, activations = unit.weights[placement.dim], unit.activations[placement.dim]
     for device, n, place in zip(placement.devices, placement.shares, positions(len(placement.devices)), strict=True):
         largest = max([amount(terms, n, place) for terms in activations])

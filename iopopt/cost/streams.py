@@ -48,8 +48,8 @@ def scatter_rounds(unit: Unit, placement: Placement, bytes_per_element: int) -> 
 
 
 def _rotation(slices: Sequence[int], stream: int) -> Iterator[list[tuple[int, int, int]]]:
-    """Round after round, (participant, whose slice, channels) by rank: each participant deals with the slice of the next one, message after message, then
-    with that of the one after it."""
+    """Round after round, (participant, whose slice, channels) by rank: each participant deals with the slice of the next one, message after
+    message, then with that of the one after it."""
     count, of_slice = len(slices), [messages(channels, stream) for channels in slices]
     for step in range(1, count):
         for number in range(max(map(len, of_slice))):

@@ -17,7 +17,8 @@ from iopopt.network.operators import Operator
 from iopopt.network.records import check_keys, check_schema, foreign, is_integer, short_repr, typed
 from iopopt.network.shapes import Dim
 from iopopt.plan.html import plan_html
-from iopopt.plan.placement import Placement, Strategy, placement_from, placement_record
+from iopopt.plan.placement import Placement, placement_from, placement_record
+from iopopt.plan.streams import stream_fault
 
 EQUATIONS: Mapping[Dim, int] = {"H": 3, "IC": 4, "OC": 5}
 """The equation that states what the shares of a dimension sum to."""
@@ -184,10 +185,10 @@ def validate_plan(graph: Graph, cluster: Cluster, plan: Plan) -> None:
     for block in plan.blocks:
         _validate_block(graph, plan, block, fused)
     inside = {name for block in plan.blocks for name in block[:-1]}
-    for operator, edges in zip(graph.operators, graph.edges_into, strict=False):
+    for number, operator in enumerate(graph.operators):
         if operator.name not in inside:
             _validate_placement(operator, plan[operator.name], len(cluster))
-            if fault := _stream_fault(graph, plan, operator, edges[0].producer):
+            if fault := stream_fault(graph, plan, number):
                 raise PlanError(f"operator {operator.name!r}: {fault}")
 
 
@@ -235,29 +236,3 @@ def _validate_placement(operator: Operator, placement: Placement, device_count: 
             whole = f"OC/g = {unit}, a whole group" if placement.dim == "OC" else f"{unit}, the rows of one upsampled row"
             equation = EQUATIONS[placement.dim]
             raise PlanError(f"operator {operator.name!r}: its {placement.dim} share {share} is not a multiple of {whole} (equation {equation})")
-
-
-def _stream_fault(graph: Graph, plan: Plan, operator: Operator, producer: int) -> str | None:
-    """Why an operator cannot be streamed as it is placed; an IC split always can, and an OC split if its input comes in channels or whole."""
-    placement = plan[operator.name]
-    if not placement.streams_input:
-        return None
-    if not operator.has_kernel or operator.is_channel_local:
-        return "its OC split is streamed, but only convolutions of one group and fully connected operators add up parts of their input"
-    if producer == graph.source:
-        return None
-    made_by = graph.operators[producer]
-    owned = plan[made_by.name].handed_on
-    if owned.is_whole:
-        return None
-    if owned.strategy not in (Strategy.OC, Strategy.IC_TWO_PHASE) or owned.devices != placement.devices:
-        return (
-            f"its OC split over {list(placement.devices)} is streamed, but its input {made_by.name!r} is {owned}; it must be whole, or an OC or "
-            "two-phase IC split over the same devices in the same order"
-        )
-    if made_by.mixes_channels:
-        return (
-            f"its OC split is streamed, but its input {made_by.name!r} ends with a step that mixes all channels of a position, and nobody has all of "
-            "them; compute that input whole, or do not stream"
-        )
-    return None
