@@ -11,7 +11,7 @@ from iopopt.schedule.regions import Interval, Region, Regions
 def passed_around(devices: Sequence[int], slices: Regions, stream: int) -> Iterator[Mapping[int, tuple[int, Region]]]:
     """Round after round, what participants have to do with the slices of others: by participant, whose slice it is and which part of it.
 
-    Each takes the slice of the next participant in the order, part after part of at most ``stream`` channels, then that of the one after it, and so on.
+    Each takes the slice of the next participant in the order, part after part of at most ``stream`` channels, then that of the one after it.
     """
     of_slice = {device: parts(slices[device], stream) for device in devices}
     for step in range(1, len(devices)):

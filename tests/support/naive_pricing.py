@@ -187,7 +187,7 @@ def _streamed(graph: Graph, cluster: Cluster, plan: Plan, i: int, j: int) -> Fra
         return Fraction(e * elements(shape) * end.shares[j], shape.channels) + e * sums
     (name,) = producers_of(graph, end)
     if name == INPUT:
-        owned = {k: shape.channels for k in (range(len(cluster)) if cluster.source is None else [cluster.source])}
+        owned = dict.fromkeys(range(len(cluster)) if cluster.source is None else [cluster.source], shape.channels)
     elif plan[name].gather is not None or plan[name].dim is None:
         owned = {(plan[name].devices[0] if plan[name].gather is None else plan[name].gather): shape.channels}  # type: ignore[dict-item]
     elif plan[name].dim == "OC":
