@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from support.edge_payload import assert_payload
+from support.random_branches import random_branched_graph
 from support.random_chains import Instance, instances
+from support.random_instances import random_cluster
 from support.random_streams import streamed_plan, with_streams
 from support.whole_run import WITHIN, relative_error, whole_run
 
@@ -59,6 +62,30 @@ def test_random_streamed_plans_compute_the_whole_network() -> None:
 
     check()
     assert min(reached["plans"], reached["OC"], reached["IC"]) >= 100, reached
+
+
+def test_random_branched_graphs() -> None:
+    """The same where tensors have several consumers, some of which stream them: the output is right, and nothing is left at the end."""
+    streams = 0
+    for seed in range(120):
+        rng = random.Random(seed)
+        graph, cluster = random_branched_graph(rng), replace(random_cluster(rng), bytes_per_element=4)
+        plan = streamed_plan(rng, graph, len(cluster))
+        weights, inputs = random_weights(graph, seed), random_input(graph, seed)
+        reference = whole_run(graph, weights, inputs)
+        if not np.isfinite(reference).all():
+            continue
+        execution = execute(graph, cluster, plan, weights, inputs)
+        assert relative_error(execution.outputs, reference) < WITHIN
+        assert_payload(graph, cluster, plan, execution)
+        rows = {(row.operator, row.device): row for row in execution.ledger}
+        for demand in execution.demands:
+            if plan[demand.operator].streams_input:
+                row = rows[demand.operator, demand.device]
+                assert row.inputs + row.outputs == demand.activations_bytes, (row, demand)
+        assert all(row.live == 0 for row in execution.ledger if row.operator == "(sink)")
+        streams += sum(placement.stream is not None for placement in plan.values())
+    assert streams >= 90, streams
 
 
 def _ledger(graph: Graph, *placements: Placement) -> tuple[dict[str, list[LedgerRow]], list[tuple[float, float]]]:
