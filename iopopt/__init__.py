@@ -28,7 +28,7 @@ from iopopt.errors import (
     UnknownNameError,
     UnsupportedError,
 )
-from iopopt.executor.running import execute
+from iopopt.executor.running import execute, execute_offload
 from iopopt.methods import METHODS, Method, register_method, solve
 from iopopt.methods.aofl import solve_aofl
 from iopopt.methods.coedge import solve_coedge
@@ -122,6 +122,7 @@ __all__ = [
     "evaluate",
     "exact_service",
     "execute",
+    "execute_offload",
     "halp_plan",
     "heuristic_solution",
     "load_cluster",

@@ -81,6 +81,20 @@ class CoEdgePaper(Paper):
     energy_reduction: Range
 
 
+@dataclass(frozen=True)
+class OffloadPaper(Paper):
+    """The results of PSOMW's paper, and of its precursor.
+
+    Attributes:
+        psomw_gain, mw_gain: how many times faster than no fused layers, in the mean; MW's is that of the precursor.
+        above_bf_percent: by how much PSOMW is above brute force.
+    """
+
+    psomw_gain: float
+    mw_gain: float
+    above_bf_percent: float
+
+
 @cache
 def iop_paper() -> IopPaper:
     """The entry of ``data/papers.json`` for the IOP paper.
@@ -120,12 +134,31 @@ def coedge_paper() -> CoEdgePaper:
     return CoEdgePaper(_source(record), tuple(record["not_known"]), _row(Range, record["energy_reduction_percent"], f"{PAPERS}: coedge"))
 
 
+@cache
+def offload_paper() -> OffloadPaper:
+    """The entry of ``data/papers.json`` for PSOMW.
+
+    Raises:
+        FileFormatError: if the file is missing.
+    """
+    record = _record("psomw")
+    precursor = record["precursor"]
+    return OffloadPaper(
+        source=f"{_source(record)} (precursor: {precursor['method']}, {precursor['venue']})",
+        not_known=tuple(record["not_known"]),
+        psomw_gain=float(record["times_over_no_fused_layers"]),
+        mw_gain=float(precursor["times_over_no_fused_layers"]),
+        above_bf_percent=float(record["percent_above_brute_force"]),
+    )
+
+
 def _record(paper: str) -> Any:
     return _published(PAPERS)["papers"][paper]
 
 
 def _source(record: Any) -> str:
-    return f"{', '.join(record['authors'])}: {record['title']}. {record['venue']}, arXiv {record['arxiv']}"
+    number = f", arXiv {record['arxiv']}" if "arxiv" in record else ""
+    return f"{', '.join(record['authors'])}: {record['title']}. {record['venue']}{number}"
 
 
 def _published(path: Path) -> Any:

@@ -11,7 +11,9 @@ from typing import Any
 from iopopt.errors import PluginError
 from iopopt.network.records import short_repr
 from iopopt.offload.instance import OffloadInstance
+from iopopt.offload.methods.mw import solve_mw
 from iopopt.offload.methods.nfl import solve_best_cut, solve_local, solve_remote
+from iopopt.offload.methods.psomw import solve_psomw
 from iopopt.offload.solution import OffloadSolution
 from iopopt.registry import Registry
 
@@ -56,6 +58,8 @@ OFFLOAD_METHODS = Registry[OffloadMethod](
         "local": OffloadMethod(solve_local, "local", "everything on the device"),
         "remote": OffloadMethod(solve_remote, "remote", "everything on a server"),
         "best-cut": OffloadMethod(solve_best_cut, "best cut", "one path, cut at the best place"),
+        "mw": OffloadMethod(solve_mw, "MW", "Minimizing Waiting: Johnson's order, earliest finish, local changes"),
+        "psomw": OffloadMethod(solve_psomw, "PSOMW", "a particle swarm with Minimizing Waiting"),
     },
     _adapted,
 )
