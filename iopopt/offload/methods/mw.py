@@ -106,7 +106,7 @@ class MwSearch:
         """The best of MW's plans of a device over all splits."""
         least, best = self.waiting.begun(client, self.waiting.splits(client)[0])
         for split in self.waiting.promising(client, least):
-            if self.waiting.bounds.bound_s(client, split) < least:
+            if self.waiting.bound_s(client, split) < least:
                 value, draft = self.waiting.planned(client, split)
                 if len(self._clients) == 1:
                     self.incumbent.offer(Draft.alone(draft))
@@ -125,7 +125,7 @@ class MwSearch:
         return self.incumbent.least * len(self._clients) - rest
 
     def _least_s(self, client: int) -> float:
-        return min(self.waiting.bounds.bound_s(client, split) for split in self.waiting.splits(client))
+        return min(self.waiting.bound_s(client, split) for split in self.waiting.splits(client))
 
     def ranked(self, splits: Sequence[Sequence[Split]]) -> list[Draft]:
         """MW's plans of each device's splits, the best first: of several devices the best of each together, the second best of each, and so on."""

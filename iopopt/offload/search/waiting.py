@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import combinations_with_replacement, pairwise
 
+from iopopt.offload.bounds import SplitBound, split_bounds
 from iopopt.offload.recursion import Job, Progress, Tail, advance
-from iopopt.offload.search.bounds import SplitBounds
 from iopopt.offload.search.drafts import ClientDraft, Draft, Incumbent
 from iopopt.offload.search.johnson import johnson_orders
 from iopopt.offload.search.local_search import Moves, improved
@@ -27,16 +28,28 @@ class MinimizingWaiting:
         self.moves = Moves(incumbent.pricer, space, self.options)
         self._incumbent, self._pricer = incumbent, incumbent.pricer
         self._planned: dict[tuple[int, Split], tuple[float, ClientDraft]] = {}
-        self.bounds = SplitBounds(incumbent.pricer, space, self.options)
+        self._bounds: dict[int, dict[Split, SplitBound]] = {}
         self._begun: dict[tuple[int, Split], list[tuple[float, ClientDraft]]] = {}
 
     def splits(self, client: int) -> list[Split]:
         """The splits of a device."""
         return self.space.splits(self._pricer.stages[client])
 
+    def bound_s(self, client: int, split: Split) -> float:
+        """A lower bound on every plan of a split of a device, seconds; 0 if its rows may be uneven, whose bound takes longer than the search."""
+        if self.space.row_steps is not None and split.paths > 1:
+            return 0.0
+        if client not in self._bounds:
+            even = replace(self.space, row_steps=None)
+            self._bounds[client] = {bound.split: bound for bound in split_bounds(self._pricer, even, client)}
+        bound = self._bounds[client][split]
+        if not bound.relaxed:
+            bound.relax()
+        return bound.bound_s
+
     def promising(self, client: int, below_s: float) -> list[Split]:
         """The splits of a device that may take less than so many seconds, those that begin best first."""
-        found = [split for split in self.splits(client) if self.bounds.bound_s(client, split) < below_s]
+        found = [split for split in self.splits(client) if self.bound_s(client, split) < below_s]
         return sorted(found, key=lambda split: self.begun(client, split)[0])
 
     def planned(self, client: int, split: Split) -> tuple[float, ClientDraft]:
