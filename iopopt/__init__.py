@@ -34,6 +34,7 @@ from iopopt.methods.aofl import solve_aofl
 from iopopt.methods.coedge import solve_coedge
 from iopopt.methods.coedge_lp import solve_coedge_lp
 from iopopt.methods.data import solve_data
+from iopopt.methods.deeperthings import solve_deeperthings
 from iopopt.methods.deepthings import solve_deepthings
 from iopopt.methods.dp import solve_dp
 from iopopt.methods.dpfp import solve_dpfp
@@ -142,6 +143,7 @@ __all__ = [
     "solve_coedge",
     "solve_coedge_lp",
     "solve_data",
+    "solve_deeperthings",
     "solve_deepthings",
     "solve_dp",
     "solve_dpfp",
