@@ -32,9 +32,9 @@ class OperatorCost:
 
     Attributes:
         compute_s: t_cmp of the slowest participant.
-        communication_s: t_com of the incoming edge.
+        communication_s: t_com of the incoming edge, and of the operator's own reduce-scatter if that is streamed.
         device_compute_s: t_cmp of each device of the cluster (0 where it does not take part).
-        cases: the rows of the communication table that applied, one for each round (``free`` if nothing is priced).
+        cases: the rows of the communication table that applied, one for each round, of a stream one for all of them (``free`` if nothing is priced).
     """
 
     name: str
@@ -288,8 +288,17 @@ def _operator_cost(step: Step, placement: Placement, cluster: Cluster) -> Operat
         device_compute_s=tuple(compute),
         transferred_bytes=sum([sum(round_.loads.received.values()) for round_ in step.rounds]),
         connections=sum([sum(counted_connections(round_, cluster).values()) for round_ in step.rounds]),
-        cases=tuple([str(round_) for round_ in step.rounds]) or ("free",),
+        cases=_cases(step.rounds),
     )
+
+
+def _cases(rounds: Sequence[Round]) -> tuple[str, ...]:
+    """What is said of each round; the messages of a stream are said once."""
+    cases: list[str] = []
+    for round_ in rounds:
+        if not (cases and round_.kinds[0].is_streamed and cases[-1] == str(round_)):
+            cases.append(str(round_))
+    return tuple(cases) or ("free",)
 
 
 def counted_connections(round_: Round, cluster: Cluster) -> Mapping[int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from iopopt.cost.instance import Instance
+from iopopt.cost.streams import scatter_rounds
 from iopopt.cost.transfers import edge_rounds
 from iopopt.cost.work import share_work
 from iopopt.plan.placement import Placement
@@ -23,5 +24,5 @@ def schedule_of(instance: Instance, placements: Sequence[Placement]) -> Schedule
         unit, placement = instance.units[number], placements[number]
         priced = tuple([EdgeRounds(edge.producer, tuple(edge_rounds(edge, placements[edge.producer], placement, e))) for edge in edges])
         tasks = dict(share_work(unit, placement, e)) if number < instance.sink else {}
-        steps.append(Step(unit.name, priced, tasks))
+        steps.append(Step(unit.name, priced, tasks, scatter=scatter_rounds(unit, placement, e) if placement.streams_sums else ()))
     return Schedule(tuple(steps))
