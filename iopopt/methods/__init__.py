@@ -28,6 +28,7 @@ from iopopt.methods.overlap import solve_overlap
 from iopopt.methods.pso import solve_pso
 from iopopt.methods.single import solve_single
 from iopopt.methods.solution import Solution
+from iopopt.methods.vps import solve_vps
 from iopopt.network.graph import Graph
 from iopopt.network.records import short_repr
 from iopopt.registry import Registry
@@ -87,6 +88,7 @@ METHODS = Registry[Method](
         "aofl": Method(solve_aofl, "AOFL", "rows by capability, cut into fused blocks by dynamic programming"),
         "dpfp": Method(solve_dpfp, "DPFP", "the same over devices that are chosen greedily, once for the plan"),
         "deepthings": Method(solve_deepthings, "DeepThings", "the first operators as one fused block of even rows, the others on the sink"),
+        "vps": Method(solve_vps, "VPS", "even parts of weights and feature maps on every device, channels streamed"),
         "halp": Method(solve_halp, "HALP", "rows over a host and two secondaries that exchange nothing; latency without barriers"),
         "greedy": Method(solve_greedy, "IOP greedy", "Algorithm 1 of the IOP paper: OC-IC pairs wherever that is faster"),
         "iop_segments": Method(solve_iop_segments, "IOP segments", "the best choice of the same pairs, by dynamic programming"),
