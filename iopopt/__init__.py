@@ -33,12 +33,14 @@ from iopopt.methods import METHODS, Method, register_method, solve
 from iopopt.methods.aofl import solve_aofl
 from iopopt.methods.coedge import solve_coedge
 from iopopt.methods.coedge_lp import solve_coedge_lp
+from iopopt.methods.data import solve_data
 from iopopt.methods.deepthings import solve_deepthings
 from iopopt.methods.dp import solve_dp
 from iopopt.methods.dpfp import solve_dpfp
 from iopopt.methods.exhaustive import solve_exhaustive
 from iopopt.methods.greedy import solve_greedy
 from iopopt.methods.halp import halp_plan, solve_halp
+from iopopt.methods.horizontal import solve_horizontal
 from iopopt.methods.iop_segments import solve_iop_segments
 from iopopt.methods.milp import solve_milp
 from iopopt.methods.modnn import solve_modnn
@@ -47,6 +49,7 @@ from iopopt.methods.overlap import solve_overlap
 from iopopt.methods.pso import solve_pso
 from iopopt.methods.single import solve_single
 from iopopt.methods.solution import Solution, heuristic_solution
+from iopopt.methods.stages import solve_stages
 from iopopt.milp.backends import BACKENDS, Backend, register_backend
 from iopopt.models import ZOO, load_model, load_weights
 from iopopt.network.builder import GraphBuilder
@@ -137,12 +140,14 @@ __all__ = [
     "solve_aofl",
     "solve_coedge",
     "solve_coedge_lp",
+    "solve_data",
     "solve_deepthings",
     "solve_dp",
     "solve_dpfp",
     "solve_exhaustive",
     "solve_greedy",
     "solve_halp",
+    "solve_horizontal",
     "solve_iop_segments",
     "solve_milp",
     "solve_modnn",
@@ -150,5 +155,6 @@ __all__ = [
     "solve_overlap",
     "solve_pso",
     "solve_single",
+    "solve_stages",
     "space_name",
 ]

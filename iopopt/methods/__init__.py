@@ -14,12 +14,14 @@ from iopopt.methods.aofl import solve_aofl
 from iopopt.methods.checking import checked_solution
 from iopopt.methods.coedge import solve_coedge
 from iopopt.methods.coedge_lp import solve_coedge_lp
+from iopopt.methods.data import solve_data
 from iopopt.methods.deepthings import solve_deepthings
 from iopopt.methods.dp import solve_dp
 from iopopt.methods.dpfp import solve_dpfp
 from iopopt.methods.exhaustive import solve_exhaustive
 from iopopt.methods.greedy import solve_greedy
 from iopopt.methods.halp import solve_halp
+from iopopt.methods.horizontal import solve_horizontal
 from iopopt.methods.iop_segments import solve_iop_segments
 from iopopt.methods.milp import solve_milp
 from iopopt.methods.modnn import solve_modnn
@@ -28,6 +30,7 @@ from iopopt.methods.overlap import solve_overlap
 from iopopt.methods.pso import solve_pso
 from iopopt.methods.single import solve_single
 from iopopt.methods.solution import Solution
+from iopopt.methods.stages import solve_stages
 from iopopt.methods.vps import solve_vps
 from iopopt.network.graph import Graph
 from iopopt.network.records import short_repr
@@ -88,6 +91,9 @@ METHODS = Registry[Method](
         "aofl": Method(solve_aofl, "AOFL", "rows by capability, cut into fused blocks by dynamic programming"),
         "dpfp": Method(solve_dpfp, "DPFP", "the same over devices that are chosen greedily, once for the plan"),
         "deepthings": Method(solve_deepthings, "DeepThings", "the first operators as one fused block of even rows, the others on the sink"),
+        "data": Method(solve_data, "data", "even rows everywhere; operators without rows on the sink"),
+        "horizontal": Method(solve_horizontal, "horizontal", "even output channels everywhere"),
+        "stages": Method(solve_stages, "stages", "contiguous operators on one device after another, cut for the least memory, or for throughput"),
         "vps": Method(solve_vps, "VPS", "even parts of weights and feature maps on every device, channels streamed"),
         "halp": Method(solve_halp, "HALP", "rows over a host and two secondaries that exchange nothing; latency without barriers"),
         "greedy": Method(solve_greedy, "IOP greedy", "Algorithm 1 of the IOP paper: OC-IC pairs wherever that is faster"),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from iopopt.network.block import block_fault, block_name
+from iopopt.network.cut_points import single_tensor_runs
 from iopopt.network.graph import Graph
 from iopopt.network.shapes import Shape
 
@@ -28,14 +29,7 @@ class Stages:
     @classmethod
     def of(cls, graph: Graph) -> Stages:
         """Cut a network wherever only one tensor passes."""
-        reads = graph.unfused.reads[: len(graph)]
-        last_reader = {producer: member for member, producers in enumerate(reads) for producer in producers}
-        stops, open_until = [], last_reader.get(graph.source, -1)
-        for member in range(len(graph)):
-            if open_until <= member:
-                stops.append(member + 1)
-            open_until = max(open_until, last_reader.get(member, -1))
-        return cls(graph, tuple(map(range, [0, *stops], stops)))
+        return cls(graph, single_tensor_runs(graph))
 
     def __len__(self) -> int:
         return len(self.runs)

@@ -84,7 +84,7 @@ class _Writer:
     def __init__(self, schedule: Schedule, cluster: Cluster, found: PlanTasks, boundary_first: bool) -> None:
         self._steps, self._cluster, self._found, self._boundary_first = schedule.steps, cluster, found, boundary_first
         self._parts: list[dict[int, _Parts]] = [{} for _ in schedule.steps]
-        self._from_source: dict[tuple[int, int, int], int] = {}
+        self._newest: dict[tuple[int, int, int, int, int], int] = {}  # by edge, round, sender and receiver, the transfer of the input before
         self._pending: dict[int, list[int]] = defaultdict(list)
         self._completed: dict[int, dict[int, list[int]]]  # by producer and device, the first round of this input that the device receives
 
@@ -110,14 +110,16 @@ class _Writer:
     def _fetch(self, number: int, slot: int, edge: EdgeRounds, arrived: dict[int, list[int]], item: int) -> None:
         """The transfers of one edge; a device that completes its part of a tensor first sends it, and goes on computing, only then."""
         tasks, labels, labelled, producer = self._found.tasks, self._found.labels, self.labelled, edge.producer
-        made = self._parts[producer] if producer < len(self._steps) else None
         completed = self._completed.get(producer)
-        for round_ in edge.rounds:
+        for turn, round_ in enumerate(edge.rounds):
             if round_.kinds[0].is_streamed:
                 continue  # while the unit computes
             (kind,), received = round_.kinds, defaultdict[int, list[int]](list) if round_.kinds[0].is_first_of_two else arrived
             for sender, receiver, size in round_.transfers:
-                after = self._given(number, slot, receiver) if made is None else self._made(producer, sender)
+                after, key = self._made(producer, sender), (number, slot, turn, sender, receiver)
+                if key in self._newest:
+                    after = (*after, self._newest[key])
+                self._newest[key] = len(tasks)
                 if completed and sender in completed:
                     after = (*after, *completed[sender])
                 received[receiver].append(len(tasks))
@@ -174,12 +176,6 @@ class _Writer:
         work = self._steps[number].tasks[device]
         seconds = self._cluster.devices[device].compute_s(*work)
         return self._found.add(ComputeTask(device, seconds * part, after), Label(number, number, what, work.flops * part, item))
-
-    def _given(self, number: int, slot: int, receiver: int) -> tuple[int, ...]:
-        """What a transfer from the source waits for: the same transfer of the input before."""
-        before = self._from_source.get((number, slot, receiver))
-        self._from_source[number, slot, receiver] = len(self._found.tasks)
-        return () if before is None else (before,)
 
     def _compute(self, number: int, step: Step, waits: Mapping[int, tuple[int, ...]], item: int) -> None:
         """The tasks of every participant: in two parts where its boundary rows come first."""

@@ -194,6 +194,14 @@ def test_the_source_sends_input_after_input() -> None:
     assert timeline.outputs_s == pytest.approx([5.25, 9.5, 13.75])
 
 
+def test_every_device_sends_input_after_input() -> None:
+    """4 bytes over a link of 1 byte/s and 0.25 s set-up, made within 0.5 s: an output every 4.25 s, instead of all at once at the end."""
+    graph = GraphBuilder("x", (4, 1, 1)).conv(4, 1, bias=False).conv(1, 1, bias=False).build()
+    cluster = Cluster((Device("a", 64.0, 1e9, 1.0), Device("b", 8.0, 1e9, 1.0)), 0.25, sink=1, bytes_per_element=1)
+    timeline = simulate(graph, cluster, Plan.of(graph, [Placement.whole(0), Placement.whole(1)]), inputs=3)
+    assert timeline.outputs_s == pytest.approx([5.75, 10.0, 14.25])
+
+
 def test_links_are_utilised() -> None:
     """Bytes over what a link could carry in the makespan, up and down."""
     graph = GraphBuilder("x", (4, 1, 1)).conv(1, 1, bias=False).build()

@@ -210,7 +210,7 @@ class _PlanJobs:
         self._completed: set[tuple[int, str]] = set()  # the tensors of each input whose first round has been added
         self._to_be_awaited: dict[int, set[int]] = defaultdict(set)  # transfers of a first round, by the device whose next task waits for them
         self._last_task: dict[int, int] = {}  # by device
-        self._sent_by_source: dict[tuple[str, int, int], int] = {}  # of the input before, by consumer, slot and receiver
+        self._sent: dict[tuple[object, ...], int] = {}  # of the input before, by tensor, consumer, slot, sender, receiver
         self._stage: set[int] = set()  # with barriers: the jobs that all later ones wait for
 
     def add_input(self, item: int) -> None:
@@ -242,12 +242,18 @@ class _PlanJobs:
         self._completed.add((item, tensor))
         numbers = []
         for parcel in self._first_parcels(tensor):
-            made = set(self.tasks[item, unit_name(self.makers[tensor]), parcel.sender])
+            made = set(self.tasks[item, unit_name(self.makers[tensor]), parcel.sender]) | self._before(tensor, parcel.sender, parcel.receiver)
             size, receiver = float(parcel.size), parcel.receiver
             numbers.append(self._add(NaiveJob(item, unit, parcel.what, parcel.sender, size, receiver, tensor, first_round=True, after=made)))
             self._received_first[item, tensor, receiver].add(numbers[-1])
             self._to_be_awaited[receiver].add(numbers[-1])
         self._behind_a_barrier(numbers)
+
+    def _before(self, *part: object, number: int | None = None) -> set[int]:
+        """The same transfer of the input before, if there was one; the new one, which has the number of the next job by default, takes its place."""
+        before = {self._sent[part]} if part in self._sent and not self._barriers else set()
+        self._sent[part] = len(self.jobs) if number is None else number
+        return before
 
     def _first_parcels(self, tensor: str) -> list[Parcel]:
         p, placement, operator = self.makers[tensor], self.plan[tensor], self.graph[tensor]
@@ -275,12 +281,9 @@ class _PlanJobs:
             for parcel in self._parcels(q, slot, tensor):
                 job = NaiveJob(item, unit_name(q), parcel.what, parcel.sender, float(parcel.size), parcel.receiver, tensor)
                 numbers.append(self._add(job))
-                if tensor == INPUT:
-                    part = (unit_name(q), slot, parcel.receiver)
-                    job.after = {self._sent_by_source[part]} if part in self._sent_by_source else set()
-                    self._sent_by_source[part] = numbers[-1]
-                else:
-                    job.after = self._made(item, tensor, parcel.sender, parcel.rows)
+                job.after = self._before(tensor, unit_name(q), slot, parcel.sender, parcel.receiver, number=numbers[-1])
+                if tensor != INPUT:
+                    job.after |= self._made(item, tensor, parcel.sender, parcel.rows)
         self._behind_a_barrier(numbers)
         return numbers
 

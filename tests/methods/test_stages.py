@@ -1,0 +1,81 @@
+"""Contiguous stages, cut for memory or for throughput."""
+
+from __future__ import annotations
+
+import itertools
+import random
+
+import pytest
+
+from iopopt import UnknownNameError, evaluate, load_cluster, load_model, simulate, solve_stages
+from iopopt.cluster.cluster import Cluster, Device
+from iopopt.methods.stages import stage_period_s
+from iopopt.network.cut_points import single_tensor_runs
+from iopopt.plan.placement import Placement
+from iopopt.plan.plan import Plan
+
+
+def random_cluster(rng: random.Random, devices: int) -> Cluster:
+    made = [Device(f"d{j}", rng.uniform(1e9, 1e10), rng.uniform(1e8, 1e9), rng.uniform(1e6, 2e7)) for j in range(devices)]
+    return Cluster(tuple(made), 1e-3, source=rng.choice([None, *range(devices)]), sink=rng.randrange(devices))
+
+
+def every_plan(graph, team):
+    """Every way to give contiguous runs to the team in order, some devices without."""
+    runs = single_tensor_runs(graph)
+    for cuts in itertools.combinations_with_replacement(range(len(runs) + 1), len(team) - 1):
+        edges = (0, *cuts, len(runs))
+        on = [device for device, (start, stop) in zip(team, itertools.pairwise(edges), strict=True) for run in runs[start:stop] for _ in run]
+        yield Plan.of(graph, [Placement.whole(device) for device in on])
+
+
+def memory_share(graph, cluster, plan):
+    demands = evaluate(graph, cluster, plan).memory_bytes
+    return max(demand / device.memory_bytes for demand, device in zip(demands, cluster.devices, strict=True))
+
+
+@pytest.mark.parametrize("name", ["lenet5", "alexnet", "resnet18"])
+def test_cuts_are_the_best_of_all(name):
+    rng, graph = random.Random(name), load_model(name)
+    for _ in range(4):
+        cluster = random_cluster(rng, 3)
+        team = rng.sample(range(3), 3)
+        plans = list(every_plan(graph, team))
+        memory = {plan: memory_share(graph, cluster, plan) for plan in plans}
+        period = {plan: stage_period_s(graph, cluster, plan) for plan in plans}
+        for aim, first, second in (("memory", memory, period), ("throughput", period, memory)):
+            found = solve_stages(graph, cluster, team=team, aim=aim).plan
+            least = min(first.values())
+            assert first[found] == pytest.approx(least, rel=1e-9)
+            assert second[found] == pytest.approx(min(second[plan] for plan in plans if first[plan] <= least * (1 + 1e-9)), rel=1e-9)
+
+
+@pytest.mark.parametrize("aim", ["memory", "throughput"])
+@pytest.mark.parametrize("name", ["lenet5", "vgg11", "resnet18", "squeezenet"])
+def test_simulated_throughput_is_that_of_the_slowest_stage(name, aim):
+    """Transfers included, wherever source and sink are; less where one of them has a stage in the middle, whose link two tensors share."""
+    rng, graph, exact = random.Random(7), load_model(name), 0
+    for devices in (2, 3, 4, 4, 3, 3, 4):
+        cluster = random_cluster(rng, devices)
+        plan = solve_stages(graph, cluster, aim=aim).plan
+        on = [device for device, _ in itertools.groupby(plan[operator.name].devices[0] for operator in graph.operators)]
+        relative = simulate(graph, cluster, plan, inputs=60).throughput_per_s * stage_period_s(graph, cluster, plan)
+        if cluster.source not in on[1:] and cluster.sink not in on[:-1]:
+            assert relative == pytest.approx(1, rel=1e-9)
+            exact += 1
+        assert relative <= 1.001
+    assert exact > 1
+
+
+def test_every_device_at_most_once_in_order():
+    graph = load_model("vgg16")
+    cluster = load_cluster("board-x4", graph)
+    plan = solve_stages(graph, cluster, team=(2, 0, 3)).plan
+    on = [plan[operator.name].devices[0] for operator in graph.operators]
+    assert [device for device, _ in itertools.groupby(on)] == [2, 0, 3]
+
+
+def test_unknown_aim():
+    graph = load_model("lenet5")
+    with pytest.raises(UnknownNameError, match="unknown aim 'speed'"):
+        solve_stages(graph, load_cluster("edge-x3", graph), aim="speed")
