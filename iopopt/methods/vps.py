@@ -60,9 +60,8 @@ def solve_vps(graph: Graph, devices: Cluster | Sequence[Device], *, team: Team =
             return front[0].plan
         fitting = [point.plan for point in front if point.memory_bytes <= budget_bytes]
         if not fitting:
-            raise SolverError(
-                f"budget_bytes is {budget_bytes:,.0f}; on {len(members)} devices vertical partitioning needs {front[0].memory_bytes:,.0f}"
-            )
+            least = f"{front[0].memory_bytes:,.0f}"
+            raise SolverError(f"budget_bytes is {budget_bytes:,.0f}; vertical partitioning over {len(members)} devices needs {least}")
         return fitting[-1]
 
     return solve_by(make_plan, graph, devices, team, "vps", space=f"{space_name(team, devices)}, even slices, streamed")
@@ -71,7 +70,9 @@ def solve_vps(graph: Graph, devices: Cluster | Sequence[Device], *, team: Team =
 def vps_front(graph: Graph, devices: Cluster | Sequence[Device], team: Team = "all") -> list[VpsPoint]:
     """The plans of vertical partitioning of which none is better than another in both memory and latency, the least memory first.
 
-    Every operator has its part in both, whatever the others do: so for each budget of activations the fastest way that fits is chosen for each.
+    What an operator adds to the latency, and the activations that it needs, do not depend on the others: so for each budget of activations the
+    fastest way that fits is chosen for each. Its weights are the same whatever it does, but for biases and channels that cannot be divided evenly; where they
+    differ, a better plan than those of the front may exist.
 
     Raises:
         ClusterError: if ``team`` names a device that does not exist.

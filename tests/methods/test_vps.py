@@ -14,8 +14,8 @@ from iopopt.plan.plan import Plan
 
 @pytest.fixture(scope="module")
 def small():
-    builder = GraphBuilder("small", (4, 8, 8))
-    return builder.conv(8, 3, padding=1).relu().conv(6, 1).max_pool(2).conv(5, 3, padding=1).fc(7).build()
+    builder = GraphBuilder("small", (6, 8, 8))
+    return builder.conv(9, 3, padding=1).relu().conv(6, 1).max_pool(2).conv(12, 3, padding=1).fc(9).build()
 
 
 @pytest.fixture(scope="module")
