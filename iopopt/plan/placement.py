@@ -157,6 +157,8 @@ class Placement:
         if not all(float(share).is_integer() for share in shares):
             raise PlanError(f"placement: shares {short_repr(list(shares))} are not all integers")
         gather = None if gather is None else _index(gather)
+        if isinstance(stream, numbers.Integral) and not isinstance(stream, bool):
+            stream = int(stream)  # it may be one of numpy's
         if len(devices) == 1 and gather in (None, _index(devices[0])) and stream is None:
             return Placement.whole(devices[0])
         stops = list(itertools.accumulate(int(share) for share in shares))

@@ -97,7 +97,8 @@ def naive_timeline(
     shared_medium: float | None = None,
     inputs: int = 1,
 ) -> NaiveTimeline:
-    """Starts and ends of all tasks and transfers, when the sink has each output, and the memory over time."""
+    """Starts and ends of all tasks and transfers, when the sink has each output, and the memory over time; of streams without barriers, and but for
+    the memory."""
     found = _PlanJobs(graph, cluster, plan, boundary_first, barriers)
     for item in range(inputs):
         found.add_input(item)
@@ -181,6 +182,11 @@ def parcels_of(e: int, edge: Edge) -> list[Parcel]:
     return [parcel for parcel in found if parcel.size > 0]
 
 
+def _cut(channels: int, stream: int) -> list[int]:
+    """The channels of the messages of a slice."""
+    return [min(stream, channels - start) for start in range(0, channels, stream)]
+
+
 def _partial_sums(edge: Edge, needed: set[int]) -> int:
     """How many there are of one channel under the needed rows: all of them, also those under no pool window, unless q needs rows."""
     assert edge.p.operator is not None
@@ -220,8 +226,14 @@ class _PlanJobs:
             for tensor in producers:
                 if tensor != INPUT and (item, tensor) not in self._completed:
                     self._first_round(item, unit_name(q), tensor)
+            stream = None if q.operator is None else self.plan[q.operator.name].stream
+            if stream is not None and q.dim == "OC":
+                self._streamed_input(item, q, producers[0], stream)
+                continue
             arriving = self._edges(item, q, producers)
-            if q.operator is not None:
+            if stream is not None:
+                self._streamed_sums(item, q, arriving, stream)
+            elif q.operator is not None:
                 self._tasks(item, q, arriving)
             else:
                 self.outputs.append({*arriving, *self._made(item, producers[0], self.cluster.sink), *self._stage})
@@ -260,7 +272,7 @@ class _PlanJobs:
         e, post, pre, found = self.cluster.bytes_per_element, out_shape(operator), pre_pool_shape(operator), []
         if placement.gather is not None:
             found = [Parcel("gather", k, placement.gather, e * p.shares[k] * post.channels * post.width) for k in p.devices if k != placement.gather]
-        if placement.reduce == "two_phase":
+        if placement.reduce == "two_phase" and placement.stream is None:
             slices = slices_of(p, operator)
             found = [Parcel("reduce-scatter", k, j, e * slices[j] * pre.height * pre.width) for k in p.devices for j in p.devices if k != j]
         return [parcel for parcel in found if parcel.size > 0]
@@ -303,6 +315,59 @@ class _PlanJobs:
         if len(tasks) == 2 and rows is not None and rows <= self._boundary_rows(p, k):
             tasks = tasks[:1]
         return {*tasks, *self._received_first[item, tensor, k]}
+
+    def _streamed_input(self, item: int, q: End, tensor: str, stream: int) -> None:
+        """The tasks of a unit whose input comes in messages; the buffer for a message is free once the task on the one before has ended."""
+        assert q.operator is not None
+        name, shape, everybody = unit_name(q), q.operator.in_shape, tensor == INPUT and self.cluster.source is None
+        if tensor == INPUT:
+            owners = dict.fromkeys(range(len(self.cluster)) if everybody else [self.cluster.source], shape.channels)
+        else:
+            p = self.handed_on(tensor)
+            owners = dict.fromkeys(p.devices, shape.channels) if p.dim is None else p.shares
+        waits = dict[int, set[int]]()
+        for j in q.devices:
+            self.tasks[item, name, j] = []
+            waits[j] = {self.tasks[item - 1, name, j][-1]} if item else set()
+            self._piece(item, q, j, "own", Fraction(owners.get(j, 0), shape.channels), self._to_be_awaited.pop(j, set()))
+        queues = {j: [(k, size) for k in self._order_of_owners(q, owners, j) for size in _cut(owners[k], stream)] for j in q.devices}
+        for j, queue in queues.items():
+            for k, size in [] if everybody else queue:
+                amount = self.cluster.bytes_per_element * shape.height * shape.width * size
+                job = NaiveJob(item, name, "stream", k, amount, j, tensor)  # type: ignore[arg-type]
+                job.after = waits[j] | (set() if tensor == INPUT else self._made(item, tensor, k))  # type: ignore[arg-type]
+                waits[j] = {self._piece(item, q, j, "message", Fraction(size, shape.channels), {self._add(job)})}
+
+    def _order_of_owners(self, q: End, owners: dict[int, int], j: int) -> list[int]:
+        """Whose channels j receives one after another: those of the next one in the order first."""
+        after = [*q.devices[q.devices.index(j) + 1 :], *q.devices[: q.devices.index(j)]]
+        return [k for k in after if k in owners] if set(owners) <= set(q.devices) and len(owners) > 1 else [k for k in owners if k != j]
+
+    def _streamed_sums(self, item: int, q: End, arriving: Sequence[int], stream: int) -> None:
+        """The tasks of a unit that sends partial sums in messages; the next is computed once the one before has left."""
+        assert q.operator is not None
+        name, pre, slices = unit_name(q), pre_pool_shape(q.operator), slices_of(q, q.operator)
+        for j in q.devices:
+            self.tasks[item, name, j] = []
+            after = {number for number in arriving if self.jobs[number].receiver == j} | self._to_be_awaited.pop(j, set())
+            for k in [*q.devices[q.devices.index(j) + 1 :], *q.devices[: q.devices.index(j)]]:
+                for size in _cut(slices[k], stream):
+                    task = self._piece(item, q, j, "message", Fraction(size, pre.channels), after)
+                    amount = self.cluster.bytes_per_element * pre.height * pre.width * size
+                    job = NaiveJob(item, name, "streamed reduce-scatter", j, amount, k, q.operator.name, first_round=True, after={task})
+                    after = {self._add(job)}
+                    self._received_first[item, q.operator.name, k] |= after
+            self._piece(item, q, j, "own", Fraction(slices[j], pre.channels), after)
+        for k in q.devices:
+            self._to_be_awaited[k] |= self._received_first[item, q.operator.name, k]
+
+    def _piece(self, item: int, q: End, j: int, what: str, part: Fraction, after: set[int]) -> int:
+        """A part of the task of a device."""
+        job = NaiveJob(item, unit_name(q), what, j, float(flops(q, j) * part), task_s=float(compute_s(self.cluster, q, j) * part))
+        job.after = after | ({self._last_task[j]} if j in self._last_task else set())
+        self._last_task[j] = self._add(job)
+        self.tasks[item, unit_name(q), j].append(self._last_task[j])
+        return self._last_task[j]
 
     def _tasks(self, item: int, q: End, arriving: Sequence[int]) -> None:
         numbers = []
