@@ -71,8 +71,8 @@ def vps_front(graph: Graph, devices: Cluster | Sequence[Device], team: Team = "a
     """The plans of vertical partitioning of which none is better than another in both memory and latency, the least memory first.
 
     What an operator adds to the latency, and the activations that it needs, do not depend on the others: so for each budget of activations the
-    fastest way that fits is chosen for each. Its weights are the same whatever it does, but for biases and channels that cannot be divided evenly; where they
-    differ, a better plan than those of the front may exist.
+    fastest way that fits is chosen for each. Its weights are the same whatever it does, but for biases and channels that cannot be divided evenly;
+    where they differ, a better plan than those of the front may exist.
 
     Raises:
         ClusterError: if ``team`` names a device that does not exist.
