@@ -28,12 +28,13 @@ from iopopt.errors import (
     UnknownNameError,
     UnsupportedError,
 )
-from iopopt.executor.running import execute
+from iopopt.executor.running import execute, execute_offload
 from iopopt.methods import METHODS, Method, register_method, solve
 from iopopt.methods.aofl import solve_aofl
 from iopopt.methods.coedge import solve_coedge
 from iopopt.methods.coedge_lp import solve_coedge_lp
 from iopopt.methods.data import solve_data
+from iopopt.methods.deeperthings import solve_deeperthings
 from iopopt.methods.deepthings import solve_deepthings
 from iopopt.methods.dp import solve_dp
 from iopopt.methods.dpfp import solve_dpfp
@@ -123,6 +124,7 @@ __all__ = [
     "evaluate",
     "exact_service",
     "execute",
+    "execute_offload",
     "halp_plan",
     "heuristic_solution",
     "load_cluster",
@@ -142,6 +144,7 @@ __all__ = [
     "solve_coedge",
     "solve_coedge_lp",
     "solve_data",
+    "solve_deeperthings",
     "solve_deepthings",
     "solve_dp",
     "solve_dpfp",

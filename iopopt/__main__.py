@@ -15,10 +15,12 @@ from iopopt.commands.plot import main as plot
 from iopopt.commands.show import main as show
 from iopopt.errors import UnknownNameError
 from iopopt.executor.command import main as run
+from iopopt.offload.command import main as offload
 from iopopt.version import __version__
 
 COMMANDS: dict[str, tuple[Callable[[Sequence[str], str], int], str]] = {
     "bench": (bench, "compare methods on models and clusters"),
+    "offload": (offload, "compare ways of offloading a part of a network from devices to servers"),
     "show": (show, "show a network: operators, shapes, work, possible splits"),
     "glossary": (glossary, "explain the terms of the cost model"),
     "export": (export, "write a network as DOT or JSON"),

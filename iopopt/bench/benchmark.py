@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from rich.console import Console
-from rich.measure import Measurement
-from rich.table import Table
 from rich.text import Text
 
 from iopopt.bench.instance import Instance
@@ -16,9 +14,8 @@ from iopopt.bench.notes import notes
 from iopopt.bench.output import OutputDirectory
 from iopopt.bench.run import Run, Settings, run_method, seeds_of
 from iopopt.bench.table import instance_table
+from iopopt.commands.tables import wide_enough
 from iopopt.methods import METHODS
-
-_NARROWEST, _WIDEST = 120, 1000
 
 
 @dataclass
@@ -62,7 +59,7 @@ class Benchmark:
                     self.runs.append(run)
                     finish(run)
                 if self.output:
-                    self.output.save(self.runs)
+                    self.output.save_runs(self.runs)
                 if run.solution.termination == "interrupted":
                     return False
         return True
@@ -91,7 +88,7 @@ class Benchmark:
             runs = self.runs_of(instance)
             if runs:
                 table = instance_table(runs)
-                console = _wide_enough(table)
+                console = wide_enough(table)
                 console.print(table)
                 for note in [*notes(instance, runs), *self._explanation(runs)]:
                     console.print(note, markup=False, highlight=False, soft_wrap=True)
@@ -101,10 +98,3 @@ class Benchmark:
         fitting = [run for run in runs if run.fits]
         if self.explain and fitting:
             yield "\n" + min(fitting, key=lambda run: (run.latency_s, run.solution.bound_s is None)).solution.explain()
-
-
-def _wide_enough(table: Table) -> Console:
-    """Standard output, at least as wide as the table: a narrower terminal wraps lines, but no figure is cut off."""
-    console = Console()
-    needed = Measurement.get(console, console.options.update(max_width=_WIDEST), table).maximum
-    return Console(width=max(needed, console.width if console.is_terminal else _NARROWEST))

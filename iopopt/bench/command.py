@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import get_args
@@ -19,7 +17,17 @@ from iopopt.bench.output import OutputDirectory
 from iopopt.bench.run import Settings, best_latency_s
 from iopopt.cluster.boards import board_names, link_names
 from iopopt.cluster.reference import TIERS
-from iopopt.commands.command_line import add_input_shape, allow_own_modules, command_parser, print_error
+from iopopt.commands.command_line import (
+    add_input_shape,
+    allow_own_modules,
+    command_parser,
+    input_size,
+    milliseconds,
+    positive,
+    print_error,
+    shown_warnings,
+    words,
+)
 from iopopt.errors import IopoptError, UnsupportedError
 from iopopt.methods import METHODS
 from iopopt.methods.objective import Objective
@@ -73,12 +81,12 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m iopop
 def _benchmark(options: argparse.Namespace, progress: Console) -> Benchmark:
     """The benchmark that the options ask for; everything that they name is checked."""
     BACKENDS.find(options.backend)
-    methods = _words(options.methods) or [name for name, method in METHODS.items() if not method.tiny_only]
+    methods = words(options.methods) or [name for name, method in METHODS.items() if not method.tiny_only]
     for method in methods:
         METHODS.find(method)
     variations = Variations(options.input_size, options.input_shape, options.bandwidth_mbit or (), options.setup_ms or (), options.team)
-    with _shown_warnings(progress):
-        instances = load_instances(_words(options.model), _words(options.cluster), variations)
+    with shown_warnings(progress):
+        instances = load_instances(words(options.model), words(options.cluster), variations)
     return Benchmark(
         instances=instances,
         methods=methods,
@@ -113,52 +121,12 @@ def _exit_code(benchmark: Benchmark) -> int:
     return OK
 
 
-@contextmanager
-def _shown_warnings(console: Console) -> Iterator[None]:
-    """Print warnings about the input as plain lines."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        yield
-    for warning in caught:
-        console.print(f"warning: {warning.message}", markup=False, highlight=False, soft_wrap=True)
-
-
-def _words(values: Sequence[str] | None) -> list[str]:
-    """Names separated by spaces or commas, or given by repeating the option; duplicates removed."""
-    return list(dict.fromkeys(word for value in values or () for word in value.split(",") if word))
-
-
-def _positive(kind: Callable[[str], float]) -> Callable[[str], float]:
-    def parse(text: str) -> float:
-        value = kind(text)
-        if not 0 < value < float("inf"):
-            raise argparse.ArgumentTypeError(f"{text} is not positive and finite")
-        return value
-
-    parse.__name__ = f"positive {kind.__name__}"
-    return parse
-
-
-def _milliseconds(text: str) -> float:
-    value = float(text)
-    if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is not a set-up time: at least 0 and finite is expected")
-    return value
-
-
 def _gap(text: str) -> float:
     """A fraction, or a percentage such as 1%."""
     value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     if not 0 <= value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not a gap: at least 0 and below 1 is expected (1e-4 or 0.01%)")
     return value
-
-
-def _size(text: str) -> tuple[int, int]:
-    sizes = text.lower().split("x")
-    if len(sizes) > 2 or not all(size.isascii() and size.isdigit() and len(size) < 10 and int(size) for size in sizes):
-        raise argparse.ArgumentTypeError(f"{text!r} is not an input size; expected height x width, such as 160 or 160x192")
-    return int(sizes[0]), int(sizes[-1])
 
 
 def _parser(program: str) -> argparse.ArgumentParser:
@@ -182,12 +150,12 @@ def _parser(program: str) -> argparse.ArgumentParser:
     several = partial(parser.add_argument, nargs="+", action="extend", metavar="NAME")
     several("--model", required=True, help="networks, by name or file")
     add_input_shape(parser)
-    parser.add_argument("--input-size", type=_size, metavar="HxW", help="height and width of the input of networks of the zoo, one number for both")
-    several("--cluster", help="clusters, by name or file (default: the reference instance of three devices for the model)")
-    several(
-        "--bandwidth-mbit", type=_positive(float), metavar="MBIT", help="set every link to this bandwidth, Mbit/s; each of several is an instance"
+    parser.add_argument(
+        "--input-size", type=input_size, metavar="HxW", help="height and width of the input of networks of the zoo, one number for both"
     )
-    several("--setup-ms", type=_milliseconds, metavar="MS", help="set the connection set-up time t_est, ms; each of several is an instance")
+    several("--cluster", help="clusters, by name or file (default: the reference instance of three devices for the model)")
+    several("--bandwidth-mbit", type=positive(float), metavar="MBIT", help="set every link to this bandwidth, Mbit/s; each of several is an instance")
+    several("--setup-ms", type=milliseconds, metavar="MS", help="set the connection set-up time t_est, ms; each of several is an instance")
     parser.add_argument(
         "--team",
         default="all",
@@ -197,7 +165,7 @@ def _parser(program: str) -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--longest-block",
-        type=_positive(int),
+        type=positive(int),
         default=1,
         metavar="N",
         help="also fuse up to N operators, whose devices then recompute rows instead of exchanging them (default: 1, the paper's space)",
@@ -208,13 +176,13 @@ def _parser(program: str) -> argparse.ArgumentParser:
         default="latency",
         help="what methods that have a choice minimise; the others always minimise the latency (default: latency)",
     )
-    parser.add_argument("--deadline-ms", type=_positive(float), metavar="MS", help="the longest latency of plans under --objective energy, ms")
+    parser.add_argument("--deadline-ms", type=positive(float), metavar="MS", help="the longest latency of plans under --objective energy, ms")
     several("--methods", help="methods to compare (default: all except exhaustive)")
-    parser.add_argument("--seeds", type=_positive(int), default=3, metavar="N", help="number of runs of each random method (default: 3)")
-    parser.add_argument("--time-limit", type=_positive(float), default=60.0, metavar="SECONDS", help="limit for each run of a method (default: 60)")
+    parser.add_argument("--seeds", type=positive(int), default=3, metavar="N", help="number of runs of each random method (default: 3)")
+    parser.add_argument("--time-limit", type=positive(float), default=60.0, metavar="SECONDS", help="limit for each run of a method (default: 60)")
     parser.add_argument("--gap", type=_gap, default=1e-4, metavar="FRACTION", help="relative gap at which the MILP stops (default: 1e-4, or 0.01%%)")
     parser.add_argument("--backend", default="highs", metavar="NAME", help="solver of the MILP (default: highs)")
-    parser.add_argument("--threads", type=_positive(int), default=1, metavar="N", help="threads of the solver of the MILP (default: 1)")
+    parser.add_argument("--threads", type=positive(int), default=1, metavar="N", help="threads of the solver of the MILP (default: 1)")
     parser.add_argument("--output", type=Path, metavar="DIR", help="write results.csv and devices.csv, and each plan and solution as JSON, into DIR")
     parser.add_argument("--explain", action="store_true", help="explain the best plan: how operators are split, and what dominates the latency")
     parser.add_argument("--quiet", action="store_true", help="no progress lines, only the tables")

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import platform
 from collections.abc import Iterator
-from functools import cache
-from importlib.metadata import version
-from typing import Any
 
 from iopopt.bench.run import Run
+from iopopt.commands.results import Row, environment
 from iopopt.cost.evaluation import Evaluation
-
-Row = dict[str, Any]
 
 
 def run_row(run: Run, name: str, best_s: float) -> Row:
@@ -104,16 +98,4 @@ def _settings_columns(run: Run) -> Row:
         "input_channels": shape.channels,
         "input_height": shape.height,
         "input_width": shape.width,
-    }
-
-
-@cache
-def environment() -> Row:
-    """The machine and the versions."""
-    return {
-        "iopopt_version": version("iopopt"),
-        "python_version": platform.python_version(),
-        "platform": platform.platform(),
-        "processor": platform.processor() or platform.machine(),
-        "processors": os.cpu_count(),
     }

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from iopopt.bench.instance import Instance
+from iopopt.commands.results import cause
 from iopopt.cost.stopwatch import Stopwatch
 from iopopt.errors import IopoptError
 from iopopt.methods import METHODS, Method, solve
@@ -78,7 +77,7 @@ def run_method(instance: Instance, method: str, seed: int | None, settings: Sett
     except IopoptError as error:
         solution = _failed(method, seed, str(error), watch.elapsed_s)
     except (Exception, SystemExit) as error:  # methods may be anybody's
-        solution = _failed(method, seed, _cause(error), watch.elapsed_s)
+        solution = _failed(method, seed, cause(error), watch.elapsed_s)
     events_s = math.inf if solution.plan is None else Simulator(instance.graph, instance.cluster).makespan_s(solution.plan)
     return Run(instance, method, seed, settings, started, solution, events_s)
 
@@ -88,12 +87,6 @@ def _options(info: Method, instance: Instance, seed: int | None, settings: Setti
     team = "all" if instance.team == "best" and not info.chooses_team else instance.team
     options = {"team": team, **vars(settings)}
     return {key: value for key, value in options.items() if key in info.takes} | ({} if seed is None else {"seed": seed})
-
-
-def _cause(error: BaseException) -> str:
-    """An unexpected exception in a line: its type, its message, and where it was raised."""
-    place, message = traceback.extract_tb(error.__traceback__)[-1], " ".join(str(error).split())
-    return f"{type(error).__name__}: {message} ({Path(place.filename).name}:{place.lineno}, in {place.name})"
 
 
 def _failed(method: str, seed: int | None, reason: str, solve_s: float) -> Solution:

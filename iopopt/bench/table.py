@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from statistics import fmean
 
 from rich.table import Table
@@ -12,11 +12,11 @@ from rich.text import Text
 from iopopt.bench.instance import Instance
 from iopopt.bench.run import Run, best_latency_s
 from iopopt.cluster.cluster import Device
+from iopopt.commands.tables import NONE, either, finite_text, four_digits, median_and_worst, ms_text
 from iopopt.cost.energy import has_power
 from iopopt.methods.solution import Solution
 from iopopt.plan.team import space_name
 
-_NONE = "-"
 _HEADINGS = (
     "latency\nms",
     "events\nms",
@@ -46,19 +46,10 @@ def instance_table(runs: Sequence[Run]) -> Table:
     table.add_column("space", no_wrap=True)
     table.add_column("status")
     for method in dict.fromkeys(run.method for run in runs):
-        for label, shown in _lines([run for run in runs if run.method == method]):
+        of_method = [run for run in runs if run.method == method]
+        for label, shown in median_and_worst(of_method[0].label, of_method, lambda run: run.latency_s):
             table.add_row(Text(label), *_cells(shown, best))
     return table
-
-
-def _lines(runs: Sequence[Run]) -> list[tuple[str, Sequence[Run]]]:
-    """One run; of several seeds the median, which for an even number of them is the mean of the two in the middle, and the worst."""
-    label, count = runs[0].label, len(runs)
-    if count == 1:
-        return [(label, runs)]
-    ordered = sorted(runs, key=lambda run: run.latency_s)
-    middle = ordered[(count - 1) // 2 : count // 2 + 1]
-    return [(f"{label}, median of {count}", middle), (f"{label}, worst of {count}", ordered[-1:])]
 
 
 def _cells(runs: Sequence[Run], best_s: float) -> list[str | Text]:
@@ -69,20 +60,22 @@ def _cells(runs: Sequence[Run], best_s: float) -> list[str | Text]:
     memory = zip(*(evaluation.memory_bytes for evaluation in evaluations if evaluation), strict=True)
     joules = fmean(_energy_j(run.solution) for run in runs)
     return [
-        _text(latency, _milliseconds),
-        _text(fmean(run.events_s for run in runs), _milliseconds),
-        *([_text(joules, lambda value: f"{value:.4g}")] if has_power(instance.cluster) else []),
-        _text(latency / best_s - 1 if fits else math.nan, lambda value: f"{value:.2%}"),
-        _text(fmean(_proven_gap(run.solution) for run in runs), lambda value: f"{value:.3%}") + _of_which(runs[0].solution),
-        _text(instance.coedge_s / latency if latency else math.nan, lambda value: f"{value:.3f}"),
-        _text(instance.single_s / latency if latency else math.nan, lambda value: f"{value:.3f}"),
-        _text(instance.perfect_s / latency if latency else math.nan, lambda value: f"{value:.0%}"),
-        _NONE if None in evaluations else "/".join(f"{fmean(demands) / 1e6:.3g}" for demands in memory),
-        _text(fmean(evaluation.connections if evaluation else math.nan for evaluation in evaluations), lambda value: f"{value:,.4g}"),
-        _text(fmean(evaluation.transferred_bytes if evaluation else math.nan for evaluation in evaluations), lambda value: f"{value / 1e3:,.0f}"),
+        finite_text(latency, ms_text),
+        finite_text(fmean(run.events_s for run in runs), ms_text),
+        *([finite_text(joules, lambda value: f"{value:.4g}")] if has_power(instance.cluster) else []),
+        finite_text(latency / best_s - 1 if fits else math.nan, lambda value: f"{value:.2%}"),
+        finite_text(fmean(_proven_gap(run.solution) for run in runs), lambda value: f"{value:.3%}") + _of_which(runs[0].solution),
+        finite_text(instance.coedge_s / latency if latency else math.nan, lambda value: f"{value:.3f}"),
+        finite_text(instance.single_s / latency if latency else math.nan, lambda value: f"{value:.3f}"),
+        finite_text(instance.perfect_s / latency if latency else math.nan, lambda value: f"{value:.0%}"),
+        NONE if None in evaluations else "/".join(f"{fmean(demands) / 1e6:.3g}" for demands in memory),
+        finite_text(fmean(evaluation.connections if evaluation else math.nan for evaluation in evaluations), lambda value: f"{value:,.4g}"),
+        finite_text(
+            fmean(evaluation.transferred_bytes if evaluation else math.nan for evaluation in evaluations), lambda value: f"{value / 1e3:,.0f}"
+        ),
         f"{fmean(run.solution.build_s + run.solution.solve_s for run in runs):.2f}",
-        Text(_either(_space(run) for run in runs)),
-        _either(_status(run.solution) for run in runs),
+        Text(either(_space(run) for run in runs)),
+        either(_status(run.solution) for run in runs),
     ]
 
 
@@ -101,10 +94,6 @@ def _proven_gap(solution: Solution) -> float:
     return math.nan if solution.gap is None or solution.timing != "bulk-synchronous" else solution.gap
 
 
-def _either(texts: Iterable[str]) -> str:
-    return " / ".join(dict.fromkeys(texts))
-
-
 def _space(run: Run) -> str:
     """The space for which bound and status hold, in short."""
     every = space_name("all", run.instance.cluster)
@@ -117,26 +106,12 @@ def _status(solution: Solution) -> str:
     return solution.status.replace("_", " ") + (f" ({solution.termination.replace('_', ' ')})" if cut_short else "")
 
 
-def _milliseconds(seconds: float) -> str:
-    """Four digits, and never an exponent."""
-    value = seconds * 1e3
-    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
-
-
-def _text(value: float, shape: Callable[[float], str]) -> str:
-    return shape(value) if math.isfinite(value) else _NONE
-
-
 def _title(instance: Instance) -> str:
     graph, cluster = instance.graph, instance.cluster
     source = "every device has the input" if cluster.source is None else f"input at {cluster.devices[cluster.source].name}"
-    size = f"{len(graph)} operators, {_millions(graph.macs)} million MACs, {_millions(graph.parameters)} million parameters"
+    size = f"{len(graph)} operators, {four_digits(graph.macs / 1e6)} million MACs, {four_digits(graph.parameters / 1e6)} million parameters"
     links = f"t_est {cluster.connection_setup_s * 1e3:g} ms, {source}, output to {cluster.devices[cluster.sink].name}"
     return f"{instance.model} on {instance.cluster_name}: {size}; {len(cluster)} devices, {links}"
-
-
-def _millions(count: int) -> str:
-    return f"{count / 1e6:,.0f}" if count >= 1e9 else f"{count / 1e6:.4g}"
 
 
 def _device(device: Device) -> str:
@@ -148,5 +123,5 @@ def _device(device: Device) -> str:
 
 def _caption(instance: Instance) -> str:
     devices = "; ".join(map(_device, instance.cluster.devices))
-    single, perfect = (_milliseconds(seconds) for seconds in (instance.single_s, instance.perfect_s))
+    single, perfect = (ms_text(seconds) for seconds in (instance.single_s, instance.perfect_s))
     return f"Devices: {devices}. Best single device: {single} ms; perfect split: {perfect} ms."

@@ -32,6 +32,17 @@ def board_names() -> tuple[str, ...]:
     return tuple(_SHORT_NAMES)
 
 
+def board_flops_per_s(name: str) -> float:
+    """The speed of a board, FLOP/s.
+
+    Raises:
+        UnknownNameError: if there is no such board.
+    """
+    if name not in _SHORT_NAMES:
+        raise UnknownNameError("board", name, _SHORT_NAMES)
+    return _device(name, name, 1.0).flops_per_s
+
+
 def link_names() -> tuple[str, ...]:
     """The links that may follow ``@``."""
     return tuple(_profiles()["links"])

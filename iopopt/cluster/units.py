@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -55,18 +55,22 @@ def doubts(cluster: Cluster) -> Iterator[str]:
     """What is implausible, one sentence for each figure."""
     for device in cluster.devices:
         for key, value in device.figures().items():
-            doubt = _doubt(key, value)
-            if doubt:
-                yield f"device {device.name!r}: {doubt}"
+            if found := doubt(key, value):
+                yield f"device {device.name!r}: {found}"
     for key in ("connection_setup_s", "bytes_per_element"):
-        doubt = _doubt(key, getattr(cluster, key))
-        if doubt:
-            yield doubt
+        if found := doubt(key, getattr(cluster, key)):
+            yield found
 
 
-def _doubt(key: str, value: float) -> str | None:
-    least, most, unit, if_small, if_large = PLAUSIBLE[key]
-    if key == "bandwidth_bytes_per_s" and value in LINK_RATES_BIT_PER_S:
+def doubt(key: str, value: float, like: str | None = None) -> str | None:
+    """What is implausible about a figure, if anything is.
+
+    Args:
+        like: the key of :data:`PLAUSIBLE` that says what is plausible; ``key`` itself by default.
+    """
+    kind = like or key
+    least, most, unit, if_small, if_large = PLAUSIBLE[kind]
+    if kind == "bandwidth_bytes_per_s" and value in LINK_RATES_BIT_PER_S:
         return f"{key} is {value:,.0f}, the nominal rate of a {value / 1e6:g} Mbit/s link in bits; in bytes that is {value / 8:,.0f}"
     if least <= value <= most:
         return None
@@ -83,7 +87,15 @@ def warn_of_units(cluster: Cluster, where: str = "") -> None:
     if _CHECKED in vars(cluster):
         return
     trust_units(cluster)
-    found = list(doubts(cluster))
+    warn_of(list(doubts(cluster)), where)
+
+
+def warn_of(found: Sequence[str], where: str = "") -> None:
+    """One warning of these doubts, at the line outside this package that led here.
+
+    Args:
+        where: the file that the figures are from, for the message.
+    """
     if found:
         more = f"; and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
         text = "; ".join(found[:_MOST_NAMED]) + more

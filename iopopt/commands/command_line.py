@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -96,6 +99,50 @@ def named_team(text: str, cluster: Cluster, cluster_name: str) -> Team:
                 f"{', '.join(numbers)}, or their indices 0 to {len(cluster) - 1}"
             )
     return resolve_team([numbers[word] if word in numbers else int(word) for word in words], cluster)
+
+
+@contextmanager
+def shown_warnings(console: Console) -> Iterator[None]:
+    """Print warnings about the input as plain lines."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for warning in caught:
+        console.print(f"warning: {warning.message}", markup=False, highlight=False, soft_wrap=True)
+
+
+def words(values: Sequence[str] | None) -> list[str]:
+    """Names separated by spaces or commas, or given by repeating the option; duplicates removed."""
+    return list(dict.fromkeys(word for value in values or () for word in value.split(",") if word))
+
+
+def positive(kind: Callable[[str], float]) -> Callable[[str], float]:
+    """The type of an option that is a positive and finite ``int`` or ``float``."""
+
+    def parse(text: str) -> float:
+        value = kind(text)
+        if not 0 < value < float("inf"):
+            raise argparse.ArgumentTypeError(f"{text} is not positive and finite")
+        return value
+
+    parse.__name__ = f"positive {kind.__name__}"
+    return parse
+
+
+def milliseconds(text: str) -> float:
+    """The type of an option that is a time, which may be 0."""
+    value = float(text)
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a time in milliseconds: at least 0 and finite is expected")
+    return value
+
+
+def input_size(text: str) -> tuple[int, int]:
+    """The type of an option that is a height and a width, or one number for both."""
+    sizes = text.lower().split("x")
+    if len(sizes) > 2 or not all(size.isascii() and size.isdigit() and len(size) < 10 and int(size) for size in sizes):
+        raise argparse.ArgumentTypeError(f"{text!r} is not an input size; expected height x width, such as 160 or 160x192")
+    return int(sizes[0]), int(sizes[-1])
 
 
 def _shape(text: str) -> tuple[int, int, int]:

@@ -120,14 +120,19 @@ def _write_files(options: argparse.Namespace, timeline: Timeline) -> None:
 
 def summary(timeline: Timeline, evaluation: Evaluation | None = None) -> str:
     """The makespan, what most of the critical path is, and the latency of equation (6), on one line."""
+    flow = f" for {len(timeline.outputs_s)} inputs, {timeline.throughput_per_s:.4g} per second" if len(timeline.outputs_s) > 1 else ""
+    by_six = "" if evaluation is None else f"; equation (6): {milliseconds(evaluation.latency_s)}"
+    return f"{timeline.origin}: {milliseconds(timeline.makespan_s)}{flow}; critical path: {critical_path_text(timeline)}{by_six}"
+
+
+def critical_path_text(timeline: Timeline) -> str:
+    """What most of the critical path is, in words."""
     frame = timeline.bottlenecks()
     parts = list(zip(frame["what"], frame["device"], frame["receiver"], frame["part"], strict=True))
     said = [f"{_named(what, device, receiver)} {part:.1%}" for what, device, receiver, part in parts[:_MOST_NAMED]]
     if rest := parts[_MOST_NAMED:]:
         said.append(f"{len(rest)} more {sum(part for *_, part in rest):.1%}")
-    flow = f" for {len(timeline.outputs_s)} inputs, {timeline.throughput_per_s:.4g} per second" if len(timeline.outputs_s) > 1 else ""
-    by_six = "" if evaluation is None else f"; equation (6): {milliseconds(evaluation.latency_s)}"
-    return f"{timeline.origin}: {milliseconds(timeline.makespan_s)}{flow}; critical path: {', '.join(said) or 'nothing'}{by_six}"
+    return ", ".join(said) or "nothing"
 
 
 def _named(what: str, device: str, receiver: str) -> str:

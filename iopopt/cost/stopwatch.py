@@ -47,6 +47,10 @@ class Stopwatch:
             self.cut_short = True
             raise TimeUpError(f"the time limit of {self.limit_s:g} s has passed")
 
+    def within(self, limit_s: float) -> Stopwatch:
+        """Another one by the same clock, which starts now: for a step that may take so many seconds."""
+        return Stopwatch(limit_s, self._clock)
+
     def lap(self) -> float:
         """The seconds since the last lap, or since the start; the next lap begins."""
         now = self._clock()

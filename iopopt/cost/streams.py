@@ -33,18 +33,24 @@ def input_rounds(producer: Unit, p: Placement, q: Placement, bytes_per_element: 
     if p.handed_on.is_whole:
         ((owner, channels),) = owned.items()
         sizes = [channel * size for size in messages(channels, q.stream)]
-        return tuple([Round((TransferKind.STREAM,), tuple([(owner, j, size) for j in q.devices if j != owner])) for size in sizes])
+        return _rounds(TransferKind.STREAM, [[(owner, j, size) for j in q.devices if j != owner] for size in sizes])
     found = _rotation(list(owned.values()), q.stream)
-    return tuple([Round((TransferKind.STREAM,), tuple(_moves(q.devices, [(of, rank, channel * size) for rank, of, size in part]))) for part in found])
+    return _rounds(TransferKind.STREAM, [[(q.devices[of], q.devices[rank], channel * size) for rank, of, size in part] for part in found])
 
 
 def scatter_rounds(unit: Unit, placement: Placement, bytes_per_element: int) -> tuple[Round, ...]:
     """The rounds of a streamed reduce-scatter: each participant passes partial sums to those that complete their channels."""
     assert placement.stream is not None  # only streams have such rounds
-    channel = bytes_per_element * unit.pre_pool_shape.height * unit.pre_pool_shape.width
-    found = _rotation(even_shares(unit.sizes["OC"], len(placement.devices)), placement.stream)
-    moves = ([(rank, of, channel * size) for rank, of, size in part] for part in found)
-    return tuple([Round((TransferKind.STREAMED_REDUCE_SCATTER,), tuple(_moves(placement.devices, part))) for part in moves])
+    channel, devices = bytes_per_element * unit.pre_pool_shape.height * unit.pre_pool_shape.width, placement.devices
+    found = _rotation(even_shares(unit.sizes["OC"], len(devices)), placement.stream)
+    moves = [[(devices[rank], devices[of], channel * size) for rank, of, size in part] for part in found]
+    return _rounds(TransferKind.STREAMED_REDUCE_SCATTER, moves)
+
+
+def _rounds(kind: TransferKind, moves: Sequence[Sequence[Transfer[float]]]) -> tuple[Round, ...]:
+    """A round for each message; most are alike, and then they are one object, whose loads are summed once."""
+    known: dict[tuple[Transfer[float], ...], Round] = {}
+    return tuple([known.setdefault(tuple(part), Round((kind,), tuple(part))) for part in moves])
 
 
 def _rotation(slices: Sequence[int], stream: int) -> Iterator[list[tuple[int, int, int]]]:
@@ -55,10 +61,6 @@ def _rotation(slices: Sequence[int], stream: int) -> Iterator[list[tuple[int, in
         for number in range(max(map(len, of_slice))):
             pairs = [(rank, (rank + step) % count) for rank in range(count)]
             yield [(rank, of, of_slice[of][number]) for rank, of in pairs if number < len(of_slice[of])]
-
-
-def _moves(devices: Sequence[int], by_rank: Sequence[tuple[int, int, int]]) -> list[Transfer[float]]:
-    return [(devices[sender], devices[receiver], size) for sender, receiver, size in by_rank]
 
 
 def input_activations(unit: Unit, placement: Placement, owned: Mapping[int, int] | None, bytes_per_element: int) -> Iterator[tuple[int, float]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +10,8 @@ from torch import Tensor
 
 from iopopt.executor.arithmetic import TensorSlice, convolve, finish, mix, without_kernel
 from iopopt.executor.assignment import Assignment
+from iopopt.executor.weight_shards import WeightShard
+from iopopt.network.graph import Graph
 from iopopt.schedule.region_transfers import block_rows, computed_region, needed_regions, owned_regions, pre_pool_rows
 from iopopt.schedule.regions import Interval, Region, everything
 
@@ -32,12 +34,58 @@ class Computed:
     pooled: int
 
 
-class Computation:
+class RowsComputation:
+    """Operators of a graph, on rows of all their channels.
+
+    Args:
+        shards: the weights of each operator that is computed, by number.
+    """
+
+    def __init__(self, graph: Graph, shards: Mapping[int, WeightShard] | Sequence[WeightShard]) -> None:
+        self._graph, self._shards = graph, shards
+
+    def on_rows(self, members: range, rows: Mapping[int, Interval], fetched: TensorSlice) -> Computed:
+        """Member after member, each on the ``rows`` of its output; a tensor is freed when its last reader has run.
+
+        Args:
+            fetched: of the one tensor that the members read from outside.
+        """
+        graph, last, reads = self._graph, members[-1], self._graph.unfused.reads
+        outside = next(tensor for member in members for tensor in reads[member] if tensor not in members)
+        held, largest = {outside: fetched}, (0, 0, 0)
+        for member in members:
+            operator = graph.operators[member]
+            region = Region(everything(operator.pre_pool_shape).channels, pre_pool_rows(operator, rows[member]))
+            inputs = [held[tensor] for tensor in reads[member]]
+            before_pool = self._before_pool(member, inputs, region, inputs[0].region.channels)
+            waiting = sum(piece.tensor.nbytes for piece in held.values())
+            after_pool = self._after_pool(member, before_pool, region.rows, rows[member], mixes=True)
+            largest = max(largest, (waiting, before_pool.nbytes, _made(before_pool, after_pool)), key=lambda of: of[0] + of[1])
+            held[member] = TensorSlice(Region(everything(operator.out_shape).channels, rows[member]), after_pool)
+            read_later = {tensor for later in range(member + 1, members.stop) for tensor in reads[later]}
+            held = {tensor: piece for tensor, piece in held.items() if tensor in read_later or tensor == last}
+        return Computed(held[last], None, *largest)
+
+    def _before_pool(self, i: int, inputs: Sequence[TensorSlice], region: Region, channels: Interval) -> Tensor:
+        operator, kernel = self._graph.operators[i], self._shards[i].kernel
+        if kernel is None:
+            return without_kernel(operator, inputs, region)
+        ((held, tensor),) = inputs
+        groups = max(1, operator.groups * kernel.shape[0] // operator.out_channels)
+        return convolve(operator, kernel, tensor[channels.within(held.channels)], held.rows, region.rows, groups)
+
+    def _after_pool(self, i: int, before_pool: Tensor, held: Interval, rows: Interval, *, mixes: bool) -> Tensor:
+        operator = self._graph.operators[i]
+        after_pool = finish(operator, self._shards[i].parameters, before_pool, held, rows)
+        return mix(operator, after_pool) if mixes and operator.mixes_channels else after_pool
+
+
+class Computation(RowsComputation):
     """One device's part of the units of a plan."""
 
     def __init__(self, assignment: Assignment) -> None:
-        self._graph, self._placements, self._shards = assignment.graph, assignment.placements, assignment.shards
-        self._device = assignment.device
+        super().__init__(assignment.graph, assignment.shards)
+        self._placements, self._device = assignment.placements, assignment.device
 
     def run(self, members: range, inputs: Sequence[TensorSlice]) -> Computed:
         """Compute an operator, or the members of a fused block, from what was fetched."""
@@ -115,37 +163,9 @@ class Computation:
         return needed_regions(self._graph.operators[i], self._placements[i])[self._device].channels
 
     def _block(self, members: range, fetched: TensorSlice) -> Computed:
-        """Member after member, on the rows that the device's share needs; a tensor is freed when its last reader has run."""
-        graph, last = self._graph, members[-1]
-        mine = owned_regions(graph.operators[last], self._placements[last])[self._device]
-        rows, reads = block_rows(graph, members, mine.rows), graph.unfused.reads
-        outside = next(tensor for member in members for tensor in reads[member] if tensor not in members)
-        held, largest = {outside: fetched}, (0, 0, 0)
-        for member in members:
-            operator = graph.operators[member]
-            region = Region(everything(operator.pre_pool_shape).channels, pre_pool_rows(operator, rows[member]))
-            inputs = [held[tensor] for tensor in reads[member]]
-            before_pool = self._before_pool(member, inputs, region, inputs[0].region.channels)
-            waiting = sum(piece.tensor.nbytes for piece in held.values())
-            after_pool = self._after_pool(member, before_pool, region.rows, rows[member], mixes=True)
-            largest = max(largest, (waiting, before_pool.nbytes, _made(before_pool, after_pool)), key=lambda of: of[0] + of[1])
-            held[member] = TensorSlice(Region(everything(operator.out_shape).channels, rows[member]), after_pool)
-            read_later = {tensor for later in range(member + 1, members.stop) for tensor in reads[later]}
-            held = {tensor: piece for tensor, piece in held.items() if tensor in read_later or tensor == last}
-        return Computed(held[last], None, *largest)
-
-    def _before_pool(self, i: int, inputs: Sequence[TensorSlice], region: Region, channels: Interval) -> Tensor:
-        operator, kernel = self._graph.operators[i], self._shards[i].kernel
-        if kernel is None:
-            return without_kernel(operator, inputs, region)
-        ((held, tensor),) = inputs
-        groups = max(1, operator.groups * kernel.shape[0] // operator.out_channels)
-        return convolve(operator, kernel, tensor[channels.within(held.channels)], held.rows, region.rows, groups)
-
-    def _after_pool(self, i: int, before_pool: Tensor, held: Interval, rows: Interval, *, mixes: bool) -> Tensor:
-        operator = self._graph.operators[i]
-        after_pool = finish(operator, self._shards[i].parameters, before_pool, held, rows)
-        return mix(operator, after_pool) if mixes and operator.mixes_channels else after_pool
+        """The rows that the device's share needs."""
+        mine = owned_regions(self._graph.operators[members[-1]], self._placements[members[-1]])[self._device]
+        return self.on_rows(members, block_rows(self._graph, members, mine.rows), fetched)
 
 
 def _made(before_pool: Tensor, after_pool: Tensor) -> int:

@@ -5,28 +5,56 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from iopopt.errors import ExecutionError
+from iopopt.executor.job import as_execution_error
 from iopopt.executor.patience import Patience, Progress
 from iopopt.executor.transport import Expected, Receipt, Start
+
+T = TypeVar("T")
 
 
 class ThreadHub:
     """Mailboxes for all workers; a failing worker wakes the others."""
 
-    def __init__(self, devices: int, timeout_s: float) -> None:
+    def __init__(self, devices: Sequence[int], timeout_s: float) -> None:
         self.timeout_s = timeout_s
         self.failed = threading.Event()
-        self.barrier = threading.Barrier(devices, self._note_start)
+        self.barrier = threading.Barrier(len(devices), self._note_start)
         self.cause: BaseException | None = None
         self.started = 0.0
-        self.progress = [Progress(-1, waiting=False)] * devices
+        self.progress = dict.fromkeys(devices, Progress(-1, waiting=False))
         self._lock = threading.Lock()
         self._receipts: dict[tuple[int, int, int], Receipt] = {}
+
+    def run(self, work: Callable[[int], T]) -> list[T]:
+        """What every device's work returns, in a thread each.
+
+        Raises:
+            ExecutionError: if one fails, or one has sent what nobody expected.
+        """
+
+        def guarded(device: int) -> T:
+            try:
+                return work(device)
+            except BaseException as error:
+                self.fail(as_execution_error(error, device))
+                raise
+
+        with ThreadPoolExecutor(len(self.progress)) as pool:
+            futures = [pool.submit(guarded, device) for device in self.progress]
+        if self.cause is not None:
+            raise self.cause
+        if self._receipts:
+            source, target, _ = next(iter(self._receipts))
+            raise ExecutionError(f"device {target} did not expect a message that device {source} has sent to it")
+        return [future.result() for future in futures]
 
     def receipt(self, source: int, target: int, number: int) -> Receipt:
         """The receipt of a message, by its number among those from ``source`` to ``target``; whoever comes first, sender or receiver, makes it."""

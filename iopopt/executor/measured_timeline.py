@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from iopopt.cluster.cluster import Cluster
 from iopopt.errors import ExecutionError
-from iopopt.executor.report import MessageTime, Report
+from iopopt.executor.report import MessageTime, Report, TaskTimes
 from iopopt.network.graph import Graph
 from iopopt.plan.plan import Plan
 from iopopt.simulation.simulate import simulate
@@ -18,8 +18,30 @@ from iopopt.simulation.timeline import Span, Timeline
 _Key: TypeAlias = tuple[str, str, str, int, int | None]
 
 
+class Measured(Protocol):
+    """What one worker measured, as in a :class:`Report`."""
+
+    @property
+    def tasks(self) -> Sequence[TaskTimes]: ...
+
+    @property
+    def departures(self) -> Sequence[MessageTime]: ...
+
+    @property
+    def arrivals(self) -> Sequence[MessageTime]: ...
+
+
 def measured_timeline(graph: Graph, cluster: Cluster, plan: Plan, reports: Sequence[Report]) -> Timeline:
     """When every task and transfer began and ended, with the spans of ``iopopt.simulate(graph, cluster, plan)`` in their order.
+
+    Raises:
+        ExecutionError: as in :func:`with_measured_times`.
+    """
+    return with_measured_times(simulate(graph, cluster, plan), reports, (reports[cluster.sink].elapsed_s,))
+
+
+def with_measured_times(simulated: Timeline, reports: Sequence[Measured], outputs_s: Sequence[float]) -> Timeline:
+    """The spans of a simulated timeline, in their order, with the times of a run.
 
     A transfer starts when its sender hands it over and ends when it has arrived. A task starts when all that it needs is there, so that
     adding up partial sums is part of it.
@@ -27,7 +49,6 @@ def measured_timeline(graph: Graph, cluster: Cluster, plan: Plan, reports: Seque
     Raises:
         ExecutionError: if the run had other tasks or transfers than the simulated one.
     """
-    simulated = simulate(graph, cluster, plan)
     tasks = {(task.unit, task.part, "", task.device, None): task for report in reports for task in report.tasks}
     departures, arrivals = (_by_key(message for report in reports for message in of(report)) for of in (_departures, _arrivals))
     spans = []
@@ -43,15 +64,14 @@ def measured_timeline(graph: Graph, cluster: Cluster, plan: Plan, reports: Seque
             spans.append(replace(span, start_s=sent.at_s, end_s=came.at_s, amount=float(came.size_bytes)))
     if more := [*tasks, *(key for key, left in departures.items() if left)]:
         raise ExecutionError(f"the simulation does not expect {len(more)} of the tasks and transfers that were run, the first one {more[0]}")
-    output_s = reports[cluster.sink].elapsed_s
-    return Timeline(cluster, tuple(spans), (output_s,), "measured", simulated.shared_medium_bytes_per_s)
+    return Timeline(simulated.cluster, tuple(spans), tuple(outputs_s), "measured", simulated.shared_medium_bytes_per_s)
 
 
-def _departures(report: Report) -> Sequence[MessageTime]:
+def _departures(report: Measured) -> Sequence[MessageTime]:
     return report.departures
 
 
-def _arrivals(report: Report) -> Sequence[MessageTime]:
+def _arrivals(report: Measured) -> Sequence[MessageTime]:
     return report.arrivals
 
 

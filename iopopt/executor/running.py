@@ -1,4 +1,4 @@
-"""``iopopt.execute`` without PyTorch at import: the executor is loaded when a plan is run."""
+"""``iopopt.execute`` and ``iopopt.execute_offload`` without PyTorch at import: the executor is loaded when a plan is run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from iopopt.plan.plan import Plan
 
 if TYPE_CHECKING:
     from iopopt.executor.execution import Execution
+    from iopopt.executor.offloading import OffloadExecution
     from iopopt.network.weights import Array, Weights
+    from iopopt.offload.instance import OffloadInstance
+    from iopopt.offload.plan import OffloadPlan
 
 
 INSTALL_TORCH = "pip install torch --index-url https://download.pytorch.org/whl/cpu"
@@ -64,3 +67,35 @@ def execute(
     from iopopt.executor.threads import execute as execute_on_threads
 
     return execute_on_threads(graph, devices, plan, weights, inputs, overlap=overlap, timeout_s=timeout_s)
+
+
+def execute_offload(
+    instance: OffloadInstance,
+    plan: OffloadPlan,
+    weights: Weights | Sequence[Weights],
+    inputs: Array | Sequence[Array],
+    *,
+    timeout_s: float = 60.0,
+) -> OffloadExecution:
+    """Run an offloading plan on workers that share nothing, one thread for each device and each worker of a server that takes part.
+
+    A path's rows are really computed, with its halo, and really sent; so is what passes between workers, which the model has for nothing. Each
+    worker holds only the weights of the operators that it computes.
+
+    Args:
+        weights: as in :func:`execute`; of several devices, those of each.
+        inputs: the network's input, shape (C, H, W); of several devices, that of each.
+        timeout_s: how long a worker waits for a message, from when the sender has gone on past the job that makes it; a worker may spend 20 times as
+            long in one job.
+
+    Raises:
+        MissingExtraError: if PyTorch is not installed.
+        PlanError: if the plan does not belong to the instance, an input has the wrong shape, or there is not one for each device.
+        GraphError: if weights do not fit their network.
+        UnsupportedError: if the executor has no arithmetic for an operator, or for the instance's element size (4 and 8 bytes).
+        ExecutionError: if a worker fails, or a message does not arrive in time.
+    """
+    require_torch()
+    from iopopt.executor.offloading import execute_offload as execute_on_threads
+
+    return execute_on_threads(instance, plan, weights, inputs, timeout_s=timeout_s)

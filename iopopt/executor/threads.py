@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from iopopt.cluster.cluster import Cluster, Device
 from iopopt.cost.instance import Instance
 from iopopt.executor.assignment import Assignment
 from iopopt.executor.execution import Execution, gather
-from iopopt.executor.job import as_execution_error, check_job, check_overlap, initial_input
+from iopopt.executor.job import check_job, check_overlap, initial_input
 from iopopt.executor.mailboxes import ThreadHub, ThreadTransport
 from iopopt.executor.overlapping import OverlappingWorker
 from iopopt.executor.report import Report
@@ -42,20 +41,12 @@ def execute(
         check_overlap(plan)
     placements = [plan[operator.name] for operator in graph.operators]
     inputs_of = unit_inputs(graph, placements, cluster.source, cluster.sink, plan.spans(graph))
-    hub = ThreadHub(len(cluster), timeout_s)
+    hub = ThreadHub(range(len(cluster)), timeout_s)
 
     def run(device: int) -> Report:
-        try:
-            shards = cut_shards(graph, placements, inputs_of, weights, device, dtype)
-            held = initial_input(graph, cluster, inputs, device, dtype)
-            assignment, transport = Assignment(graph, placements, inputs_of, shards, device, dtype), ThreadTransport(hub, device)
-            return (OverlappingWorker if overlap else Worker)(assignment, transport).run(held)
-        except BaseException as error:
-            hub.fail(as_execution_error(error, device))
-            raise
+        shards = cut_shards(graph, placements, inputs_of, weights, device, dtype)
+        held = initial_input(graph, cluster, inputs, device, dtype)
+        assignment, transport = Assignment(graph, placements, inputs_of, shards, device, dtype), ThreadTransport(hub, device)
+        return (OverlappingWorker if overlap else Worker)(assignment, transport).run(held)
 
-    with ThreadPoolExecutor(len(cluster)) as pool:
-        futures = [pool.submit(run, device) for device in range(len(cluster))]
-    if hub.cause is not None:
-        raise hub.cause
-    return gather(graph, cluster, plan, [future.result() for future in futures], overlap=overlap)
+    return gather(graph, cluster, plan, hub.run(run), overlap=overlap)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from iopopt.executor.arithmetic import EpilogueParameters
 from iopopt.network.graph import Graph
-from iopopt.network.weights import NO_WEIGHTS, Weights
+from iopopt.network.weights import NO_WEIGHTS, OperatorWeights, Weights
 from iopopt.plan.placement import Placement
 from iopopt.schedule.region_transfers import UnitInputs, even_slices, owned_regions
 from iopopt.schedule.regions import Interval
@@ -40,15 +40,28 @@ def cut_shards(
     """The shards of one device, as copies: the rest of the weights is not held."""
     shards = []
     for i, (operator, placement) in enumerate(zip(graph.operators, placements, strict=True)):
-        mine, kernel = weights.get(operator.name, NO_WEIGHTS), None
-        if mine.kernel is not None and device in placement.devices:
-            kernel = _copy(np.asarray(mine.kernel)[_kernel_slices(placement, device)], dtype)
-        channels = _finished_channels(graph, placements, inputs, i, device)
-        own = slice(channels.start, channels.stop)
-        bias = None if mine.bias is None else _copy(np.asarray(mine.bias)[own], dtype)
-        steps = {number: tuple(_copy(np.asarray(part)[own], dtype) for part in parts) for number, parts in mine.steps.items()}
-        shards.append(WeightShard(kernel, EpilogueParameters(bias, steps), channels))
+        part = _kernel_slices(placement, device) if device in placement.devices else None
+        shards.append(_shard(weights.get(operator.name, NO_WEIGHTS), part, _finished_channels(graph, placements, inputs, i, device), dtype))
     return shards
+
+
+def whole_shards(graph: Graph, members: Iterable[int], weights: Weights, dtype: torch.dtype) -> dict[int, WeightShard]:
+    """All weights of some operators, by number, as copies."""
+    operators = {member: graph.operators[member] for member in members}
+    everything = slice(None), slice(None)
+    return {
+        member: _shard(weights.get(operator.name, NO_WEIGHTS), everything, Interval(0, operator.out_channels), dtype)
+        for member, operator in operators.items()
+    }
+
+
+def _shard(weights: OperatorWeights, kernel_part: tuple[slice, slice] | None, channels: Interval, dtype: torch.dtype) -> WeightShard:
+    """A part of an operator's kernel, or none of it, and the parameters of the channels that are finished."""
+    kernel = None if weights.kernel is None or kernel_part is None else _copy(np.asarray(weights.kernel)[kernel_part], dtype)
+    own = slice(channels.start, channels.stop)
+    bias = None if weights.bias is None else _copy(np.asarray(weights.bias)[own], dtype)
+    steps = {number: tuple(_copy(np.asarray(part)[own], dtype) for part in parts) for number, parts in weights.steps.items()}
+    return WeightShard(kernel, EpilogueParameters(bias, steps), channels)
 
 
 def _copy(array: npt.ArrayLike, dtype: torch.dtype) -> Tensor:

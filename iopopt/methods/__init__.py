@@ -15,6 +15,7 @@ from iopopt.methods.checking import checked_solution
 from iopopt.methods.coedge import solve_coedge
 from iopopt.methods.coedge_lp import solve_coedge_lp
 from iopopt.methods.data import solve_data
+from iopopt.methods.deeperthings import solve_deeperthings
 from iopopt.methods.deepthings import solve_deepthings
 from iopopt.methods.dp import solve_dp
 from iopopt.methods.dpfp import solve_dpfp
@@ -91,6 +92,9 @@ METHODS = Registry[Method](
         "aofl": Method(solve_aofl, "AOFL", "rows by capability, cut into fused blocks by dynamic programming"),
         "dpfp": Method(solve_dpfp, "DPFP", "the same over devices that are chosen greedily, once for the plan"),
         "deepthings": Method(solve_deepthings, "DeepThings", "the first operators as one fused block of even rows, the others on the sink"),
+        "deeperthings": Method(
+            solve_deeperthings, "DeeperThings", "fused even rows up to a memory breakpoint, then weights split for the least communication"
+        ),
         "data": Method(solve_data, "data", "even rows everywhere; operators without rows on the sink"),
         "horizontal": Method(solve_horizontal, "horizontal", "even output channels everywhere"),
         "stages": Method(solve_stages, "stages", "contiguous operators on one device after another, cut for the least memory, or for throughput"),

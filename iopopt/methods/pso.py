@@ -7,13 +7,9 @@ particle that costs most is put there. The plain variant is the swarm alone, fro
 from __future__ import annotations
 
 import math
-import os
 import random
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,6 +28,7 @@ from iopopt.methods.swarm.decoder import Decoder
 from iopopt.methods.swarm.local_search import LocalSearch
 from iopopt.methods.swarm.objective import Objective
 from iopopt.methods.swarm.plan_space import Array
+from iopopt.methods.swarm.pyswarms_runs import quiet_pyswarms, seeded
 from iopopt.network.graph import Graph
 from iopopt.plan.batch import PlanBatch
 from iopopt.plan.plan import Plan
@@ -121,7 +118,7 @@ def solve_pso(
     try:
         if not settings.plain:
             search.price_schemes()
-        with _quiet_pyswarms(), _seeded(seed):
+        with quiet_pyswarms(), seeded(seed):
             _optimise(search, settings, random.Random(seed))
     except TimeUpError:
         termination = "time_limit"
@@ -245,31 +242,3 @@ def _improve(search: _Search, settings: SwarmSettings, rng: random.Random) -> No
         swarm.swarm.position[int(swarm.swarm.current_cost.argmax())] = decoder.encode(best)[0]
         if idle >= settings.patience:
             return
-
-
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """pyswarms draws from numpy's global generator: seed it, and restore it afterwards."""
-    state: Any = np.random.get_state()
-    np.random.seed(seed)
-    try:
-        yield
-    finally:
-        np.random.set_state(state)
-
-
-@contextmanager
-def _quiet_pyswarms() -> Iterator[None]:
-    """Keep pyswarms from configuring the root logger and writing ``report.log``, which it does at import and in every object."""
-    before = os.environ.get("LOG_CFG")
-    with tempfile.TemporaryDirectory(prefix="iopopt-") as directory:
-        config = Path(directory, "logging.yaml")
-        config.write_text("version: 1\nincremental: true\n", encoding="utf-8")
-        os.environ["LOG_CFG"] = str(config)
-        try:
-            yield
-        finally:
-            if before is None:
-                del os.environ["LOG_CFG"]
-            else:
-                os.environ["LOG_CFG"] = before

@@ -6,7 +6,11 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from itertools import accumulate
 from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
 
 from iopopt.cluster.cluster import Cluster, Device
 from iopopt.cost.instance import Instance
@@ -23,17 +27,19 @@ from iopopt.plan.plan import Plan
 from iopopt.plan.team import Team, space_name
 
 Aim = Literal["memory", "throughput"]
-"""The least largest share of a device's memory, or the most inputs per second with many in flight. Ties are broken by the other."""
+"""The least largest share of a device's memory, or the most inputs per second with many in flight."""
 
 _ROUNDING = 1e-12
 """Sums of the same terms in another order differ by less, relatively."""
 
 
 def solve_stages(graph: Graph, devices: Cluster | Sequence[Device], *, team: Team = "all", aim: Aim = "memory") -> Solution:
-    """Each device of the team runs contiguous operators whole, in the order of the team; a network is cut only where one tensor passes.
+    """Each device of the team runs contiguous operators whole, in the order of the team.
 
-    The cuts are the best possible ones of this kind. With many inputs in flight (:func:`iopopt.simulate`, ``inputs=``) the throughput is that of the
-    slowest stage: its computation, or what its link sends or receives (:func:`stage_period_s`).
+    The cuts are the best possible ones: for memory between any two operators, and of those as good the ones that balance computation best; for
+    throughput wherever one tensor passes, and of those as good the ones that need least memory. With many inputs in flight
+    (:func:`iopopt.simulate`, ``inputs=``) the throughput is that of the slowest stage: its computation, or what its link sends or receives
+    (:func:`stage_period_s`).
 
     Args:
         team: the devices in the order of the stages; some may stay without one.
@@ -53,9 +59,10 @@ def solve_stages(graph: Graph, devices: Cluster | Sequence[Device], *, team: Tea
 
 
 def stages_plan(graph: Graph, cluster: Cluster, team: Sequence[int], aim: Aim = "memory") -> Plan:
-    """The best stages: first by the aim, then, among those as good, by the other."""
-    costs = _StageCosts(Instance(graph, cluster))
-    first, second = (costs.memory_share, costs.period_s) if aim == "memory" else (costs.period_s, costs.memory_share)
+    """The best stages."""
+    everywhere = tuple(range(member, member + 1) for member in range(len(graph)))
+    costs = _StageCosts(Instance(graph, cluster), everywhere if aim == "memory" else single_tensor_runs(graph))
+    first, second = (costs.memory_share, costs.computed_s) if aim == "memory" else (costs.period_s, costs.memory_share)
     least = _largest(_cuts(first, len(costs.runs), team), first, team)
 
     def within(start: int, stop: int, device: int) -> float:
@@ -67,12 +74,14 @@ def stages_plan(graph: Graph, cluster: Cluster, team: Sequence[int], aim: Aim = 
 
 
 def stage_period_s(graph: Graph, cluster: Cluster, plan: Plan) -> float:
-    """The seconds from one output of a plan of stages to the next, with many inputs in flight: the most that a device computes, sends or receives.
+    """The seconds from one output to the next, with many inputs in flight: the most that a device computes, sends or receives.
+
+    The plan is one of stages that are cut where one tensor passes.
 
     A transfer waits for the same one of the input before, and so counts with its set-up. Where two tensors share a link in one
     direction, because the source or the sink has a stage in the middle, the simulated period can be longer.
     """
-    costs = _StageCosts(Instance(graph, cluster))
+    costs = _StageCosts(Instance(graph, cluster), single_tensor_runs(graph))
     on = [plan[graph.operators[run[0]].name].devices[0] for run in costs.runs]
     groups = [(device, list(numbers)) for device, numbers in itertools.groupby(range(len(on)), key=lambda number: on[number])]
     return max(costs.period_s(numbers[0], numbers[-1] + 1, device) for device, numbers in groups)
@@ -105,27 +114,41 @@ def _largest(cuts: Sequence[int], cost: Callable[[int, int, int], float], team: 
 class _StageCosts:
     """What runs ``start`` to ``stop`` cost as one stage on a device, whatever the others do."""
 
-    def __init__(self, instance: Instance) -> None:
-        self._instance, self._cluster = instance, instance.cluster
-        self.runs = single_tensor_runs(instance.graph)
+    def __init__(self, instance: Instance, runs: Sequence[range]) -> None:
+        self._instance, self._cluster, self.runs = instance, instance.cluster, runs
+        self._demands = {holds_input: self._stage_demands(holds_input) for holds_input in (False, True)}
 
     def memory_share(self, start: int, stop: int, device: int) -> float:
         """Equation (1) as a share of the device's limit."""
-        instance, members = self._instance, range(self.runs[start].start, self.runs[stop - 1].stop)
-        own = {i: demand for i in members for _, demand in share_memory(instance.units[i], Placement.whole(device), self._cluster.bytes_per_element)}
-        held = [own[i].activations if i in own else 0.0 for i in range(len(instance.graph))]
-        for producer, during in instance.live_tensors:
-            if producer in members or (producer == instance.source and device in instance.input_holders):
-                for i in during:
-                    held[i] += self._cluster.bytes_per_element * instance.units[producer].out_shape.elements
-        demand = sum(of.weights for of in own.values()) + max(held)
-        return demand / self._cluster.devices[device].memory_bytes
+        demands = self._demands[device in self._instance.input_holders]
+        return demands[start][stop - start - 1] / self._cluster.devices[device].memory_bytes
+
+    def _stage_demands(self, holds_input: bool) -> list[list[float]]:
+        """Equation (1), bytes: for each first run, the stages of one, two, ... runs."""
+        instance, e = self._instance, self._cluster.bytes_per_element
+        own = [next(share_memory(unit, Placement.whole(0), e))[1] for unit in instance.placed]
+        live = {producer: (during, e * instance.units[producer].out_shape.elements) for producer, during in instance.live_tensors}
+        found = []
+        for start in range(len(self.runs)):
+            weights, held, of_start = 0.0, np.zeros(len(own)), list[float]()
+            if holds_input:
+                _hold(held, *live.get(instance.source, (range(0), 0.0)))
+            for run in self.runs[start:]:
+                for i in run:
+                    weights += own[i].weights
+                    held[i] += own[i].activations
+                    _hold(held, *live.get(i, (range(0), 0.0)))
+                of_start.append(weights + float(held.max()))
+            found.append(of_start)
+        return found
+
+    def computed_s(self, start: int, stop: int, device: int) -> float:
+        """What the device computes for one input, seconds."""
+        return self._computed_until[device][stop] - self._computed_until[device][start]
 
     def period_s(self, start: int, stop: int, device: int) -> float:
         """The most that the device computes, or that its link sends or receives for one input, set-ups included, seconds."""
         of, last, cluster = self._cluster.devices[device], stop == len(self.runs), self._cluster
-        members = range(self.runs[start].start, self.runs[stop - 1].stop)
-        computed = sum(of.compute_s(*whole_work(self._instance.units[i], cluster.bytes_per_element)) for i in members)
         received = [self._passing[start]] if start or cluster.source not in (None, device) else []
         sent = [] if last and device == cluster.sink else [self._passing[stop]]
         if start and device == cluster.source:
@@ -133,7 +156,9 @@ class _StageCosts:
         if not last and device == cluster.sink:
             received.append(self._passing[-1])
         linked = [cluster.connection_setup_s + sum(way) / of.bandwidth_bytes_per_s for way in (received, sent) if way]
-        return max(computed, *linked, 0.0 if start else self._handing_out_s(device), self._result_s(device) if last else 0.0)
+        return max(
+            self.computed_s(start, stop, device), *linked, 0.0 if start else self._handing_out_s(device), self._result_s(device) if last else 0.0
+        )
 
     def _handing_out_s(self, first: int) -> float:
         """What handing out one input to the device of the first stage takes the source."""
@@ -148,8 +173,19 @@ class _StageCosts:
         return 0.0 if sink == last else self._cluster.connection_setup_s + self._passing[-1] / self._cluster.devices[sink].bandwidth_bytes_per_s
 
     @cached_property
+    def _computed_until(self) -> Sequence[Sequence[float]]:
+        """What each device computes of the first so many runs, seconds."""
+        works = [[whole_work(self._instance.units[i], self._cluster.bytes_per_element) for i in run] for run in self.runs]
+        return [list(accumulate((sum(of.compute_s(*work) for work in run) for run in works), initial=0.0)) for of in self._cluster.devices]
+
+    @cached_property
     def _passing(self) -> Sequence[float]:
         """The bytes of the tensor at each cut, the input and the output included."""
         graph = self._instance.graph
         shapes = [graph.input_shape, *(graph.operators[run[-1]].out_shape for run in self.runs)]
         return [self._cluster.bytes_per_element * shape.elements for shape in shapes]
+
+
+def _hold(held: npt.NDArray[np.float64], during: range, size: float) -> None:
+    """Add a tensor to what is held while some operators run."""
+    held[during.start : during.stop] += size

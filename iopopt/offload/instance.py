@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
 from iopopt.cluster.cluster import LEAST_FIGURE, MOST_DEVICES, MOST_ELEMENT_BYTES, MOST_FIGURE, MOST_SETUP_S
 from iopopt.errors import OffloadError
 from iopopt.network.graph import Graph
-from iopopt.network.records import foreign, is_integer, is_number, short_repr, short_text
+from iopopt.network.records import foreign, is_integer, is_number, plain, short_repr, short_text
 
 End = Literal["device", "server"]
 """The two ends of a link."""
@@ -153,6 +153,14 @@ class OffloadInstance:
     def workers(self) -> int:
         """Of all servers together."""
         return sum(server.workers for server in self.servers)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A record of JSON's types, networks included; :func:`~iopopt.offload.files.offload_instance_from` reads it back."""
+        devices = [
+            {**{item.name: plain(getattr(client, item.name)) for item in fields(Client) if item.name != "graph"}, "graph": client.graph.to_dict()}
+            for client in self.clients
+        ]
+        return {"schema_version": 1, "devices": devices, "servers": plain(self.servers), "bytes_per_element": self.bytes_per_element}
 
 
 def _all_of(values: Any, cls: type, key: str) -> tuple[Any, ...]:

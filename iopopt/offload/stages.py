@@ -42,6 +42,10 @@ class Stages:
         """The shape of that tensor."""
         return self.graph.input_shape if cut == 0 else self.graph.operators[self.tensor(cut)].out_shape
 
+    def tensor_name(self, cut: int) -> str:
+        """The name of that tensor in reports."""
+        return "input" if cut == 0 else self.name(cut - 1)
+
     def name(self, stage: int) -> str:
         """The name of a stage in reports."""
         names = [self.graph.operators[member].name for member in self.runs[stage]]

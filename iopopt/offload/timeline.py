@@ -57,6 +57,17 @@ def offload_cluster(instance: OffloadInstance) -> Cluster:
     return Cluster((*clients, *workers), bytes_per_element=instance.bytes_per_element)
 
 
+def first_workers(instance: OffloadInstance) -> tuple[int, ...]:
+    """The number in that cluster of the first worker of each server."""
+    return tuple(len(instance.clients) + before for before in accumulate((server.workers for server in instance.servers[:-1]), initial=0))
+
+
+def job_name(instance: OffloadInstance, client: int, path: int | None) -> str:
+    """The ``unit`` of the spans of a path, by its place in the order of its device, or of the stages after the fused ones."""
+    name = "tail" if path is None else f"path {path + 1}"
+    return name if len(instance.clients) == 1 else f"{instance.clients[client].name} {name}"
+
+
 def _network(instance: OffloadInstance) -> Network:
     """The uplink and the downlink of each device; what servers send and receive is limited by these alone."""
     unlimited = (float("inf"),) * instance.workers
@@ -88,10 +99,12 @@ class _Writer:
 
     def __init__(self, pricer: OffloadPricer, plan: OffloadPlan) -> None:
         self._pricer, self._plan, self._instance = pricer, plan, pricer.instance
-        self._first_worker = [len(self._instance.clients) + before for before in accumulate((s.workers for s in self._instance.servers), initial=0)]
+        self._first_worker = first_workers(self._instance)
         self.tasks: list[ComputeTask | TransferTask] = []
         self.labels: list[_Label] = []
         self._newest = [_Newest() for _ in plan.clients]
+        self._steps = pricer.steps(plan)
+        self._tail_workers = {step.client: step.worker for step in self._steps if step.path is None}
 
     @property
     def outputs(self) -> list[list[int]]:
@@ -101,7 +114,7 @@ class _Writer:
     def write(self) -> None:
         for client in range(len(self._plan.clients)):
             self._fetch(client)
-        for step in self._pricer.steps(self._plan):
+        for step in self._steps:
             if step.path is None:
                 self._tail(step)
             else:
@@ -116,12 +129,12 @@ class _Writer:
                 delay = self._instance.clients[client].down.delay_s
                 after = tuple(newest.fetches[-1:])
                 task = TransferTask(self._first_worker[path.server], client, size, after, delay)
-                newest.fetches.append(self._add(task, client, self._name(client, number), "input", self._tensor(client, 0), size))
+                newest.fetches.append(self._add(task, client, job_name(self._instance, client, number), "input", self._tensor(client, 0), size))
 
     def _path(self, step: Step, number: int) -> None:
         client, planned, newest = step.client, self._plan.clients[step.client], self._newest[step.client]
         path = planned.paths[number]
-        job, load, name = self._pricer.job(client, planned.fused, path), self._load(client, number), self._name(client, number)
+        job, load, name = self._pricer.job(client, planned.fused, path), self._load(client, number), job_name(self._instance, client, number)
         waits: tuple[int, ...] = ()
         if path.cut:
             fetched = newest.fetches[sum(other.cut > 0 for other in planned.paths[:number])] if newest.fetches else None
@@ -129,7 +142,7 @@ class _Writer:
             waits = (self._add(task, client, name, "", "", sum(load.flops[: path.cut])),)
         worker = None if job.server is None or step.worker is None else self._first_worker[job.server] + step.worker
         if job.upload_s is not None:
-            receiver = self._first_worker[planned.tail_server] if worker is None else worker
+            receiver = self._first_worker[planned.tail_server] + (self._tail_workers.get(client) or 0) if worker is None else worker
             size, before = self._bytes(client, number, path.cut), () if newest.upload is None else (newest.upload,)
             upload = TransferTask(client, receiver, size, (*waits, *before), self._instance.clients[client].uplink.delay_s)
             newest.upload = self._add(upload, client, name, "upload", self._tensor(client, path.cut), size)
@@ -145,7 +158,7 @@ class _Writer:
         tail, stages = self._pricer.tail(client, planned.fused, planned.tail_server), self._pricer.stages[client]
         assert tail is not None  # otherwise there is no such step
         assert step.worker is not None
-        worker, name = self._first_worker[tail.server] + step.worker, self._of(client, "tail")
+        worker, name = self._first_worker[tail.server] + step.worker, job_name(self._instance, client, None)
         flops = tail.server_s * self._instance.servers[tail.server].flops_per_s
         newest.ends = [self._add(ComputeTask(worker, tail.server_s, tuple(newest.ends)), client, name, "", "", flops)]
         if tail.return_s is not None:
@@ -172,11 +185,5 @@ class _Writer:
     def _bytes(self, client: int, number: int, cut: int) -> float:
         return self._instance.bytes_per_element * self._load(client, number).elements[cut]
 
-    def _name(self, client: int, number: int) -> str:
-        return self._of(client, f"path {number + 1}")
-
-    def _of(self, client: int, what: str) -> str:
-        return what if len(self._plan.clients) == 1 else f"{self._instance.clients[client].name} {what}"
-
     def _tensor(self, client: int, cut: int) -> str:
-        return "input" if cut == 0 else self._pricer.stages[client].name(cut - 1)
+        return self._pricer.stages[client].tensor_name(cut)

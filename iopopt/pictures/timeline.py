@@ -186,12 +186,14 @@ class _Chart:
     def labels(self) -> Iterator[tuple[_Bar, str, str]]:
         """What is written on which bar, and in which colour: the units of tasks, boundary and interior as one, and the devices that waits are for."""
         groups: dict[tuple[int, str, int], list[Span]] = {}
+        items: dict[str, set[int]] = {}
         for span in self.timeline.spans:
             if not span.is_transfer:
                 groups.setdefault((span.device, span.unit, span.item), []).append(span)
+                items.setdefault(span.unit, set()).add(span.item)
         for (_, unit, item), spans in groups.items():
             whole = self._task(spans[0])._replace(start_s=min(span.start_s for span in spans), end_s=max(span.end_s for span in spans))
-            yield whole, unit if len(self.timeline.outputs_s) == 1 else f"{unit} #{item + 1}", CRITICAL
+            yield whole, unit if len(items[unit]) == 1 else f"{unit} #{item + 1}", CRITICAL
         names = [device.name for device in self.timeline.cluster.devices]
         for wait, bar in zip(self.timeline.waits, self.waits, strict=True):
             if wait.awaited is not None and wait.awaited.device != wait.device:
@@ -223,6 +225,8 @@ def _draw_bars(axes: Axes, bars: Sequence[_Bar], label: str, zorder: float = 1.0
 
 def _label_bars(axes: Axes, chart: _Chart) -> None:
     """Write on bars what fits, upright if it only fits so."""
+    from matplotlib.patheffects import withStroke
+
     width, height = points_of(axes)
     per_ms, per_row = width / (axes.get_xlim()[1] - axes.get_xlim()[0]), height / abs(axes.get_ylim()[1] - axes.get_ylim()[0])
     for bar, text, colour in chart.labels():
@@ -230,7 +234,10 @@ def _label_bars(axes: Axes, chart: _Chart) -> None:
         for size, upright in ((SMALL, False), (TINY, False), (TINY, True)):
             if fits(text, size, *(reversed(room) if upright else room)):
                 centre, rotation = ((bar.start_s + bar.end_s) / 2 * _MS, bar.middle), 90 if upright else 0
-                axes.text(*centre, **plain_text(text), ha="center", va="center", fontsize=size, color=colour, rotation=rotation, clip_on=True)
+                written = axes.text(
+                    *centre, **plain_text(text), ha="center", va="center", fontsize=size, color=colour, rotation=rotation, clip_on=True
+                )
+                written.set_path_effects([withStroke(linewidth=2.5, foreground=bar.colour)])  # or the critical path would strike it out
                 break
 
 

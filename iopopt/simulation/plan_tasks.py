@@ -110,13 +110,15 @@ class _Writer:
     def _fetch(self, number: int, slot: int, edge: EdgeRounds, arrived: dict[int, list[int]], item: int) -> None:
         """The transfers of one edge; a device that completes its part of a tensor first sends it, and goes on computing, only then."""
         tasks, labels, labelled, producer = self._found.tasks, self._found.labels, self.labelled, edge.producer
+        made = self._parts[producer] if producer < len(self._steps) else None
         completed = self._completed.get(producer)
         for turn, round_ in enumerate(edge.rounds):
             if round_.kinds[0].is_streamed:
                 continue  # while the unit computes
             (kind,), received = round_.kinds, defaultdict[int, list[int]](list) if round_.kinds[0].is_first_of_two else arrived
             for sender, receiver, size in round_.transfers:
-                after, key = self._made(producer, sender), (number, slot, turn, sender, receiver)
+                after = () if made is None or sender not in made else (made[sender].boundary,)  # it may be the source, or only gather
+                key = number, slot, turn, sender, receiver
                 if key in self._newest:
                     after = (*after, self._newest[key])
                 self._newest[key] = len(tasks)
@@ -131,11 +133,6 @@ class _Writer:
                 for device, transfers in received.items():
                     self._pending[device].extend(transfers)
 
-    def _made(self, producer: int, sender: int) -> tuple[int, ...]:
-        """The task after which a device can send what it has made of a tensor; none if it only gathers it, or has it from the start."""
-        made = self._parts[producer] if producer < len(self._steps) else {}
-        return (made[sender].boundary,) if sender in made else ()
-
     def _stream_input(self, number: int, step: Step, waits: Mapping[int, tuple[int, ...]], item: int) -> None:
         """The tasks of a unit whose input arrives in messages: its own channels, then each message; the next one comes when that task has ended."""
         free = {device: (parts.last,) for device, parts in self._parts[number].items()}  # a buffer is, after the last message of the input before
@@ -143,11 +140,13 @@ class _Writer:
         left = {device: iter(pieces[1:]) for device, pieces in step.pieces.items()}
         for edge in step.edges:
             completed = self._completed.get(edge.producer, {})
+            made = self._parts[edge.producer] if edge.producer < len(self._steps) else {}
             for round_ in edge.rounds:
                 if not round_.kinds[0].is_streamed:
                     continue
                 for sender, receiver, size in round_.transfers:
-                    after = (*self._made(edge.producer, sender), *completed.get(sender, ()), *free.get(receiver, ()))
+                    made_by = (made[sender].last,) if sender in made else ()  # it may be the source, or only gather
+                    after = (*made_by, *completed.get(sender, ()), *free.get(receiver, ()))
                     label = Label(number, edge.producer, round_.kinds[0], size, item)
                     message = self._found.add(TransferTask(sender, receiver, size, after), label)
                     last[receiver] = self._task(number, receiver, "message", next(left[receiver]), (message,), item)

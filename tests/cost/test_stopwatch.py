@@ -32,6 +32,15 @@ def test_the_time_is_up_at_the_limit():
     assert watch.cut_short
 
 
+def test_a_step_has_its_own_limit_by_the_same_clock():
+    """Started at 10 and for 2 seconds at 14: at 15 a second is left of them, and 4 of the 9 seconds of the whole at 15 too."""
+    watch = Stopwatch(9.0, clock=at([10.0, 14.0, 15.0, 15.0, 16.0]))
+    step = watch.within(2.0)
+    assert (step.remaining_s, watch.remaining_s) == (1.0, 4.0)
+    with pytest.raises(TimeUpError, match="2 s"):
+        step.check()
+
+
 def test_without_a_limit_there_is_always_time():
     """However late it is, a search goes on."""
     watch = Stopwatch(clock=at([0.0, 1e300, 1e300]))

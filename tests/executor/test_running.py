@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 import pytest
 
-from iopopt import MissingExtraError
+from iopopt import MissingExtraError, execute, execute_offload
 from iopopt.executor.command import BAD_INPUT, main
 from iopopt.executor.running import INSTALL_TORCH, require_torch
 
@@ -20,6 +21,14 @@ def test_a_missing_torch_is_answered_with_its_cpu_build(monkeypatch: pytest.Monk
     assert "https://download.pytorch.org/whl/cpu" in INSTALL_TORCH
     assert main(["--model", "lenet5"]) == BAD_INPUT
     assert INSTALL_TORCH in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("run", "arguments"), [(execute, 5), (execute_offload, 4)])
+def test_running_needs_it(run: Callable[..., object], arguments: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both entry points say so before they look at anything else."""
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(MissingExtraError, match="running plans needs PyTorch"):
+        run(*[None] * arguments)
 
 
 def test_help_names_it(capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 from support.damage import WRONG_VALUES, Path, part, paths, replaced, without
+from support.offloading import random_offload_instance
 from support.random_branches import random_branched_graph
 from support.random_gathers import with_gathers
 from support.random_instances import random_cluster, random_graph, random_plan, with_powers
@@ -23,7 +24,7 @@ from iopopt import Cluster, Device, Graph, GraphBuilder, Plan, Solution, load_mo
 from iopopt.cluster.units import trust_units
 from iopopt.methods.solution import Point, heuristic_solution
 
-KINDS = ("cluster", "graph", "plan", "solution")
+KINDS = ("cluster", "graph", "plan", "solution", "offload")
 
 EXTREMES: tuple[Any, ...] = (
     *(0, 1, 2, 2**31, 2**53, 2**63 - 1, 2**63, 10**9, 10**12, 10**18, 10**308, 10**309, -(10**12), 10**400, 10**4000),
@@ -72,7 +73,7 @@ def cluster() -> Cluster:
 def originals(kind: str) -> tuple[Any, ...]:
     """The records that are mutated."""
     rng = random.Random(5)
-    return tuple({"cluster": _clusters, "graph": _graphs, "plan": _plans, "solution": _solutions}[kind](rng))
+    return tuple({"cluster": _clusters, "graph": _graphs, "plan": _plans, "solution": _solutions, "offload": _offloads}[kind](rng))
 
 
 def _clusters(rng: random.Random) -> list[Any]:
@@ -109,11 +110,19 @@ def _solutions(rng: random.Random) -> list[Any]:
     return [replace(solution, seed=3, trajectory=traced).to_dict() for solution in found]
 
 
+def _offloads(rng: random.Random) -> list[Any]:
+    instances = [random_offload_instance(rng, [network()], clients=clients).to_dict() for clients in (1, 1, 2, 3)]
+    link = {"bytes_per_s": 2.5e6, "delay_s": 5e-3}
+    named = {"name": "camera", "model": "lenet5", "input_size": 32, "board": "pi4", "uplink": link}
+    shaped = {"name": "phone", "model": "alexnet", "input_shape": [3, 224, 224], "flops_per_s": 8e9, "uplink": link, "result_at": "device"}
+    return [*instances, {"schema_version": 1, "devices": [named, shaped], "servers": [{"name": "edge", "board": "server", "workers": 2}]}]
+
+
 def mutant(kind: str, number: int, seed: int) -> Mutant:
     """The mutant of that number: one to three changes to a record, and in some to its text."""
     rng = random.Random(f"{seed} {kind} {number}")
     record = rng.choice(originals(kind))
-    suffix = rng.choice(["yaml", "json"]) if kind == "cluster" else "json"
+    suffix = rng.choice(["yaml", "json"]) if kind in ("cluster", "offload") else "json"
     if rng.random() < 0.8:
         for _ in range(rng.choice([1, 1, 2, 3])):
             record = rng.choice(_CHANGES)(rng, record)

@@ -14,6 +14,10 @@ import numpy as np
 
 from iopopt import Cluster, Evaluation, Graph, Plan, PlanBatch, Pricer, Solution, evaluate, load_cluster, load_model, solve
 from iopopt.network.records import read_json
+from iopopt.offload.files import load_offload_instance, offload_instance_from
+from iopopt.offload.methods.nfl import solve_best_cut
+from iopopt.offload.plan import OffloadPlan
+from iopopt.offload.timeline import offload_timeline
 from iopopt.plan.plan import validate_plan
 from tests.fuzz.files import cluster, network
 
@@ -61,7 +65,24 @@ def use_solution(path: Path) -> None:
         _price(found.plan, network(), cluster())
 
 
-USES: Mapping[str, Callable[[Path], None]] = {"cluster": use_cluster, "graph": use_graph, "plan": use_plan, "solution": use_solution}
+def use_offload(path: Path) -> None:
+    """Read an offloading instance, offload its networks without fused layers, and simulate that."""
+    found = load_offload_instance(path)
+    assert "\n" not in repr(found)
+    assert offload_instance_from(json.loads(json.dumps(found.to_dict(), allow_nan=False))) == found
+    solution = solve_best_cut(found)
+    assert np.isfinite(solution.value_s)
+    assert np.isclose(offload_timeline(found, solution.plan).makespan_s, solution.value_s, rtol=1e-12, atol=0)
+    assert OffloadPlan.from_dict(solution.plan.to_dict()) == solution.plan
+
+
+USES: Mapping[str, Callable[[Path], None]] = {
+    "cluster": use_cluster,
+    "graph": use_graph,
+    "plan": use_plan,
+    "solution": use_solution,
+    "offload": use_offload,
+}
 
 
 def _use(solution: Solution, graph: Graph, devices: Cluster) -> None:

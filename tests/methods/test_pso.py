@@ -13,9 +13,10 @@ from support.random_branches import random_branched_graph
 from support.random_instances import random_cluster
 
 from iopopt import Pricer, Solution, SolverError, evaluate, load_cluster, load_model, solve, solve_exhaustive, solve_milp, solve_pso
-from iopopt.methods.pso import SwarmSettings, _quiet_pyswarms, _seeded
+from iopopt.methods.pso import SwarmSettings
 from iopopt.methods.swarm.decoder import Decoder
 from iopopt.methods.swarm.local_search import LocalSearch
+from iopopt.methods.swarm.pyswarms_runs import quiet_pyswarms, seeded
 from iopopt.models.resnet import resnet18
 from iopopt.plan.team import check_in_space
 
@@ -137,7 +138,7 @@ def test_the_plain_variant_is_the_swarm_alone(instance):
         visited.append(pricer.price(decoder.decode(positions)).latency_s)
         return visited[-1]
 
-    with _quiet_pyswarms(), _seeded(5):
+    with quiet_pyswarms(), seeded(5):
         bounds, options = (np.zeros(decoder.dimensions), np.ones(decoder.dimensions)), {"w": 0.72, "c1": 1.5, "c2": 1.5}
         GlobalBestPSO(20, decoder.dimensions, options, bounds=bounds, bh_strategy="periodic").optimize(costs, 30, verbose=False)
     assert found.latency_s == pytest.approx(min(map(min, visited)), rel=1e-12)

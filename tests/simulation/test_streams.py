@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+from bisect import bisect_right
 from collections import Counter
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -70,7 +72,7 @@ def _cases(seed: int, count: int) -> list[tuple[Graph, Cluster, Plan]]:
 
 
 def test_random_plans_against_the_naive_simulation() -> None:
-    """The same tasks and transfers at the same times, for one to three inputs."""
+    """The same tasks and transfers at the same times, for one to three inputs, and the same memory at every moment."""
     counted = Counter[str]()
     for number, (graph, cluster, plan) in enumerate(_cases(3, 150)):
         inputs = 1 + number % 3
@@ -80,6 +82,13 @@ def test_random_plans_against_the_naive_simulation() -> None:
         assert [row[:6] for row in rows] == [row[:6] for row in expected]
         np.testing.assert_allclose([row[6:8] for row in rows], [row[6:8] for row in expected], rtol=0, atol=precision_s)
         np.testing.assert_allclose([row[8] for row in rows], [row[8] for row in expected], rtol=1e-9, atol=1e-6)
+        for device, memory in enumerate(found.memory):
+            ends = (time for held in naive.held if held.device == device for time in (held.start_s, held.end_s))
+            for begin_s, end_s in pairwise(sorted({0.0, *memory.times_s, *ends})):
+                if end_s - begin_s > 10 * precision_s:
+                    at_s = (begin_s + end_s) / 2
+                    held = memory.held_bytes[bisect_right(memory.times_s, at_s) - 1]
+                    assert held == pytest.approx(naive.held_bytes(device, at_s), rel=1e-9), (device, at_s)
         counted.update(row[2] for row in rows)
     for what in ("own", "message", "stream", "streamed reduce-scatter"):
         assert counted[what] >= 200, counted

@@ -97,8 +97,7 @@ def naive_timeline(
     shared_medium: float | None = None,
     inputs: int = 1,
 ) -> NaiveTimeline:
-    """Starts and ends of all tasks and transfers, when the sink has each output, and the memory over time; of streams without barriers, and but for
-    the memory."""
+    """Starts and ends of all tasks and transfers, when the sink has each output, and the memory over time; of streams without barriers."""
     found = _PlanJobs(graph, cluster, plan, boundary_first, barriers)
     for item in range(inputs):
         found.add_input(item)
@@ -226,7 +225,7 @@ class _PlanJobs:
             for tensor in producers:
                 if tensor != INPUT and (item, tensor) not in self._completed:
                     self._first_round(item, unit_name(q), tensor)
-            stream = None if q.operator is None else self.plan[q.operator.name].stream
+            stream = self.stream(q)
             if stream is not None and q.dim == "OC":
                 self._streamed_input(item, q, producers[0], stream)
                 continue
@@ -320,12 +319,7 @@ class _PlanJobs:
         """The tasks of a unit whose input comes in messages; the buffer for a message is free once the task on the one before has ended."""
         assert q.operator is not None
         name, shape, everybody = unit_name(q), q.operator.in_shape, tensor == INPUT and self.cluster.source is None
-        if tensor == INPUT:
-            owners = dict.fromkeys(range(len(self.cluster)) if everybody else [self.cluster.source], shape.channels)
-        else:
-            p = self.handed_on(tensor)
-            owners = dict.fromkeys(p.devices, shape.channels) if p.dim is None else p.shares
-        waits = dict[int, set[int]]()
+        owners, waits = self.owners(tensor, shape.channels), dict[int, set[int]]()
         for j in q.devices:
             self.tasks[item, name, j] = []
             waits[j] = {self.tasks[item - 1, name, j][-1]} if item else set()
@@ -337,6 +331,17 @@ class _PlanJobs:
                 job = NaiveJob(item, name, "stream", k, amount, j, tensor)  # type: ignore[arg-type]
                 job.after = waits[j] | (set() if tensor == INPUT else self._made(item, tensor, k))  # type: ignore[arg-type]
                 waits[j] = {self._piece(item, q, j, "message", Fraction(size, shape.channels), {self._add(job)})}
+
+    def stream(self, end: End) -> int | None:
+        """How many channels at a time a unit streams."""
+        return None if end.operator is None else self.plan[end.operator.name].stream
+
+    def owners(self, tensor: str, channels: int) -> dict[int, int]:
+        """How many channels of a streamed input each device has."""
+        if tensor == INPUT:
+            return dict.fromkeys(range(len(self.cluster)) if self.cluster.source is None else [self.cluster.source], channels)
+        p = self.handed_on(tensor)
+        return dict.fromkeys(p.devices, channels) if p.dim is None else p.shares
 
     def _order_of_owners(self, q: End, owners: dict[int, int], j: int) -> list[int]:
         """Whose channels j receives one after another: those of the next one in the order first."""
@@ -448,16 +453,38 @@ def _held(found: _PlanJobs, outputs: Sequence[float]) -> Iterator[Held]:
     jobs, e = found.jobs, found.cluster.bytes_per_element
     units = {unit_name(end): end for end in found.units}
     for (_, unit, j), tasks in found.tasks.items():
-        yield Held(j, jobs[tasks[0]].start_s, jobs[tasks[-1]].end_s, float(demand(e, units[unit], j)[1]))
+        held = float(demand(e, units[unit], j)[1]) if found.stream(units[unit]) is None else _stream_bytes(found, units[unit], j)
+        yield Held(j, jobs[tasks[0]].start_s, jobs[tasks[-1]].end_s, held)
     for job in jobs:
         if job.receiver is not None and not job.first_round:
             task = found.tasks.get((job.item, job.unit, job.receiver))
+            if job.what == "stream":
+                assert task is not None  # only participants receive
+                if job.start_s >= jobs[task[0]].start_s:
+                    continue  # its place is in what is held while the tasks run
             yield Held(job.receiver, job.start_s, outputs[job.item] if task is None else jobs[task[0]].start_s, job.amount)
     for item in range(len(outputs)):
         for j in range(len(found.cluster)):
             yield from _held_input(found, outputs, item, j)
             for tensor in found.makers:
                 yield from _held_tensor(found, outputs, item, tensor, j)
+
+
+def _stream_bytes(found: _PlanJobs, end: End, j: int) -> float:
+    """What j holds while it computes a streamed unit, without its own part of an input that is streamed."""
+    operator, stream, e = end.operator, found.stream(end), found.cluster.bytes_per_element
+    assert operator is not None
+    assert stream is not None
+    pre, shape = pre_pool_shape(operator), operator.in_shape
+    if end.dim == "IC":
+        slices = slices_of(end, operator)
+        inputs = Fraction(elements(shape) * end.shares[j], shape.channels)
+        return float(e * (inputs + pre.height * pre.width * (slices[j] + min(stream, max(slices.values())))))
+    (tensor,) = producers_of(found.graph, end)
+    owners = found.owners(tensor, shape.channels)
+    lacking = [] if tensor == INPUT and j in owners else [channels for k, channels in owners.items() if k != j]
+    message = shape.height * shape.width * min(stream, max(lacking, default=0))
+    return float(e * (message + Fraction(elements(pre) * end.shares[j], operator.out_channels)))
 
 
 def _held_input(found: _PlanJobs, outputs: Sequence[float], item: int, j: int) -> Iterator[Held]:
@@ -478,6 +505,14 @@ def _held_tensor(found: _PlanJobs, outputs: Sequence[float], item: int, tensor: 
         return
     first_round = [job for job in found.jobs if (job.item, job.tensor, job.first_round) == (item, tensor, True) and j in (job.device, job.receiver)]
     over_s = max([made_s, *(job.end_s for job in first_round)])
+    if found.stream(p) is not None and j in p.shares:
+        yield Held(
+            j, made_s, over_s, owned_bytes(e, handed_on, j) * elements(pre_pool_shape(found.graph[tensor])) / elements(out_shape(found.graph[tensor]))
+        )
+        first_s = found.jobs[found.tasks[item, unit_name(p), j][0]].start_s
+        yield from (Held(j, job.start_s, max(job.end_s, first_s), job.amount) for job in first_round if job.receiver == j)
+        yield Held(j, over_s, last_s, owned_bytes(e, handed_on, j))
+        return
     yield Held(j, made_s, over_s, owned_bytes(e, p, j))
     yield from (Held(j, job.start_s, over_s, job.amount) for job in first_round if job.receiver == j)
     yield Held(j, over_s, last_s, owned_bytes(e, handed_on, j))
@@ -499,5 +534,7 @@ def _uses(found: _PlanJobs, outputs: Sequence[float], item: int, tensor: str, j:
     for q in found.units:
         if tensor in producers_of(found.graph, q) and j in q.shares:
             start_s = outputs[item] if q.operator is None else found.jobs[found.tasks[item, unit_name(q), j][0]].start_s
+            if q.dim == "OC" and found.stream(q) is not None:
+                start_s = found.jobs[found.tasks[item, unit_name(q), j][-1]].end_s  # it reads its own part where that is
             times.append((start_s, start_s))
     return times

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from random import Random
 
 from iopopt.methods.annealing.run_moves import team_of_some, weights_near_speeds
-from iopopt.methods.annealing.space import Pieces, Space, like, split_by
+from iopopt.methods.annealing.space import Pieces, Space, like, replaced, split_by
 from iopopt.plan.pieces import Piece
 from iopopt.plan.placement import Placement
 
@@ -18,12 +18,11 @@ def fuse(space: Space, rng: Random, pieces: Pieces) -> Pieces | None:
 
 def unfuse(space: Space, rng: Random, pieces: Pieces) -> Pieces | None:
     """The members of a block become single operators."""
-    blocks = [piece for piece in pieces if len(piece.run) > 1]
+    blocks = [number for number, piece in enumerate(pieces) if len(piece.run) > 1]
     if not blocks:
         return None
     block = rng.choice(blocks)
-    placed = [space.singly(piece.run, piece.placement) if piece is block else [piece] for piece in pieces]
-    return [piece for of_piece in placed for piece in of_piece]
+    return replaced(pieces, range(block, block + 1), lambda piece: space.singly(*piece))
 
 
 def move_end(space: Space, rng: Random, pieces: Pieces) -> Pieces | None:

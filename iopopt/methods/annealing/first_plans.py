@@ -63,4 +63,4 @@ def some_of(watch: Stopwatch) -> Stopwatch:
         TimeUpError: if none is left.
     """
     watch.check()
-    return Stopwatch(min(watch.remaining_s, watch.limit_s * _PART))
+    return watch.within(min(watch.remaining_s, watch.limit_s * _PART))

@@ -77,7 +77,7 @@ def offer_layouts(space: Space, rng: Random, offer: Offer, watch: Stopwatch) -> 
 
     def best(layouts: Iterable[Layout]) -> list[Layout]:
         costs: dict[Layout, float] = {}
-        of_step = Stopwatch(watch.limit_s / _STEPS)
+        of_step = watch.within(watch.limit_s / _STEPS)
         for layout in dict.fromkeys(layouts):
             costs[layout] = offer(name, layout.pieces(space))
             if of_step.remaining_s <= 0:

@@ -6,7 +6,7 @@ import math
 from random import Random
 
 from iopopt.methods.annealing.share_moves import alike, part_of
-from iopopt.methods.annealing.space import Pieces, Space, like, split_by
+from iopopt.methods.annealing.space import Pieces, Space, like, replaced, split_by
 from iopopt.plan.pieces import Piece
 from iopopt.plan.placement import Placement
 
@@ -32,8 +32,7 @@ def gather_whole(space: Space, rng: Random, pieces: Pieces) -> Pieces:
         device = space.fastest
     if rng.random() < 0.4:
         run = range(run.start, len(pieces))
-    placed = [space.wholly(piece.run, device) if number in run else [piece] for number, piece in enumerate(pieces)]
-    return [piece for of_piece in placed for piece in of_piece]
+    return replaced(pieces, run, lambda piece: space.wholly(piece.run, device))
 
 
 def follow(space: Space, rng: Random, pieces: Pieces) -> Pieces:
@@ -41,8 +40,7 @@ def follow(space: Space, rng: Random, pieces: Pieces) -> Pieces:
     number = rng.randrange(len(pieces))
     model, length = pieces[number].placement, 1 + int(len(pieces) ** (rng.random() ** 2))
     run = range(number + 1, number + 1 + length) if rng.random() < 0.5 else range(number - length, number)
-    placed = [_following(space, piece, model) if other in run else [piece] for other, piece in enumerate(pieces)]
-    return [piece for of_piece in placed for piece in of_piece]
+    return replaced(pieces, run, lambda piece: _following(space, piece, model))
 
 
 def _following(space: Space, piece: Piece, model: Placement) -> Pieces:
@@ -57,15 +55,13 @@ def resplit(space: Space, rng: Random, pieces: Pieces) -> Pieces | None:
         return None
     run = part_of(range(len(pieces)), rng) if rng.random() < 0.5 else alike(pieces, rng.randrange(len(pieces)))
     team = team_of_some(space, rng)
-    weights, placed = weights_near_speeds(space, rng, team), Pieces()
-    for number, piece in enumerate(pieces):
-        if number not in run:
-            placed.append(piece)
-        elif "H" in (unit := space.unit(piece.run)).dims:
-            placed.append(Piece(piece.run, split_by(unit, "H", team, weights)))
-        else:
-            placed += space.wholly(piece.run, team[0])
-    return placed
+    weights = weights_near_speeds(space, rng, team)
+
+    def by_rows(piece: Piece) -> Pieces:
+        unit = space.unit(piece.run)
+        return [Piece(piece.run, split_by(unit, "H", team, weights))] if "H" in unit.dims else space.wholly(piece.run, team[0])
+
+    return replaced(pieces, run, by_rows)
 
 
 def rechannel(space: Space, rng: Random, pieces: Pieces) -> Pieces | None:

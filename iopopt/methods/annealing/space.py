@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -91,8 +91,14 @@ class Space:
         return [Piece(range(i, i + 1), Placement.whole(device)) for i in run]
 
 
-def split_by(unit: Unit, dim: Dim, devices: Sequence[int], weights: Sequence[float]) -> Placement:
-    """A unit split in these proportions; whole where there is one device.
+def replaced(pieces: Pieces, run: range, change: Callable[[Piece], Pieces]) -> Pieces:
+    """A plan with other pieces in the place of each piece of a run; numbers of the run that are none of a piece count for nothing."""
+    start, stop = max(0, run.start), max(0, run.stop)
+    return [*pieces[:start], *(new for piece in pieces[start:stop] for new in change(piece)), *pieces[stop:]]
+
+
+def split_by(unit: Unit, dim: Dim, devices: Sequence[int], weights: Sequence[float], model: Placement | None = None) -> Placement:
+    """A unit split in these proportions; whole where there is one device. Its reduce is that of ``model``, direct without one.
 
     Boundaries are rounded, not shares: so units of the same proportions have boundaries near each other, and exchange least.
     """
@@ -102,7 +108,7 @@ def split_by(unit: Unit, dim: Dim, devices: Sequence[int], weights: Sequence[flo
     for weight in weights[:-1]:
         passed += weight
         cuts.append(min(size, round(passed / total * size)))
-    return at_cuts(unit, dim, devices, [*cuts, size])
+    return at_cuts(unit, dim, devices, [*cuts, size], model)
 
 
 def at_cuts(unit: Unit, dim: Dim, devices: Sequence[int], cuts: Sequence[int], model: Placement | None = None) -> Placement:
@@ -117,4 +123,4 @@ def like(unit: Unit, model: Placement, dim: Dim | None = None) -> Placement:
     chosen = dim or (model.dim if model.dim in unit.dims else next(iter(unit.dims), None))
     if model.dim is None or chosen is None:
         return Placement.whole(max(model.shards, key=lambda shard: shard.size).device)
-    return split_by(unit, chosen, model.devices, model.shares)
+    return split_by(unit, chosen, model.devices, model.shares, model)

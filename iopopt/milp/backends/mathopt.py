@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -37,7 +38,6 @@ def solve_with(
     solver: Literal["HIGHS", "GSCIP"], program: Program, options: Options, parameters: mathopt.SolveParameters, point_of: PointOf, report: Report
 ) -> Outcome:
     """Solve ``program`` with a solver of MathOpt, and report the points in its log."""
-    import ortools
     from ortools.math_opt.python import mathopt
 
     model = mathopt.Model.from_model_proto(_proto(program))
@@ -56,7 +56,7 @@ def solve_with(
     if status in ("optimal", "feasible", "unknown"):
         bound = float(result.termination.objective_bounds.dual_bound)
     detail = f"{result.termination.reason.name}: {result.termination.detail}"
-    return Outcome(status, x, objective, bound if bound is not None and np.isfinite(bound) else None, detail, f"ortools {ortools.__version__}")
+    return Outcome(status, x, objective, bound if bound is not None and np.isfinite(bound) else None, detail, f"ortools {version('ortools')}")
 
 
 def printed_bound(bound: float, accuracy: float) -> float:

@@ -11,7 +11,11 @@ from typing import Any
 from iopopt.errors import PluginError
 from iopopt.network.records import short_repr
 from iopopt.offload.instance import OffloadInstance
+from iopopt.offload.methods.brute_force import solve_bf
+from iopopt.offload.methods.cpsat import solve_cpsat
+from iopopt.offload.methods.mw import solve_mw
 from iopopt.offload.methods.nfl import solve_best_cut, solve_local, solve_remote
+from iopopt.offload.methods.psomw import solve_psomw
 from iopopt.offload.solution import OffloadSolution
 from iopopt.registry import Registry
 
@@ -56,6 +60,10 @@ OFFLOAD_METHODS = Registry[OffloadMethod](
         "local": OffloadMethod(solve_local, "local", "everything on the device"),
         "remote": OffloadMethod(solve_remote, "remote", "everything on a server"),
         "best-cut": OffloadMethod(solve_best_cut, "best cut", "one path, cut at the best place"),
+        "bf": OffloadMethod(solve_bf, "BF", "brute force with pruning: every split, cut and order of one device", several_devices=False),
+        "cpsat": OffloadMethod(solve_cpsat, "CP-SAT", "the optimum by CP-SAT, in ticks, of one device or several"),
+        "mw": OffloadMethod(solve_mw, "MW", "Minimizing Waiting: Johnson's order, earliest finish, local changes"),
+        "psomw": OffloadMethod(solve_psomw, "PSOMW", "a particle swarm with Minimizing Waiting"),
     },
     _adapted,
 )
