@@ -1,7 +1,7 @@
 """Memory and throughput of vertical partitioning beside sequential, data and horizontal partitioning, and beside the least memory that is possible.
 
-YOLOv2 at 608 x 608, VGG16, ResNet-18 and MobileNet-V2 on 2 to 8 equal boards. Counts in the terms of the comparison stand beside the evaluator's. About ten
-minutes; writes table_vps.csv (one row for each network and number of devices), .md and .png.
+YOLOv2 at 608 x 608, VGG16, ResNet-18 and MobileNet-V2 on 2 to 8 equal boards. Counts in the terms of the comparison stand beside the evaluator's.
+About ten minutes; writes table_vps.csv (one row for each network and number of devices), .md and .png.
 """
 
 from __future__ import annotations
@@ -106,16 +106,15 @@ def build(time_limit_s: float, progress: Progress, settings: Sequence[Setting] =
         tables=(table,),
         frames={STEM: table.frame()},
         setting=(
-            f"N equal boards ({BOARD}) with Gigabit Ethernet; every board has the input. Stages are cut for the least memory; VPS is our reconstruction "
-            "with the least memory.",
+            f"N equal boards ({BOARD}) with Gigabit Ethernet; every board has the input. Stages are cut for the least memory; VPS is our "
+            "reconstruction, with the least memory.",
         ),
         notes=(
-            "Counted: weights and the largest input and output of a layer, every pool a layer of its own; no biases, no halos, no buffers, no tensors "
-            "that wait for later layers. Shares are fractions.",
-            "Evaluator: equation (1) for the plan. What it has and the count has not: biases; a pool fused with its operator, whose own input and "
-            "output are not held beside that; halos of rows (data); whole rows and channels; fully connected operators, and others without rows, whole "
-            "on the sink (data); the network's input on every board, which none of the schemes splits; skip connections and inputs of "
-            "concatenations that wait; message buffers of streams (VPS).",
+            "Counted: weights and the largest input and output of a layer, every pool a layer of its own; no biases, no halos, no buffers, no "
+            "tensors that wait for later layers. Shares are fractions.",
+            "Evaluator: equation (1) for the plan. It differs from the count by biases; by pools, which are fused with their operators and have no "
+            "input of their own; by halos of rows (data); by whole rows and channels; by fully connected operators, and others without rows, which "
+            "run on the sink (data); by skip connections and inputs of concatenations, which wait; and by the buffers of messages (VPS).",
             "Least found: the plan of the least memory by the exact program, over whole operators and splits of one dimension without streams, which "
             "VPS has beyond that space; the proven bound is for that space.",
             f"Throughput: simulated with {INPUTS} inputs in flight, without barriers.",

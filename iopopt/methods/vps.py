@@ -16,9 +16,10 @@ from functools import cached_property
 from typing import Literal
 
 from iopopt.cluster.cluster import Cluster, Device
-from iopopt.cost.evaluation import evaluate
+from iopopt.cost.evaluation import evaluate, operator_cost
 from iopopt.cost.instance import Instance
 from iopopt.cost.memory import memory_demands
+from iopopt.cost.schedule import step_of
 from iopopt.cost.stopwatch import Stopwatch
 from iopopt.errors import SolverError
 from iopopt.methods.scheme import solve_by
@@ -109,8 +110,7 @@ class _Choices:
 
     def __init__(self, graph: Graph, cluster: Cluster, team: Sequence[int]) -> None:
         self._instance, self._team = Instance(graph, cluster), team
-        self._base = [self._split(unit, "OC") for unit in graph.placed_units]
-        self._base_s = evaluate(graph, cluster, Plan.of(graph, self._base)).latency_s
+        self._base = [*(self._split(unit, "OC") for unit in graph.placed_units), *self._instance.terminals]
 
     @cached_property
     def ways(self) -> list[list[_Way]]:
@@ -136,12 +136,16 @@ class _Choices:
         yield from (self._split(unit, "IC", stream) for stream in _streams(unit.sizes["OC"], len(self._team)))
 
     def _way(self, number: int, placement: Placement) -> _Way:
-        graph, cluster = self._instance.graph, self._instance.cluster
         placements = [*self._base[:number], placement, *self._base[number + 1 :]]
-        plan = Plan.of(graph, placements)
-        demands = memory_demands(self._instance, self._instance.placements(plan))[number]
+        demands = memory_demands(self._instance, placements)[number]
         held = max(demand.activations + demand.live for demand in demands)
-        return _Way(placement, held, evaluate(graph, cluster, plan).latency_s - self._base_s)
+        return _Way(placement, held, self._near_s(number, placements) - self._near_s(number, self._base))
+
+    def _near_s(self, number: int, placements: Sequence[Placement]) -> float:
+        """The seconds of equation (6) that depend on the placement of an operator: its own, and those of its readers."""
+        numbers = {number, *(edge.consumer for edge in self._instance.edges_from(number))}
+        costs = [operator_cost(step_of(self._instance, placements, of), placements[of], self._instance.cluster) for of in numbers]
+        return sum(cost.compute_s + cost.communication_s for cost in costs)
 
 
 def _streams(channels: int, devices: int) -> list[int]:
