@@ -51,6 +51,7 @@ from iopopt.methods.pso import solve_pso
 from iopopt.methods.single import solve_single
 from iopopt.methods.solution import Solution, heuristic_solution
 from iopopt.methods.stages import solve_stages
+from iopopt.methods.vps import solve_vps
 from iopopt.milp.backends import BACKENDS, Backend, register_backend
 from iopopt.models import ZOO, load_model, load_weights
 from iopopt.network.builder import GraphBuilder
@@ -159,5 +160,6 @@ __all__ = [
     "solve_pso",
     "solve_single",
     "solve_stages",
+    "solve_vps",
     "space_name",
 ]

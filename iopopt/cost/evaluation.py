@@ -247,7 +247,7 @@ def schedule_of_plan(graph: Graph, cluster: Cluster, plan: Plan) -> Schedule:
 def bulk_synchronous(instance: Instance, placements: Sequence[Placement], schedule: Schedule) -> Evaluation:
     """Equation (6): all devices wait for each other before every round and every operator."""
     cluster = instance.cluster
-    *costs, sink = (_operator_cost(step, placement, cluster) for step, placement in zip(schedule.steps, placements, strict=False))
+    *costs, sink = (operator_cost(step, placement, cluster) for step, placement in zip(schedule.steps, placements, strict=False))
     memory = peak_bytes(memory_demands(instance, placements))
     latency_s = sum(cost.compute_s + cost.communication_s for cost in costs) + sink.communication_s
     return Evaluation(
@@ -276,7 +276,8 @@ def _energy(cluster: Cluster, latency_s: float, costs: Sequence[OperatorCost], s
     return energy_of(cluster, latency_s, busy_s, sent, received)
 
 
-def _operator_cost(step: Step, placement: Placement, cluster: Cluster) -> OperatorCost:
+def operator_cost(step: Step, placement: Placement, cluster: Cluster) -> OperatorCost:
+    """What one step costs; the sink's has communication alone."""
     compute = [0.0] * len(cluster)
     for device, work in step.tasks.items():
         compute[device] = cluster.devices[device].compute_s(*work)

@@ -32,6 +32,7 @@ from iopopt.methods.pso import solve_pso
 from iopopt.methods.single import solve_single
 from iopopt.methods.solution import Solution
 from iopopt.methods.stages import solve_stages
+from iopopt.methods.vps import solve_vps
 from iopopt.network.graph import Graph
 from iopopt.network.records import short_repr
 from iopopt.registry import Registry
@@ -97,6 +98,7 @@ METHODS = Registry[Method](
         "data": Method(solve_data, "data", "even rows everywhere; operators without rows on the sink"),
         "horizontal": Method(solve_horizontal, "horizontal", "even output channels everywhere"),
         "stages": Method(solve_stages, "stages", "contiguous operators on one device after another, cut for the least memory, or for throughput"),
+        "vps": Method(solve_vps, "VPS", "even parts of weights and feature maps on every device, channels streamed"),
         "halp": Method(solve_halp, "HALP", "rows over a host and two secondaries that exchange nothing; latency without barriers"),
         "greedy": Method(solve_greedy, "IOP greedy", "Algorithm 1 of the IOP paper: OC-IC pairs wherever that is faster"),
         "iop_segments": Method(solve_iop_segments, "IOP segments", "the best choice of the same pairs, by dynamic programming"),
