@@ -21,6 +21,7 @@ from iopopt.errors import (
     InstanceTooLargeError,
     IopoptError,
     MissingExtraError,
+    OffloadError,
     PlanError,
     PluginError,
     ServiceError,
@@ -58,6 +59,14 @@ from iopopt.network.builder import GraphBuilder
 from iopopt.network.graph import Graph
 from iopopt.network.operators.operator import Operator
 from iopopt.network.weights import random_input, random_weights
+from iopopt.offload.files import load_offload_instance
+from iopopt.offload.instance import Client, Link, OffloadInstance, Server
+from iopopt.offload.methods import OFFLOAD_METHODS, solve_offload
+from iopopt.offload.plan import OffloadPlan
+from iopopt.offload.recursion import offload_latency_s
+from iopopt.offload.solution import OffloadSolution
+from iopopt.offload.space import OffloadSpace
+from iopopt.offload.timeline import offload_timeline
 from iopopt.plan.batch import PlanBatch
 from iopopt.plan.moves import random_neighbour, random_plan
 from iopopt.plan.placement import Placement, Shard
@@ -76,11 +85,13 @@ from iopopt.version import __version__
 __all__ = [
     "BACKENDS",
     "METHODS",
+    "OFFLOAD_METHODS",
     "ZOO",
     "Backend",
     "BatchEvaluation",
     "Candidate",
     "Channel",
+    "Client",
     "Cluster",
     "ClusterError",
     "Device",
@@ -93,8 +104,14 @@ __all__ = [
     "GraphError",
     "InstanceTooLargeError",
     "IopoptError",
+    "Link",
     "Method",
     "MissingExtraError",
+    "OffloadError",
+    "OffloadInstance",
+    "OffloadPlan",
+    "OffloadSolution",
+    "OffloadSpace",
     "Operator",
     "Placement",
     "Plan",
@@ -105,6 +122,7 @@ __all__ = [
     "RandomRateChannel",
     "RandomTimeChannel",
     "RateTraceChannel",
+    "Server",
     "Service",
     "ServiceError",
     "ServicePoint",
@@ -129,8 +147,11 @@ __all__ = [
     "heuristic_solution",
     "load_cluster",
     "load_model",
+    "load_offload_instance",
     "load_trace",
     "load_weights",
+    "offload_latency_s",
+    "offload_timeline",
     "random_input",
     "random_neighbour",
     "random_plan",
@@ -156,6 +177,7 @@ __all__ = [
     "solve_milp",
     "solve_modnn",
     "solve_oc",
+    "solve_offload",
     "solve_overlap",
     "solve_pso",
     "solve_single",

@@ -50,7 +50,7 @@ _NETWORKS = (
     ("ResNet-18", "resnet18", None),
     ("MobileNet-V2", "mobilenet_v2", None),
 )
-SETTINGS = tuple(Setting(*network, devices) for network in _NETWORKS for devices in (2, 4, 6, 8))
+SETTINGS = tuple(Setting(label, model, size, devices) for label, model, size in _NETWORKS for devices in (2, 4, 6, 8))
 STEPS = len(SETTINGS)
 
 _COUNTED, _NEEDED, _THROUGHPUT = "counted, MB", "evaluator, MB", "inputs per second"

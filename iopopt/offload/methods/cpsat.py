@@ -79,7 +79,7 @@ def solve_cpsat(
     search = _Search(pricer, objective, tick_s, threads, watch, first)
     even, termination = replace(space, row_steps=None), _ENDED
     if len(instance.clients) > 1:
-        heuristic = solve_mw(instance, space=even, objective=objective, time_limit_s=time_limit_s / 4)
+        heuristic = solve_mw(instance, space=even, objective=objective, time_limit_s=time_limit_s / 2)
         search.offer(heuristic.plan)
         termination = heuristic.termination
     if space.row_steps and termination != "interrupted":
