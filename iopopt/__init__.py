@@ -40,6 +40,7 @@ from iopopt.methods.deepthings import solve_deepthings
 from iopopt.methods.dp import solve_dp
 from iopopt.methods.dpfp import solve_dpfp
 from iopopt.methods.exhaustive import solve_exhaustive
+from iopopt.methods.fitting import Fit, fit
 from iopopt.methods.greedy import solve_greedy
 from iopopt.methods.halp import halp_plan, solve_halp
 from iopopt.methods.horizontal import solve_horizontal
@@ -48,6 +49,7 @@ from iopopt.methods.milp import solve_milp
 from iopopt.methods.modnn import solve_modnn
 from iopopt.methods.oc import solve_oc
 from iopopt.methods.overlap import solve_overlap
+from iopopt.methods.pareto import ParetoFront, ParetoPoint, pareto
 from iopopt.methods.pso import solve_pso
 from iopopt.methods.single import solve_single
 from iopopt.methods.solution import Solution, heuristic_solution
@@ -98,6 +100,7 @@ __all__ = [
     "Evaluation",
     "ExecutionError",
     "FileFormatError",
+    "Fit",
     "GilbertElliottChannel",
     "Graph",
     "GraphBuilder",
@@ -113,6 +116,8 @@ __all__ = [
     "OffloadSolution",
     "OffloadSpace",
     "Operator",
+    "ParetoFront",
+    "ParetoPoint",
     "Placement",
     "Plan",
     "PlanBatch",
@@ -143,6 +148,7 @@ __all__ = [
     "exact_service",
     "execute",
     "execute_offload",
+    "fit",
     "halp_plan",
     "heuristic_solution",
     "load_cluster",
@@ -152,6 +158,7 @@ __all__ = [
     "load_weights",
     "offload_latency_s",
     "offload_timeline",
+    "pareto",
     "random_input",
     "random_neighbour",
     "random_plan",

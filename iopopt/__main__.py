@@ -9,8 +9,10 @@ from iopopt.bench.command import main as bench
 from iopopt.commands.command_line import ended, print_error
 from iopopt.commands.export import main as export
 from iopopt.commands.export_model import main as export_model
+from iopopt.commands.fit import main as fit
 from iopopt.commands.glossary import main as glossary
 from iopopt.commands.import_solution import main as import_solution
+from iopopt.commands.pareto import main as pareto
 from iopopt.commands.plot import main as plot
 from iopopt.commands.show import main as show
 from iopopt.errors import UnknownNameError
@@ -20,6 +22,8 @@ from iopopt.version import __version__
 
 COMMANDS: dict[str, tuple[Callable[[Sequence[str], str], int], str]] = {
     "bench": (bench, "compare methods on models and clusters"),
+    "fit": (fit, "does a network fit, and at least how much memory or how many devices does it take"),
+    "pareto": (pareto, "memory against latency, with proven bounds, as a table and a picture"),
     "offload": (offload, "compare ways of offloading a part of a network from devices to servers"),
     "show": (show, "show a network: operators, shapes, work, possible splits"),
     "glossary": (glossary, "explain the terms of the cost model"),

@@ -16,6 +16,7 @@ from iopopt.bench.run import Run, Settings, run_method, seeds_of
 from iopopt.bench.table import instance_table
 from iopopt.commands.tables import wide_enough
 from iopopt.methods import METHODS
+from iopopt.methods.objective import MEASURES
 
 
 @dataclass
@@ -72,8 +73,8 @@ class Benchmark:
         def finish(run: Run) -> None:
             solution = run.solution
             clock = "" if solution.timing == "bulk-synchronous" else " without barriers"
-            energy = "" if solution.objective == "latency" else f"{solution.value:.4g} {solution.unit} in "
-            found = f"{energy}{solution.latency_s * 1e3:.4g} ms{clock}" if solution.plan else (solution.reason or "no plan")
+            other = "" if solution.objective == "latency" else f"{MEASURES[solution.objective].text(solution.value)} in "
+            found = f"{other}{solution.latency_s * 1e3:.4g} ms{clock}" if solution.plan else (solution.reason or "no plan")
             seconds = solution.build_s + solution.solve_s
             self.progress.print(
                 f"{name}: {found}, {solution.status.replace('_', ' ')}, {seconds:.2f} s", markup=False, highlight=False, soft_wrap=True

@@ -53,7 +53,7 @@ examples
 
 reading the table
   gap to best   how much slower than the best plan of the table that fits the memory
-  proven gap    the most by which any plan of the method's space could be faster, or with a J draw less
+  proven gap    the most by which any plan of the method's space could be faster; with a unit, draw or need less
   times CoEdge, times single   how many times faster than CoEdge, and than the best single device
   perfect split   the latency of all work at the sum of all speeds, without transfers, as a share of the plan's
   space         the plans for which the bound holds: operators split over all devices or whole on one, over one team, or over the best team
@@ -109,7 +109,7 @@ def _deadline_s(options: argparse.Namespace) -> float | None:
     if options.deadline_ms is None:
         return None
     if options.objective == "latency":
-        raise UnsupportedError("--deadline-ms needs --objective energy: the objective latency looks for the fastest plan")
+        raise UnsupportedError("--deadline-ms needs --objective energy, memory or memory_bytes: the objective latency looks for the fastest plan")
     return float(options.deadline_ms) / 1e3
 
 
@@ -174,9 +174,10 @@ def _parser(program: str) -> argparse.ArgumentParser:
         "--objective",
         choices=get_args(Objective),
         default="latency",
-        help="what methods that have a choice minimise; the others always minimise the latency (default: latency)",
+        help="what methods that have a choice minimise: the latency, the energy, or the largest demand of memory as a share of the limit or in "
+        "bytes; the others always minimise the latency (default: latency)",
     )
-    parser.add_argument("--deadline-ms", type=positive(float), metavar="MS", help="the longest latency of plans under --objective energy, ms")
+    parser.add_argument("--deadline-ms", type=positive(float), metavar="MS", help="the longest latency of plans, ms; not with --objective latency")
     several("--methods", help="methods to compare (default: all except exhaustive)")
     parser.add_argument("--seeds", type=positive(int), default=3, metavar="N", help="number of runs of each random method (default: 3)")
     parser.add_argument("--time-limit", type=positive(float), default=60.0, metavar="SECONDS", help="limit for each run of a method (default: 60)")

@@ -13,7 +13,8 @@ def run_row(run: Run, name: str, best_s: float) -> Row:
     """One run; every figure is the evaluator's for the returned plan, and empty without one. ``name`` is the stem of its files.
 
     ``events_s`` is the makespan of the same plan without barriers. ``timing`` says by which of the two clocks the method searched, and which one
-    ``bound_s`` and ``proven_gap`` belong to; under the objective ``energy``, ``proven_gap`` is that of ``energy_j`` to ``bound_j``.
+    ``bound_s`` and ``proven_gap`` belong to; under another objective ``proven_gap`` is that of its value to its bound, as of ``energy_j``
+    to ``bound_j``.
     """
     instance, solution = run.instance, run.solution
     latency, events = (run.latency_s, run.events_s) if solution.plan else (None, None)
@@ -30,6 +31,8 @@ def run_row(run: Run, name: str, best_s: float) -> Row:
         "energy_j": solution.evaluation.energy_j if solution.evaluation else None,
         "bound_s": solution.bound_s,
         "bound_j": solution.bound_j,
+        "bound_share": solution.bound_share,
+        "bound_bytes": solution.bound_bytes,
         "gap_to_best": run.latency_s / best_s - 1 if run.fits else None,
         "proven_gap": solution.gap,
         "speedup_over_coedge": instance.coedge_s / latency if latency else None,

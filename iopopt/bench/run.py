@@ -19,7 +19,7 @@ from iopopt.simulation.simulate import Simulator
 
 @dataclass(frozen=True)
 class Settings:
-    """The common options, each passed to the methods that take it; one that takes no objective minimises the latency."""
+    """The common options, each passed to the methods that take it; one that does not know the objective minimises the latency."""
 
     time_limit_s: float
     gap: float
@@ -86,6 +86,8 @@ def _options(info: Method, instance: Instance, seed: int | None, settings: Setti
     """The common options that the method takes. A method that cannot choose the team splits over all devices."""
     team = "all" if instance.team == "best" and not info.chooses_team else instance.team
     options = {"team": team, **vars(settings)}
+    if settings.objective not in info.objectives:
+        del options["objective"], options["deadline_s"]
     return {key: value for key, value in options.items() if key in info.takes} | ({} if seed is None else {"seed": seed})
 
 

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -84,6 +85,24 @@ def add_input_shape(parser: argparse.ArgumentParser) -> None:
         metavar="CxHxW",
         help="shape of the network's input, such as 3x224x224, if an .onnx file leaves it open, or to change its size",
     )
+
+
+def add_exact(parser: argparse.ArgumentParser, *, time_limit_s: float, gap: float) -> None:
+    """Add what commands of the exact method share: ``--model``, ``--input-shape``, ``--cluster``, ``--team``, and the settings of the search."""
+    parser.add_argument("--model", required=True, metavar="NAME", help="a network, by name or file")
+    add_input_shape(parser)
+    parser.add_argument("--cluster", metavar="NAME", help="a cluster, by name or file (default: the reference instance for the model)")
+    parser.add_argument("--team", default="all", help="devices over which operators are split, by name or index, or all, or best (default: all)")
+    parser.add_argument("--longest-block", type=int, default=1, metavar="N", help="also fuse up to N operators (default: 1)")
+    parser.add_argument("--time-limit", type=float, default=time_limit_s, metavar="SECONDS", help=f"limit for everything (default: {time_limit_s:g})")
+    parser.add_argument("--gap", type=float, default=gap, metavar="FRACTION", help=f"relative gap at which a search stops (default: {gap:g})")
+    parser.add_argument("--backend", default="highs", metavar="NAME", help="solver (default: highs)")
+    parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads of the solver (default: 1)")
+
+
+def exact_settings(options: argparse.Namespace) -> dict[str, Any]:
+    """The settings of the search that :func:`add_exact` has read, except the team and the gap."""
+    return {"longest_block": options.longest_block, "time_limit_s": options.time_limit, "backend": options.backend, "threads": options.threads}
 
 
 def named_team(text: str, cluster: Cluster, cluster_name: str) -> Team:

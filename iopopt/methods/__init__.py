@@ -13,7 +13,7 @@ from iopopt.errors import PluginError, UnsupportedError
 from iopopt.methods.aofl import solve_aofl
 from iopopt.methods.checking import checked_solution
 from iopopt.methods.coedge import solve_coedge
-from iopopt.methods.coedge_lp import solve_coedge_lp
+from iopopt.methods.coedge_lp import COEDGE_OBJECTIVES, solve_coedge_lp
 from iopopt.methods.data import solve_data
 from iopopt.methods.deeperthings import solve_deeperthings
 from iopopt.methods.deepthings import solve_deepthings
@@ -26,6 +26,7 @@ from iopopt.methods.horizontal import solve_horizontal
 from iopopt.methods.iop_segments import solve_iop_segments
 from iopopt.methods.milp import solve_milp
 from iopopt.methods.modnn import solve_modnn
+from iopopt.methods.objective import MEASURES, Objective
 from iopopt.methods.oc import solve_oc
 from iopopt.methods.overlap import solve_overlap
 from iopopt.methods.pso import solve_pso
@@ -53,6 +54,7 @@ class Method:
         proves_bounds: whether its Solutions may carry ``bound_s``, ``optimal`` and ``infeasible``.
         chooses_team: whether it takes ``team="best"``.
         tiny_only: whether it works for tiny instances only.
+        objectives: what it can minimise, if it takes ``objective``.
     """
 
     solve: Callable[..., Solution]
@@ -61,6 +63,7 @@ class Method:
     proves_bounds: bool = False
     chooses_team: bool = False
     tiny_only: bool = False
+    objectives: tuple[Objective, ...] = tuple(MEASURES)
 
     @cached_property
     def takes(self) -> frozenset[str]:
@@ -87,7 +90,12 @@ METHODS = Registry[Method](
         "single": Method(solve_single, "best single device", "every operator whole on one device"),
         "oc": Method(solve_oc, "OC", "output channels everywhere, by capability"),
         "coedge": Method(solve_coedge, "CoEdge", "rows by capability; operators without rows on the fastest device"),
-        "coedge_lp": Method(solve_coedge_lp, "CoEdge LP", "rows by CoEdge's linear program; devices whose share is smaller than a halo are dropped"),
+        "coedge_lp": Method(
+            solve_coedge_lp,
+            "CoEdge LP",
+            "rows by CoEdge's linear program; devices whose share is smaller than a halo are dropped",
+            objectives=COEDGE_OBJECTIVES,
+        ),
         "modnn": Method(solve_modnn, "MoDNN", "rows by capability, gathered on the fastest device after every operator"),
         "aofl": Method(solve_aofl, "AOFL", "rows by capability, cut into fused blocks by dynamic programming"),
         "dpfp": Method(solve_dpfp, "DPFP", "the same over devices that are chosen greedily, once for the plan"),

@@ -37,6 +37,8 @@ from iopopt.plan.plan import Plan
 from iopopt.plan.shares import unit_proportional_shares
 from iopopt.plan.team import Team, resolve_team, subsets_name
 
+COEDGE_OBJECTIVES: tuple[Objective, ...] = ("latency", "energy")
+
 _ATTEMPTS = 10
 """How often the program of some devices is solved with lowered limits before they are given up."""
 
@@ -73,7 +75,7 @@ def solve_coedge_lp(
     """
     watch, instance = limited(time_limit_s), Instance.of(graph, devices)
     cluster = instance.cluster
-    goal = checked_goal(objective, deadline_s, cluster)
+    goal = checked_goal(objective, deadline_s, cluster, COEDGE_OBJECTIVES)
     plan = _chosen(_Search(instance, resolve_team(team, cluster), fully_connected, watch), goal)
     return heuristic_solution(
         graph,

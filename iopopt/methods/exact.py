@@ -9,7 +9,7 @@ from iopopt.cluster.cluster import Cluster, Device
 from iopopt.cost.infeasibility import nearest_miss
 from iopopt.cost.instance import Instance
 from iopopt.errors import PlanError, SolverError
-from iopopt.methods.objective import checked_goal, deadline_missed
+from iopopt.methods.objective import bound_fields, checked_goal, deadline_missed
 from iopopt.methods.settings import MOST_OPTIMAL_GAP, MOST_SEED, checked_gap, checked_integer, checked_longest_block, limited
 from iopopt.methods.solution import Solution, Status, Termination
 from iopopt.methods.team_search import TeamSearch
@@ -87,8 +87,7 @@ def _solution(search: TeamSearch, space: str, teams: Sequence[tuple[int, ...]]) 
         status=status,
         termination=termination,
         latency_s=search.evaluation.latency_s if search.evaluation else math.inf,
-        bound_s=proven if goal.objective == "latency" else None,
-        bound_j=proven if goal.objective == "energy" else None,
+        **bound_fields(goal.objective, proven),
         objective=goal.objective,
         deadline_s=goal.deadline_s if math.isfinite(goal.deadline_s) else None,
         space=space,

@@ -16,7 +16,7 @@ from iopopt.cost.instance import Instance
 from iopopt.cost.pricer import Pricer
 from iopopt.cost.stopwatch import NO_LIMIT, Stopwatch, TimeUpError
 from iopopt.errors import InstanceTooLargeError
-from iopopt.methods.objective import LATENCY, Goal, Objective, checked_goal, deadline_missed
+from iopopt.methods.objective import LATENCY, Goal, Objective, bound_fields, checked_goal, deadline_missed
 from iopopt.methods.settings import checked_longest_block, limited
 from iopopt.methods.single import single_plan
 from iopopt.methods.solution import Solution, Status
@@ -148,7 +148,7 @@ def enumerate_plans(
     best = _BestPlans(graph, cluster, goal)
     try:
         for members in candidate_teams(team, cluster):
-            for batch in _all_plans(graph, cluster, members, watch, longest_block, splits):
+            for batch in all_plan_batches(graph, cluster, members, watch, longest_block, splits):
                 best.keep(batch)
     except TimeUpError:
         best.keep(PlanBatch.from_plans(graph, [single_plan(graph, cluster)], len(cluster)))
@@ -163,7 +163,7 @@ class _Best:
     plan: Plan | None = None
 
 
-def _all_plans(
+def all_plan_batches(
     graph: Graph, cluster: Cluster, team: Sequence[int], watch: Stopwatch, longest_block: int, splits: Splits = ALL_SPLITS
 ) -> Iterator[PlanBatch]:
     """Every plan of one team, in batches: for each cover of the operators, the product of the placements of its units.
@@ -197,7 +197,7 @@ class _BestPlans:
     def keep(self, batch: PlanBatch) -> None:
         """Look at some more plans."""
         price = self._pricer.price(batch, energy=self.goal.objective == "energy")
-        values = price.latency_s if price.energy_j is None else price.energy_j
+        values = self.goal.values(price, self.cluster)
         latency_s = np.where(price.feasible, price.latency_s, np.inf)
         ways = [(self.best, np.where(latency_s <= self.goal.latest_s, np.where(price.feasible, values, np.inf), np.inf))]
         ways += [(self.fastest, latency_s), (self.nearest, (price.memory_bytes / self._limits).max(axis=0))]
@@ -227,8 +227,7 @@ def _outcome(found: _BestPlans, space: str, watch: Stopwatch) -> Solution:
         status=proven if complete else claimed,
         termination="exhausted" if complete else "time_limit",
         latency_s=price.latency_s if price else math.inf,
-        bound_s=bound if goal.objective == "latency" else None,
-        bound_j=bound if goal.objective == "energy" else None,
+        **bound_fields(goal.objective, bound),
         objective=goal.objective,
         deadline_s=goal.deadline_s if math.isfinite(goal.deadline_s) else None,
         space=space,

@@ -52,9 +52,10 @@ def solve_milp(
         strategies: the only ways in which operators may be split, to see what each is worth: ``"H"`` (rows, fused blocks included), ``"OC"``,
             ``"IC"`` and ``"IC two-phase"`` (input channels with a direct or a two-phase reduce). Whole operators are always allowed.
         shares: ``"free"``, or ``"by_speed"``: every split has the shares in proportion to the speeds of the team, as CoEdge's.
-        objective: ``"latency"``, or ``"energy"`` for the plan that draws the fewest joules, which ``bound_j`` is a bound on.
-        deadline_s: with ``objective="energy"``, the longest latency by equation (6) that a plan may have; any by default. If no plan meets it,
-            the Solution is ``infeasible``, and its reason says what is the least possible time.
+        objective: ``"latency"``; ``"energy"`` for the plan that draws the fewest joules, which ``bound_j`` is a bound on; ``"memory"`` for the
+            least largest demand of a device as a share of its limit (``bound_share``), or ``"memory_bytes"`` in bytes (``bound_bytes``).
+        deadline_s: with another objective than the latency, the longest latency by equation (6) that a plan may have; any by default. If no plan
+            meets it, the Solution is ``infeasible``, and its reason says what is the least possible time.
 
     Returns:
         A Solution whose ``latency_s`` is the evaluator's. ``infeasible`` is proven and carries a reason. Ctrl-C ends the search with

@@ -45,7 +45,7 @@ def mixed_plan(instance: Instance, plan: Plan, donors: Sequence[Plan], goal: Goa
                 spans = [[piece.stop - piece.start for piece in pieces] for pieces in neighbours]
                 batch = PlanBatch.of([[piece.placement for piece in pieces] for pieces in neighbours], count, spans)
                 price = pricer.price(batch, energy=goal.objective == "energy")
-                values = price.latency_s if price.energy_j is None else price.energy_j
+                values = goal.values(price, instance.cluster)
                 allowed = np.where(price.feasible & (price.latency_s <= goal.latest_s), values, np.inf)
                 number = int(allowed.argmin())
                 if allowed[number] < least * (1 - _STEP):

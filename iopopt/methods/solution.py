@@ -31,7 +31,7 @@ Timing = Literal["bulk-synchronous", "events"]
 (:func:`iopopt.simulate`, boundary rows first), in which nobody waits for more than what it needs."""
 
 
-_ADDED = {"started_from", "start_latency_s", "timing", "objective", "bound_j", "deadline_s"}
+_ADDED = {"started_from", "start_latency_s", "timing", "objective", "bound_j", "bound_share", "bound_bytes", "deadline_s"}
 """What records of earlier versions do not have."""
 
 
@@ -64,7 +64,9 @@ class Solution:
         objective: what the method minimised: ``value``, ``bound``, ``gap`` and the trajectory are in its ``unit``.
         bound_j: a proven lower bound on the energy, joules, of every plan of ``space`` that fits the memory and meets the deadline; None if the
             method proves nothing, or has another objective.
-        deadline_s: the latency, seconds, that plans may have under the objective ``energy``; None if any.
+        deadline_s: the latency, seconds, that plans may have under another objective than the latency; None if any.
+        bound_share, bound_bytes: a proven lower bound on the largest demand of a device, as a share of its limit or in bytes, of every plan of
+            ``space`` that fits the memory and meets the deadline; None if the method proves nothing, or has another objective.
     """
 
     plan: Plan | None
@@ -88,6 +90,8 @@ class Solution:
     objective: Objective = "latency"
     bound_j: float | None = None
     deadline_s: float | None = None
+    bound_share: float | None = None
+    bound_bytes: float | None = None
 
     def __post_init__(self) -> None:
         if (self.plan is None) != math.isinf(self.latency_s) or (self.plan is None) != (self.evaluation is None):
@@ -132,12 +136,13 @@ class Solution:
 
     @property
     def unit(self) -> str:
-        """Of ``value``, ``bound`` and the trajectory: ``s`` or ``J``."""
+        """Of ``value``, ``bound`` and the trajectory: ``s``, ``J``, ``of the limit`` or ``bytes``."""
         return self._measure.unit
 
     @property
     def value(self) -> float:
-        """What the plan comes to by the objective: its latency in seconds, or its energy in joules; infinite without a plan."""
+        """What the plan comes to by the objective: its latency in seconds, its energy in joules, its largest demand as a share of the limit or in
+        bytes; infinite without a plan."""
         return self.latency_s if self.objective == "latency" or self.evaluation is None else self._goal.value(self.evaluation)
 
     @property
@@ -260,7 +265,7 @@ def heuristic_solution(
     """The Solution of a method that proves nothing: the plan, priced by the evaluator, with the memory limits it breaks.
 
     ``space`` says which plans the method chose from (:func:`iopopt.space_name`): those of all devices unless given. With ``timing="events"`` the
-    latency is the simulated makespan (:func:`iopopt.simulate`), and so must be ``start_latency_s`` and the trajectory. With ``objective="energy"`` a
+    latency is the simulated makespan (:func:`iopopt.simulate`), and so must be ``start_latency_s`` and the trajectory. With another objective a
     plan that misses the deadline is no answer: the Solution then has the status ``unknown``, no plan, and the reason.
 
     Raises:

@@ -19,6 +19,7 @@ from iopopt.cost.instance import Instance
 from iopopt.cost.stopwatch import Stopwatch, TimeUpError
 from iopopt.errors import PlanError, SolverError
 from iopopt.methods.dp import dp_plan, refined_plan
+from iopopt.methods.even import even_plans
 from iopopt.methods.greedy import greedy_plan
 from iopopt.methods.mixing import mixed_plan
 from iopopt.methods.objective import LATENCY, Goal
@@ -28,7 +29,8 @@ from iopopt.milp.arcs import all_nodes
 from iopopt.milp.backends import BACKENDS, LEAST_SOLVE_S, Options, Outcome
 from iopopt.milp.energy_rows import EnergyGoal
 from iopopt.milp.formulation import Formulation
-from iopopt.milp.memory_program import least_memory_plan
+from iopopt.milp.memory_goal import MemoryGoal
+from iopopt.milp.memory_program import MemoryProgram, least_memory_plan
 from iopopt.milp.process import Run, run_backend
 from iopopt.milp.pruning import NodeBounds, bound_nodes
 from iopopt.plan.placement import Placement
@@ -55,6 +57,13 @@ _FASTEST = 0.5
 _REASON_TIME_S = 10.0
 _REASON_TEAMS = 4
 """The time, and the number of teams, to look for the plan that is closest to fitting the memory."""
+
+
+ExactProgram = Formulation | MemoryProgram
+"""With time, or without where only memory counts."""
+
+_SLACK = 1e-9
+"""The margin for rounding errors of sums, relative."""
 
 
 class Reserve(NamedTuple):
@@ -196,9 +205,12 @@ class TeamSearch:
         self.watch.check()
         graph, cluster = self.instance.graph, self.instance.cluster
         found = []
+        if self.goal.memory_only:
+            self.bounds[team] = self._without_backend(team)
+            found += [self.offer(plan) for plan in even_plans(graph, team) if stranger_to(self.splits, graph, cluster, plan) is None]
         with suppress(TimeUpError):
             found.append(self.offer(dp_plan(graph, cluster, team, self.watch, self.longest_block, self.splits)))
-        if "pruning" not in self.without:
+        if "pruning" not in self.without and not self.goal.memory_only:
             self._bound(team)
         if self.watch.remaining_s > 0:
             greedy = greedy_plan(graph, cluster, team, watch=self.watch)
@@ -241,11 +253,20 @@ class TeamSearch:
         return self.value if self.goal.objective == "latency" else self.goal.latest_s
 
     def _without_backend(self, team: tuple[int, ...]) -> float:
-        """The bound on the plans of a team that needs no back end: all devices idle at least as long as the fastest plan takes."""
-        least_s = self.nodes[team].least_s if team in self.nodes else 0.0
-        if self.goal.objective == "latency":
-            return least_s
-        return math.inf if least_s > self.goal.latest_s else least_s * sum(device.idle_watts or 0.0 for device in self.instance.cluster.devices)
+        """The bound on the plans of a team that needs no back end.
+
+        All devices idle at least as long as the fastest plan takes, and hold each weight at least once.
+        """
+        least_s, devices = self.nodes[team].least_s if team in self.nodes else 0.0, self.instance.cluster.devices
+        if self.goal.objective == "latency" or least_s > self.goal.latest_s:
+            return least_s if self.goal.objective == "latency" else math.inf
+        if self.goal.objective == "energy":
+            return least_s * sum(device.idle_watts or 0.0 for device in devices)
+        weights, _ = self.instance.graph.whole_memory_bytes(self.instance.cluster.bytes_per_element)
+        share = weights / sum(device.memory_bytes for device in devices) * (1 - _SLACK)
+        if share > 1:
+            return math.inf
+        return share if self.goal.objective == "memory" else weights / len(devices) * (1 - _SLACK)
 
     def _solve_team(self, team: tuple[int, ...]) -> None:
         """Solve one team; if rounding makes the plan exceed the memory by a few bytes, or the deadline, reserve them and solve again.
@@ -261,51 +282,76 @@ class TeamSearch:
             # With a better plan of another team there is no start, but its value is a cutoff.
             cutoff = self._good_enough if self.plan is not None and start_plan is None else None
             try:
-                formulation = self._formulation(team, reserve, cutoff)
-                start = formulation.integer_point(start_plan) if start_plan else {}
+                program = self._program(team, reserve, cutoff)
+                start = program.integer_point(start_plan) if start_plan else {}
                 began, options = self.watch.elapsed_s, self._options(start)
-                run = run_backend(self.backend, formulation.program, options, grace_s=self._grace_s(options.time_limit_s))
+                run = run_backend(self.backend, program.program, options, grace_s=self._grace_s(options.time_limit_s))
             except ArithmeticError as error:  # only where figures differ by hundreds of powers of ten
                 self._distrust(team, f"the program of {self.instance.graph.name} exceeds the range of floating-point numbers ({error})")
                 return
             except SolverError as error:
                 self._distrust(team, str(error))
                 return
-            doubt = self._record(run, formulation, began)
+            doubt = self._record(run, program, began)
             if doubt:
                 self._distrust(team, doubt)
                 return
             if round_ == 0:
-                self._prove(run.outcome, formulation, team, cutoff)
-            reserve = self._excess(run, formulation)
+                self._prove(run.outcome, program, team, cutoff)
+            reserve = self._excess(run, program)
             if not any(reserve) or self.interrupted or self.watch.remaining_s <= 0:
                 return
 
-    def _formulation(self, team: tuple[int, ...], reserve: Reserve, cutoff: float | None) -> Formulation:
-        """The program of a team, without nodes whose bound exceeds the incumbent, the cutoff or the deadline: all plans that take one are slower."""
-        building, in_latency = Stopwatch(), self.goal.objective == "latency"
-        if team in self.nodes:
-            nodes = self.nodes[team].nodes_within(cutoff if in_latency and cutoff is not None else self._within_s)
-        else:
-            nodes = all_nodes(self.instance, team, self.longest_block, self.splits)
+    def _program(self, team: tuple[int, ...], reserve: Reserve, cutoff: float | None) -> ExactProgram:
+        """The program of a team; without times where they do not matter."""
+        building = Stopwatch()
         try:
-            return Formulation(
+            if not self.goal.memory_only:
+                return self._formulation(team, reserve, cutoff)
+            return MemoryProgram(
                 self.instance,
                 team,
-                self._scale(LATENCY),
+                self._memory_goal(),
                 reserve_bytes=reserve.memory_bytes,
                 cutoff=cutoff,
-                energy=None if in_latency else EnergyGoal(self._scale(self.goal), self.goal.latest_s - reserve.time_s),
-                nodes=nodes,
-                without=self.without,
+                longest_block=self.longest_block,
                 splits=self.splits,
                 watch=self.watch,
             )
         finally:
             self.build_s += building.elapsed_s
 
+    def _formulation(self, team: tuple[int, ...], reserve: Reserve, cutoff: float | None) -> Formulation:
+        """The program with time, without nodes whose bound exceeds the incumbent, the cutoff or the deadline: all plans that take one are slower."""
+        in_latency = self.goal.objective == "latency"
+        if team in self.nodes:
+            nodes = self.nodes[team].nodes_within(cutoff if in_latency and cutoff is not None else self._within_s)
+        else:
+            nodes = all_nodes(self.instance, team, self.longest_block, self.splits)
+        return Formulation(
+            self.instance,
+            team,
+            self._scale(LATENCY),
+            reserve_bytes=reserve.memory_bytes,
+            cutoff=cutoff,
+            goal=self._program_goal(self.goal.latest_s - reserve.time_s),
+            nodes=nodes,
+            without=self.without,
+            splits=self.splits,
+            watch=self.watch,
+        )
+
+    def _program_goal(self, latest_s: float) -> EnergyGoal | MemoryGoal | None:
+        """The goal of a program; None for the latency."""
+        if self.goal.objective == "latency":
+            return None
+        return EnergyGoal(self._scale(self.goal), latest_s) if self.goal.objective == "energy" else self._memory_goal(latest_s)
+
+    def _memory_goal(self, latest_s: float = math.inf) -> MemoryGoal:
+        return MemoryGoal(self._scale(self.goal), self.goal.objective == "memory", latest_s)
+
     def _scale(self, goal: Goal) -> float:
-        """The unit of an objective, seconds or joules: the incumbent's value, or that of any plan."""
+        """The unit of an objective: the incumbent's value, or that of any plan."""
         plan = self.plan or single_plan(self.instance.graph, self.instance.cluster)
         return goal.value(evaluate(self.instance.graph, self.instance.cluster, plan)) or 1.0  # a network of pools and joins may take no time
 
@@ -323,20 +369,20 @@ class TeamSearch:
         self.doubts.append(doubt)
         self.bounds[team] = self._without_backend(team)
 
-    def _record(self, run: Run, formulation: Formulation, began: float) -> str | None:
+    def _record(self, run: Run, program: ExactProgram, began: float) -> str | None:
         """Take the incumbent of a run, and its trajectory unless it is not to be believed; returns why not."""
-        outcome, unit = run.outcome, formulation.unit
+        outcome, unit = run.outcome, program.unit
         self.interrupted |= run.interrupted
         self.crash = run.crash or self.crash
         self.version = outcome.version or self.version
-        doubt = self._offer_incumbent(outcome, formulation)
+        doubt = self._offer_incumbent(outcome, program)
         if doubt is None:
             for seconds, progress in run.trajectory:
                 values = [None if value is None else value * unit for value in progress]
                 self.trajectory.append(Point(began + seconds, *values))
         return doubt
 
-    def _offer_incumbent(self, outcome: Outcome, formulation: Formulation) -> str | None:
+    def _offer_incumbent(self, outcome: Outcome, program: ExactProgram) -> str | None:
         """Offer the plan of an outcome; returns what is wrong with the outcome, if anything is."""
         name = self.instance.graph.name
         if outcome.status == "error":
@@ -344,10 +390,10 @@ class TeamSearch:
         if outcome.x is None or outcome.objective is None:
             return None
         try:
-            price = self.goal.value(self.offer(formulation.plan(outcome.x)))
+            price = self.goal.value(self.offer(program.plan(outcome.x)))
         except PlanError as error:
             return f"back end {self.backend!r} returned a point for {name} that is no plan: {error}"
-        claimed, measured_in = outcome.objective * formulation.unit, self.goal.measure.unit
+        claimed, measured_in = outcome.objective * program.unit, self.goal.measure.unit
         if price <= claimed * (1 + BACKENDS.find(self.backend).tolerance):
             return None
         return (
@@ -355,13 +401,13 @@ class TeamSearch:
             "that is beyond the back end's tolerance"
         )
 
-    def _prove(self, outcome: Outcome, formulation: Formulation, team: tuple[int, ...], cutoff: float | None) -> None:
+    def _prove(self, outcome: Outcome, program: ExactProgram, team: tuple[int, ...], cutoff: float | None) -> None:
         """Take the bound of a run; without plans below the cutoff, the cutoff is one."""
         if outcome.status == "infeasible":
             self.bounds[team] = math.inf if cutoff is None else max(self.bounds[team], cutoff)
         elif outcome.bound is not None:
             tolerance = BACKENDS.find(self.backend).tolerance
-            bound = (outcome.bound - tolerance * abs(outcome.bound)) * formulation.unit
+            bound = (outcome.bound - tolerance * abs(outcome.bound)) * program.unit
             self.bounds[team] = max(self.bounds[team], bound if cutoff is None else min(bound, cutoff))
 
     def _withdraw_if_contradicted(self, team: tuple[int, ...]) -> None:
@@ -378,11 +424,11 @@ class TeamSearch:
         )
         self.trajectory = [point._replace(bound=None) if point.bound is not None and point.bound > most else point for point in self.trajectory]
 
-    def _excess(self, run: Run, formulation: Formulation) -> Reserve:
+    def _excess(self, run: Run, program: ExactProgram) -> Reserve:
         """Twice the bytes by which the back end's plan breaks a limit, at least one, and twice the seconds by which it misses the deadline; or 0."""
         if run.outcome.x is None:
             return Reserve()
-        evaluation = evaluate(self.instance.graph, self.instance.cluster, formulation.plan(run.outcome.x))
+        evaluation = evaluate(self.instance.graph, self.instance.cluster, program.plan(run.outcome.x))
         late_s = 0.0 if self.goal.met_by(evaluation) else 2 * (evaluation.latency_s - self.goal.latest_s)
         return Reserve(max((2 * violation.excess_bytes + 1 for violation in evaluation.violations), default=0.0), late_s)
 
@@ -399,7 +445,8 @@ class TeamSearch:
             watch = Stopwatch(min(share_s, self.watch.remaining_s))
             with suppress(TimeUpError):
                 watch.check()
-                found.append(least_memory_plan(self.instance, team, self.backend, watch, self._grace_s(watch.limit_s), self.splits))
+                grace_s = self._grace_s(watch.limit_s)
+                found.append(least_memory_plan(self.instance, team, self.backend, watch, grace_s, self.splits, self.longest_block))
         plans = [plan for plan in found if plan is not None]
         for plan in plans:
             self.offer(plan)

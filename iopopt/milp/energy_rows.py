@@ -1,4 +1,4 @@
-"""The energy in the program, and the deadline: rows and the objective for plans that draw least in the time that they have.
+"""The energy in the program: rows and the objective for plans that draw least in the time that they have.
 
 The energy of ``cost_model.md`` is a sum over devices, so it is linear in the latency of the program, in the compute time of each device, and in the
 bytes of each transfer. All of its coefficients are at least 0; what is only bounded from below is therefore no larger than it must be.
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from iopopt.cluster.cluster import Cluster, Device
 from iopopt.cost.work import whole_work
-from iopopt.milp.affine import Affine, constant, times, total
+from iopopt.milp.affine import Affine, times, total
 from iopopt.milp.arcs import Node
 from iopopt.milp.edge_variables import EdgeVariables, Load
 from iopopt.milp.operator_variables import OperatorVariables
@@ -20,20 +20,17 @@ from iopopt.milp.program import ProgramBuilder
 from iopopt.network.terms import Line
 from iopopt.plan.shares import roofline_lines
 
-_SCALE = 1e4
-"""The deadline in units of its row, so that a latency beyond it by 1e-9 exceeds the back end's tolerance."""
-
 
 @dataclass(frozen=True)
 class EnergyGoal:
     """Minimise the energy instead of the latency.
 
     Attributes:
-        unit_j: the unit of the objective, joules; an energy near the optimum keeps the numbers near 1.
+        unit: of the objective, joules; an energy near the optimum keeps the numbers near 1.
         latest_s: the longest latency that is allowed, seconds; infinite without a deadline.
     """
 
-    unit_j: float
+    unit: float
     latest_s: float = math.inf
 
 
@@ -45,14 +42,12 @@ def minimise_energy(
     operators: Iterable[OperatorVariables],
     edges: Iterable[EdgeVariables],
 ) -> None:
-    """Replace the objective, which is the latency in units of ``scale_s``, by the energy, and keep the latency within the deadline."""
+    """Replace the objective, which is the latency in units of ``scale_s``, by the energy."""
     latency = builder.objective
-    if math.isfinite(goal.latest_s):
-        builder.at_most(("deadline",), latency * (_SCALE * scale_s / goal.latest_s), constant(_SCALE))
     idle = sum(device.idle_watts or 0.0 for device in cluster.devices)
     computing = (part for operator in operators for part in _compute_j(builder, cluster, operator))
     sending = (part for edge in edges for load in (*edge.loads, *edge.scatters) for part in _transfer_j(cluster, load))
-    builder.minimise(total([latency * (idle * scale_s), *computing, *sending]) * (1 / goal.unit_j))
+    builder.minimise(total([latency * (idle * scale_s), *computing, *sending]) * (1 / goal.unit))
 
 
 def _compute_j(builder: ProgramBuilder, cluster: Cluster, operator: OperatorVariables) -> Iterator[Affine]:

@@ -14,18 +14,19 @@ import numpy as np
 from iopopt.cost.instance import Instance
 from iopopt.cost.stopwatch import NO_LIMIT, Stopwatch
 from iopopt.cost.transfers import edge_rounds
-from iopopt.milp.affine import constant, total
+from iopopt.milp.affine import total
 from iopopt.milp.arcs import Node, all_nodes, arc_of, node_of
 from iopopt.milp.compute_times import ComputeTimes
+from iopopt.milp.deadline import keep_deadline
 from iopopt.milp.edge_costs import EdgeCosts
 from iopopt.milp.edge_variables import EdgeVariables, End, Port, add_edge, link_incoming
 from iopopt.milp.energy_rows import EnergyGoal, minimise_energy
 from iopopt.milp.joint_costs import add_joint_costs
-from iopopt.milp.memory_rows import add_memory
-from iopopt.milp.operator_variables import OperatorVariables, add_operator, choose_one, only_shares
+from iopopt.milp.memory_goal import MemoryGoal
+from iopopt.milp.memory_rows import Top, add_memory
+from iopopt.milp.operator_variables import OperatorVariables, add_operators, taken_by
 from iopopt.milp.program import FloatArray, Program, ProgramBuilder
 from iopopt.network.tensor_edge import TensorEdge
-from iopopt.network.unit import Unit
 from iopopt.plan.placement import Placement
 from iopopt.plan.plan import Plan
 from iopopt.plan.splits import ALL_SPLITS, Splits
@@ -37,16 +38,16 @@ class Formulation:
     Args:
         team: the devices over which a split operator is split, in the order of their intervals; with one device nothing is split.
         scale_s: the unit of times, and of the objective if that is the latency, seconds; a latency near the optimum keeps the numbers near 1.
-        energy: minimise the energy, in its own unit, within a deadline; None for the latency.
+        goal: minimise the energy or the memory, in its own unit, within a deadline; None for the latency.
         reserve_bytes: held back from every memory limit; 0 is equation (1).
-        cutoff: plans of a larger latency in seconds, or energy in joules, are excluded.
+        cutoff: plans of a larger latency in seconds, or of a larger value by the goal, are excluded.
         nodes: the admissible nodes of each operator, and of the fused blocks that end with it (:func:`all_nodes`); all without blocks by default.
         without: ideas to leave out (:data:`iopopt.milp.ideas.IDEAS`).
         splits: those that plans may have; ``nodes`` must have no others.
         watch: the time that there is to build it.
 
     Attributes:
-        unit: of the objective, seconds or joules.
+        unit: of the objective, seconds or that of the goal.
 
     Raises:
         TimeUpError: if the time is up before the program is complete.
@@ -60,16 +61,16 @@ class Formulation:
         *,
         reserve_bytes: float = 0.0,
         cutoff: float | None = None,
-        energy: EnergyGoal | None = None,
+        goal: EnergyGoal | MemoryGoal | None = None,
         nodes: Sequence[Sequence[Node]] | None = None,
         without: Collection[str] = (),
         splits: Splits = ALL_SPLITS,
         watch: Stopwatch = NO_LIMIT,
     ) -> None:
         self.instance, self.team, self.scale_s, self._splits = instance, tuple(team), scale_s, splits
-        self.unit = scale_s if energy is None else energy.unit_j
+        self.unit = scale_s if goal is None else goal.unit
         self._builder, self._without = ProgramBuilder(watch), without
-        self._placed = self._add_operators(nodes or all_nodes(instance, self.team, splits=splits))
+        self._placed = add_operators(self._builder, instance, nodes or all_nodes(instance, self.team, splits=splits), self.team, splits)
         self._ends = [*map(End.of, self._placed), *(End({node_of(placement): None}) for placement in instance.terminals)]
         self._edges: dict[tuple[int, ...], EdgeVariables] = {}
         self._ports = [[self._add_port(edge) for edge in edges] for edges in instance.edges_into]
@@ -80,27 +81,25 @@ class Formulation:
             self._one_reduce(out_of)
             for operator in self._placed[i]:
                 compute.add(operator, self._into(i) if operator.unit.span == 1 else [], out_of)
-        limits = [constant(device.memory_bytes - reserve_bytes) for device in instance.cluster.devices]
-        add_memory(self._builder, instance, self._placed, limits, [ports[0].two_phase for ports in self._out_of])
-        if energy is not None:
+        tops: list[Top] = []
+        if goal is not None:
+            keep_deadline(self._builder, scale_s, goal.latest_s)
+        if isinstance(goal, EnergyGoal):
             operators = (operator for at_operator in self._placed for operator in at_operator)
-            minimise_energy(self._builder, instance.cluster, scale_s, energy, operators, self._edges.values())
+            minimise_energy(self._builder, instance.cluster, scale_s, goal, operators, self._edges.values())
+        elif goal is not None:
+            tops = goal.minimise(self._builder, instance.cluster)
+        two_phase = [ports[0].two_phase for ports in self._out_of]
+        add_memory(self._builder, instance, self._placed, two_phase, reserve_bytes=reserve_bytes, tops=tops)
         if cutoff is not None:
             self._builder.cost_at_most(("cutoff",), cutoff / self.unit)
         self.program: Program = self._builder.build()
 
     def plan(self, x: FloatArray) -> Plan:
         """The plan of a point of the program."""
-        placements: list[Placement] = []
-        spans: list[int] = []
-        end = len(self._placed) - 1
-        while end >= 0:
-            taken = [(float(x[variable]), operator, node) for operator in self._placed[end] for node, variable in operator.choice.items()]
-            _, operator, node = max(taken, key=lambda way: way[0])
-            placements.insert(0, self._placement(operator, node, self._out_of[end][0], x))
-            spans.insert(0, node.span)
-            end -= node.span
-        return Plan.of(self.instance.graph, placements, spans)
+        taken = taken_by(self._placed, x)
+        placements = [self._placement(operator, node, self._out_of[end][0], x) for end, operator, node in taken]
+        return Plan.of(self.instance.graph, placements, [node.span for _, _, node in taken])
 
     def integer_point(self, plan: Plan) -> dict[int, float]:
         """The integral variables of the point of ``plan``, a plan of this team."""
@@ -108,31 +107,11 @@ class Formulation:
         instance = Instance(self.instance.graph, self.instance.cluster, plan.spans(self.instance.graph))
         placements, ends = instance.placements(plan), self._last_operators(plan)
         for end, unit, placement in zip(ends, instance.placed, placements, strict=False):
-            node = node_of(placement, unit.span)
-            operator = self._ends[end].at(node)
-            point[operator.choice[node]] = 1.0
-            if node.dim is not None:
-                shares = zip(operator.shares[node], placement.shares, strict=True)
-                point.update((variable, share / operator.granularity(node)) for variable, share in shares)
+            point.update(self._ends[end].at(node_of(placement, unit.span)).point(placement))
         point.update((variable, 1.0) for variable in self._flows_of(instance, placements, ends) if variable in point)
         return point
 
-    # Operators and blocks.
-
-    def _add_operators(self, nodes: Sequence[Sequence[Node]]) -> list[list[OperatorVariables]]:
-        """The variables of each operator and of the blocks that end with it, with equations (2) to (5)."""
-        graph = self.instance.graph
-        placed: list[list[OperatorVariables]] = []
-        for i, ways in enumerate(nodes):
-            by_span = {span: [node for node in ways if node.span == span] for span in sorted({node.span for node in ways})}
-            units = {span: graph.units[i] if span == 1 else graph.block(range(i - span + 1, i + 1)) for span in by_span}
-            placed.append([self._add_operator(units[span], of_span) for span, of_span in by_span.items()])
-        for i, unit in enumerate(self.instance.placed):
-            choose_one(self._builder, unit.name, [way for end in range(i, len(placed)) for way in placed[end] if end - way.unit.span < i])
-        return placed
-
-    def _add_operator(self, unit: Unit, nodes: Sequence[Node]) -> OperatorVariables:
-        return add_operator(self._builder, unit, nodes, self.team, only_shares(self._splits, unit, nodes, self.instance.cluster, self.team))
+    # Blocks.
 
     def _blocks_over(self, i: int) -> list[tuple[range, OperatorVariables]]:
         """The blocks of which an operator is a member, with their members."""

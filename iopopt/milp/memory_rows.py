@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from iopopt.cost.instance import Instance
 from iopopt.milp.affine import Affine, constant, times, total
@@ -20,21 +21,39 @@ def add_memory(
     builder: ProgramBuilder,
     instance: Instance,
     placed: Sequence[Sequence[OperatorVariables]],
-    limits: Sequence[Affine],
     two_phase: Sequence[Affine],
     *,
-    always: bool = False,
+    reserve_bytes: float = 0.0,
+    limited: bool = True,
+    tops: Sequence[Top] = (),
 ) -> None:
-    """sum_i w_ij + max_i (a_ij + live_ij) <= ``limits[j]`` (in bytes); rows that cannot bind are left out unless ``always``.
+    """sum_i w_ij + max_i (a_ij + live_ij) <= M_j for each device j; rows that cannot bind are left out.
 
     Args:
         placed: for each operator, the variables of the operator and of the blocks that end with it.
         two_phase: 1 for each operator with a two-phase reduce, whose owners hold slices instead of partial sums.
+        reserve_bytes: held back from every limit.
+        limited: whether the limits hold at all.
+        tops: for each device, what its demand is at most besides, if anything: for a program that minimises it.
     """
     for j, device in enumerate(instance.cluster.devices):
         memory = _DeviceMemory(instance, placed, two_phase, j)
-        if always or memory.most() > device.memory_bytes:
-            memory.add(builder, _SCALE / device.memory_bytes, limits[j])
+        binds = limited and memory.most() > device.memory_bytes - reserve_bytes
+        if not binds and not tops:
+            continue
+        scale = _SCALE / (tops[j].about_bytes if tops else device.memory_bytes)
+        demand = memory.add(builder, scale)
+        if binds:
+            builder.at_most(("eq1", j), demand, constant((device.memory_bytes - reserve_bytes) * scale))
+        if tops:
+            builder.at_most(("top", j), demand, tops[j].bytes_ * scale)
+
+
+class Top(NamedTuple):
+    """An expression in bytes above the demand of a device, and about how large it is at the optimum."""
+
+    bytes_: Affine
+    about_bytes: float
 
 
 class _DeviceMemory:
@@ -44,15 +63,15 @@ class _DeviceMemory:
         self._instance, self._placed, self._two_phase, self._j = instance, placed, two_phase, j
         self._e = instance.cluster.bytes_per_element
 
-    def add(self, builder: ProgramBuilder, scale: float, limit: Affine) -> None:
-        """Equation (1), in units of 1 / ``scale`` bytes."""
+    def add(self, builder: ProgramBuilder, scale: float) -> Affine:
+        """The left side of equation (1), in units of 1 / ``scale`` bytes: at least what the device needs."""
         peak = builder.variable(("A", self._j))
         resident = total(self._weights(operator) for at_operator in self._placed for operator in at_operator)
         for unit, at_operator, live in zip(self._instance.placed, self._placed, self._live(), strict=True):
             for number, line in enumerate(self._activations(at_operator)):
                 name = ("activations", unit.name, self._j, str(number))
                 builder.at_least(name, times(1, peak), (line + live) * scale)
-        builder.at_most(("eq1", self._j), times(1, peak) + resident * scale, limit * scale)
+        return times(1, peak) + resident * scale
 
     def most(self) -> float:
         """A bound on the demand of any plan on the device."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import NamedTuple
 
 from iopopt.cluster.cluster import Cluster
+from iopopt.cost.instance import Instance
 from iopopt.milp.affine import constant, times
-from iopopt.milp.arcs import Name, Node
+from iopopt.milp.arcs import Name, Node, node_of
 from iopopt.milp.program import FloatArray, ProgramBuilder
 from iopopt.network.unit import Unit
 from iopopt.plan.placement import Placement, Reduce
@@ -49,10 +51,6 @@ class OperatorVariables:
         """The variable of device j's share of a split node; None where it takes no part."""
         return self.shares[node][self.team.index(j)] if node.dim is not None and j in self.team else None
 
-    def chosen(self, x: FloatArray) -> Node:
-        """The node that a point of the program takes."""
-        return max(self.choice, key=lambda node: float(x[self.choice[node]]))
-
     def placement(self, node: Node, x: FloatArray, reduce: Reduce) -> Placement:
         """The placement of a point of the program, at this node."""
         if node.dim is None:
@@ -60,6 +58,12 @@ class OperatorVariables:
             return Placement.whole(node.device)
         shares = [self.granularity(node) * round(float(x[variable])) for variable in self.shares[node]]
         return Placement.split(node.dim, self.team, shares, reduce)
+
+    def point(self, placement: Placement) -> dict[int, float]:
+        """The values of the integral variables at a placement."""
+        node = node_of(placement, self.unit.span)
+        shares = () if node.dim is None else zip(self.shares[node], placement.shares, strict=True)
+        return {self.choice[node]: 1.0, **{variable: share / self.granularity(node) for variable, share in shares}}
 
     def copies(self, builder: ProgramBuilder, node: Node, label: Name, flows: Sequence[int]) -> Copies:
         """A copy of the shares of ``node`` that is active while one of ``flows`` is."""
@@ -100,6 +104,42 @@ def only_shares(splits: Splits, unit: Unit, nodes: Iterable[Node], cluster: Clus
     """The shares, in granules, of the nodes for which ``splits`` leave no choice."""
     found = {node: splits.only_shares(unit, node.dim, cluster, team) for node in nodes if node.dim is not None}
     return {node: [share // unit.granularities[node.dim] for share in shares] for node, shares in found.items() if shares and node.dim}
+
+
+def add_operators(
+    builder: ProgramBuilder, instance: Instance, nodes: Sequence[Sequence[Node]], team: Sequence[int], splits: Splits
+) -> list[list[OperatorVariables]]:
+    """For each operator the variables of the operator and of the blocks that end with it, with equations (2) to (5); ``nodes`` are theirs."""
+    graph = instance.graph
+    placed: list[list[OperatorVariables]] = []
+    for i, ways in enumerate(nodes):
+        by_span = {span: [node for node in ways if node.span == span] for span in sorted({node.span for node in ways})}
+        units = {span: graph.units[i] if span == 1 else graph.block(range(i - span + 1, i + 1)) for span in by_span}
+        only = {span: only_shares(splits, units[span], of_span, instance.cluster, team) for span, of_span in by_span.items()}
+        placed.append([add_operator(builder, units[span], of_span, team, only[span]) for span, of_span in by_span.items()])
+    for i, unit in enumerate(instance.placed):
+        choose_one(builder, unit.name, [way for end in range(i, len(placed)) for way in placed[end] if end - way.unit.span < i])
+    return placed
+
+
+class Taken(NamedTuple):
+    """What a point of the program takes: the last operator of a unit by number, the unit's variables, and its node."""
+
+    end: int
+    operator: OperatorVariables
+    node: Node
+
+
+def taken_by(placed: Sequence[Sequence[OperatorVariables]], x: FloatArray) -> list[Taken]:
+    """The units that a point takes, in order; ``placed`` are the variables of :func:`add_operators`."""
+    found: list[Taken] = []
+    end = len(placed) - 1
+    while end >= 0:
+        ways = [(float(x[variable]), operator, node) for operator in placed[end] for node, variable in operator.choice.items()]
+        _, operator, node = max(ways, key=lambda way: way[0])
+        found.insert(0, Taken(end, operator, node))
+        end -= node.span
+    return found
 
 
 def choose_one(builder: ProgramBuilder, name: str, ways: Iterable[OperatorVariables]) -> None:

@@ -44,3 +44,15 @@ def test_a_deadline_needs_the_objective(capsys: pytest.CaptureFixture[str]) -> N
     """It is bad input with the latency."""
     assert main([*COMMON, "--deadline-ms", "5", "--quiet"]) == BAD_INPUT
     assert "--deadline-ms needs --objective energy" in capsys.readouterr().err
+
+
+def test_the_memory_as_objective(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Methods that know it minimise it, CoEdge's program the latency; the gap says whose it is, and the bound has a column."""
+    options = ["--model", "lenet5", "--methods", "coedge_lp", "milp", "--objective", "memory", "--gap", "0.01", "--output", str(tmp_path), "--quiet"]
+    assert main(options) == OK
+    assert "% of the limit" in capsys.readouterr().out
+    with open(tmp_path / "results.csv", encoding="utf-8", newline="") as file:
+        coedge, milp = csv.DictReader(file)
+    assert (coedge["objective"], milp["objective"], milp["bound_s"]) == ("latency", "memory", "")
+    assert 0 < float(milp["bound_share"]) < 1
+    assert float(milp["peak_memory_bytes"]) < float(coedge["peak_memory_bytes"])

@@ -13,7 +13,7 @@ from support.random_instances import random_cluster, random_graph, random_plan, 
 from iopopt import Cluster, Graph, Placement, Plan, evaluate
 from iopopt.cost.instance import Instance
 from iopopt.cost.stopwatch import NO_LIMIT, Stopwatch
-from iopopt.methods.exhaustive import _all_plans
+from iopopt.methods.exhaustive import all_plan_batches
 from iopopt.methods.mixing import mixed_plan
 from iopopt.methods.objective import Goal
 
@@ -48,7 +48,8 @@ def test_blocks_are_never_cut() -> None:
         graph, cluster, team, longest = block_instance(seed, most_plans=3000)
         roomy = replace(cluster, devices=tuple(replace(device, memory_bytes=1e12) for device in cluster.devices))
         powered = with_powers(random.Random(seed), roomy)
-        plans = [batch.plan(graph, number) for batch in _all_plans(graph, powered, team, NO_LIMIT, longest) for number in range(0, len(batch), 301)]
+        batches = all_plan_batches(graph, powered, team, NO_LIMIT, longest)
+        plans = [batch.plan(graph, number) for batch in batches for number in range(0, len(batch), 301)]
         found = mixed_plan(Instance(graph, powered), plans[0], plans, Goal("energy"), NO_LIMIT)
         assert _energy_j(graph, powered, found) <= min(_energy_j(graph, powered, plan) for plan in plans) * (1 + 1e-9)
         fused += any(plan.blocks for plan in plans)

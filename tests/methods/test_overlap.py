@@ -41,7 +41,7 @@ from iopopt.cost.stopwatch import NO_LIMIT, Stopwatch
 from iopopt.methods import overlap
 from iopopt.methods.annealing.search import AnnealingSettings
 from iopopt.methods.annealing.space import Space
-from iopopt.methods.exhaustive import _all_plans, plan_count
+from iopopt.methods.exhaustive import all_plan_batches, plan_count
 from iopopt.milp.events_bound import EventsBound
 
 QUICK = AnnealingSettings(moves_per_operator=20, coolings=4, contenders=4)
@@ -74,7 +74,7 @@ def test_never_worse_than_its_starts(seed: int) -> None:
 def every_order(graph: Graph, cluster: Cluster) -> Iterator[Plan]:
     """The plans of both orders of two devices, without those that take one order here and the other there."""
     for team in itertools.permutations(range(len(cluster))):
-        for batch in _all_plans(graph, cluster, team, NO_LIMIT, 1):
+        for batch in all_plan_batches(graph, cluster, team, NO_LIMIT, 1):
             yield from (batch.plan(graph, number) for number in range(len(batch)))
 
 

@@ -139,7 +139,7 @@ def test_damaged_records_are_refused(trio_solution: Solution) -> None:
             assert json.loads(json.dumps(accepted.to_dict())) == broken, (path, wrong)
     assert refused > 500
     for path, broken in without_each_key(record):
-        if path[0] in ("started_from", "start_latency_s", "timing", "objective", "bound_j", "deadline_s"):
+        if path[0] in ("started_from", "start_latency_s", "timing", "objective", "bound_j", "bound_share", "bound_bytes", "deadline_s"):
             assert Solution.from_dict(broken) == solution  # written by an earlier version
         elif path[:2] != ("plan", "placements") or len(path) > 3:  # a plan may have fewer operators
             with pytest.raises(FileFormatError, match=str(path[-1])):

@@ -33,7 +33,7 @@ from iopopt import (
 from iopopt.cost.instance import Instance
 from iopopt.cost.stopwatch import NO_LIMIT
 from iopopt.methods.dp import dp_plan
-from iopopt.methods.exhaustive import _all_plans, plan_count
+from iopopt.methods.exhaustive import all_plan_batches, plan_count
 from iopopt.milp.pruning import bound_nodes
 from iopopt.plan.splits import STRATEGIES, Splits, check_splits, stranger_to
 
@@ -112,7 +112,7 @@ def test_exhaustive_search_prices_the_plans_that_a_filter_leaves(seed: int) -> N
 
 
 def _every_plan(case: Case) -> list[Plan]:
-    batches = _all_plans(case.graph, case.cluster, case.team, NO_LIMIT, case.longest_block)
+    batches = all_plan_batches(case.graph, case.cluster, case.team, NO_LIMIT, case.longest_block)
     return [batch.plan(case.graph, number) for batch in batches for number in range(len(batch))]
 
 

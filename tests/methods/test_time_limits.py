@@ -272,7 +272,7 @@ def test_the_time_for_a_reason_is_limited(monkeypatch):
     cluster = load_cluster("mcu-x3-tight-0.1", graph)
     given = []
 
-    def least_memory_plan(instance, team, backend, watch, grace_s, splits):
+    def least_memory_plan(instance, team, backend, watch, grace_s, *space):
         given.append((watch.limit_s, grace_s))
 
     monkeypatch.setattr(team_search, "least_memory_plan", least_memory_plan)

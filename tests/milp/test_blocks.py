@@ -12,7 +12,7 @@ from support.programs import formulation_of, least_objective
 from iopopt import Plan, PlanBatch, Pricer, evaluate, load_cluster, load_model, solve_dp, solve_exhaustive, solve_milp
 from iopopt.cost.instance import Instance
 from iopopt.cost.stopwatch import NO_LIMIT
-from iopopt.methods.exhaustive import _all_plans
+from iopopt.methods.exhaustive import all_plan_batches
 from iopopt.milp.arcs import Node, all_nodes, node_of
 from iopopt.milp.pruning import bound_nodes
 from iopopt.network.graph import Graph
@@ -46,7 +46,7 @@ def test_the_program_finds_the_optimum_with_blocks_on_hundreds() -> None:
 
 def every_plan(instance: BlockInstance) -> list[PlanBatch]:
     graph, cluster, team, longest = instance
-    return list(_all_plans(graph, cluster, team, NO_LIMIT, longest))
+    return list(all_plan_batches(graph, cluster, team, NO_LIMIT, longest))
 
 
 def test_the_point_of_a_plan_costs_its_price() -> None:

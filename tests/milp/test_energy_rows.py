@@ -14,7 +14,7 @@ from support.random_instances import with_powers
 from iopopt import Cluster, Device, Evaluation, Graph, GraphBuilder, Placement, Plan, evaluate
 from iopopt.cost.instance import Instance
 from iopopt.cost.stopwatch import NO_LIMIT
-from iopopt.methods.exhaustive import _all_plans
+from iopopt.methods.exhaustive import all_plan_batches
 from iopopt.milp.arcs import all_nodes
 from iopopt.milp.energy_rows import EnergyGoal
 
@@ -24,7 +24,7 @@ UNIT_J = 0.0625
 
 def _least_j(graph: Graph, cluster: Cluster, team: tuple[int, ...], plan: Plan, **options: object) -> float:
     """The least objective with the plan's integers fixed, joules."""
-    formulation = formulation_of(graph, cluster, team, SCALE_S, energy=EnergyGoal(UNIT_J), **options)
+    formulation = formulation_of(graph, cluster, team, SCALE_S, goal=EnergyGoal(UNIT_J), **options)
     assert (formulation.program.objective >= 0).all()
     return UNIT_J * least_objective(formulation.program, formulation.integer_point(plan))
 
@@ -50,7 +50,8 @@ def test_blocks_draw_what_the_evaluator_says() -> None:
         graph, cluster, team, longest = block_instance(seed, most_plans=3000)
         roomy = replace(cluster, devices=tuple(replace(device, memory_bytes=1e12) for device in cluster.devices))
         powered = with_powers(random.Random(seed), roomy)
-        plans = [batch.plan(graph, number) for batch in _all_plans(graph, powered, team, NO_LIMIT, longest) for number in range(0, len(batch), 97)]
+        batches = all_plan_batches(graph, powered, team, NO_LIMIT, longest)
+        plans = [batch.plan(graph, number) for batch in batches for number in range(0, len(batch), 97)]
         for plan in [plan for plan in plans if plan.blocks][:2]:
             nodes = all_nodes(Instance(graph, powered), team, longest)
             expected = pytest.approx(_energy_j(evaluate(graph, powered, plan)), rel=1e-6, abs=1e-9)
@@ -67,7 +68,7 @@ def test_the_deadline_excludes_slower_plans(seed: int) -> None:
     evaluation = evaluate(graph, powered, plan)
     expected = pytest.approx(_energy_j(evaluation), rel=1e-6, abs=1e-9)
     for factor, least_j in ((2.0, expected), (1 + 1e-9, expected), (1 - 1e-7, math.inf)):
-        formulation = formulation_of(graph, powered, team, SCALE_S, energy=EnergyGoal(UNIT_J, factor * evaluation.latency_s))
+        formulation = formulation_of(graph, powered, team, SCALE_S, goal=EnergyGoal(UNIT_J, factor * evaluation.latency_s))
         assert UNIT_J * least_objective(formulation.program, formulation.integer_point(plan)) == least_j
 
 

@@ -8,7 +8,7 @@ from support.tiny_edges import even_cluster
 from iopopt import GraphBuilder
 from iopopt.methods.exhaustive import all_placements
 from iopopt.milp.arcs import node_of, nodes_of
-from iopopt.milp.operator_variables import add_operator
+from iopopt.milp.operator_variables import add_operator, taken_by
 from iopopt.milp.program import ProgramBuilder
 
 TEAM = (2, 0)
@@ -32,9 +32,10 @@ def test_points_are_placements(kind):
     operator = add_operator(builder, unit, nodes_of(unit, 3, TEAM), TEAM)
     program = builder.build()
     assert program.integer.all()
-    found = {operator.placement(operator.chosen(point), point, reduce) for point in integer_points(program) for reduce in ("direct", "two_phase")}
+    nodes = [(taken_by([[operator]], point)[0].node, point) for point in integer_points(program)]
+    found = {operator.placement(node, point, reduce) for node, point in nodes for reduce in ("direct", "two_phase")}
     assert found == set(all_placements(unit, even_cluster(3), TEAM))
-    assert {operator.chosen(point) for point in integer_points(program)} == {node_of(way) for way in found}
+    assert {node for node, _ in nodes} == {node_of(way) for way in found}
 
 
 def test_copies_are_in_force_with_their_flows():

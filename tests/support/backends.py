@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
 from iopopt import PluginError, SolverError
+from iopopt.methods import team_search
+from iopopt.milp import memory_program
 from iopopt.milp.affine import constant, times, total
 from iopopt.milp.backends import Options
-from iopopt.milp.process import run_backend
+from iopopt.milp.backends.scipy_highs import ScipyHighs
+from iopopt.milp.process import Run, run_backend
 from iopopt.milp.program import Program, ProgramBuilder
 
 BUILT_IN = ("highs", "scip", "cbc", "scipy")
@@ -30,6 +35,30 @@ def knapsack(capacity: float = 7.5) -> Program:
     builder.at_least(("worth",), worth + times(1, missing), constant(30))
     builder.at_most(("weight",), weight, constant(capacity))
     return builder.build()
+
+
+HERE = 1e-5
+"""The accuracy of what is solved in this process, relative: scipy's HiGHS has wider tolerances than that of back end ``highs``."""
+
+
+@contextmanager
+def solved_here() -> Iterator[None]:
+    """The exact method calls back end ``scipy`` in this process: to start a child takes longer than a tiny program.
+
+    OR-Tools must not be loaded here: its HiGHS and that of scipy may crash each other. The start that solves shares by programs of its own is left
+    out, because scipy's HiGHS crashes on one of them.
+    """
+
+    def run(backend: str, program: Program, options: Options, *, grace_s: float | None = None) -> Run:
+        assert backend == "scipy"
+        return Run(ScipyHighs().solve(program, options, lambda progress: None))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ScipyHighs, "tolerance", HERE)
+        patch.setattr(team_search, "refined_plan", lambda *_: None)
+        for module in (team_search, memory_program):
+            patch.setattr(module, "run_backend", run)
+        yield
 
 
 def usable(name: str) -> str:

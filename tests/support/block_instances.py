@@ -28,7 +28,7 @@ def block_instance(seed: int, most_plans: int = 30_000) -> BlockInstance:
     """A chain or a graph with branches that has a fused block, on a team in any order; on half of them memory is short."""
     rng = random.Random(seed)
     while True:
-        graph = rng.choice([_rows, random_graph, random_branched_graph])(rng, tiny=True)
+        graph = rng.choice([chain_of_rows, random_graph, random_branched_graph])(rng, tiny=True)
         longest, count = rng.choice([2, 3, 4]), rng.choice([2, 2, 3])
         if not list(graph.blocks(longest)):
             continue
@@ -38,7 +38,7 @@ def block_instance(seed: int, most_plans: int = 30_000) -> BlockInstance:
             return BlockInstance(graph, _short_of_memory(rng, graph, cluster, team, longest), team, longest)
 
 
-def _rows(rng: random.Random, tiny: bool) -> Graph:
+def chain_of_rows(rng: random.Random, tiny: bool) -> Graph:
     """A chain of convolutions of one channel, which can be split by rows alone."""
     net = GraphBuilder("rows", (1, rng.randint(5, 8), rng.randint(2, 4)))
     for _ in range(rng.randint(2, 4)):
