@@ -21,6 +21,7 @@ from iopopt.errors import (
     InstanceTooLargeError,
     IopoptError,
     MissingExtraError,
+    OffloadError,
     PlanError,
     PluginError,
     ServiceError,
@@ -34,6 +35,7 @@ from iopopt.methods.aofl import solve_aofl
 from iopopt.methods.coedge import solve_coedge
 from iopopt.methods.coedge_lp import solve_coedge_lp
 from iopopt.methods.data import solve_data
+from iopopt.methods.deeperthings import solve_deeperthings
 from iopopt.methods.deepthings import solve_deepthings
 from iopopt.methods.dp import solve_dp
 from iopopt.methods.dpfp import solve_dpfp
@@ -52,12 +54,21 @@ from iopopt.methods.pso import solve_pso
 from iopopt.methods.single import solve_single
 from iopopt.methods.solution import Solution, heuristic_solution
 from iopopt.methods.stages import solve_stages
+from iopopt.methods.vps import solve_vps
 from iopopt.milp.backends import BACKENDS, Backend, register_backend
 from iopopt.models import ZOO, load_model, load_weights
 from iopopt.network.builder import GraphBuilder
 from iopopt.network.graph import Graph
 from iopopt.network.operators.operator import Operator
 from iopopt.network.weights import random_input, random_weights
+from iopopt.offload.files import load_offload_instance
+from iopopt.offload.instance import Client, Link, OffloadInstance, Server
+from iopopt.offload.methods import OFFLOAD_METHODS, solve_offload
+from iopopt.offload.plan import OffloadPlan
+from iopopt.offload.recursion import offload_latency_s
+from iopopt.offload.solution import OffloadSolution
+from iopopt.offload.space import OffloadSpace
+from iopopt.offload.timeline import offload_timeline
 from iopopt.plan.batch import PlanBatch
 from iopopt.plan.moves import random_neighbour, random_plan
 from iopopt.plan.placement import Placement, Shard
@@ -76,11 +87,13 @@ from iopopt.version import __version__
 __all__ = [
     "BACKENDS",
     "METHODS",
+    "OFFLOAD_METHODS",
     "ZOO",
     "Backend",
     "BatchEvaluation",
     "Candidate",
     "Channel",
+    "Client",
     "Cluster",
     "ClusterError",
     "Device",
@@ -94,8 +107,14 @@ __all__ = [
     "GraphError",
     "InstanceTooLargeError",
     "IopoptError",
+    "Link",
     "Method",
     "MissingExtraError",
+    "OffloadError",
+    "OffloadInstance",
+    "OffloadPlan",
+    "OffloadSolution",
+    "OffloadSpace",
     "Operator",
     "ParetoFront",
     "ParetoPoint",
@@ -108,6 +127,7 @@ __all__ = [
     "RandomRateChannel",
     "RandomTimeChannel",
     "RateTraceChannel",
+    "Server",
     "Service",
     "ServiceError",
     "ServicePoint",
@@ -133,8 +153,11 @@ __all__ = [
     "heuristic_solution",
     "load_cluster",
     "load_model",
+    "load_offload_instance",
     "load_trace",
     "load_weights",
+    "offload_latency_s",
+    "offload_timeline",
     "pareto",
     "random_input",
     "random_neighbour",
@@ -149,6 +172,7 @@ __all__ = [
     "solve_coedge",
     "solve_coedge_lp",
     "solve_data",
+    "solve_deeperthings",
     "solve_deepthings",
     "solve_dp",
     "solve_dpfp",
@@ -160,9 +184,11 @@ __all__ = [
     "solve_milp",
     "solve_modnn",
     "solve_oc",
+    "solve_offload",
     "solve_overlap",
     "solve_pso",
     "solve_single",
     "solve_stages",
+    "solve_vps",
     "space_name",
 ]

@@ -35,7 +35,7 @@ RATIOS = (5.0, 10.0, 50.0)
 MORE_WORKERS, THEIR_UPLINK_MBIT = (4, 16), 20.0
 """More workers, at one uplink."""
 
-SEEDS, UNEVEN_SEEDS, ROW_STEPS = 10, 3, 16
+SEEDS, UNEVEN_SEEDS, ROW_STEPS = 10, 1, 16
 EXACT_LIMITS = 6
 """How many times the time limit of a seed brute force gets, and CP-SAT where that does not end."""
 

@@ -38,7 +38,7 @@ class Paper:
     """A paper's results.
 
     Attributes:
-        source: title, authors, venue and arXiv number in one line.
+        source: title, authors, venue and arXiv number or DOI in one line.
         not_known: the parts of the setting that are not known here.
     """
 
@@ -79,6 +79,32 @@ class CoEdgePaper(Paper):
     """
 
     energy_reduction: Range
+
+
+class WeightSplitNetwork(NamedTuple):
+    """What DeeperThings publishes of one network.
+
+    Attributes:
+        input_size: height and width.
+        convolutions: the layer numbers of all its convolutions, in order.
+        first_split: the number of the first layer whose weights are split.
+        exchanged_elements: the optimum of the communication program, elements.
+        configuration: LOP, LIP, FUSE1 or FUSE2 by layer number.
+    """
+
+    input_size: int
+    convolutions: tuple[int, ...]
+    first_split: int
+    exchanged_elements: int
+    configuration: dict[int, str]
+
+
+@dataclass(frozen=True)
+class DeeperThingsPaper(Paper):
+    """DeeperThings' results for so many devices, by network."""
+
+    devices: int
+    networks: dict[str, WeightSplitNetwork]
 
 
 @dataclass(frozen=True)
@@ -135,6 +161,24 @@ def coedge_paper() -> CoEdgePaper:
 
 
 @cache
+def deeperthings_paper() -> DeeperThingsPaper:
+    """The entry of ``data/papers.json`` for DeeperThings.
+
+    Raises:
+        FileFormatError: if the file is missing, or a key of a network is missing or unknown.
+    """
+    record = _record("deeperthings")
+    networks = {name: _weight_split_network(network, f"{PAPERS}: {name}") for name, network in record["networks"].items()}
+    return DeeperThingsPaper(_source(record), tuple(record["not_known"]), record["devices"], networks)
+
+
+def _weight_split_network(record: Any, where: str) -> WeightSplitNetwork:
+    check_keys(record, where, set(WeightSplitNetwork._fields))
+    configuration = {int(number): str(split) for number, split in record["configuration"].items()}
+    return WeightSplitNetwork(**record | {"convolutions": tuple(record["convolutions"]), "configuration": configuration})
+
+
+@cache
 def offload_paper() -> OffloadPaper:
     """The entry of ``data/papers.json`` for PSOMW.
 
@@ -157,7 +201,7 @@ def _record(paper: str) -> Any:
 
 
 def _source(record: Any) -> str:
-    number = f", arXiv {record['arxiv']}" if "arxiv" in record else ""
+    number = next((f", {name} {record[key]}" for key, name in (("arxiv", "arXiv"), ("doi", "DOI")) if key in record), "")
     return f"{', '.join(record['authors'])}: {record['title']}. {record['venue']}{number}"
 
 

@@ -1,6 +1,6 @@
 """Partial offloading of eight networks by PSOMW, MW and brute force over uplinks, server speeds and workers, and what fused layers gain.
 
-The paper publishes 12.75 times over no fused layers in the mean, and 0.04 % above brute force; its setting is not known. About three hours with ten
+The paper publishes 12.75 times over no fused layers in the mean, and 0.04 % above brute force; its setting is not known. About an hour with ten
 seeds of at most ten seconds each; writes table_offloading.csv (one row for each instance), table_offloading_means.csv, table_offloading_shared.csv,
 .md and .png (without the rows of the instances).
 """

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-HEAVY = ("ortools", "pulp", "pyswarms", "matplotlib", "pandas", "torch", "highspy")
+HEAVY = ("ortools", "scipy", "pulp", "pyswarms", "matplotlib", "pandas", "torch", "highspy")
 
 
 def _python(code: str, cwd: Path) -> str:

@@ -32,9 +32,9 @@ class OperatorCost:
 
     Attributes:
         compute_s: t_cmp of the slowest participant.
-        communication_s: t_com of the incoming edge.
+        communication_s: t_com of the incoming edge, and of the operator's own reduce-scatter if that is streamed.
         device_compute_s: t_cmp of each device of the cluster (0 where it does not take part).
-        cases: the rows of the communication table that applied, one for each round (``free`` if nothing is priced).
+        cases: the rows of the communication table that applied, one for each round, of a stream one for all of them (``free`` if nothing is priced).
     """
 
     name: str
@@ -247,7 +247,7 @@ def schedule_of_plan(graph: Graph, cluster: Cluster, plan: Plan) -> Schedule:
 def bulk_synchronous(instance: Instance, placements: Sequence[Placement], schedule: Schedule) -> Evaluation:
     """Equation (6): all devices wait for each other before every round and every operator."""
     cluster = instance.cluster
-    *costs, sink = (_operator_cost(step, placement, cluster) for step, placement in zip(schedule.steps, placements, strict=False))
+    *costs, sink = (operator_cost(step, placement, cluster) for step, placement in zip(schedule.steps, placements, strict=False))
     memory = peak_bytes(memory_demands(instance, placements))
     latency_s = sum(cost.compute_s + cost.communication_s for cost in costs) + sink.communication_s
     return Evaluation(
@@ -276,7 +276,8 @@ def _energy(cluster: Cluster, latency_s: float, costs: Sequence[OperatorCost], s
     return energy_of(cluster, latency_s, busy_s, sent, received)
 
 
-def _operator_cost(step: Step, placement: Placement, cluster: Cluster) -> OperatorCost:
+def operator_cost(step: Step, placement: Placement, cluster: Cluster) -> OperatorCost:
+    """What one step costs; the sink's has communication alone."""
     compute = [0.0] * len(cluster)
     for device, work in step.tasks.items():
         compute[device] = cluster.devices[device].compute_s(*work)
@@ -288,8 +289,17 @@ def _operator_cost(step: Step, placement: Placement, cluster: Cluster) -> Operat
         device_compute_s=tuple(compute),
         transferred_bytes=sum([sum(round_.loads.received.values()) for round_ in step.rounds]),
         connections=sum([sum(counted_connections(round_, cluster).values()) for round_ in step.rounds]),
-        cases=tuple([str(round_) for round_ in step.rounds]) or ("free",),
+        cases=_cases(step.rounds),
     )
+
+
+def _cases(rounds: Sequence[Round]) -> tuple[str, ...]:
+    """What is said of each round; the messages of a stream are said once."""
+    cases: list[str] = []
+    for round_ in rounds:
+        if not (cases and round_.kinds[0].is_streamed and cases[-1] == str(round_)):
+            cases.append(str(round_))
+    return tuple(cases) or ("free",)
 
 
 def counted_connections(round_: Round, cluster: Cluster) -> Mapping[int, int]:

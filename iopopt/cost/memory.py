@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from iopopt.cost.instance import Instance
+from iopopt.cost.streams import input_activations, owned_channels, sum_activations
+from iopopt.network.tensor_edge import LiveTensor
 from iopopt.network.terms import amount, positions
 from iopopt.network.unit import Unit
 from iopopt.plan.placement import Placement
@@ -26,12 +28,12 @@ def memory_demands(instance: Instance, placements: Sequence[Placement]) -> list[
     Args:
         placements: of every unit (:meth:`Instance.placements`).
     """
-    e, nothing = instance.cluster.bytes_per_element, DeviceDemand()
+    nothing = DeviceDemand()
     demands = [[nothing] * len(instance.cluster) for _ in instance.placed]
-    for unit, placement, row in zip(instance.placed, placements, demands, strict=False):
-        for j, demand in share_memory(unit, placement, e):
+    for number, row in enumerate(demands):
+        for j, demand in unit_memory(instance, placements, number):
             row[j] = demand
-    for producer, during in instance.live_tensors:
+    for producer, during in (*instance.live_tensors, *_streamed_tensors(instance, placements)):
         for j, live in _live_bytes(instance, placements, producer):
             for i in during:
                 demands[i][j] = demands[i][j]._replace(live=demands[i][j].live + live)
@@ -53,8 +55,35 @@ def _live_bytes(instance: Instance, placements: Sequence[Placement], producer: i
     return share_output(unit, placements[producer], e)
 
 
+def _streamed_tensors(instance: Instance, placements: Sequence[Placement]) -> Iterator[LiveTensor]:
+    """The tensors that their owners hold while their last consumer runs as well, because it streams them."""
+    for number, edges in enumerate(instance.network.edges_into[: instance.sink]):
+        if placements[number].streams_input:
+            (edge,) = edges
+            last = max([other.consumer for other in instance.network.edges_from[edge.producer]])
+            if last == number:
+                yield LiveTensor(edge.producer, range(number, number + 1))
+
+
+def unit_memory(instance: Instance, placements: Sequence[Placement], number: int) -> Iterator[tuple[int, DeviceDemand]]:
+    """w_ij and a_ij of a unit by number, streamed or not."""
+    unit, placement, e = instance.units[number], placements[number], instance.cluster.bytes_per_element
+    demands = share_memory(unit, placement, e)
+    if placement.stream is None:
+        return demands
+    if placement.streams_sums:
+        activations = sum_activations(unit, placement, e)
+    else:
+        (edge,) = instance.network.edges_into[number]
+        everywhere = edge.producer == instance.source and instance.cluster.source is None
+        owned = None if everywhere else owned_channels(edge.p, placements[edge.producer])
+        activations = input_activations(unit, placement, owned, e)
+    pairs = zip(demands, activations, strict=True)
+    return ((device, demand._replace(activations=held)) for (device, demand), (_, held) in pairs)
+
+
 def share_memory(unit: Unit, placement: Placement, bytes_per_element: int) -> Iterator[tuple[int, DeviceDemand]]:
-    """w_ij and a_ij: the memory of each participant, and of the device that gathers, bytes; an empty share still has the constant terms."""
+    """w_ij and a_ij of what is not streamed, for each participant and the device that gathers, bytes; an empty share still has the constant terms."""
     weights, activations = unit.weights[placement.dim], unit.activations[placement.dim]
     for device, n, place in zip(placement.devices, placement.shares, positions(len(placement.devices)), strict=True):
         largest = max([amount(terms, n, place) for terms in activations])

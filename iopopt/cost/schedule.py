@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from iopopt.cost.instance import Instance
+from iopopt.cost.streams import scatter_rounds
 from iopopt.cost.transfers import edge_rounds
 from iopopt.cost.work import share_work
 from iopopt.plan.placement import Placement
@@ -17,11 +18,13 @@ def schedule_of(instance: Instance, placements: Sequence[Placement]) -> Schedule
     Args:
         placements: of every unit (:meth:`Instance.placements`).
     """
-    e = instance.cluster.bytes_per_element
-    steps = []
-    for number, edges in enumerate(instance.edges_into):
-        unit, placement = instance.units[number], placements[number]
-        priced = tuple([EdgeRounds(edge.producer, tuple(edge_rounds(edge, placements[edge.producer], placement, e))) for edge in edges])
-        tasks = dict(share_work(unit, placement, e)) if number < instance.sink else {}
-        steps.append(Step(unit.name, priced, tasks))
-    return Schedule(tuple(steps))
+    return Schedule(tuple(step_of(instance, placements, number) for number in range(instance.sink + 1)))
+
+
+def step_of(instance: Instance, placements: Sequence[Placement], number: int) -> Step:
+    """The step of one operator, or of the sink, which depends on the placements of its producers too."""
+    unit, placement, e = instance.units[number], placements[number], instance.cluster.bytes_per_element
+    edges = instance.edges_into[number]
+    priced = tuple([EdgeRounds(edge.producer, tuple(edge_rounds(edge, placements[edge.producer], placement, e))) for edge in edges])
+    tasks = dict(share_work(unit, placement, e)) if number < instance.sink else {}
+    return Step(unit.name, priced, tasks, scatter=scatter_rounds(unit, placement, e) if placement.streams_sums else ())

@@ -13,6 +13,7 @@ from functools import cache, cached_property
 from typing import Any, Generic, NamedTuple
 
 from iopopt.cost.rows import NUMBERS, Arithmetic, Place, Rows, V, count, missing_rows, needed_rows, pre_pool_rows
+from iopopt.cost.streams import input_rounds
 from iopopt.network.shapes import Dim
 from iopopt.network.tensor_edge import TensorEdge
 from iopopt.network.unit import Unit
@@ -143,18 +144,19 @@ def _between_neighbours(devices: Sequence[int], volumes: Volumes[V]) -> Iterator
 
 
 def edge_rounds(edge: TensorEdge, p: Placement, q: Placement, e: int) -> tuple[Round, ...]:
-    """The rounds of an edge: one, preceded on the first edge out of p by a reduce-scatter, if p uses a two-phase reduce, or by a gather."""
-    owned, needed = placement_side(p, edge.p), placement_side(q, edge.q)
+    """The rounds of an edge: one, or those of a stream, preceded on the first edge out of p by a reduce-scatter, if p uses a two-phase reduce that is
+    not streamed, or by a gather."""
+    owned, strategy, completing = placement_side(p, edge.p), p.strategy, None
     if p.gather is not None:
         gathered = placement_side(p.handed_on, edge.p)
-        last = _round(edge, Strategy.WHOLE, gathered, q.strategy, needed, e)
-        return (_round_of(TransferKind.GATHER, edge, owned, gathered, e), last) if edge.first else (last,)
-    if p.strategy != Strategy.IC_TWO_PHASE:
-        return (_round(edge, p.strategy, owned, q.strategy, needed, e),)
-    slices: Sequence[float] = even_shares(edge.p.sizes["OC"], len(p.devices))
-    completed = Side("OC", p.devices, slices, [0, *itertools.accumulate(slices[:-1])])
-    last = _round(edge, Strategy.OC, completed, q.strategy, needed, e)
-    return (_round_of(TransferKind.REDUCE_SCATTER, edge, owned, owned, e), last) if edge.first else (last,)
+        completing = _round_of(TransferKind.GATHER, edge, owned, gathered, e) if edge.first else None
+        owned, strategy = gathered, Strategy.WHOLE
+    elif p.strategy == Strategy.IC_TWO_PHASE:
+        completing = _round_of(TransferKind.REDUCE_SCATTER, edge, owned, owned, e) if edge.first and not p.streams_sums else None
+        slices: Sequence[float] = even_shares(edge.p.sizes["OC"], len(p.devices))
+        owned, strategy = Side("OC", p.devices, slices, [0, *itertools.accumulate(slices[:-1])]), Strategy.OC
+    last = input_rounds(edge.p, p, q, e) if q.streams_input else (_round(edge, strategy, owned, q.strategy, placement_side(q, edge.q), e),)
+    return last if completing is None else (completing, *last)
 
 
 def _round(edge: TensorEdge, p_strategy: Strategy, p: Side[float], q_strategy: Strategy, q: Side[float], e: int) -> Round:

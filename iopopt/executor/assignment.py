@@ -40,3 +40,7 @@ class Assignment:
     def computes(self, unit: UnitInputs) -> bool:
         """Whether this device takes part in a unit."""
         return bool(unit.members) and self.device in self.placements[unit.members[-1]].devices
+
+    def streams_input(self, unit: UnitInputs) -> bool:
+        """Whether the input of a unit arrives while it is computed."""
+        return bool(unit.members) and self.placements[unit.members[-1]].streams_input

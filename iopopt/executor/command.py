@@ -56,6 +56,10 @@ def main(arguments: Sequence[str] | None = None, program: str = "iopopt run") ->
         if options.overlap and options.calibrate is not None:
             raise UnsupportedError("--calibrate fits equation (6), in which devices wait for each other, so it needs runs without --overlap")
         graph, cluster, plan = planned(options)
+        if options.overlap:
+            from iopopt.executor.job import check_overlap
+
+            check_overlap(plan)
         if os.environ.get("RANK") is not None:
             from iopopt.executor.rank import run_rank
 

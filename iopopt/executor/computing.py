@@ -111,6 +111,41 @@ class Computation(RowsComputation):
             assert share is not None  # no part is empty
             yield Computed(TensorSlice(mine, share), None, held, outputs, share.nbytes + made)
 
+    # The parts of a streamed operator.
+
+    def zeros(self, i: int, channels: Interval | None = None) -> Tensor:
+        """An empty sum of the operator's output before its pool: of some channels, or of those that this device computes."""
+        shape, kernel = self._graph.operators[i].pre_pool_shape, self._kernel(i)
+        return kernel.new_zeros(len(kernel) if channels is None else len(channels), shape.height, shape.width)
+
+    def of_input(self, i: int, piece: TensorSlice) -> Tensor:
+        """What some input channels contribute to the output channels of this device, before the pool."""
+        operator, channels = self._graph.operators[i], piece.region.channels
+        rows = everything(operator.pre_pool_shape).rows
+        return convolve(operator, self._kernel(i)[:, channels.start : channels.stop], piece.tensor, piece.region.rows, rows, 1)
+
+    def of_sums(self, i: int, inputs: Sequence[TensorSlice], channels: Interval) -> Tensor:
+        """What the input channels of this device contribute to some output channels, before the pool."""
+        operator, ((held, tensor),) = self._graph.operators[i], inputs
+        rows, read = everything(operator.pre_pool_shape).rows, tensor[self._read_channels(i).within(held.channels)]
+        return convolve(operator, self._kernel(i)[channels.start : channels.stop], read, held.rows, rows, 1).contiguous()
+
+    def finished(self, i: int, total: Tensor, inputs: int, outputs: int, region: Region | None = None) -> Computed:
+        """What the epilogue makes of a finished sum: of the share of an OC split, or of another ``region``.
+
+        Args:
+            inputs, outputs: bytes of what was there at once, as in :class:`Computed`.
+        """
+        operator = self._graph.operators[i]
+        mine = owned_regions(operator, self._placements[i])[self._device] if region is None else region
+        after_pool = self._after_pool(i, total, everything(operator.pre_pool_shape).rows, mine.rows, mixes=False)  # nobody has all channels
+        return Computed(TensorSlice(mine, after_pool), None, inputs, outputs, _made(total, after_pool))
+
+    def _kernel(self, i: int) -> Tensor:
+        kernel = self._shards[i].kernel
+        assert kernel is not None  # only operators with a kernel are streamed
+        return kernel
+
     def _operator(self, i: int, inputs: Sequence[TensorSlice]) -> Computed:
         operator, placement = self._graph.operators[i], self._placements[i]
         region = computed_region(operator, placement, self._device)

@@ -15,7 +15,7 @@ from iopopt.executor.assignment import Assignment
 from iopopt.executor.execution import Execution, gather
 from iopopt.executor.gloo import GlooTransport, OverlappingGlooTransport
 from iopopt.executor.heartbeat import Store
-from iopopt.executor.job import as_execution_error, check_job, initial_input
+from iopopt.executor.job import as_execution_error, check_job, check_overlap, initial_input
 from iopopt.executor.overlapping import OverlappingWorker
 from iopopt.executor.report import LedgerRow, MessageTime, Report, TaskTimes, Timing, Traffic
 from iopopt.executor.weight_shards import cut_shards
@@ -62,6 +62,8 @@ class RankJob:
     ) -> None:
         validate_plan(graph, cluster, plan)
         dtype = check_job(graph, cluster, weights, inputs, timeout_s)
+        if overlap:
+            check_overlap(plan)
         self._graph, self._cluster, self._plan = graph, cluster, plan
         self._overlap, self._timeout_s, self._device = overlap, timeout_s, dist.get_rank()
         placements = [plan[operator.name] for operator in graph.operators]

@@ -42,6 +42,10 @@ class Holdings:
         """Keep a part of a finished tensor."""
         self._owned[producer] = piece
 
+    def owned(self, producer: int) -> TensorSlice | None:
+        """This device's part of a finished tensor, if it has any."""
+        return self._owned.get(producer)
+
     def keep(self, producer: int, computed: Computed) -> None:
         """Keep what a task has made."""
         if computed.partial is not None:

@@ -10,6 +10,7 @@ from iopopt.errors import ExecutionError, IopoptError, PlanError, UnsupportedErr
 from iopopt.executor.arithmetic import TensorSlice, check_runnable
 from iopopt.network.graph import Graph
 from iopopt.network.weights import Array, Weights, check_weights
+from iopopt.plan.plan import Plan
 from iopopt.schedule.regions import everything
 
 _DTYPES = {4: torch.float32, 8: torch.float64}
@@ -31,6 +32,17 @@ def check_job(graph: Graph, cluster: Cluster, weights: Weights, inputs: Array, t
     if np.shape(inputs) != tuple(graph.input_shape):
         raise PlanError(f"the input has shape {np.shape(inputs)}; {graph.name} reads {tuple(graph.input_shape)}")
     return _DTYPES[cluster.bytes_per_element]
+
+
+def check_overlap(plan: Plan) -> None:
+    """Refuse a plan that cannot be run without barriers.
+
+    Raises:
+        UnsupportedError: naming the operator that is streamed.
+    """
+    for name, placement in plan.items():
+        if placement.stream is not None:
+            raise UnsupportedError(f"operator {name!r} is {placement}; streams run with barriers only: leave out overlap, or the stream")
 
 
 def initial_input(graph: Graph, cluster: Cluster, inputs: Array, device: int, dtype: torch.dtype) -> TensorSlice | None:

@@ -124,6 +124,8 @@ def _exchanges(graph: Graph, cluster: Cluster, runs: Sequence[tuple[Plan, Execut
         for timing in (timing for execution in repeated for timing in execution.timings):
             measured[timing.operator, timing.device].append(timing.communication_s)
         for step in scheduler.schedule(plan).steps:
+            if step.pieces:
+                continue  # between the messages of a stream devices wait for each other's tasks as well
             if transfers := _transfers(step):
                 waiting = sorted({transfer.receiver for transfer in transfers})
                 found.append(_Exchange(transfers, {j: float(np.median(measured[step.name, j])) for j in waiting if (step.name, j) in measured}))

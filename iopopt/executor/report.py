@@ -17,6 +17,10 @@ class LedgerRow:
     ``receive_buffers``, ``partial_sums`` (received ones, and the sum) and ``send_buffers`` are not counted by equation (1). The row of the sink
     holds the network's output as its input.
 
+    Of a streamed input, ``inputs`` is the largest message, ``live`` has the device's own part, and ``partial_sums`` the largest of what a message
+    contributes before it is added. Of streamed partial sums, ``outputs`` is the device's own slice and the largest message, and ``partial_sums`` the
+    largest message that it receives. ``send_buffers`` is the largest copy of a message that it sends.
+
     Where devices do not wait for each other, a worker frees a tensor as soon as it neither reads nor sends it any more. Then ``receive_buffers``
     and ``partial_sums`` hold what has arrived ahead or may arrive, ``send_buffers`` the copies that are still to be delivered, and of a unit in
     two parts ``outputs`` is the largest part's, while ``pooled`` has the whole share in which the parts are put together.

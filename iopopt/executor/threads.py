@@ -8,7 +8,7 @@ from iopopt.cluster.cluster import Cluster, Device
 from iopopt.cost.instance import Instance
 from iopopt.executor.assignment import Assignment
 from iopopt.executor.execution import Execution, gather
-from iopopt.executor.job import check_job, initial_input
+from iopopt.executor.job import check_job, check_overlap, initial_input
 from iopopt.executor.mailboxes import ThreadHub, ThreadTransport
 from iopopt.executor.overlapping import OverlappingWorker
 from iopopt.executor.report import Report
@@ -37,6 +37,8 @@ def execute(
     cluster = Instance.of(graph, devices).cluster
     validate_plan(graph, cluster, plan)
     dtype = check_job(graph, cluster, weights, inputs, timeout_s)
+    if overlap:
+        check_overlap(plan)
     placements = [plan[operator.name] for operator in graph.operators]
     inputs_of = unit_inputs(graph, placements, cluster.source, cluster.sink, plan.spans(graph))
     hub = ThreadHub(range(len(cluster)), timeout_s)

@@ -14,7 +14,7 @@ from iopopt.executor.arithmetic import EpilogueParameters
 from iopopt.network.graph import Graph
 from iopopt.network.weights import NO_WEIGHTS, OperatorWeights, Weights
 from iopopt.plan.placement import Placement
-from iopopt.schedule.region_transfers import UnitInputs, owned_regions
+from iopopt.schedule.region_transfers import UnitInputs, even_slices, owned_regions
 from iopopt.schedule.regions import Interval
 
 
@@ -77,7 +77,9 @@ def _kernel_slices(placement: Placement, device: int) -> tuple[slice, slice]:
 
 def _finished_channels(graph: Graph, placements: Sequence[Placement], inputs: Sequence[UnitInputs], i: int, device: int) -> Interval:
     """The channels of operator ``i`` that the device finishes: its own, or all between the first and the last that it adds up."""
-    if placements[i].dim != "IC":
+    if placements[i].streams_sums:
+        regions = [even_slices(graph.operators[i], placements[i].devices).get(device)]
+    elif placements[i].dim != "IC":
         regions = [owned_regions(graph.operators[i], placements[i]).get(device)]
     else:
         edges = [edge for inputs_of in inputs for edge in inputs_of.edges if edge.producer == i]

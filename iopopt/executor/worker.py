@@ -14,6 +14,7 @@ from iopopt.executor.computing import Computation
 from iopopt.executor.holdings import Holdings
 from iopopt.executor.recording import Records
 from iopopt.executor.report import Report
+from iopopt.executor.streams import Streamed, Streams
 from iopopt.executor.transport import Expected, Transport
 from iopopt.schedule.region_transfers import EdgeTransfers, RegionRound, RegionTransfer, UnitInputs
 
@@ -33,6 +34,7 @@ class Worker:
     def __init__(self, assignment: Assignment, transport: Transport) -> None:
         self._assignment, self._transport, self._device = assignment, transport, assignment.device
         self._computation, self._holdings, self._records = Computation(assignment), Holdings(assignment), Records(assignment)
+        self._streams = Streams(assignment, transport, self._computation, self._holdings, self._records)
 
     @torch.inference_mode()
     def run(self, held: TensorSlice | None) -> Report:
@@ -65,6 +67,8 @@ class Worker:
         buffers = sums = 0
         for edge in unit.edges:
             for round_ in edge.rounds:
+                if round_.kind.is_streamed:
+                    continue  # while the unit computes
                 self._send_all(turn, edge, round_)
                 received = self._receive_all(edge, round_)
                 arrived = sum(tensor.nbytes for _, tensor in received)
@@ -77,7 +81,8 @@ class Worker:
                 else:
                     buffers = max(buffers, arrived)
         self._transport.complete_sends()  # a device that only sends is busy as well
-        self._holdings.free(unit.freed)
+        if not self._assignment.streams_input(unit):
+            self._holdings.free(unit.freed)
         self._records.waited(turn, time.perf_counter() - begun)
         return Fetched(tuple(inputs), buffers, sums)
 
@@ -96,11 +101,21 @@ class Worker:
 
     def _compute(self, unit: UnitInputs, turn: int, fetched: Fetched, origin: float) -> None:
         """This device's part of one unit."""
-        begun, computed = time.perf_counter(), None
-        if self._assignment.computes(unit):
-            computed = self._computation.run(unit.members, fetched.inputs)
+        begun, made = time.perf_counter(), Streamed()
+        if unit.scatter or self._assignment.streams_input(unit):
+            made = self._streams.run(unit, turn, fetched.inputs, origin)
+        elif self._assignment.computes(unit):
+            made.computed = self._computation.run(unit.members, fetched.inputs)
             self._records.task(turn, "", begun - origin, time.perf_counter() - origin)
-        live, buffers, sums = self._holdings.nbytes, fetched.receive_buffers, fetched.partial_sums
-        self._records.held(turn, fetched.inputs, computed, live=live, receive_buffers=buffers, partial_sums=sums)
-        if computed is not None:
-            self._holdings.keep(unit.members[-1], computed)
+        self._records.held(
+            turn,
+            fetched.inputs,
+            made.computed,
+            live=self._holdings.nbytes,
+            receive_buffers=fetched.receive_buffers,
+            partial_sums=max(fetched.partial_sums, made.partial_sums),
+            send_buffers=made.send_buffers,
+        )
+        self._holdings.free(unit.freed)  # what was streamed was needed until now
+        if made.computed is not None:
+            self._holdings.keep(unit.members[-1], made.computed)

@@ -15,6 +15,7 @@ from iopopt.methods.checking import checked_solution
 from iopopt.methods.coedge import solve_coedge
 from iopopt.methods.coedge_lp import COEDGE_OBJECTIVES, solve_coedge_lp
 from iopopt.methods.data import solve_data
+from iopopt.methods.deeperthings import solve_deeperthings
 from iopopt.methods.deepthings import solve_deepthings
 from iopopt.methods.dp import solve_dp
 from iopopt.methods.dpfp import solve_dpfp
@@ -32,6 +33,7 @@ from iopopt.methods.pso import solve_pso
 from iopopt.methods.single import solve_single
 from iopopt.methods.solution import Solution
 from iopopt.methods.stages import solve_stages
+from iopopt.methods.vps import solve_vps
 from iopopt.network.graph import Graph
 from iopopt.network.records import short_repr
 from iopopt.registry import Registry
@@ -98,9 +100,13 @@ METHODS = Registry[Method](
         "aofl": Method(solve_aofl, "AOFL", "rows by capability, cut into fused blocks by dynamic programming"),
         "dpfp": Method(solve_dpfp, "DPFP", "the same over devices that are chosen greedily, once for the plan"),
         "deepthings": Method(solve_deepthings, "DeepThings", "the first operators as one fused block of even rows, the others on the sink"),
+        "deeperthings": Method(
+            solve_deeperthings, "DeeperThings", "fused even rows up to a memory breakpoint, then weights split for the least communication"
+        ),
         "data": Method(solve_data, "data", "even rows everywhere; operators without rows on the sink"),
         "horizontal": Method(solve_horizontal, "horizontal", "even output channels everywhere"),
         "stages": Method(solve_stages, "stages", "contiguous operators on one device after another, cut for the least memory, or for throughput"),
+        "vps": Method(solve_vps, "VPS", "even parts of weights and feature maps on every device, channels streamed"),
         "halp": Method(solve_halp, "HALP", "rows over a host and two secondaries that exchange nothing; latency without barriers"),
         "greedy": Method(solve_greedy, "IOP greedy", "Algorithm 1 of the IOP paper: OC-IC pairs wherever that is faster"),
         "iop_segments": Method(solve_iop_segments, "IOP segments", "the best choice of the same pairs, by dynamic programming"),

@@ -20,8 +20,6 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import linprog
-from scipy.sparse import csr_matrix, vstack
 
 from iopopt.cost.evaluation import bulk_synchronous
 from iopopt.cost.instance import Instance
@@ -308,6 +306,9 @@ def _solved(program: Program, watch: Stopwatch) -> np.ndarray[tuple[int], np.dty
         SolverError: if HiGHS ends otherwise.
         TimeUpError: if the time is up.
     """
+    from scipy.optimize import linprog  # takes most of a second to import
+    from scipy.sparse import csr_matrix, vstack
+
     matrix = csr_matrix((program.values, (program.rows, program.columns)), shape=(len(program.row_lower), len(program.objective)))
     is_equal = program.row_lower == program.row_upper
     above, below = (np.isfinite(bound) & ~is_equal for bound in (program.row_lower, program.row_upper))

@@ -6,7 +6,11 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from itertools import accumulate
 from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
 
 from iopopt.cluster.cluster import Cluster, Device
 from iopopt.cost.instance import Instance
@@ -112,23 +116,35 @@ class _StageCosts:
 
     def __init__(self, instance: Instance, runs: Sequence[range]) -> None:
         self._instance, self._cluster, self.runs = instance, instance.cluster, runs
-        self._demands = [next(share_memory(unit, Placement.whole(0), self._cluster.bytes_per_element))[1] for unit in instance.placed]
+        self._demands = {holds_input: self._stage_demands(holds_input) for holds_input in (False, True)}
 
     def memory_share(self, start: int, stop: int, device: int) -> float:
         """Equation (1) as a share of the device's limit."""
-        instance, members = self._instance, range(self.runs[start].start, self.runs[stop - 1].stop)
-        held = [self._demands[i].activations if i in members else 0.0 for i in range(len(instance.graph))]
-        for producer, during in instance.live_tensors:
-            if producer in members or (producer == instance.source and device in instance.input_holders):
-                for i in during:
-                    held[i] += self._cluster.bytes_per_element * instance.units[producer].out_shape.elements
-        demand = sum(self._demands[i].weights for i in members) + max(held)
-        return demand / self._cluster.devices[device].memory_bytes
+        demands = self._demands[device in self._instance.input_holders]
+        return demands[start][stop - start - 1] / self._cluster.devices[device].memory_bytes
+
+    def _stage_demands(self, holds_input: bool) -> list[list[float]]:
+        """Equation (1), bytes: for each first run, the stages of one, two, ... runs."""
+        instance, e = self._instance, self._cluster.bytes_per_element
+        own = [next(share_memory(unit, Placement.whole(0), e))[1] for unit in instance.placed]
+        live = {producer: (during, e * instance.units[producer].out_shape.elements) for producer, during in instance.live_tensors}
+        found = []
+        for start in range(len(self.runs)):
+            weights, held, of_start = 0.0, np.zeros(len(own)), list[float]()
+            if holds_input:
+                _hold(held, *live.get(instance.source, (range(0), 0.0)))
+            for run in self.runs[start:]:
+                for i in run:
+                    weights += own[i].weights
+                    held[i] += own[i].activations
+                    _hold(held, *live.get(i, (range(0), 0.0)))
+                of_start.append(weights + float(held.max()))
+            found.append(of_start)
+        return found
 
     def computed_s(self, start: int, stop: int, device: int) -> float:
         """What the device computes for one input, seconds."""
-        of, members = self._cluster.devices[device], range(self.runs[start].start, self.runs[stop - 1].stop)
-        return sum(of.compute_s(*whole_work(self._instance.units[i], self._cluster.bytes_per_element)) for i in members)
+        return self._computed_until[device][stop] - self._computed_until[device][start]
 
     def period_s(self, start: int, stop: int, device: int) -> float:
         """The most that the device computes, or that its link sends or receives for one input, set-ups included, seconds."""
@@ -157,8 +173,19 @@ class _StageCosts:
         return 0.0 if sink == last else self._cluster.connection_setup_s + self._passing[-1] / self._cluster.devices[sink].bandwidth_bytes_per_s
 
     @cached_property
+    def _computed_until(self) -> Sequence[Sequence[float]]:
+        """What each device computes of the first so many runs, seconds."""
+        works = [[whole_work(self._instance.units[i], self._cluster.bytes_per_element) for i in run] for run in self.runs]
+        return [list(accumulate((sum(of.compute_s(*work) for work in run) for run in works), initial=0.0)) for of in self._cluster.devices]
+
+    @cached_property
     def _passing(self) -> Sequence[float]:
         """The bytes of the tensor at each cut, the input and the output included."""
         graph = self._instance.graph
         shapes = [graph.input_shape, *(graph.operators[run[-1]].out_shape for run in self.runs)]
         return [self._cluster.bytes_per_element * shape.elements for shape in shapes]
+
+
+def _hold(held: npt.NDArray[np.float64], during: range, size: float) -> None:
+    """Add a tensor to what is held while some operators run."""
+    held[during.start : during.stop] += size

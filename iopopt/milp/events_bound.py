@@ -35,7 +35,7 @@ def events_bound(
     backend: str | None = "highs",
     known_s: float | None = None,
 ) -> EventsBound:
-    """What no plan can beat by the clock of :func:`iopopt.simulate`, whatever its dimensions, shares, blocks and participants, gathers excepted.
+    """What no plan can beat by the clock of :func:`iopopt.simulate`, whatever its dimensions, shares, blocks and devices; no gathers, no streams.
 
     Every operator may be split over any devices in any order. The first proof takes no time; the others are left out when the time is up. The program
     alone knows the memory limits: where every device has the memory for the whole model it proves no more than the others, and is left out.

@@ -115,7 +115,7 @@ def _label_pieces(axes: Axes, pieces: Sequence[_Piece]) -> None:
 
 
 def _label_rows(axes: Axes, plan: Plan, device_names: Sequence[str] | None) -> None:
-    """The operators, the devices that gather, and the names of the devices."""
+    """The operators, the devices that gather, the channels at a time, and the names of the devices."""
     clear_frame(axes)
     axes.spines["bottom"].set_visible(False)
     axes.set_xticks([])
@@ -126,6 +126,8 @@ def _label_rows(axes: Axes, plan: Plan, device_names: Sequence[str] | None) -> N
     for row, placement in enumerate(plan.values()):
         if placement.gather is not None:
             axes.text(1.01, row, f"\N{RIGHTWARDS ARROW} {placement.gather}", va="center_baseline", fontsize=size)
+        if placement.stream is not None:
+            axes.text(1.01, row, f"streamed {placement.stream}", va="center_baseline", fontsize=size)
     if device_names is not None:
         listed = ", ".join(f"{number} {short_text(name, 24)}" for number, name in enumerate(device_names))
         axes.set_xlabel(f"devices: {listed}", fontsize=TEXT, parse_math=False, wrap=True)

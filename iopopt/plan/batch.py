@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from iopopt.errors import PlanError
+from iopopt.errors import PlanError, UnsupportedError
 from iopopt.network.graph import Graph, as_graph
 from iopopt.network.records import foreign
 from iopopt.plan.placement import Placement, Strategy
@@ -134,6 +134,10 @@ class PlanBatch:
         ordered = False
         for number, plan in enumerate(placements):
             for i, placement in enumerate(plan):
+                if placement.stream is not None:
+                    raise UnsupportedError(
+                        f"batch: {placement} is streamed, which arrays of plans do not know; price such plans with iopopt.evaluate"
+                    )
                 strategies[i, number] = placement.strategy
                 ordered = ordered or list(placement.devices) != sorted(placement.devices)
                 if placement.gather is not None:
@@ -152,6 +156,7 @@ class PlanBatch:
         Raises:
             GraphError: if ``graph`` is no Graph.
             PlanError: if something else than a Plan is among ``plans``, or there is none.
+            UnsupportedError: if a plan has streams.
         """
         as_graph(graph)
         if isinstance(plans, Plan):
@@ -159,6 +164,11 @@ class PlanBatch:
         for plan in plans:
             if not isinstance(plan, Plan):
                 raise PlanError(f"batch: {foreign(plan)} is not a Plan")
+            for name, placement in plan.items():
+                if placement.stream is not None:
+                    raise UnsupportedError(
+                        f"batch: operator {name!r} is {placement}, which arrays of plans do not know; price this plan with iopopt.evaluate"
+                    )
         return cls.of([plan.by_last_operator(graph) for plan in plans], device_count, [plan.spans(graph) for plan in plans])
 
     def plan(self, graph: Graph, number: int) -> Plan:

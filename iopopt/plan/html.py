@@ -50,6 +50,7 @@ def _row(operators: Sequence[str], placement: Placement, names: dict[int, str], 
     cells = (f"{_short(operators[0])} to {_short(operators[-1])}" if count else text(operators[0])) + count
     dim = DIMENSIONS[placement.dim] + (f", {TWO_PHASE}" if placement.reduce == "two_phase" else "") + (", fused" if fused else "")
     dim += "" if placement.gather is None else f", gathered on {names[placement.gather]}"
+    dim += "" if placement.stream is None else f", streamed {placement.stream}"
     return (
         f'<tr><td style="{_CELL};text-align:left">{cells}</td><td style="{_CELL};text-align:left">{escape(dim)}</td>'
         f'<td style="width:60%;padding:1px 0">{_bar(placement, names)}</td></tr>'

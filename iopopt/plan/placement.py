@@ -68,15 +68,19 @@ class Placement:
     Attributes:
         gather: of a split by rows, the device on which the output is gathered before anyone reads it, a participant or not; None if participants
             keep their rows.
+        stream: the most channels at a time of what participants pass to each other: of an OC split, the input channels that a participant does not
+            own, each used and dropped before the next ones arrive; of a two-phase IC split, the output channels of which a participant computes
+            partial sums for another before the next ones. None if all are there at once.
 
     Raises:
-        PlanError: if participants repeat, intervals are not consecutive, or ``reduce`` or ``gather`` does not fit.
+        PlanError: if participants repeat, intervals are not consecutive, or ``reduce``, ``gather`` or ``stream`` does not fit.
     """
 
     dim: Dim | None
     shards: tuple[Shard, ...]
     reduce: Reduce | None = None
     gather: int | None = None
+    stream: int | None = None
 
     def __post_init__(self) -> None:
         if fault := self._fault():
@@ -90,7 +94,7 @@ class Placement:
         devices = self.devices
         if not devices or len(set(devices)) < len(devices) or min(devices) < 0 or max(devices) >= MOST_DEVICES:
             return f"participants {short_repr(list(devices))} must be distinct device indices (equation 2), below {MOST_DEVICES}"
-        if fault := self._gather_fault():
+        if fault := self._gather_fault() or self._stream_fault():
             return fault
         if self.dim is None:
             canonical = self.shards == (Shard(devices[0], 0, 1),) and self.reduce is None
@@ -119,35 +123,54 @@ class Placement:
             return f"gather is {short_repr(self.gather)}; it must be the index of a device, below {MOST_DEVICES}"
         return None
 
+    def _stream_fault(self) -> str | None:
+        if self.stream is None:
+            return None
+        if self.dim != "OC" and self.reduce != "two_phase":
+            placed = "whole" if self.dim is None else f"split by {short_repr(self.dim)}" + (", reduced directly" if self.dim == "IC" else "")
+            return f"stream is {short_repr(self.stream)}, but the operator is {placed}; only OC and two-phase IC splits are streamed"
+        if not is_integer(self.stream) or self.stream < 1:
+            return f"stream is {short_repr(self.stream)}; it must be a positive integer, the most channels at a time"
+        return None
+
     @staticmethod
     def whole(device: int) -> Placement:
         """The operator runs unsplit on ``device``."""
         return Placement(None, (Shard(_index(device), 0, 1),))
 
     @staticmethod
-    def split(dim: Dim, devices: Sequence[int], shares: Sequence[int], reduce: Reduce = "direct", gather: int | None = None) -> Placement:
+    def split(
+        dim: Dim,
+        devices: Sequence[int],
+        shares: Sequence[int],
+        reduce: Reduce = "direct",
+        gather: int | None = None,
+        stream: int | None = None,
+    ) -> Placement:
         """Consecutive intervals of the given sizes, in the order of ``devices``; with one device the operator is whole.
 
         ``reduce`` applies to IC only. ``gather`` names the device on which the rows of an H split are gathered; a whole operator has nothing to
-        gather on its own device, and cannot be gathered on another.
+        gather on its own device, and cannot be gathered on another. ``stream`` is refused with one device.
         """
         if len(devices) != len(shares):
             raise PlanError(f"placement: {len(shares)} shares for {len(devices)} devices")
         if not all(float(share).is_integer() for share in shares):
             raise PlanError(f"placement: shares {short_repr(list(shares))} are not all integers")
         gather = None if gather is None else _index(gather)
-        if len(devices) == 1 and gather in (None, _index(devices[0])):
+        if isinstance(stream, numbers.Integral) and not isinstance(stream, bool):
+            stream = int(stream)  # it may be one of numpy's
+        if len(devices) == 1 and gather in (None, _index(devices[0])) and stream is None:
             return Placement.whole(devices[0])
         stops = list(itertools.accumulate(int(share) for share in shares))
         shards = tuple(Shard(_index(j), start, stop) for j, start, stop in zip(devices, [0, *stops], stops, strict=False))
-        return Placement(dim, shards, reduce if dim == "IC" else None, gather)
+        return Placement(dim, shards, reduce if dim == "IC" else None, gather, stream)
 
     def __hash__(self) -> int:
         return self._hash
 
     @cached_property
     def _hash(self) -> int:
-        return hash((self.dim, self.shards, self.reduce, self.gather))  # once: searches look placements up by the million
+        return hash((self.dim, self.shards, self.reduce, self.gather, self.stream))  # once: searches look placements up by the million
 
     @cached_property
     def devices(self) -> tuple[int, ...]:
@@ -179,6 +202,16 @@ class Placement:
         return self if self.gather is None else Placement.whole(self.gather)
 
     @property
+    def streams_input(self) -> bool:
+        """Whether participants receive the input some channels at a time."""
+        return self.stream is not None and self.dim == "OC"
+
+    @property
+    def streams_sums(self) -> bool:
+        """Whether participants compute partial sums for each other some channels at a time, and so add them up in the operator's own turn."""
+        return self.stream is not None and self.dim == "IC"
+
+    @property
     def holders(self) -> frozenset[int]:
         """The devices that compute the operator or hold its output: the participants, and the one that gathers."""
         return frozenset(self.devices) if self.gather is None else frozenset((*self.devices, self.gather))
@@ -193,7 +226,8 @@ class Placement:
         """The end of the text of a split: its participants, and how its parts are put together."""
         reduce = ", two-phase" if self.reduce == "two_phase" else ""
         gathered = "" if self.gather is None else f", gathered on {self.gather}"
-        return f" on {'/'.join(map(str, self.devices))}{reduce}{gathered}"
+        streamed = "" if self.stream is None else f", streamed {self.stream}"
+        return f" on {'/'.join(map(str, self.devices))}{reduce}{gathered}{streamed}"
 
 
 def _index(device: object) -> int:
@@ -205,21 +239,24 @@ def _index(device: object) -> int:
     return int(device)
 
 
+_OPTIONAL = "reduce", "gather", "stream"
+"""The keys of a record that are left out where there is nothing to say."""
+
+
 def placement_record(placement: Placement) -> dict[str, Any]:
     """One placement as a JSON record."""
     record: dict[str, Any] = {"dim": placement.dim, "shards": [shard._asdict() for shard in placement.shards]}
-    record |= {"reduce": placement.reduce} if placement.reduce else {}
-    return record | ({} if placement.gather is None else {"gather": placement.gather})
+    return record | {key: value for key in _OPTIONAL if (value := getattr(placement, key)) is not None}
 
 
 def placement_from(record: Any, where: str) -> Placement:
     """Read a record of :func:`placement_record`; FileFormatError begins with ``where``."""
-    check_keys(record, where, {"dim", "shards"}, {"reduce", "gather"})
+    check_keys(record, where, {"dim", "shards"}, set(_OPTIONAL))
     for shard in as_list(record["shards"], f"{where}: 'shards'"):
         check_keys(shard, f"{where}: shards", set(Shard._fields))
         if not all(isinstance(value, int) and not isinstance(value, bool) for value in shard.values()):
             raise FileFormatError(f"{where}: shards: {short_repr(shard)} must hold integers")
     try:
-        return Placement(record["dim"], tuple(Shard(**shard) for shard in record["shards"]), record.get("reduce"), record.get("gather"))
+        return Placement(record["dim"], tuple(Shard(**shard) for shard in record["shards"]), *map(record.get, _OPTIONAL))
     except PlanError as error:
         raise FileFormatError(f"{where}: {error}") from None

@@ -18,6 +18,7 @@ from iopopt.network.records import check_keys, check_schema, foreign, is_integer
 from iopopt.network.shapes import Dim
 from iopopt.plan.html import plan_html
 from iopopt.plan.placement import Placement, placement_from, placement_record
+from iopopt.plan.streams import stream_fault
 
 EQUATIONS: Mapping[Dim, int] = {"H": 3, "IC": 4, "OC": 5}
 """The equation that states what the shares of a dimension sum to."""
@@ -184,9 +185,11 @@ def validate_plan(graph: Graph, cluster: Cluster, plan: Plan) -> None:
     for block in plan.blocks:
         _validate_block(graph, plan, block, fused)
     inside = {name for block in plan.blocks for name in block[:-1]}
-    for operator in graph.operators:
+    for number, operator in enumerate(graph.operators):
         if operator.name not in inside:
             _validate_placement(operator, plan[operator.name], len(cluster))
+            if fault := stream_fault(graph, plan, number):
+                raise PlanError(f"operator {operator.name!r}: {fault}")
 
 
 def _validate_block(graph: Graph, plan: Plan, block: tuple[str, ...], fused: Counter[str]) -> None:

@@ -88,6 +88,9 @@ def check_in_space(plan: Plan, team: Team, cluster: Cluster, longest_block: int 
             f"the plan gathers the rows of {gathered!r} on device {plan[gathered].gather}, which no method searches; "
             "a plan of this space has no gathers"
         )
+    streamed = next((name for name, placement in plan.items() if placement.stream is not None), None)
+    if streamed is not None:
+        raise PlanError(f"the plan streams the channels of {streamed!r}, which no method searches; a plan of this space has no streams")
     longest = max(plan.blocks, key=len, default=())
     if len(longest) > longest_block:
         raise PlanError(f"the plan fuses {longest[0]} to {longest[-1]}, {len(longest)} operators; ask for longest_block={len(longest)}")

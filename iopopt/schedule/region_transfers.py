@@ -18,6 +18,7 @@ from iopopt.plan.placement import Placement
 from iopopt.plan.shares import even_shares
 from iopopt.schedule.regions import Interval, Region, Regions, everything
 from iopopt.schedule.rounds import TransferKind
+from iopopt.schedule.streams import parts, passed_around
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class RegionRound:
     Attributes:
         kind: the way in which the tensor is passed on.
         finished: the region of the producer's finished output that each device then holds; if the transfers are partial sums, the
-            device adds them up and runs the producer's epilogue on the sum.
+            device adds them up and runs the producer's epilogue on the sum. In a stream, the part of it that is in this message.
         sums: if partial sums are sent, the pre-pool region that each device receives.
         completes: whether the round is a reduce-scatter or a gather: from then on the finished regions are what devices own of the output.
         mixes: whether the receivers run the mixing step of the producer's epilogue.
@@ -72,12 +73,14 @@ class UnitInputs:
         name: as reports name it.
         members: the numbers of its operators, more than one for a block; none for the sink.
         freed: the producers whose tensors nobody reads later.
+        scatter: the rounds of a streamed reduce-scatter, in which participants pass partial sums to each other while they compute.
     """
 
     name: str
     members: range
     edges: tuple[EdgeTransfers, ...]
     freed: tuple[int, ...]
+    scatter: tuple[RegionRound, ...] = ()
 
 
 def unit_inputs(graph: Graph, placements: Sequence[Placement], source: int | None, sink: int, spans: Sequence[int] | None = None) -> list[UnitInputs]:
@@ -101,7 +104,8 @@ def unit_inputs(graph: Graph, placements: Sequence[Placement], source: int | Non
         rounds = [edge_rounds(graph, tensor, p, members, q, edge) for tensor, p, edge in zip(producers, owners, edges, strict=True)]
         transfers = tuple(map(EdgeTransfers, producers, rounds))
         freed = tuple(tensors[producer] for producer, consumer in last.items() if consumer == number)
-        inputs.append(UnitInputs(network.units[number].name, members, transfers, freed))
+        scatter = scatter_rounds(graph.operators[members[0]], q) if len(members) == 1 else ()
+        inputs.append(UnitInputs(network.units[number].name, members, transfers, freed, scatter))
     return inputs
 
 
@@ -118,6 +122,9 @@ def edge_rounds(graph: Graph, tensor: int, p: Placement | None, members: range, 
         p: where that is; None for an input that every device has.
         q: where the members are, or the sink.
     """
+    if q.streams_input:
+        rounds = _streamed_rounds(graph, tensor, p, q)
+        return rounds if edge.first else tuple(round_ for round_ in rounds if not round_.completes)
     if p is None:
         return (RegionRound(TransferKind.SEND, (), _needs(graph, members, q, tensor, edge, by_channels=True)),)
     if tensor == graph.source:
@@ -128,6 +135,46 @@ def edge_rounds(graph: Graph, tensor: int, p: Placement | None, members: range, 
     by_rows = consumer is not None and q.dim == "H" and (len(members) > 1 or not consumer.is_gate(edge.slot))
     rounds = _operator_rounds(producer, p, consumer, q, needs, by_rows=by_rows)
     return rounds if edge.first else rounds[-1:]  # a reduce-scatter or a gather happens once
+
+
+def _streamed_rounds(graph: Graph, tensor: int, p: Placement | None, q: Placement) -> tuple[RegionRound, ...]:
+    """The rounds in which a streamed input arrives, a message each at most, after what completes it; none where every device has it."""
+    assert q.stream is not None  # only such placements stream
+    if p is None:
+        return ()
+    if tensor == graph.source:
+        return _from_one(p.devices[0], everything(graph.input_shape), q, q.stream)
+    producer = graph.operators[tensor]
+    if p.handed_on.is_whole:
+        completing = () if p.gather is None else (_gather(producer, p, p.gather),)
+        return completing + _from_one(p.handed_on.devices[0], everything(producer.out_shape), q, q.stream)
+    completing = (_reduce_scatter(producer, p),) if p.dim == "IC" and not p.streams_sums else ()
+    slices = even_slices(producer, p.devices) if p.dim == "IC" else owned_regions(producer, p)
+    found = passed_around(q.devices, slices, q.stream)
+    return completing + tuple(_message(TransferKind.STREAM, [(owner, device, part) for device, (owner, part) in of.items()]) for of in found)
+
+
+def _from_one(owner: int, tensor: Region, q: Placement, stream: int) -> tuple[RegionRound, ...]:
+    """One device sends every part of a tensor to all others."""
+    return tuple(_message(TransferKind.STREAM, [(owner, j, part) for j in q.devices if j != owner]) for part in parts(tensor, stream))
+
+
+def _message(kind: TransferKind, moves: Sequence[tuple[int, int, Region]]) -> RegionRound:
+    transfers = tuple(RegionTransfer(sender, receiver, part, partial=False) for sender, receiver, part in moves)
+    return RegionRound(kind, transfers, {receiver: part for _, receiver, part in moves})
+
+
+def scatter_rounds(operator: Operator, placement: Placement) -> tuple[RegionRound, ...]:
+    """The rounds of a streamed reduce-scatter: each participant computes partial sums of a part of another's slice, and sends them."""
+    if not placement.streams_sums:
+        return ()
+    assert placement.stream is not None
+    slices, rounds = even_slices(operator, placement.devices), []
+    for of in passed_around(placement.devices, slices, placement.stream):
+        sums = {owner: _before_pool(operator, part) for owner, part in of.values()}
+        transfers = tuple(RegionTransfer(device, owner, sums[owner], partial=True) for device, (owner, _) in of.items())
+        rounds.append(RegionRound(TransferKind.STREAMED_REDUCE_SCATTER, transfers, dict(of.values()), sums))
+    return tuple(rounds)
 
 
 def _needs(graph: Graph, members: range, q: Placement, tensor: int, edge: TensorEdge, *, by_channels: bool) -> Regions:
@@ -152,13 +199,18 @@ def _operator_rounds(
     if p.reduce == "direct":
         sums = {j: _before_pool(producer, need, by_rows=by_rows) for j, need in needs.items()}
         return (replace(_reduce(p.devices, needs, sums), mixes=producer.mixes_channels),)
-    slices = _even_slices(producer, p.devices)
+    last = _finished_round(producer, "OC", even_slices(producer, p.devices), consumer, q, needs)
+    return (last,) if p.streams_sums else (_reduce_scatter(producer, p), last)
+
+
+def _reduce_scatter(producer: Operator, p: Placement) -> RegionRound:
+    """Every participant adds up an even slice."""
+    slices = even_slices(producer, p.devices)
     sums = {j: _before_pool(producer, region) for j, region in slices.items()}
-    first = replace(_reduce(p.devices, slices, sums), kind=TransferKind.REDUCE_SCATTER, completes=True)
-    return first, _finished_round(producer, "OC", slices, consumer, q, needs)
+    return replace(_reduce(p.devices, slices, sums), kind=TransferKind.REDUCE_SCATTER, completes=True)
 
 
-def _even_slices(producer: Operator, devices: Sequence[int]) -> dict[int, Region]:
+def even_slices(producer: Operator, devices: Sequence[int]) -> dict[int, Region]:
     """The even slices of the output channels that the participants complete, in their order."""
     rows = everything(producer.out_shape).rows
     stops = list(itertools.accumulate(even_shares(producer.out_channels, len(devices))))

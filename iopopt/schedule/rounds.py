@@ -21,11 +21,28 @@ class TransferKind(StrEnum):
     ALL_GATHER = "all-gather"
     REDUCE_SCATTER = "reduce-scatter"
     GATHER = "gather"
+    STREAM = "stream"
+    STREAMED_REDUCE_SCATTER = "streamed reduce-scatter"
 
     @property
     def is_first_of_two(self) -> bool:
         """Whether it is a round of its own, which comes before the others and is charged once for all edges out of an operator."""
         return self in (TransferKind.REDUCE_SCATTER, TransferKind.GATHER)
+
+    @property
+    def completes(self) -> bool:
+        """Whether its receivers own the result in the place of their partial sums or rows."""
+        return self.is_first_of_two or self is TransferKind.STREAMED_REDUCE_SCATTER
+
+    @property
+    def is_streamed(self) -> bool:
+        """Whether it has a round for each message."""
+        return self in (TransferKind.STREAM, TransferKind.STREAMED_REDUCE_SCATTER)
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether its rounds take place by themselves, and not together with those of other edges."""
+        return self.is_first_of_two or self.is_streamed
 
 
 V = TypeVar("V")
@@ -92,25 +109,31 @@ class Step:
 
     Attributes:
         boundary: the part of each participant's task that comes first, because other devices need its rows; no entry where a task is one piece.
+        scatter: the rounds of a streamed reduce-scatter, in which participants pass partial sums to each other as part of the unit's own turn.
+        pieces: of a streamed unit, the parts of each participant's task in order, which sum to 1: of a streamed input its own channels, then one for
+            each message that it receives; of streamed sums one for each message that it sends, then its own slice.
     """
 
     name: str
     edges: tuple[EdgeRounds, ...]
     tasks: Mapping[int, Work]
     boundary: Mapping[int, float] = field(default_factory=dict)
+    scatter: tuple[Round, ...] = ()
+    pieces: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
 
     @cached_property
     def turns(self) -> tuple[tuple[tuple[int, Round], ...], ...]:
-        """Which rounds take place together, each with its producer: each reduce-scatter and each gather separately, then all other rounds."""
+        """Which rounds of the edges take place together, each with its producer: each reduce-scatter, each gather and each message of a stream
+        separately, then all other rounds."""
         rounds = [(edge.producer, round_) for edge in self.edges for round_ in edge.rounds]
-        own = [(pair,) for pair in rounds if pair[1].kinds[0].is_first_of_two]
-        rest = tuple([pair for pair in rounds if not pair[1].kinds[0].is_first_of_two])
+        own = [(pair,) for pair in rounds if pair[1].kinds[0].is_alone]
+        rest = tuple([pair for pair in rounds if not pair[1].kinds[0].is_alone])
         return (*own, rest) if rest else tuple(own)
 
     @cached_property
     def rounds(self) -> tuple[Round, ...]:
-        """The rounds of all edges, one after another; those that take place together are one."""
-        return tuple([together([round_ for _, round_ in turn]) for turn in self.turns])
+        """The rounds of all edges, one after another, and then those of a streamed reduce-scatter; those that take place together are one."""
+        return (*[together([round_ for _, round_ in turn]) for turn in self.turns], *self.scatter)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from iopopt.cost.instance import Instance
-from iopopt.cost.memory import share_memory, share_output
+from iopopt.cost.memory import share_memory, share_output, unit_memory
+from iopopt.cost.streams import open_sums
 from iopopt.plan.placement import Placement
 from iopopt.schedule.rounds import TransferKind
 from iopopt.simulation.events import Times
@@ -21,7 +22,7 @@ from iopopt.simulation.held_memory import HeldMemory
 from iopopt.simulation.plan_tasks import PlanTasks
 from iopopt.simulation.tasks import ComputeTask, TransferTask
 
-_FIRST = tuple(kind for kind in TransferKind if kind.is_first_of_two)
+_COMPLETING = tuple(kind for kind in TransferKind if kind.completes)
 
 
 class _Hold(NamedTuple):
@@ -43,7 +44,11 @@ class _Move(NamedTuple):
     start_s: float
     end_s: float
     size_bytes: float
-    completes: bool
+    kind: str
+
+    @property
+    def completes(self) -> bool:
+        return self.kind in _COMPLETING
 
 
 class _Item:
@@ -64,9 +69,10 @@ def held_memory(instance: Instance, placements: Sequence[Placement], tasks: Plan
     """
     e, weights = instance.cluster.bytes_per_element, [0.0] * len(instance.cluster)
     activations: dict[tuple[int, int], float] = {}
+    ungathered = [replace(placement, gather=None) for placement in placements]  # what a gather adds to a_ij is there only after the task
     for number, unit in enumerate(instance.placed):
-        ungathered = replace(placements[number], gather=None)  # what a gather adds to a_ij is there only after the task
-        for device, demand in share_memory(unit, ungathered, e):
+        streamed = placements[number].stream is not None
+        for device, demand in unit_memory(instance, placements, number) if streamed else share_memory(unit, ungathered[number], e):
             weights[device] += demand.weights
             activations[number, device] = demand.activations
     events: list[dict[float, float]] = [defaultdict(float, {0.0: held}) for held in weights]
@@ -99,7 +105,7 @@ def _items(tasks: PlanTasks, times: Times) -> list[_Item]:
             item.computed[key] = item.computed[key][0] if key in item.computed else start_s, end_s
         else:
             assert isinstance(task, TransferTask)  # only a milestone has no label
-            move = _Move(label.producer, label.step, task.sender, task.receiver, start_s, end_s, task.size_bytes, label.part in _FIRST)
+            move = _Move(label.producer, label.step, task.sender, task.receiver, start_s, end_s, task.size_bytes, label.part)
             item.moves.append(move)
             item.sent[move.producer, move.sender].append(move)
     return items
@@ -114,12 +120,30 @@ def _holds(instance: Instance, placements: Sequence[Placement], item: _Item, act
         if move.completes:
             for key in ((move.producer, move.sender), (move.producer, move.receiver)):
                 complete_s[key] = max(complete_s.get(key, 0.0), move.end_s)
-    for move in item.moves:
-        until_s = complete_s[move.producer, move.receiver] if move.completes else _read_s(instance, item, move.step, move.receiver)
-        yield _Hold(move.receiver, move.start_s, until_s, move.size_bytes)
+    yield from _arrivals(instance, item, complete_s)
     for number in range(len(instance.placed)):
-        yield from _outputs(instance, placements[number], item, number, complete_s)
-    yield from _inputs(instance, item)
+        yield from _outputs(instance, placements, item, number, complete_s)
+    yield from _inputs(instance, placements, item)
+
+
+def _arrivals(instance: Instance, item: _Item, complete_s: Mapping[tuple[int, int], float]) -> Iterator[_Hold]:
+    """What is on its way or has arrived: until the receiver's task starts, or the tensor is complete.
+
+    A message of a stream has its place in a_ij as soon as that task starts, or is used before the next one comes; partial sums of a stream are added
+    up when they have arrived.
+    """
+    next_s: dict[tuple[int, int], float] = {}
+    for move in sorted(item.moves, key=lambda move: move.start_s, reverse=True):
+        key = move.step, move.receiver
+        if move.kind == TransferKind.STREAMED_REDUCE_SCATTER:
+            until_s = max(move.end_s, item.computed[key][0])
+        elif move.completes:
+            until_s = complete_s[move.producer, move.receiver]
+        else:
+            until_s = _read_s(instance, item, *key)
+        if move.kind == TransferKind.STREAM:
+            until_s, next_s[key] = min(until_s, next_s.get(key, until_s)), move.start_s
+        yield _Hold(move.receiver, move.start_s, until_s, move.size_bytes)
 
 
 def _read_s(instance: Instance, item: _Item, step: int, device: int) -> float:
@@ -127,28 +151,31 @@ def _read_s(instance: Instance, item: _Item, step: int, device: int) -> float:
     return item.output_s if step == instance.sink else item.computed[step, device][0]
 
 
-def _uses(instance: Instance, item: _Item, number: int, device: int) -> list[tuple[float, float]]:
-    """From when to when a device needs what it owns of a tensor: while it sends it, and until each task that reads it starts."""
+def _uses(instance: Instance, placements: Sequence[Placement], item: _Item, number: int, device: int) -> list[tuple[float, float]]:
+    """From when to when a device needs what it owns of a tensor: while it sends it, and until each unit that reads it starts, or has streamed it."""
     steps, sink = [edge.consumer for edge in instance.network.edges_from[number]], (instance.sink, instance.cluster.sink)
-    reads = [_read_s(instance, item, step, device) for step in steps if (step, device) in item.computed or (step, device) == sink]
-    return [*((read_s, read_s) for read_s in reads), *((move.start_s, move.end_s) for move in item.sent[number, device])]
+    read = [step for step in steps if (step, device) in item.computed or (step, device) == sink]
+    until = [item.computed[step, device][1] if placements[step].streams_input else _read_s(instance, item, step, device) for step in read]
+    return [*((read_s, read_s) for read_s in until), *((move.start_s, move.end_s) for move in item.sent[number, device])]
 
 
-def _outputs(instance: Instance, placement: Placement, item: _Item, number: int, complete_s: Mapping[tuple[int, int], float]) -> Iterator[_Hold]:
+def _outputs(
+    instance: Instance, placements: Sequence[Placement], item: _Item, number: int, complete_s: Mapping[tuple[int, int], float]
+) -> Iterator[_Hold]:
     """What devices own of a unit's output: until a reduce-scatter or a gather has completed it, the partial sums or rows of each participant."""
-    unit, e = instance.units[number], instance.cluster.bytes_per_element
-    before = replace(placement, reduce=placement.reduce and "direct", gather=None)
-    for device, size in share_output(unit, before, e):
+    unit, placement, e = instance.units[number], placements[number], instance.cluster.bytes_per_element
+    before = replace(placement, reduce=placement.reduce and "direct", gather=None, stream=None)
+    for device, size in open_sums(unit, placement, e) if placement.streams_sums else share_output(unit, before, e):
         yield _Hold(device, item.computed[number, device][1], complete_s[number, device], size)
     for device, size in share_output(unit, placement, e):
         begin_s = complete_s[number, device]
-        yield _Hold(device, begin_s, max([begin_s, *(end_s for _, end_s in _uses(instance, item, number, device))]), size)
+        yield _Hold(device, begin_s, max([begin_s, *(end_s for _, end_s in _uses(instance, placements, item, number, device))]), size)
 
 
-def _inputs(instance: Instance, item: _Item) -> Iterator[_Hold]:
+def _inputs(instance: Instance, placements: Sequence[Placement], item: _Item) -> Iterator[_Hold]:
     """The input, on every device that has it: the first from the start, later ones from when they are first read or sent."""
     size = instance.cluster.bytes_per_element * instance.graph.input_shape.elements
     for device in instance.input_holders:
-        if uses := _uses(instance, item, instance.source, device):
+        if uses := _uses(instance, placements, item, instance.source, device):
             begin_s = 0.0 if item.number == 0 else min(start_s for start_s, _ in uses)
             yield _Hold(device, begin_s, max(end_s for _, end_s in uses), size)

@@ -18,7 +18,8 @@ class Label(NamedTuple):
     Attributes:
         step: the unit that it computes, or the one that a transfer is for.
         producer: the unit whose tensor is computed or sent.
-        part: ``"boundary"`` or ``"interior"``, or ``""`` for a task in one piece; of a transfer its kind.
+        part: ``"boundary"`` or ``"interior"``, of a streamed unit ``"own"`` or ``"message"``, or ``""`` for a task in one piece; of a transfer
+            its kind.
         amount: FLOPs or bytes.
         item: the number of the input, of several in flight.
     """
@@ -95,7 +96,13 @@ class _Writer:
             arrived = defaultdict(list)
             for slot, edge in enumerate(step.edges):
                 self._fetch(number, slot, edge, arrived, item)
-            self._compute(number, step, {device: (*arrived[device], *self._pending.pop(device, ())) for device in step.tasks}, item)
+            waits = {device: (*arrived[device], *self._pending.pop(device, ())) for device in step.tasks}
+            if not step.pieces:
+                self._compute(number, step, waits, item)
+            elif step.scatter:
+                self._stream_sums(number, step, waits, item)
+            else:
+                self._stream_input(number, step, waits, item)
         sink = self._cluster.sink
         own = [self._parts[-2][sink].last] if sink in self._parts[-2] else []
         self._found.outputs.append(self._found.add(Milestone((*arrived[sink], *self._pending[sink], *own))))
@@ -106,6 +113,8 @@ class _Writer:
         made = self._parts[producer] if producer < len(self._steps) else None
         completed = self._completed.get(producer)
         for turn, round_ in enumerate(edge.rounds):
+            if round_.kinds[0].is_streamed:
+                continue  # while the unit computes
             (kind,), received = round_.kinds, defaultdict[int, list[int]](list) if round_.kinds[0].is_first_of_two else arrived
             for sender, receiver, size in round_.transfers:
                 after = () if made is None or sender not in made else (made[sender].boundary,)  # it may be the source, or only gather
@@ -123,6 +132,49 @@ class _Writer:
                 completed = self._completed[producer] = received
                 for device, transfers in received.items():
                     self._pending[device].extend(transfers)
+
+    def _stream_input(self, number: int, step: Step, waits: Mapping[int, tuple[int, ...]], item: int) -> None:
+        """The tasks of a unit whose input arrives in messages: its own channels, then each message; the next one comes when that task has ended."""
+        free = {device: (parts.last,) for device, parts in self._parts[number].items()}  # a buffer is, after the last message of the input before
+        last = {device: self._task(number, device, "own", step.pieces[device][0], waits[device], item) for device in step.tasks}
+        left = {device: iter(pieces[1:]) for device, pieces in step.pieces.items()}
+        for edge in step.edges:
+            completed = self._completed.get(edge.producer, {})
+            made = self._parts[edge.producer] if edge.producer < len(self._steps) else {}
+            for round_ in edge.rounds:
+                if not round_.kinds[0].is_streamed:
+                    continue
+                for sender, receiver, size in round_.transfers:
+                    made_by = (made[sender].last,) if sender in made else ()  # it may be the source, or only gather
+                    after = (*made_by, *completed.get(sender, ()), *free.get(receiver, ()))
+                    label = Label(number, edge.producer, round_.kinds[0], size, item)
+                    message = self._found.add(TransferTask(sender, receiver, size, after), label)
+                    last[receiver] = self._task(number, receiver, "message", next(left[receiver]), (message,), item)
+                    free[receiver] = (last[receiver],)
+        self._parts[number] = {device: _Parts(task, task) for device, task in last.items()}
+
+    def _stream_sums(self, number: int, step: Step, waits: Mapping[int, tuple[int, ...]], item: int) -> None:
+        """The tasks of a unit that sends partial sums in messages: one for each, when the one before has left, and then its own slice."""
+        free, received = dict(waits), defaultdict[int, list[int]](list)
+        left = {device: iter(pieces) for device, pieces in step.pieces.items()}
+        for round_ in step.scatter:
+            for sender, receiver, size in round_.transfers:
+                task = self._task(number, sender, "message", next(left[sender]), free[sender], item)
+                label = Label(number, number, round_.kinds[0], size, item)
+                message = self._found.add(TransferTask(sender, receiver, size, (task,)), label)
+                received[receiver].append(message)
+                free[sender] = (message,)
+        own = {device: self._task(number, device, "own", next(left[device]), free[device], item) for device in step.tasks}
+        self._parts[number] = {device: _Parts(task, task) for device, task in own.items()}
+        self._completed[number] = received
+        for device, transfers in received.items():
+            self._pending[device].extend(transfers)
+
+    def _task(self, number: int, device: int, what: str, part: float, after: tuple[int, ...], item: int) -> int:
+        """One of the tasks of a streamed unit, that part of all its work."""
+        work = self._steps[number].tasks[device]
+        seconds = self._cluster.devices[device].compute_s(*work)
+        return self._found.add(ComputeTask(device, seconds * part, after), Label(number, number, what, work.flops * part, item))
 
     def _compute(self, number: int, step: Step, waits: Mapping[int, tuple[int, ...]], item: int) -> None:
         """The tasks of every participant: in two parts where its boundary rows come first."""
@@ -157,6 +209,10 @@ class _WriterWithBarriers(_Writer):
                     for sender, receiver, size in round_.transfers:
                         self._found.add(TransferTask(sender, receiver, size, after), Label(number, producer, round_.kinds[0], size, item))
             self._compute(number, step, dict.fromkeys(step.tasks, self._barrier()), item)
+            for round_ in step.scatter:
+                after = self._barrier()
+                for sender, receiver, size in round_.transfers:
+                    self._found.add(TransferTask(sender, receiver, size, after), Label(number, number, round_.kinds[0], size, item))
         self._found.outputs.extend(self._barrier())
 
     def _barrier(self) -> tuple[int, ...]:

@@ -14,7 +14,7 @@ from iopopt.plan.pieces import Piece, pieces_of
 from iopopt.plan.placement import Placement
 from iopopt.plan.plan import Plan
 from iopopt.schedule.boundary import Reader, boundary_rows
-from iopopt.schedule.region_transfers import RegionRound, edge_rounds
+from iopopt.schedule.region_transfers import RegionRound, edge_rounds, scatter_rounds
 from iopopt.schedule.rounds import EdgeRounds, Round, Schedule, Step, Work
 
 _MOST_KEPT = 100_000
@@ -90,7 +90,12 @@ class PlanScheduler:
         if number == network.sink:
             return Step(unit.name, edges, {})
         readers = [self._reader(covered, edge, placed) for edge in network.edges_from[number]] if unit.span == 1 else []  # a block is one piece
-        return Step(unit.name, edges, self._task(unit, covered.runs[number], placement), _boundary(placement, readers) if readers else {})
+        run = covered.runs[number]
+        tasks, boundary = self._task(unit, run, placement), _boundary(placement, readers) if readers else {}
+        if placement.stream is None:
+            return Step(unit.name, edges, tasks, boundary)
+        scatter = tuple([self._in_bytes(run[0], round_) for round_ in scatter_rounds(self._graph.operators[run[0]], placement)])
+        return Step(unit.name, edges, tasks, boundary, scatter, _pieces(unit, placement, into, scatter, self._cluster.bytes_per_element))
 
     def _reader(self, covered: _Covered, edge: TensorEdge, placed: Sequence[Placement | None]) -> Reader:
         placement, found = placed[edge.consumer], self._edge(covered, edge, placed)
@@ -138,3 +143,19 @@ def _boundary(placement: Placement, readers: Sequence[Reader]) -> dict[int, floa
     """The part of each participant's task that is on its boundary."""
     rows = boundary_rows(placement, readers)
     return {shard.device: sum(map(len, rows[shard.device])) / shard.size for shard in placement.shards if shard.device in rows}
+
+
+def _pieces(
+    unit: Unit, placement: Placement, into: Sequence[tuple[TensorEdge, _Edge | None]], scatter: Sequence[Round], bytes_per_element: int
+) -> dict[int, tuple[float, ...]]:
+    """The parts of each participant's task, in proportion to the channels that they read of a streamed input, or make of streamed sums."""
+    sums = placement.streams_sums
+    ((_, edge),) = into
+    streamed = scatter if sums else () if edge is None else [round_ for round_ in edge.rounds if round_.kinds[0].is_streamed]
+    whole = bytes_per_element * (unit.pre_pool_shape if sums else unit.reads[0].tensor).elements
+    messages: dict[int, list[float]] = {device: [] for device in placement.devices}
+    for round_ in streamed:
+        for sender, receiver, size in round_.transfers:
+            messages[sender if sums else receiver].append(size / whole)
+    own = {device: max(0.0, 1 - sum(parts)) for device, parts in messages.items()}
+    return {device: (*parts, own[device]) if sums else (own[device], *parts) for device, parts in messages.items()}

@@ -27,7 +27,8 @@ class Span:
 
     Attributes:
         unit: the operator or block that is computed, or the one that a transfer is for; ``(sink)`` for the output.
-        what: of a task ``"boundary"``, ``"interior"`` or, in one piece, ``""``; of a transfer its kind, such as ``"halo exchange"``.
+        what: of a task ``"boundary"``, ``"interior"``, of a streamed unit ``"own"`` or ``"message"``, or, in one piece, ``""``; of a transfer its
+            kind, such as ``"halo exchange"``.
         device: who computes or sends.
         receiver: of a transfer; None for a task.
         start_s, end_s: seconds; a transfer starts with the set-up of its connection.

@@ -7,12 +7,13 @@ from importlib.resources import files
 
 import numpy as np
 import pytest
-from support.branched_cases import BranchedCase, branched_cases, fused_cases
+from support.branched_cases import BranchedCase, branched_cases, fused_cases, streamed_cases
 from support.naive_pricing import naive_price
 
 from iopopt import PlanBatch, Pricer, evaluate
 
-CASES = {**branched_cases(), **fused_cases()}
+IN_ARRAYS = {**branched_cases(), **fused_cases()}
+CASES = {**IN_ARRAYS, **streamed_cases()}
 EXACT = {"rel": 1e-12, "abs": 0.0}
 
 # t_com of the edges into each operator and of the sink's, T, memory of each device, transferred bytes and connections, by the
@@ -56,6 +57,10 @@ EXPECTED: dict[str, tuple[tuple[float, ...], float, tuple[float, ...], float, in
     "a row that nobody reads": ((0, 3.5, 1.5), 35, (19, 15), 4, 2),
     "a block of two": ((0, 2.5), 134.5, (27, 27), 2, 1),
     "a block gathered for the sink": ((0, 3.5, 4), 37.5, (19, 15), 6, 3),
+    "channels in messages": ((0, 26, 9), 155, (43, 23, 28), 56, 10),
+    "sums in messages": ((0, 17, 2.5), 211.5, (36, 52), 26, 4),
+    "a pair, then messages": ((0, 8.5, 9, 4.5), 142, (43, 23), 28, 6),
+    "messages of one device": ((9, 4.5), 29.5, (10, 14), 12, 3),
 }
 
 
@@ -70,7 +75,7 @@ def test_evaluate_by_hand(name: str) -> None:
     assert (evaluation.transferred_bytes, evaluation.connections) == (pytest.approx(transferred, **EXACT), connections)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", IN_ARRAYS)
 def test_pricer_by_hand(name: str) -> None:
     """The vectorised form gives a worked case the same figures."""
     case, (_, latency, memory, transferred, connections) = CASES[name], EXPECTED[name]

@@ -57,7 +57,7 @@ def test_arrays_agree_with_the_pairs() -> None:
             for part, expected in zip(found, _figures(round_, len(cluster)), strict=True):
                 np.testing.assert_allclose(part[:, place, number], expected, rtol=1e-12, atol=1e-9)
             seen[str(round_)] += 1
-    assert all(seen[kind] > 20 for kind in TransferKind if not kind.is_first_of_two), seen
+    assert all(seen[kind] > 20 for kind in TransferKind if not kind.is_alone), seen
 
 
 def test_scatters_agree_with_the_pairs() -> None:

@@ -51,7 +51,7 @@ def test_naive_pricing_agrees(branched: bool) -> None:
         assert (evaluation.transferred_bytes, evaluation.connections) == (pytest.approx(naive.transferred_bytes, **EXACT), naive.connections)
         if any(list(placement.devices) != sorted(placement.devices) for placement in plan.values()):
             seen.update(_kinds(evaluation))
-    assert all(seen[kind] >= 5 for kind in TransferKind), seen
+    assert all(seen[kind] >= 5 for kind in TransferKind if not kind.is_streamed), seen
 
 
 def _assert_priced(graph: Graph, cluster: Cluster, batch: PlanBatch, plans: list[Plan]) -> None:

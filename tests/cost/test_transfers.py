@@ -273,7 +273,7 @@ def test_the_sums_over_the_pairs() -> None:
                     assert round_.loads.sent.get(j, 0) == pytest.approx(float(S.get(j, 0)), rel=1e-12, abs=1e-9)
                     assert round_.loads.connections.get(j, 0) == N.get(j, 0)
                 seen.update(round_.kinds)
-    assert all(seen[kind] > 20 for kind in TransferKind), seen
+    assert all(seen[kind] > 20 for kind in TransferKind if not kind.is_streamed), seen
 
 
 def test_what_is_sent_is_received() -> None:
@@ -289,7 +289,7 @@ def test_what_is_sent_is_received() -> None:
                 assert sum(round_.loads.sent.values()) == pytest.approx(sum(round_.loads.received.values()), rel=1e-12, abs=1e-9)
                 assert sum(round_.loads.received.values()) == pytest.approx(sum(round_.loads.received.values()), rel=1e-12, abs=1e-9)
                 seen.update(round_.kinds)
-    assert all(seen[kind] > 10 for kind in TransferKind), seen
+    assert all(seen[kind] > 10 for kind in TransferKind if not kind.is_streamed), seen
 
 
 # The time of a round.

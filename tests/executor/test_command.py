@@ -105,6 +105,22 @@ def test_a_plan_runs_on_processes(tmp_path: Path) -> None:
     assert rank_processes() == []
 
 
+def test_a_streamed_plan_runs_on_processes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Messages of a stream travel over the network one at a time; without barriers they do not, which is said before anything starts."""
+    graph = GraphBuilder("streams", (4, 8, 8)).conv(6, 3, padding=1, name="a").relu().conv(5, 3, padding=1, name="b").conv(3, 1, name="c").build()
+    channels, sums = Placement.split("OC", (2, 0, 1), (3, 2, 1), stream=2), Placement.split("IC", (2, 0, 1), (3, 2, 1), "two_phase", stream=1)
+    plan = Plan.of(graph, [channels, sums, Placement.split("OC", (2, 0, 1), (1, 1, 1), stream=1)])
+    write_json(tmp_path / "graph.json", graph.to_dict())
+    write_json(tmp_path / "plan.json", plan.to_dict())
+    words = ["--model", str(tmp_path / "graph.json"), "--cluster", "mcu-x3", "--plan", str(tmp_path / "plan.json"), "--repeat", "1"]
+    code, printed, said = finished(*words)
+    assert code == 0, said
+    assert f"Payload: {evaluate(graph, load_cluster('mcu-x3', graph), plan).transferred_bytes:,.0f} bytes" in printed
+    assert float(printed.split("largest error ")[1].split(" of")[0]) < 1e-4
+    assert main([*words, "--overlap"]) == command.BAD_INPUT
+    assert "operator 'a' is OC 3/2/1 on 2/0/1, streamed 2; streams run with barriers only" in " ".join(capsys.readouterr().err.split())
+
+
 @pytest.mark.slow
 def test_a_graph_with_branches_runs_on_processes(tmp_path: Path) -> None:
     """Several tensors at once, gates, partial sums for two consumers and a softmax: processes give what the network in one piece does."""

@@ -53,7 +53,7 @@ def test_ordered_plans_compute_the_whole_network(branched: bool) -> None:
             seen.update({kind for cost in execution.evaluation.operators for case in cost.cases for kind in case.split("+")})
     assert seen["exact"] + seen["less"] >= 30
     assert seen["exact"] >= 10
-    assert all(seen[kind] for kind in TransferKind), seen
+    assert all(seen[kind] for kind in TransferKind if not kind.is_streamed), seen
 
 
 def test_host_in_the_middle() -> None:

@@ -86,6 +86,18 @@ def test_method_runs_depthwise_convolutions(mobile_graph: Graph, method: str) ->
     _assert_runs(graph, cluster, plan, weights, inputs, reference)
 
 
+@pytest.mark.parametrize("name", ["alexnet", "vgg11"])
+def test_fused_rows_before_split_weights_run(name: str) -> None:
+    """DeeperThings' plan with the first three operators in one block of rows: the output is the whole run's, with barriers and without."""
+    graph, cluster, weights, inputs, reference = _network(name)
+    plan = solve(graph, cluster, "deeperthings", first_split=graph.operators[3].name).plan
+    assert plan is not None
+    assert [len(block) for block in plan.blocks] == [3]
+    assert {placement.dim for placement in plan.values()} == {"H", "OC", "IC"}
+    execution = assert_overlaps(graph, cluster, plan, weights, inputs, reference, WITHIN)
+    assert relative_error(execution.outputs, reference) < WITHIN
+
+
 @pytest.mark.parametrize("network", [resnet50, mobilenet_v2, googlenet, squeezenet1_1, yolov2])
 def test_random_plans_of_networks_with_branches(network: Callable[..., Graph]) -> None:
     """Any plan of a real network with branches gives the whole run's output and moves no byte more than the model counts."""

@@ -42,6 +42,8 @@ EVENTS = "tests/simulation/test_events.py"
 SIMULATED = "tests/simulation/test_simulate.py"
 TIMELINES = "tests/simulation/test_timeline.py"
 NAIVE = "tests/simulation/test_against_naive.py"
+STREAMS = "tests/cost/test_streams.py"
+SIMULATED_STREAMS = "tests/simulation/test_streams.py"
 
 TARGETS = (
     Target("iopopt/milp/affine.py", 10, ("tests/milp/test_affine.py", "tests/milp/test_program.py")),
@@ -74,19 +76,20 @@ TARGETS = (
     Target("iopopt/cost/evaluation.py", 8, (PRICES, BRANCHES, "tests/cost/test_evaluation_records.py")),
     Target("iopopt/cost/infeasibility.py", 6, ("tests/cost/test_infeasibility.py",)),
     Target("iopopt/cost/instance.py", 5, ("tests/cost/test_instance.py", BRANCHES)),
-    Target("iopopt/cost/memory.py", 9, ("tests/cost/test_memory.py", PRICES, BRANCHES)),
+    Target("iopopt/cost/memory.py", 11, ("tests/cost/test_memory.py", PRICES, BRANCHES, STREAMS)),
     Target("iopopt/cost/pricer.py", 8, (BATCHES, "tests/cost/test_blocks.py")),
     Target("iopopt/cost/rows.py", 8, ("tests/cost/test_rows.py",)),
     Target("iopopt/cost/schedule.py", 4, ("tests/cost/test_schedule.py", BRANCHES)),
+    Target("iopopt/cost/streams.py", 10, (BRANCHES, STREAMS)),
     Target("iopopt/cost/transfers.py", 15, ("tests/cost/test_transfers.py", BRANCHES)),
     Target("iopopt/cost/unit_arrays.py", 9, ("tests/cost/test_unit_arrays.py", BATCHES)),
     Target("iopopt/cost/work.py", 1, ("tests/cost/test_work.py",)),
     Target("iopopt/schedule/boundary.py", 6, ("tests/schedule/test_boundary.py", NAIVE)),
     Target("iopopt/simulation/events.py", 8, (EVENTS, "tests/simulation/test_run_within.py", SIMULATED, NAIVE)),
     Target("iopopt/simulation/flows.py", 10, (EVENTS, NAIVE)),
-    Target("iopopt/simulation/memory_use.py", 14, ("tests/simulation/test_memory_use.py", TIMELINES, NAIVE)),
-    Target("iopopt/simulation/plan_tasks.py", 12, (SIMULATED, TIMELINES, NAIVE)),
-    Target("iopopt/simulation/real_schedule.py", 6, (SIMULATED, TIMELINES, NAIVE)),
+    Target("iopopt/simulation/memory_use.py", 14, ("tests/simulation/test_memory_use.py", TIMELINES, NAIVE, SIMULATED_STREAMS)),
+    Target("iopopt/simulation/plan_tasks.py", 12, (SIMULATED, TIMELINES, NAIVE, SIMULATED_STREAMS)),
+    Target("iopopt/simulation/real_schedule.py", 6, (SIMULATED, TIMELINES, NAIVE, SIMULATED_STREAMS)),
     Target("iopopt/simulation/simulate.py", 6, (SIMULATED, TIMELINES)),
     Target("iopopt/simulation/timeline.py", 8, (TIMELINES, SIMULATED)),
     Target("iopopt/network/block.py", 12, ("tests/network/test_block.py", "tests/cost/test_blocks.py")),
@@ -110,7 +113,7 @@ _BYSTANDER = "placement.gather is not None and placement.gather not in placement
 _ROOFLINE = "return seconds if self.memory_bytes_per_s is None else max(seconds, touched_bytes / self.memory_bytes_per_s)"
 _TOUCHING = "seconds = np.maximum(seconds, units.touched_bytes(batch, rows) / self._m)"
 _HELD = "held if batch.gathers is None else np.where(batch.gatherers.any(axis=0), batch.gatherers * self.post, held)"
-_GATHERED = "(_round_of(TransferKind.GATHER, edge, owned, gathered, e), last)"
+_GATHERED = "_round_of(TransferKind.GATHER, edge, owned, gathered, e)"
 
 CERTAIN = (
     Mistake(_BOUNDS, "_Bounds._spare_rows", _SPARE, "self.p.low -> self.p.high"),
@@ -139,11 +142,14 @@ CERTAIN = (
     Mistake(
         "iopopt/cost/transfers.py",
         "edge_rounds",
-        f"return {_GATHERED} if edge.first else (last,)",
-        f"{_GATHERED} if edge.first else (last,) -> ({_GATHERED})",
+        f"completing = {_GATHERED} if edge.first else None",
+        f"{_GATHERED} if edge.first else None -> ({_GATHERED})",
     ),
+    Mistake("iopopt/cost/memory.py", "_streamed_tensors", "if last == number:", "last == number -> True"),
+    Mistake("iopopt/cost/memory.py", "_streamed_tensors", "if last == number:", "last == number -> False"),
 )
 """Mistakes that a proof of optimality would not survive unnoticed: rows that may be sent taken for rows that are, parts that may be missing for
 those that are, bounds said to hold beyond the latency up to which they do, surrogate times where fields do not cover their shares, and a memory
 that is not enough. And those that a gather invites: its device sends its own rows to itself, or has no room for the tensor while
-the operator runs or later, or gathers it again for every consumer. And rooflines of the smaller of two times."""
+the operator runs or later, or gathers it again for every consumer. And rooflines of the smaller of two times, and a streamed input that counts twice
+or not at all."""

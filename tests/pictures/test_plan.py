@@ -80,6 +80,13 @@ def test_a_gather_is_named() -> None:
     assert [(text.get_text(), text.get_position()[1]) for text in arrows] == [("\N{RIGHTWARDS ARROW} 2", 1)]
 
 
+def test_a_stream_is_named() -> None:
+    """Beside its row, with the channels at a time."""
+    plan = Plan((("a", Placement.split("OC", (0, 1), (2, 1))), ("b", Placement.split("OC", (0, 1), (2, 1), stream=4))))
+    named = [text for text in draw_plan(plan).texts if text.get_text().startswith("streamed")]
+    assert [(text.get_text(), text.get_position()[1]) for text in named] == [("streamed 4", 1)]
+
+
 def test_random_plans() -> None:
     """Every row is filled from 0 to 1 by the shares that are not empty, each of the colour of the row's dimension."""
     rng = random.Random(10)

@@ -102,3 +102,9 @@ def test_a_gather_is_named() -> None:
     """Beside the dimension; its device stands among the others, even if it takes no part."""
     plan = Plan((("a", Placement.split("H", (0, 1), (2, 1), gather=2)),))
     assert cells(plan_html(plan, ["x", "y", "z"]))[2:] == ["0 x", "1 y", "2 z", "a", "H, rows, gathered on 2 z", "2", "1"]
+
+
+def test_a_stream_is_named() -> None:
+    """Beside the dimension, with the channels at a time."""
+    plan = Plan((("a", Placement.split("IC", (0, 1), (2, 1), "two_phase", stream=8)),))
+    assert "two-phase, streamed 8" in cells(plan_html(plan, ["x", "y"]))[5]

@@ -76,7 +76,7 @@ def test_random_plans(branched: bool) -> None:
     assert counted["exact"] > 0.75 * counted["compared"], counted
     assert counted["exact and moved"] > 0.6 * counted["moved"], counted
     assert counted["less"] > 10, counted  # what must not be equal is not
-    assert all(kinds[kind] for kind in TransferKind), kinds
+    assert all(kinds[kind] for kind in TransferKind if not kind.is_streamed), kinds
 
 
 @pytest.mark.parametrize("name", branched_cases())

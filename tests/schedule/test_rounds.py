@@ -35,5 +35,9 @@ def test_edges_that_are_under_way_together() -> None:
 def test_kinds_are_the_rows_of_the_table() -> None:
     """Reports call them what the statement calls them."""
     last = ["send", "interleaved", "row-aligned", "halo exchange", "reduce", "all-gather"]
-    assert [str(kind) for kind in TransferKind] == [*last, "reduce-scatter", "gather"]
+    streams = ["stream", "streamed reduce-scatter"]
+    assert [str(kind) for kind in TransferKind] == [*last, "reduce-scatter", "gather", *streams]
+    assert [str(kind) for kind in TransferKind if kind.is_streamed] == streams
+    assert [str(kind) for kind in TransferKind if not kind.is_alone] == last
+    assert [str(kind) for kind in TransferKind if kind.completes] == ["reduce-scatter", "gather", streams[1]]
     assert [str(kind) for kind in TransferKind if kind.is_first_of_two] == ["reduce-scatter", "gather"]

@@ -100,7 +100,11 @@ def _compare(seed: int) -> Counter[str]:
 def test_random_plans() -> None:
     """Chains, branches, blocks, gathers, any order of participants and empty shares: the same tasks and transfers at the same times."""
     counted = sum((_compare(seed) for seed in range(240)), Counter[str]())
-    for what in ("boundary", "interior", *(kind for kind in TransferKind if kind not in (TransferKind.INTERLEAVED, TransferKind.ROW_ALIGNED))):
+    for what in (
+        "boundary",
+        "interior",
+        *(kind for kind in TransferKind if kind not in (TransferKind.INTERLEAVED, TransferKind.ROW_ALIGNED) and not kind.is_streamed),
+    ):
         assert counted[what] >= 50, counted
 
 

@@ -143,6 +143,23 @@ def _mixing() -> Graph:
     return GraphBuilder("softmax", (1, 2, 2)).conv(2, 1, bias=False, name="c").softmax().conv(2, 1, bias=False, name="d").build()
 
 
+def streamed_cases() -> dict[str, BranchedCase]:
+    """The cases that stream channels, by the names that the statement gives them."""
+    in_messages = GraphBuilder("in messages", (1, 4, 1)).conv(6, 1, bias=False, name="c").conv(4, 1, bias=False, name="d").build()
+    sums = GraphBuilder("sums", (1, 4, 2)).conv(4, 1, bias=False, name="c").conv(3, 1, bias=False, name="d").max_pool(2).build()
+    pair = GraphBuilder("pair", (1, 4, 1)).conv(4, 1, bias=False, name="c").conv(3, 1, bias=False, name="d").conv(2, 1, bias=False, name="f").build()
+    alone = GraphBuilder("alone", (2, 4, 1)).conv(2, 1, bias=False, name="c").build()
+    shared = [Placement.split("OC", (0, 1, 2), (3, 1, 2)), Placement.split("OC", (0, 1, 2), (2, 1, 1), stream=2)]
+    summed = [_oc(1, 3), Placement.split("IC", BOTH, (1, 3), "two_phase", stream=1)]
+    paired = [_oc(3, 1), Placement.split("IC", BOTH, (3, 1), "two_phase", stream=2), replace(_oc(1, 1), stream=1)]
+    return {
+        "channels in messages": _case(in_messages, *shared, cluster=TRIO),
+        "sums in messages": _case(sums, *summed),
+        "a pair, then messages": _case(pair, *paired),
+        "messages of one device": _case(alone, replace(_oc(1, 1), stream=1), cluster=replace(PAIR, source=1)),
+    }
+
+
 def _two_consumers() -> Graph:
     """c is read by d and, with d, by the sum."""
     net = GraphBuilder("two consumers", (2, 2, 1)).conv(2, 1, bias=False, name="c")

@@ -97,7 +97,7 @@ def naive_timeline(
     shared_medium: float | None = None,
     inputs: int = 1,
 ) -> NaiveTimeline:
-    """Starts and ends of all tasks and transfers, when the sink has each output, and the memory over time."""
+    """Starts and ends of all tasks and transfers, when the sink has each output, and the memory over time; of streams without barriers."""
     found = _PlanJobs(graph, cluster, plan, boundary_first, barriers)
     for item in range(inputs):
         found.add_input(item)
@@ -181,6 +181,11 @@ def parcels_of(e: int, edge: Edge) -> list[Parcel]:
     return [parcel for parcel in found if parcel.size > 0]
 
 
+def _cut(channels: int, stream: int) -> list[int]:
+    """The channels of the messages of a slice."""
+    return [min(stream, channels - start) for start in range(0, channels, stream)]
+
+
 def _partial_sums(edge: Edge, needed: set[int]) -> int:
     """How many there are of one channel under the needed rows: all of them, also those under no pool window, unless q needs rows."""
     assert edge.p.operator is not None
@@ -220,8 +225,14 @@ class _PlanJobs:
             for tensor in producers:
                 if tensor != INPUT and (item, tensor) not in self._completed:
                     self._first_round(item, unit_name(q), tensor)
+            stream = self.stream(q)
+            if stream is not None and q.dim == "OC":
+                self._streamed_input(item, q, producers[0], stream)
+                continue
             arriving = self._edges(item, q, producers)
-            if q.operator is not None:
+            if stream is not None:
+                self._streamed_sums(item, q, arriving, stream)
+            elif q.operator is not None:
                 self._tasks(item, q, arriving)
             else:
                 self.outputs.append({*arriving, *self._made(item, producers[0], self.cluster.sink), *self._stage})
@@ -260,7 +271,7 @@ class _PlanJobs:
         e, post, pre, found = self.cluster.bytes_per_element, out_shape(operator), pre_pool_shape(operator), []
         if placement.gather is not None:
             found = [Parcel("gather", k, placement.gather, e * p.shares[k] * post.channels * post.width) for k in p.devices if k != placement.gather]
-        if placement.reduce == "two_phase":
+        if placement.reduce == "two_phase" and placement.stream is None:
             slices = slices_of(p, operator)
             found = [Parcel("reduce-scatter", k, j, e * slices[j] * pre.height * pre.width) for k in p.devices for j in p.devices if k != j]
         return [parcel for parcel in found if parcel.size > 0]
@@ -303,6 +314,65 @@ class _PlanJobs:
         if len(tasks) == 2 and rows is not None and rows <= self._boundary_rows(p, k):
             tasks = tasks[:1]
         return {*tasks, *self._received_first[item, tensor, k]}
+
+    def _streamed_input(self, item: int, q: End, tensor: str, stream: int) -> None:
+        """The tasks of a unit whose input comes in messages; the buffer for a message is free once the task on the one before has ended."""
+        assert q.operator is not None
+        name, shape, everybody = unit_name(q), q.operator.in_shape, tensor == INPUT and self.cluster.source is None
+        owners, waits = self.owners(tensor, shape.channels), dict[int, set[int]]()
+        for j in q.devices:
+            self.tasks[item, name, j] = []
+            waits[j] = {self.tasks[item - 1, name, j][-1]} if item else set()
+            self._piece(item, q, j, "own", Fraction(owners.get(j, 0), shape.channels), self._to_be_awaited.pop(j, set()))
+        queues = {j: [(k, size) for k in self._order_of_owners(q, owners, j) for size in _cut(owners[k], stream)] for j in q.devices}
+        for j, queue in queues.items():
+            for k, size in [] if everybody else queue:
+                amount = self.cluster.bytes_per_element * shape.height * shape.width * size
+                job = NaiveJob(item, name, "stream", k, amount, j, tensor)  # type: ignore[arg-type]
+                job.after = waits[j] | (set() if tensor == INPUT else self._made(item, tensor, k))  # type: ignore[arg-type]
+                waits[j] = {self._piece(item, q, j, "message", Fraction(size, shape.channels), {self._add(job)})}
+
+    def stream(self, end: End) -> int | None:
+        """How many channels at a time a unit streams."""
+        return None if end.operator is None else self.plan[end.operator.name].stream
+
+    def owners(self, tensor: str, channels: int) -> dict[int, int]:
+        """How many channels of a streamed input each device has."""
+        if tensor == INPUT:
+            return dict.fromkeys(range(len(self.cluster)) if self.cluster.source is None else [self.cluster.source], channels)
+        p = self.handed_on(tensor)
+        return dict.fromkeys(p.devices, channels) if p.dim is None else p.shares
+
+    def _order_of_owners(self, q: End, owners: dict[int, int], j: int) -> list[int]:
+        """Whose channels j receives one after another: those of the next one in the order first."""
+        after = [*q.devices[q.devices.index(j) + 1 :], *q.devices[: q.devices.index(j)]]
+        return [k for k in after if k in owners] if set(owners) <= set(q.devices) and len(owners) > 1 else [k for k in owners if k != j]
+
+    def _streamed_sums(self, item: int, q: End, arriving: Sequence[int], stream: int) -> None:
+        """The tasks of a unit that sends partial sums in messages; the next is computed once the one before has left."""
+        assert q.operator is not None
+        name, pre, slices = unit_name(q), pre_pool_shape(q.operator), slices_of(q, q.operator)
+        for j in q.devices:
+            self.tasks[item, name, j] = []
+            after = {number for number in arriving if self.jobs[number].receiver == j} | self._to_be_awaited.pop(j, set())
+            for k in [*q.devices[q.devices.index(j) + 1 :], *q.devices[: q.devices.index(j)]]:
+                for size in _cut(slices[k], stream):
+                    task = self._piece(item, q, j, "message", Fraction(size, pre.channels), after)
+                    amount = self.cluster.bytes_per_element * pre.height * pre.width * size
+                    job = NaiveJob(item, name, "streamed reduce-scatter", j, amount, k, q.operator.name, first_round=True, after={task})
+                    after = {self._add(job)}
+                    self._received_first[item, q.operator.name, k] |= after
+            self._piece(item, q, j, "own", Fraction(slices[j], pre.channels), after)
+        for k in q.devices:
+            self._to_be_awaited[k] |= self._received_first[item, q.operator.name, k]
+
+    def _piece(self, item: int, q: End, j: int, what: str, part: Fraction, after: set[int]) -> int:
+        """A part of the task of a device."""
+        job = NaiveJob(item, unit_name(q), what, j, float(flops(q, j) * part), task_s=float(compute_s(self.cluster, q, j) * part))
+        job.after = after | ({self._last_task[j]} if j in self._last_task else set())
+        self._last_task[j] = self._add(job)
+        self.tasks[item, unit_name(q), j].append(self._last_task[j])
+        return self._last_task[j]
 
     def _tasks(self, item: int, q: End, arriving: Sequence[int]) -> None:
         numbers = []
@@ -383,16 +453,38 @@ def _held(found: _PlanJobs, outputs: Sequence[float]) -> Iterator[Held]:
     jobs, e = found.jobs, found.cluster.bytes_per_element
     units = {unit_name(end): end for end in found.units}
     for (_, unit, j), tasks in found.tasks.items():
-        yield Held(j, jobs[tasks[0]].start_s, jobs[tasks[-1]].end_s, float(demand(e, units[unit], j)[1]))
+        held = float(demand(e, units[unit], j)[1]) if found.stream(units[unit]) is None else _stream_bytes(found, units[unit], j)
+        yield Held(j, jobs[tasks[0]].start_s, jobs[tasks[-1]].end_s, held)
     for job in jobs:
         if job.receiver is not None and not job.first_round:
             task = found.tasks.get((job.item, job.unit, job.receiver))
+            if job.what == "stream":
+                assert task is not None  # only participants receive
+                if job.start_s >= jobs[task[0]].start_s:
+                    continue  # its place is in what is held while the tasks run
             yield Held(job.receiver, job.start_s, outputs[job.item] if task is None else jobs[task[0]].start_s, job.amount)
     for item in range(len(outputs)):
         for j in range(len(found.cluster)):
             yield from _held_input(found, outputs, item, j)
             for tensor in found.makers:
                 yield from _held_tensor(found, outputs, item, tensor, j)
+
+
+def _stream_bytes(found: _PlanJobs, end: End, j: int) -> float:
+    """What j holds while it computes a streamed unit, without its own part of an input that is streamed."""
+    operator, stream, e = end.operator, found.stream(end), found.cluster.bytes_per_element
+    assert operator is not None
+    assert stream is not None
+    pre, shape = pre_pool_shape(operator), operator.in_shape
+    if end.dim == "IC":
+        slices = slices_of(end, operator)
+        inputs = Fraction(elements(shape) * end.shares[j], shape.channels)
+        return float(e * (inputs + pre.height * pre.width * (slices[j] + min(stream, max(slices.values())))))
+    (tensor,) = producers_of(found.graph, end)
+    owners = found.owners(tensor, shape.channels)
+    lacking = [] if tensor == INPUT and j in owners else [channels for k, channels in owners.items() if k != j]
+    message = shape.height * shape.width * min(stream, max(lacking, default=0))
+    return float(e * (message + Fraction(elements(pre) * end.shares[j], operator.out_channels)))
 
 
 def _held_input(found: _PlanJobs, outputs: Sequence[float], item: int, j: int) -> Iterator[Held]:
@@ -413,6 +505,14 @@ def _held_tensor(found: _PlanJobs, outputs: Sequence[float], item: int, tensor: 
         return
     first_round = [job for job in found.jobs if (job.item, job.tensor, job.first_round) == (item, tensor, True) and j in (job.device, job.receiver)]
     over_s = max([made_s, *(job.end_s for job in first_round)])
+    if found.stream(p) is not None and j in p.shares:
+        yield Held(
+            j, made_s, over_s, owned_bytes(e, handed_on, j) * elements(pre_pool_shape(found.graph[tensor])) / elements(out_shape(found.graph[tensor]))
+        )
+        first_s = found.jobs[found.tasks[item, unit_name(p), j][0]].start_s
+        yield from (Held(j, job.start_s, max(job.end_s, first_s), job.amount) for job in first_round if job.receiver == j)
+        yield Held(j, over_s, last_s, owned_bytes(e, handed_on, j))
+        return
     yield Held(j, made_s, over_s, owned_bytes(e, p, j))
     yield from (Held(j, job.start_s, over_s, job.amount) for job in first_round if job.receiver == j)
     yield Held(j, over_s, last_s, owned_bytes(e, handed_on, j))
@@ -434,5 +534,7 @@ def _uses(found: _PlanJobs, outputs: Sequence[float], item: int, tensor: str, j:
     for q in found.units:
         if tensor in producers_of(found.graph, q) and j in q.shares:
             start_s = outputs[item] if q.operator is None else found.jobs[found.tasks[item, unit_name(q), j][0]].start_s
+            if q.dim == "OC" and found.stream(q) is not None:
+                start_s = found.jobs[found.tasks[item, unit_name(q), j][-1]].end_s  # it reads its own part where that is
             times.append((start_s, start_s))
     return times

@@ -116,12 +116,20 @@ def naive_transfers(graph: Graph, cluster: Cluster, plan: Plan) -> list[tuple[li
                 p = End(operator, None, {host: 1})
             if plan[name].reduce == "two_phase":
                 slices = slices_of(p, operator)
-                if name not in completed:
+                if name not in completed and plan[name].stream is None:
                     completed.add(name)
                     scatters.append(_first_phase(e, operator, slices))
                 p = End(operator, "OC", slices)
             edges.append(Edge(p, q, out_shape(operator), slot))
-        found.append((scatters, [_transfers(e, edge) for edge in edges]))
+        stream = None if q.operator is None else plan[q.operator.name].stream
+        if stream is not None and q.dim == "OC":
+            scatters += [load for edge in edges for load in _fetched_in_messages(e, edge, stream)]
+            edges = []
+        if stream is not None and q.dim == "IC":
+            assert q.operator is not None
+            found.append((scatters + _sent_in_messages(e, q.operator, slices_of(q, q.operator), stream), [_transfers(e, edge) for edge in edges]))
+        else:
+            found.append((scatters, [_transfers(e, edge) for edge in edges]))
     return found
 
 
@@ -158,8 +166,41 @@ def _memory(graph: Graph, cluster: Cluster, plan: Plan, j: int) -> Fraction:
         assert end.operator is not None
         if plan[end.operator.name].gather == j:
             a = max(a, Fraction(cluster.bytes_per_element * elements(out_shape(end.operator))))
+        if plan[end.operator.name].stream is not None:
+            a = _streamed(graph, cluster, plan, i, j)
         weights, most = weights + w, max(most, a + _kept(graph, cluster, plan, i, j))
     return weights + most
+
+
+def _streamed(graph: Graph, cluster: Cluster, plan: Plan, i: int, j: int) -> Fraction:
+    """a_ij of a streamed operator, and what j has of an input that is streamed and that nobody reads later."""
+    e, ends = cluster.bytes_per_element, naive_ends(graph, plan)
+    end, operator = ends[i], ends[i].operator
+    assert operator is not None
+    stream, pre, shape = plan[operator.name].stream, pre_pool_shape(operator), operator.in_shape
+    assert stream is not None
+    if end.dim == "IC":
+        slices = slices_of(end, operator)
+        if j not in slices:
+            return Fraction(0)
+        sums = pre.height * pre.width * (min(stream, *(max(slices.values()),)) + slices[j])
+        return Fraction(e * elements(shape) * end.shares[j], shape.channels) + e * sums
+    (name,) = producers_of(graph, end)
+    if name == INPUT:
+        owned = dict.fromkeys(range(len(cluster)) if cluster.source is None else [cluster.source], shape.channels)
+    elif plan[name].gather is not None or plan[name].dim is None:
+        owned = {(plan[name].devices[0] if plan[name].gather is None else plan[name].gather): shape.channels}  # type: ignore[dict-item]
+    elif plan[name].dim == "OC":
+        owned = dict(zip(plan[name].devices, plan[name].shares, strict=True))
+    else:
+        owned = slices_of(next(p for p in ends if p.operator is graph[name]), graph[name])
+    channel, found = e * shape.height * shape.width, Fraction(0)
+    if name not in {read for later in ends[i + 1 :] for read in producers_of(graph, later)}:
+        found += channel * owned.get(j, 0)
+    if j in end.shares:
+        lacking = [channels for k, channels in owned.items() if k != j and j not in (owned if name == INPUT else ())]
+        found += channel * min(stream, max(lacking, default=0)) + Fraction(e * elements(pre) * end.shares[j], operator.out_channels)
+    return found
 
 
 def _kept(graph: Graph, cluster: Cluster, plan: Plan, i: int, j: int) -> Fraction:
@@ -209,6 +250,44 @@ def _gather(e: int, p: End, operator: Operator, host: int) -> Transfers:
     """Every participant but the host itself sends the rows that it owns to the host."""
     rows = {k: Fraction(e * elements(out_shape(operator)) * share, out_shape(operator).height) for k, share in p.shares.items() if k != host}
     return {host: sum(rows.values(), Fraction(0))}, rows, {host: len(rows)}
+
+
+def _cut(channels: int, stream: int) -> list[int]:
+    """The messages of a slice, one after another."""
+    found = []
+    while sum(found) < channels:
+        found.append(min(stream, channels - sum(found)))
+    return found
+
+
+def _fetched_in_messages(e: int, edge: Edge, stream: int) -> list[Transfers]:
+    """A round for each message of a streamed input: the participant t places further in the order sends, t = 1, 2, ..."""
+    channel, order, found = Fraction(e * edge.tensor.height * edge.tensor.width), edge.q.devices, list[Transfers]()
+    if edge.p.dim is None:
+        (o,) = edge.p.devices
+        others = [j for j in order if j != o]
+        for size in _cut(edge.tensor.channels, stream):
+            found.append((dict.fromkeys(others, channel * size), {o: channel * size * len(others)}, dict.fromkeys(others, 1)))
+        return found
+    cuts = {k: _cut(channels, stream) for k, channels in edge.p.shares.items()}
+    for t in range(1, len(order)):
+        senders = {j: (order + order)[rank + t] for rank, j in enumerate(order)}
+        for m in range(max(map(len, cuts.values()))):
+            R = {j: channel * cuts[k][m] for j, k in senders.items() if m < len(cuts[k])}
+            found.append((R, {senders[j]: size for j, size in R.items()}, dict.fromkeys(R, 1)))
+    return found
+
+
+def _sent_in_messages(e: int, operator: Operator, slices: dict[int, int], stream: int) -> list[Transfers]:
+    """A round for each message of partial sums: each participant sends to the one t places further in the order, t = 1, 2, ..."""
+    pre, order, found = pre_pool_shape(operator), list(slices), list[Transfers]()
+    cuts = {k: _cut(channels, stream) for k, channels in slices.items()}
+    for t in range(1, len(order)):
+        receivers = {k: (order + order)[rank + t] for rank, k in enumerate(order)}
+        for m in range(max(map(len, cuts.values()))):
+            S = {k: Fraction(e * pre.height * pre.width * cuts[j][m]) for k, j in receivers.items() if m < len(cuts[j])}
+            found.append(({receivers[k]: size for k, size in S.items()}, S, {receivers[k]: 1 for k in S}))
+    return found
 
 
 def _round(cluster: Cluster, transfers: list[Transfers]) -> tuple[Fraction, Fraction, int]:

@@ -52,6 +52,8 @@ class Space:
         for name, placement in plan.items():
             if placement.gather is not None:
                 raise PlanError(f"the plan gathers the rows of {name!r} on device {placement.gather}; a plan of this space has no gathers")
+            if placement.stream is not None:
+                raise PlanError(f"the plan streams the channels of {name!r}; a plan of this space has no streams")
             if placement.dim and not set(placement.devices) <= set(self.devices):
                 others = sorted(set(placement.devices) - set(self.devices))
                 raise PlanError(f"the plan splits {name!r} over {list(placement.devices)}, but {others} are not in the team {list(self.devices)}")

@@ -15,10 +15,10 @@ from iopopt.errors import OffloadError
 from iopopt.methods.settings import checked_integer, limited
 from iopopt.methods.solution import Point, Termination
 from iopopt.network.records import is_number, short_repr
-from iopopt.offload.bounds import Kind, OpenSplits, SplitBound, split_bounds
+from iopopt.offload.bounds import Kind, OpenSplits, SplitBound, joint_bound_s, split_bounds
 from iopopt.offload.dispatch import in_order_of_arrival
 from iopopt.offload.instance import OffloadInstance
-from iopopt.offload.methods.brute_force import BruteForce
+from iopopt.offload.methods.mw import solve_mw
 from iopopt.offload.methods.nfl import best_single
 from iopopt.offload.plan import ClientPlan, OffloadPlan, Path, jobs
 from iopopt.offload.recursion import Job, OffloadObjective, OffloadPricer
@@ -29,6 +29,8 @@ TICKS = 1_000_000
 """The value of the first plan in ticks, unless a resolution is given."""
 
 MOST_TICKS = 10**12
+
+_ENDED: Termination = "exhausted"
 
 
 def solve_cpsat(
@@ -47,7 +49,8 @@ def solve_cpsat(
     stands. A plan that takes so many takes, in truth, at most one tick more for each duration on its critical path, of which there are at most
     :func:`most_durations`. ``status="optimal"`` says that value and bound are no further apart.
 
-    One device is solved split after split, that of the least bound (:mod:`iopopt.offload.bounds`) first; several in one program. Where rows may be
+    One device is solved split after split, that of the least bound (:mod:`iopopt.offload.bounds`) first; several in one program, which starts from
+    the plan of Minimizing Waiting. Where rows may be
     uneven, plans of even rows are searched first, in a quarter of the time. The best plan so far is not a hint, but cut off: only what is better is
     searched for; several devices start from the plans that are best for each alone. At the time limit, or at Ctrl-C, the search ends with that plan.
 
@@ -74,9 +77,13 @@ def solve_cpsat(
     first = warm_start or first_plan(pricer, space)
     tick_s = checked_resolution(resolution_s, pricer.value_s(first, objective))
     search = _Search(pricer, objective, tick_s, threads, watch, first)
+    even, termination = replace(space, row_steps=None), _ENDED
     if len(instance.clients) > 1:
-        search.offer(plan_as_if_alone(pricer, space, time_limit_s / 8))
-    termination = search.run(replace(space, row_steps=None), seconds=time_limit_s / 4) if space.row_steps else "exhausted"
+        heuristic = solve_mw(instance, space=even, objective=objective, time_limit_s=time_limit_s / 2)
+        search.offer(heuristic.plan)
+        termination = heuristic.termination
+    if space.row_steps and termination != "interrupted":
+        termination = search.run(even, seconds=time_limit_s / 4)
     if termination != "interrupted":
         termination = search.run(space)
     error_s = tick_s * most_durations(pricer, search.best)
@@ -135,17 +142,6 @@ def first_plan(pricer: OffloadPricer, space: OffloadSpace) -> OffloadPlan:
             continue
         rows = even_starts(stages.shape(split.fused).height, split.paths)
         clients.append(ClientPlan(split.fused, tuple(Path(start, stop, 0) for start, stop in pairwise(rows))))
-    return in_order_of_arrival(pricer, clients)
-
-
-def plan_as_if_alone(pricer: OffloadPricer, space: OffloadSpace, time_limit_s: float) -> OffloadPlan:
-    """For each device the best plan of even rows as if there were no others, as far as the time goes."""
-    clients: list[ClientPlan] = []
-    for client in range(len(pricer.stages)):
-        alone = BruteForce(split_bounds(pricer, replace(space, row_steps=None), client), limited(time_limit_s / len(pricer.stages)))
-        if alone.run() == "interrupted" or alone.best is None:
-            raise KeyboardInterrupt
-        clients += alone.best.clients
     return in_order_of_arrival(pricer, clients)
 
 
@@ -234,7 +230,8 @@ class _Search:
             self._check()
             split.relax()
         least = [min(split.bound_s for split in of_client) for of_client in splits]
-        self.bound_s = min(self._cutoff_s, max(least) if self._objective == "makespan" else sum(least) / len(least))
+        together = joint_bound_s(splits) if self._objective == "makespan" else sum(least) / len(least)
+        self.bound_s = min(self._cutoff_s, max(together, *least) if self._objective == "makespan" else together)
         return [[split for split in of_client if split.bound_s < latest] for of_client, latest in zip(splits, self._limits_s(splits), strict=True)]
 
     def _solve(self, splits: Sequence[Sequence[SplitBound]], seconds: float) -> tuple[Termination, float]:

@@ -253,3 +253,6 @@ def test_plans_outside_the_space_are_refused() -> None:
         space.check(Plan.of(graph, [Placement.split("H", (0, 2), (4, 4))] * 3))
     with pytest.raises(PlanError, match="gathers"):
         space.check(Plan.of(graph, [Placement.split("H", (0, 1), (4, 4), gather=0)] * 3))
+    sums = Placement.split("IC", (0, 1), (1, graph.operators[1].in_shape.channels - 1), "two_phase", stream=1)
+    with pytest.raises(PlanError, match="streams the channels"):
+        space.check(Plan.of(graph, [Placement.whole(0), sums, Placement.whole(0)]))
