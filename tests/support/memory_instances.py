@@ -60,7 +60,8 @@ def memory_instance(seed: int, most_plans: int = 20_000) -> MemoryInstance:
     uneven = _limited(cluster, [rng.uniform(1, 3) for _ in cluster.devices])
     shares = MemoryInstance(graph, uneven, team, longest).prices().share
     least = 0.98 * shares.min() if rng.random() < 0.125 else np.quantile(shares, rng.uniform(0.0, 1.0))
-    limits = [float(device.memory_bytes * least) for device in uneven.devices]
+    # A little more, so that whether the plan at the limit fits is no matter of rounding.
+    limits = [float(device.memory_bytes * least * (1 + 1e-6)) for device in uneven.devices]
     return MemoryInstance(graph, _limited(cluster, limits), team, longest)
 
 
