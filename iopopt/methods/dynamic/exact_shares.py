@@ -104,7 +104,8 @@ class ShareProgram:
             integrality=program.integer.astype(int),
             bounds=Bounds(program.lower, program.upper),
             constraints=LinearConstraint(matrix, program.row_lower, program.row_upper),
-            options={"mip_rel_gap": gap, "node_limit": _MOST_BRANCHES, **limit},
+            # The presolve of HiGHS in SciPy 1.17 ends the whole process on some of these programs.
+            options={"mip_rel_gap": gap, "node_limit": _MOST_BRANCHES, "presolve": False, **limit},
         )
         with discarded_output():
             return _interruptible(solve)
