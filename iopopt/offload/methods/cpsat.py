@@ -14,9 +14,10 @@ from iopopt.errors import OffloadError
 from iopopt.methods.settings import checked_integer, limited
 from iopopt.methods.solution import Point, Termination
 from iopopt.network.records import is_number, short_repr
-from iopopt.offload.bounds import OpenSplits, SplitBound, joint_bound_s, split_bounds
+from iopopt.offload.bounds import OpenSplits, SplitBound, split_bounds
 from iopopt.offload.dispatch import in_order_of_arrival
 from iopopt.offload.instance import OffloadInstance
+from iopopt.offload.joint_bound import joint_bound_s
 from iopopt.offload.methods.mw import solve_mw
 from iopopt.offload.methods.nfl import best_single
 from iopopt.offload.plan import ClientPlan, OffloadPlan, Path, jobs
