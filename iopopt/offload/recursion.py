@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
+from iopopt.errors import OffloadError, PlanError
+from iopopt.network.records import foreign
 from iopopt.offload.instance import OffloadInstance
 from iopopt.offload.paths import PathLoad, path_load, whole_load
 from iopopt.offload.plan import OffloadPlan, Path, jobs, validate
@@ -103,9 +105,15 @@ def _occupy(free_s: list[float], arrival_s: float, seconds: float) -> tuple[int,
 
 
 class OffloadPricer:
-    """Prices plans of one instance; what it derives for one plan helps with the next."""
+    """Prices plans of one instance; what it derives for one plan helps with the next.
+
+    Raises:
+        OffloadError: if ``instance`` is no OffloadInstance.
+    """
 
     def __init__(self, instance: OffloadInstance) -> None:
+        if not isinstance(instance, OffloadInstance):
+            raise OffloadError(f"instance: found {foreign(instance)}; an OffloadInstance is expected (iopopt.load_offload_instance reads one)")
         self.instance = instance
         self.stages = tuple(Stages.of(client.graph) for client in instance.clients)
         self._jobs: dict[tuple[int, int, Path], Job] = {}
@@ -200,8 +208,10 @@ class OffloadPricer:
         """Check a plan.
 
         Raises:
-            PlanError: if it does not belong to the instance.
+            PlanError: if it is no OffloadPlan, or does not belong to the instance.
         """
+        if not isinstance(plan, OffloadPlan):
+            raise PlanError(f"plan: found {foreign(plan)}; an OffloadPlan is expected (OffloadPlan.from_dict reads a record)")
         validate(self.instance, self.stages, plan)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from support.offloading import random_offload_instance, random_offload_plan, worked_instance
 
-from iopopt.errors import FileFormatError, PlanError
+from iopopt.errors import FileFormatError, OffloadError, PlanError
 from iopopt.models import load_model
 from iopopt.offload.plan import ClientPlan, OffloadPlan, Path
 from iopopt.offload.recursion import offload_latency_s
@@ -81,3 +81,11 @@ def test_dispatch_may_be_left_out_only_with_one_device() -> None:
     two = replace(instance, clients=(*instance.clients, replace(instance.clients[0], name="other")))
     with pytest.raises(PlanError, match="device 0 3 times, device 1 3 times"):
         offload_latency_s(two, OffloadPlan((plan, plan)))
+
+
+def test_what_is_no_instance_or_no_plan() -> None:
+    with pytest.raises(OffloadError, match=r"instance: found 'office.yaml' \(a str\); an OffloadInstance is expected"):
+        offload_latency_s("office.yaml", OffloadPlan(()))  # type: ignore[arg-type]
+    for priced in (offload_latency_s, offload_timeline):
+        with pytest.raises(PlanError, match="plan: found None; an OffloadPlan is expected"):
+            priced(worked_instance(), None)  # type: ignore[arg-type]
