@@ -163,6 +163,17 @@ class OffloadInstance:
         return {"schema_version": 1, "devices": devices, "servers": plain(self.servers), "bytes_per_element": self.bytes_per_element}
 
 
+def as_offload_instance(instance: OffloadInstance) -> OffloadInstance:
+    """The instance unchanged: the check of what was given as one.
+
+    Raises:
+        OffloadError: if it is no OffloadInstance.
+    """
+    if isinstance(instance, OffloadInstance):
+        return instance
+    raise OffloadError(f"instance: found {foreign(instance)}; an OffloadInstance is expected (iopopt.load_offload_instance reads one)")
+
+
 def _all_of(values: Any, cls: type, key: str) -> tuple[Any, ...]:
     """A tuple of at least one and at most 10,000 of a class."""
     if not isinstance(values, Iterable) or isinstance(values, (str, Mapping)):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from iopopt.errors import OffloadError, PlanError
+from iopopt.errors import PlanError
 from iopopt.network.records import foreign
-from iopopt.offload.instance import OffloadInstance
+from iopopt.offload.instance import OffloadInstance, as_offload_instance
 from iopopt.offload.paths import PathLoad, path_load, whole_load
 from iopopt.offload.plan import OffloadPlan, Path, jobs, validate
 from iopopt.offload.stages import Stages
@@ -112,9 +112,7 @@ class OffloadPricer:
     """
 
     def __init__(self, instance: OffloadInstance) -> None:
-        if not isinstance(instance, OffloadInstance):
-            raise OffloadError(f"instance: found {foreign(instance)}; an OffloadInstance is expected (iopopt.load_offload_instance reads one)")
-        self.instance = instance
+        self.instance = as_offload_instance(instance)
         self.stages = tuple(Stages.of(client.graph) for client in instance.clients)
         self._jobs: dict[tuple[int, int, Path], Job] = {}
         self._tails: dict[tuple[int, int, int], Tail | None] = {}

@@ -10,7 +10,7 @@ from typing import Any
 
 from iopopt.errors import PluginError
 from iopopt.network.records import short_repr
-from iopopt.offload.instance import OffloadInstance
+from iopopt.offload.instance import OffloadInstance, as_offload_instance
 from iopopt.offload.methods.brute_force import solve_bf
 from iopopt.offload.methods.cpsat import solve_cpsat
 from iopopt.offload.methods.mw import solve_mw
@@ -75,5 +75,6 @@ def solve_offload(instance: OffloadInstance, method: str = "psomw", **options: A
 
     Raises:
         UnknownNameError: if there is no such method.
+        OffloadError: if ``instance`` is no OffloadInstance.
     """
-    return OFFLOAD_METHODS.find(method).solve(instance, **options)
+    return OFFLOAD_METHODS.find(method).solve(as_offload_instance(instance), **options)
