@@ -237,8 +237,8 @@ def build(
             "on the server. Gains are latencies over that of the plan; their means are arithmetic.",
             f"MW and PSOMW had {time_limit_s:g} s, PSOMW with each of {seeds} seeds (the longest took {longest_s:.1f} s); brute force had "
             f"{EXACT_LIMITS * time_limit_s:g} s, and where it did not end so had CP-SAT. The gap is that of the best plan of all methods.",
-            f"Uneven rows: paths may also begin at {ROW_STEPS} even steps; by how much PSOMW (seeds: {min(seeds, UNEVEN_SEEDS)}) is then below the best "
-            "plan of even rows by any method, 0 where it found none that is better.",
+            f"Uneven rows: paths may also begin at {ROW_STEPS} even steps; by how much PSOMW (seeds: {min(seeds, UNEVEN_SEEDS)}) is then below the "
+            "best plan of even rows by any method, 0 where it found none that is better.",
             "Above brute force: the mean over the instances where it ended of how far PSOMW's median is above it, and the worst seed of all.",
             ceiling_note(results),
             paper_note(results),
