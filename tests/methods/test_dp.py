@@ -127,7 +127,7 @@ def test_tight_memory_is_respected(model, factor):
     assert solution.status == "feasible"
 
 
-@pytest.mark.parametrize("build", [resnet18, mobilenet_v2, googlenet])
+@pytest.mark.parametrize("build", [pytest.param(resnet18, marks=pytest.mark.slow), mobilenet_v2, googlenet])
 @pytest.mark.parametrize("factor", [0.3, 0.5])
 def test_tight_memory_of_networks_with_branches(build, factor):
     """The same where tensors wait in memory for a later operator."""

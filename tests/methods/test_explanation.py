@@ -14,6 +14,7 @@ from iopopt import Evaluation, GraphBuilder, Placement, Plan, Solution, evaluate
 from iopopt.cost.evaluation import OperatorCost
 from iopopt.methods.explanation import MOST_LINES, WIDTH, Group, explain, grouped
 
+LONG_TO_SOLVE = (("slow-link-x8", "resnet50"), ("slow-link-x8", "googlenet"))
 DEEP = ("resnet50", "googlenet", "vgg16", "mobilenet_v2", "yolov2", "squeezenet1_1")
 
 
@@ -48,8 +49,14 @@ def _dense(layers: int) -> Solution:
     return replace(solve_coedge(graph, cluster), plan=plan, evaluation=price, latency_s=price.latency_s, status="feasible", reason=None)
 
 
-@pytest.mark.parametrize("model", DEEP)
-@pytest.mark.parametrize("instance", ["edge-x3", "slow-link-x8"])
+@pytest.mark.parametrize(
+    ("instance", "model"),
+    [
+        pytest.param(instance, model, marks=[pytest.mark.slow] if (instance, model) in LONG_TO_SOLVE else [])
+        for instance in ("edge-x3", "slow-link-x8")
+        for model in DEEP
+    ],
+)
 def test_deep_networks_fit_a_screen(model: str, instance: str) -> None:
     """At most 40 lines of at most 120 characters, whatever the method."""
     graph = load_model(model)
@@ -88,9 +95,9 @@ def test_small_networks_have_a_line_for_each_operator(model: str) -> None:
     assert "count" not in text.split("\n\n")[1]
 
 
-@pytest.mark.parametrize("full", [False, True])
-def test_the_table_adds_up(full: bool) -> None:
-    """The columns of the printed table sum to the totals of the evaluation, grouped or not."""
+@pytest.fixture(scope="module")
+def prices() -> list[Evaluation | None]:
+    """Of a dense network, of random plans and of two deep networks."""
     rng = random.Random(11)
     prices = [_dense(40).evaluation]
     for _ in range(20):
@@ -100,6 +107,12 @@ def test_the_table_adds_up(full: bool) -> None:
     for name in ("resnet50", "googlenet"):
         graph = load_model(name)
         prices.append(solve_dp(graph, load_cluster("edge-x4", graph)).evaluation)
+    return prices
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_the_table_adds_up(full: bool, prices: Sequence[Evaluation | None]) -> None:
+    """The columns of the printed table sum to the totals of the evaluation, grouped or not."""
     for price in prices:
         assert price is not None
         rows = _table("headline\n" + "\n".join(explain(price, full)))

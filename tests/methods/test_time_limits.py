@@ -297,7 +297,7 @@ def test_heuristics_without_a_seed_repeat_themselves(name, instance):
     assert {solution.termination for solution in (first, again, limited)} == {"finished"}
 
 
-@pytest.mark.parametrize("seed", [0, 7])
+@pytest.mark.parametrize("seed", [0, pytest.param(7, marks=pytest.mark.slow)])
 def test_a_swarm_of_limited_iterations_repeats_itself(seed, instance):
     """The same seed gives the same plan whatever the time limit, as long as the iterations end it."""
     graph, cluster = instance

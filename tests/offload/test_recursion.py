@@ -88,9 +88,10 @@ def graphs() -> list[Graph]:
 
 
 class TestSimulator:
-    def test_says_the_same_on_random_plans(self, graphs: list[Graph]) -> None:
+    @pytest.mark.parametrize("plans", [300, pytest.param(2000, marks=pytest.mark.slow)])
+    def test_says_the_same_on_random_plans(self, plans: int, graphs: list[Graph]) -> None:
         rng = random.Random(1)
-        for _ in range(2000):
+        for _ in range(plans):
             instance = random_offload_instance(rng, graphs, clients=rng.choice([1, 1, 2, 3]))
             plan = random_offload_plan(rng, instance)
             assert offload_timeline(instance, plan).outputs_s == pytest.approx(OffloadPricer(instance).ends_s(plan), rel=1e-12)

@@ -12,6 +12,7 @@ from scipy.optimize import milp
 
 from iopopt import PluginError, SolverError
 from iopopt.methods import team_search
+from iopopt.methods.weight_splits import optimum
 from iopopt.milp import memory_program
 from iopopt.milp.affine import constant, times, total
 from iopopt.milp.backends import Options
@@ -45,7 +46,7 @@ HERE = 1e-5
 
 @contextmanager
 def solved_here() -> Iterator[None]:
-    """The exact method calls back end ``scipy`` in this process: to start a child takes longer than a tiny program.
+    """The exact method and DeeperThings call back end ``scipy`` in this process: to start a child takes longer than a tiny program.
 
     OR-Tools must not be loaded here: its HiGHS and that of scipy may crash each other. The presolve of scipy's HiGHS is left out, and the start that
     solves shares by programs of its own, because some tiny programs crash it.
@@ -59,7 +60,7 @@ def solved_here() -> Iterator[None]:
         patch.setattr(ScipyHighs, "tolerance", HERE)
         patch.setattr(scipy.optimize, "milp", lambda *costs, options, **program: milp(*costs, options={**options, "presolve": False}, **program))
         patch.setattr(team_search, "refined_plan", lambda *_: None)
-        for module in (team_search, memory_program):
+        for module in (team_search, memory_program, optimum):
             patch.setattr(module, "run_backend", run)
         yield
 
