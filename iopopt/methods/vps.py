@@ -65,7 +65,7 @@ def solve_vps(graph: Graph, devices: Cluster | Sequence[Device], *, team: Team =
             raise SolverError(f"budget_bytes is {budget_bytes:,.0f}; vertical partitioning over {len(members)} devices needs {least}")
         return fitting[-1]
 
-    return solve_by(make_plan, graph, devices, team, "vps", space=f"{space_name(team, devices)}, even slices, streamed")
+    return solve_by(make_plan, graph, devices, team, "vps", space=f"{space_name(team, devices)}, streamed")
 
 
 def vps_front(graph: Graph, devices: Cluster | Sequence[Device], team: Team = "all") -> list[VpsPoint]:

@@ -44,8 +44,8 @@ def _tightened(cluster: Cluster, graph: Graph, rng: random.Random) -> Cluster:
     return replace(cluster, devices=devices)
 
 
-OWN_ORDER = ("pso", "milp", "dpfp", "coedge_lp", "halp", "overlap")
-"""Methods that choose among the devices of a team, or whose order is tested elsewhere."""
+OWN_ORDER = ("pso", "milp", "dpfp", "coedge_lp", "halp", "overlap", "stages")
+"""Methods that choose among the devices of a team, split nothing, or whose order is tested elsewhere."""
 
 
 @pytest.mark.parametrize("method", [name for name, info in METHODS.items() if "team" in info.takes and name not in OWN_ORDER])
@@ -59,10 +59,10 @@ def test_the_team_is_split_over_in_its_order(method: str) -> None:
             continue
         solution = solve(graph, cluster, method, team=team)
         assert solution.plan is not None
-        assert solution.space.removesuffix(", gathered").partition(", blocks")[0] == f"team={team}"
+        assert solution.space.removesuffix(", gathered").removesuffix(", streamed").partition(", blocks")[0] == f"team={team}"
         assert solution.latency_s == evaluate(graph, cluster, solution.plan).latency_s
-        kept = Plan(tuple((name, replace(placement, gather=None)) for name, placement in solution.plan.items()), solution.plan.blocks)
-        assert (kept != solution.plan) <= solution.space.endswith(", gathered")
+        kept = Plan(tuple((name, replace(placement, gather=None, stream=None)) for name, placement in solution.plan.items()), solution.plan.blocks)
+        assert (kept != solution.plan) <= solution.space.endswith((", gathered", ", streamed"))
         check_in_space(kept, team, cluster, max(map(len, solution.plan.blocks), default=1))
         split += len(solution.plan.split_operators) > 0
     assert split >= 4
