@@ -7,15 +7,16 @@ from typing import Any
 import pytest
 
 import iopopt
-from iopopt import METHODS, Cluster, ClusterError, Device, Graph, GraphError, IopoptError, Placement, Plan, PlanBatch, PlanError, Pricer
+from iopopt import METHODS, Cluster, ClusterError, Device, Graph, GraphError, IopoptError, OffloadError, Placement, Plan, PlanBatch, PlanError, Pricer
 from iopopt.cost.instance import Instance
 
-SOLVERS = [getattr(iopopt, name) for name in iopopt.__all__ if name.startswith("solve_")]
+SOLVERS = [getattr(iopopt, name) for name in iopopt.__all__ if name.startswith("solve_") and name != "solve_offload"]
 DEVICES = [Device("a", 1e9, 1e9, 1e6), Device("b", 1e9, 1e9, 1e6)]
 
 
 def test_every_method_is_tried() -> None:
-    """The public functions are the methods of the registry."""
+    """The public functions that take a graph and a cluster are the methods of the registry."""
+    assert {solver.__name__ for solver in SOLVERS} == {method.solve.__name__ for method in METHODS.values()}
     assert len(SOLVERS) == len(METHODS)
 
 
@@ -33,6 +34,13 @@ def test_no_cluster(solver: Any, wrong: Any, trio_graph: Graph) -> None:
     """So is what is neither a cluster nor devices."""
     with pytest.raises(ClusterError, match="cluster: "):
         solver(trio_graph, wrong)
+
+
+@pytest.mark.parametrize("wrong", ["offices.yaml", None, {"schema_version": 1}, DEVICES], ids=["name", "none", "record", "devices"])
+def test_no_offloading_instance(wrong: Any) -> None:
+    """Offloading takes one instance in the place of a graph and a cluster."""
+    with pytest.raises(OffloadError, match=r"instance: found .*; an OffloadInstance is expected \(iopopt.load_offload_instance reads one\)"):
+        iopopt.solve_offload(wrong)
 
 
 def test_the_message_names_what_was_found() -> None:

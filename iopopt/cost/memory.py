@@ -22,21 +22,24 @@ class DeviceDemand(NamedTuple):
     live: float = 0.0
 
 
-def memory_demands(instance: Instance, placements: Sequence[Placement]) -> list[list[DeviceDemand]]:
+def memory_demands(instance: Instance, placements: Sequence[Placement], numbers: range | None = None) -> list[list[DeviceDemand]]:
     """w_ij, a_ij and live_ij of equation (1), as ``[i][j]``; zero where a device takes no part and holds nothing.
 
     Args:
         placements: of every unit (:meth:`Instance.placements`).
+        numbers: consecutive units, whose rows alone are wanted; all by default.
     """
+    numbers = range(len(instance.placed)) if numbers is None else numbers
     nothing = DeviceDemand()
-    demands = [[nothing] * len(instance.cluster) for _ in instance.placed]
-    for number, row in enumerate(demands):
+    demands = [[nothing] * len(instance.cluster) for _ in numbers]
+    for number, row in zip(numbers, demands, strict=True):
         for j, demand in unit_memory(instance, placements, number):
             row[j] = demand
     for producer, during in (*instance.live_tensors, *_streamed_tensors(instance, placements)):
-        for j, live in _live_bytes(instance, placements, producer):
-            for i in during:
-                demands[i][j] = demands[i][j]._replace(live=demands[i][j].live + live)
+        rows = demands[max(during.start - numbers.start, 0) : max(during.stop - numbers.start, 0)]
+        for j, live in _live_bytes(instance, placements, producer) if rows else ():
+            for row in rows:
+                row[j] = row[j]._replace(live=row[j].live + live)
     return demands
 
 

@@ -20,7 +20,7 @@ from iopopt.cost.evaluation import evaluate, operator_cost
 from iopopt.cost.instance import Instance
 from iopopt.cost.memory import memory_demands
 from iopopt.cost.schedule import step_of
-from iopopt.cost.stopwatch import Stopwatch
+from iopopt.cost.stopwatch import NO_LIMIT, Stopwatch, TimeUpError
 from iopopt.errors import SolverError
 from iopopt.methods.scheme import solve_by
 from iopopt.methods.solution import Solution
@@ -42,47 +42,60 @@ class VpsPoint:
     latency_s: float
 
 
-def solve_vps(graph: Graph, devices: Cluster | Sequence[Device], *, team: Team = "all", budget_bytes: float | None = None) -> Solution:
+def solve_vps(
+    graph: Graph,
+    devices: Cluster | Sequence[Device],
+    *,
+    team: Team = "all",
+    budget_bytes: float | None = None,
+    time_limit_s: float = math.inf,
+) -> Solution:
     """The fastest plan by equation (6) that holds even parts of everything and needs at most a budget of memory on each device.
+
+    The plan is always the same unless the time limit, in seconds of wall clock for everything, cuts the search short
+    (``termination="time_limit"``); then all operators are split by output channels, and nothing is streamed.
 
     Args:
         budget_bytes: of each device; the least that is possible by default.
 
     Raises:
         ClusterError: if ``team`` names a device that does not exist.
-        SolverError: if the budget is no positive number, or less than the least possible, which the message gives.
+        SolverError: if the budget is no positive number, or less than the least that is possible, or that is known when the time is up, which the
+            message gives; or if ``time_limit_s`` is not positive.
     """
     if budget_bytes is not None and (not is_number(budget_bytes) or budget_bytes <= 0):
         raise SolverError(f"budget_bytes is {short_repr(budget_bytes)}; it must be a positive number, or None")
 
-    def make_plan(graph: Graph, cluster: Cluster, members: tuple[int, ...], _: Stopwatch) -> Plan:
-        front = vps_front(graph, cluster, members)
+    def make_plan(graph: Graph, cluster: Cluster, members: tuple[int, ...], watch: Stopwatch) -> Plan:
+        front = vps_front(graph, cluster, members, watch)
         if budget_bytes is None:
             return front[0].plan
         fitting = [point.plan for point in front if point.memory_bytes <= budget_bytes]
         if not fitting:
             least = f"{front[0].memory_bytes:,.0f}"
-            raise SolverError(f"budget_bytes is {budget_bytes:,.0f}; vertical partitioning over {len(members)} devices needs {least}")
+            late = f"; the time limit of {time_limit_s:g} s has passed before a plan that streams was found" if watch.cut_short else ""
+            raise SolverError(f"budget_bytes is {budget_bytes:,.0f}; vertical partitioning over {len(members)} devices needs {least}{late}")
         return fitting[-1]
 
-    return solve_by(make_plan, graph, devices, team, "vps", space=f"{space_name(team, devices)}, streamed")
+    return solve_by(make_plan, graph, devices, team, "vps", time_limit_s, space=f"{space_name(team, devices)}, streamed")
 
 
-def vps_front(graph: Graph, devices: Cluster | Sequence[Device], team: Team = "all") -> list[VpsPoint]:
+def vps_front(graph: Graph, devices: Cluster | Sequence[Device], team: Team = "all", watch: Stopwatch = NO_LIMIT) -> list[VpsPoint]:
     """The plans of vertical partitioning of which none is better than another in both memory and latency, the least memory first.
 
     What an operator adds to the latency, and the activations that it needs, do not depend on the others: so for each budget of activations the
     fastest way that fits is chosen for each. Its weights are the same whatever it does, but for biases and channels that cannot be divided evenly;
-    where they differ, a better plan than those of the front may exist.
+    where they differ, a better plan than those of the front may exist. When the time is up, the front is the one plan that streams nothing.
 
     Raises:
         ClusterError: if ``team`` names a device that does not exist.
     """
     cluster = Instance.of(graph, devices).cluster
-    choices = _Choices(graph, cluster, resolve_team(team, cluster))
-    budgets = sorted({way.activations for ways in choices.ways for way in ways})
-    least = max(min(way.activations for way in ways) for ways in choices.ways)
-    plans = dict.fromkeys(choices.plan(budget) for budget in budgets if budget >= least)
+    choices = _Choices(graph, cluster, resolve_team(team, cluster), watch)
+    try:
+        plans = choices.plans()
+    except TimeUpError:
+        plans = [choices.unstreamed]
     points = sorted((_point(graph, cluster, plan) for plan in plans), key=lambda point: (point.memory_bytes, point.latency_s))
     front: list[VpsPoint] = []
     for point in points:
@@ -108,17 +121,37 @@ class _Way:
 class _Choices:
     """The ways to place each operator on even slices."""
 
-    def __init__(self, graph: Graph, cluster: Cluster, team: Sequence[int]) -> None:
-        self._instance, self._team = Instance(graph, cluster), team
+    def __init__(self, graph: Graph, cluster: Cluster, team: Sequence[int], watch: Stopwatch = NO_LIMIT) -> None:
+        self._instance, self._team, self._watch = Instance(graph, cluster), team, watch
         self._base = [*(self._split(unit, "OC") for unit in graph.placed_units), *self._instance.terminals]
+
+    @property
+    def unstreamed(self) -> Plan:
+        """Output channels everywhere."""
+        return Plan.of(self._instance.graph, self._base[: len(self._instance.graph)])
 
     @cached_property
     def ways(self) -> list[list[_Way]]:
-        """Of each operator."""
-        return [[self._way(number, placement) for placement in self._placements(number)] for number in range(len(self._instance.graph))]
+        """Of each operator.
 
-    def plan(self, budget: float) -> Plan:
+        Raises:
+            TimeUpError: if the time is up.
+        """
+        return [self._ways_of(number) for number in range(len(self._instance.graph))]
+
+    def plans(self) -> list[Plan]:
+        """The fastest plan within each budget of activations that can be kept.
+
+        Raises:
+            TimeUpError: if the time is up.
+        """
+        budgets = sorted({way.activations for ways in self.ways for way in ways})
+        least = max(min(way.activations for way in ways) for ways in self.ways)
+        return list(dict.fromkeys(self._plan(budget) for budget in budgets if budget >= least))
+
+    def _plan(self, budget: float) -> Plan:
         """The fastest plan of all whose activations are within a budget."""
+        self._watch.check()
         chosen = [min([way for way in ways if way.activations <= budget], key=lambda way: (way.added_s, way.activations)) for ways in self.ways]
         return Plan.of(self._instance.graph, [way.placement for way in chosen])
 
@@ -135,11 +168,16 @@ class _Choices:
         yield from (self._split(unit, "OC", stream) for stream in _streams(unit.sizes["IC"], len(self._team)))
         yield from (self._split(unit, "IC", stream) for stream in _streams(unit.sizes["OC"], len(self._team)))
 
-    def _way(self, number: int, placement: Placement) -> _Way:
+    def _ways_of(self, number: int) -> list[_Way]:
+        base_s = self._near_s(number, self._base)
+        return [self._way(number, placement, base_s) for placement in self._placements(number)]
+
+    def _way(self, number: int, placement: Placement, base_s: float) -> _Way:
+        self._watch.check()
         placements = [*self._base[:number], placement, *self._base[number + 1 :]]
-        demands = memory_demands(self._instance, placements)[number]
+        (demands,) = memory_demands(self._instance, placements, range(number, number + 1))
         held = max(demand.activations + demand.live for demand in demands)
-        return _Way(placement, held, self._near_s(number, placements) - self._near_s(number, self._base))
+        return _Way(placement, held, self._near_s(number, placements) - base_s)
 
     def _near_s(self, number: int, placements: Sequence[Placement]) -> float:
         """The seconds of equation (6) that depend on the placement of an operator: its own, and those of its readers."""

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from dataclasses import replace
 
 import pytest
-from support.random_instances import random_graph, random_plan
+from support.random_branches import random_branched_graph, random_branched_plan
+from support.random_instances import random_cluster, random_graph, random_plan
 from support.random_orders import reordered
 
 from iopopt import Graph, GraphBuilder, Placement
-from iopopt.cost.memory import DeviceDemand, share_memory, share_output
+from iopopt.cost.instance import Instance
+from iopopt.cost.memory import DeviceDemand, memory_demands, share_memory, share_output
 from iopopt.cost.work import share_work
 from iopopt.network.terms import fixed, proportional
+from iopopt.plan.streams import streamed
 
 
 def test_memory_of_each_dimension(trio_graph: Graph) -> None:
@@ -86,6 +90,18 @@ def test_shares_belong_to_devices_in_any_order() -> None:
                 assert dict(share_output(operator.unit, placement, 4)) == dict(share_output(operator.unit, ascending, 4))
             compared += placement.devices != ascending.devices
     assert compared > 80
+
+
+def test_some_rows_alone() -> None:
+    """What some units need, live tensors and streams included, does not depend on which others are asked for."""
+    rng = random.Random(5)
+    for _ in range(10):
+        graph, cluster = random_branched_graph(rng), random_cluster(rng, 3)
+        instance = Instance(graph, cluster)
+        placements = instance.placements(streamed(graph, random_branched_plan(rng, graph, 3), 1))
+        demands = memory_demands(instance, placements)
+        for first, last in itertools.combinations(range(len(demands) + 1), 2):
+            assert memory_demands(instance, placements, range(first, last)) == demands[first:last]
 
 
 def test_the_largest_of_several_amounts_counts() -> None:

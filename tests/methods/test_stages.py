@@ -83,7 +83,9 @@ def test_simulated_throughput_is_that_of_the_slowest_stage(name, aim):
 def test_every_device_at_most_once_in_order():
     graph = load_model("vgg16")
     cluster = load_cluster("board-x4", graph)
-    plan = solve_stages(graph, cluster, team=(2, 0, 3)).plan
+    solution = solve_stages(graph, cluster, team=(2, 0, 3))
+    assert solution.space == "team=(2, 0, 3), contiguous stages"
+    plan = solution.plan
     on = [plan[operator.name].devices[0] for operator in graph.operators]
     assert [device for device, _ in itertools.groupby(on)] == [2, 0, 3]
 

@@ -6,8 +6,11 @@ import itertools
 
 import pytest
 
+from support.clocks import TickingClock
+
 from iopopt import GraphBuilder, SolverError, evaluate, load_cluster, load_model, solve_data, solve_horizontal, solve_stages, solve_vps
 from iopopt.cluster.cluster import Cluster, Device
+from iopopt.cost.stopwatch import Stopwatch
 from iopopt.methods.vps import _Choices, vps_front
 from iopopt.plan.plan import Plan
 
@@ -73,3 +76,18 @@ def test_budget(small, cluster):
         solve_vps(small, cluster, budget_bytes=10)
     with pytest.raises(SolverError, match="must be a positive number"):
         solve_vps(small, cluster, budget_bytes=-1)
+
+
+def test_a_search_that_is_cut_short_streams_nothing(small, cluster):
+    """At any step: the front is then that of output channels everywhere, and a budget that it does not fit is refused with the reason."""
+    front, clock = vps_front(small, cluster), TickingClock()
+    assert vps_front(small, cluster, watch=Stopwatch(1e9, clock)) == front
+    steps = clock.readings - 1  # the first reading is the start
+    assert steps > len(small)
+    for limit in range(1, steps + 1):
+        watch = Stopwatch(limit, TickingClock())
+        (point,) = vps_front(small, cluster, watch=watch)
+        assert watch.cut_short
+        assert {(placement.dim, placement.stream) for _, placement in point.plan.items()} == {("OC", None)}
+    with pytest.raises(SolverError, match=r"needs [\d,]+; the time limit of 1e-09 s has passed before a plan that streams was found"):
+        solve_vps(small, cluster, budget_bytes=front[0].memory_bytes, time_limit_s=1e-9)

@@ -31,7 +31,8 @@ def test_a_fixed_plan_costs_its_memory(seed: int) -> None:
 
 
 def test_what_a_demand_is_at_most() -> None:
-    """Objective times unit times limit, or times unit; the objective is the one new variable."""
+    """Objective times unit times limit, the default, or times unit; the objective is the one new variable."""
+    assert MemoryGoal(0.5) == MemoryGoal(0.5, relative=True)
     cluster = Cluster((Device("a", 1.0, 10.0, 1.0), Device("b", 1.0, 30.0, 1.0)))
     for relative, bytes_of_one in ((True, [5.0, 15.0]), (False, [0.5, 0.5])):
         builder = ProgramBuilder()
