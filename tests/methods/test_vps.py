@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 
 import pytest
-
 from support.clocks import TickingClock
 
 from iopopt import GraphBuilder, SolverError, evaluate, load_cluster, load_model, solve_data, solve_horizontal, solve_stages, solve_vps
