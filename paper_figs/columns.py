@@ -93,8 +93,8 @@ def _cell(column: Column, row: Mapping[str, Any], marked: frozenset[str]) -> str
 
 
 def fixed(digits: int, scale: float = 1.0) -> Callable[[float], str]:
-    """A format for ``value * scale`` with that many decimals."""
-    return lambda value: f"{value * scale:.{digits}f}"
+    """A format for ``value * scale`` with that many decimals; what rounds to zero has no sign."""
+    return lambda value: f"{round(value * scale, digits) + 0.0:.{digits}f}"
 
 
 def small_percent(value: float) -> str:

@@ -141,7 +141,7 @@ def positive(kind: Callable[[str], float]) -> Callable[[str], float]:
     def parse(text: str) -> float:
         value = kind(text)
         if not 0 < value < float("inf"):
-            raise argparse.ArgumentTypeError(f"{text} is not positive and finite")
+            raise argparse.ArgumentTypeError(f"{text} is not positive" + ("" if kind is int else " and finite"))
         return value
 
     parse.__name__ = f"positive {kind.__name__}"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from iopopt.cost.evaluation import Evaluation, OperatorCost
 from iopopt.network.unit import SINK
+from iopopt.schedule.rounds import TransferKind
 
 WIDTH = 120
 """The longest line, characters."""
@@ -220,12 +221,17 @@ def _latency_parts(evaluation: Evaluation) -> str:
 def _slowest(evaluation: Evaluation) -> str:
     cost = max(evaluation.operators, key=lambda cost: cost.compute_s + cost.communication_s)
     device = max(range(len(cost.device_compute_s)), key=lambda j: cost.device_compute_s[j])
-    edges = [(cost.communication_s, f"into {cost.name}", cost.cases) for cost in evaluation.operators]
+    edges = [(cost.communication_s, _where(cost), cost.cases) for cost in evaluation.operators]
     seconds, place, cases = max([*edges, (evaluation.sink_s, "to the sink", evaluation.sink_cases)])
     return (
         f"Costliest operator: {cost.name} ({(cost.compute_s + cost.communication_s) * 1e3:.4g} ms; device {evaluation.device_names[device]!r} is the "
         f"last to finish it). Costliest edge: {place} ({seconds * 1e3:.4g} ms, {'+'.join(cases)})."
     )
+
+
+def _where(cost: OperatorCost) -> str:
+    """Of what an operator exchanges: its input, or where only its partial sums are streamed, those."""
+    return f"{'out of' if cost.cases == (TransferKind.STREAMED_REDUCE_SCATTER.value,) else 'into'} {cost.name}"
 
 
 def _energy_parts(evaluation: Evaluation) -> Iterator[str]:

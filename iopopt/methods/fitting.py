@@ -105,7 +105,7 @@ class DeviceCount:
     def __str__(self) -> str:
         of_each = f"{self.name} with {self.memory_bytes / 1e6:.4g} MB each"
         if self.enough is None:
-            return f"{of_each}: at least {self.at_least} (proven); no number of up to {self.counts[-1].devices} was found to be enough"
+            return f"{of_each}: at least {self.at_least} (proven); of the numbers that were tried none was found to be enough"
         if self.enough == self.at_least:
             fewer = f"; {self.enough - 1} {'are' if self.enough > 2 else 'is'} not (proven)" if self.enough > 1 else ""
             return f"{of_each}: {self.enough} {'are' if self.enough > 1 else 'is'} enough{fewer}"
@@ -138,7 +138,10 @@ class Fit:
     def explain(self) -> str:
         """What was found and what is proven, a line each."""
         heading = ["Of equal devices, with every operator whole on one or split over all of them:"] if self.kinds else []
-        return "\n".join([*self._of_the_cluster(), *heading, *(f"  {kind}" for kind in self.kinds), *(["Interrupted."] if self.interrupted else [])])
+        beyond = ["Plans that stream channels (method vps) are outside the space of these proofs; they may need less."]
+        return "\n".join(
+            [*self._of_the_cluster(), *heading, *(f"  {kind}" for kind in self.kinds), *beyond, *(["Interrupted."] if self.interrupted else [])]
+        )
 
     def _of_the_cluster(self) -> Iterator[str]:
         least = self.least
@@ -148,11 +151,15 @@ class Fit:
             "unknown": f"It is not known whether {self.model} fits: no plan of {least.space} was found that keeps every limit, and it is not proven "
             "that none does.",
         }[least.verdict]
-        needs = f"The device that needs most needs {least.share:.2%} of its memory"
+        needs = (
+            f"The device that needs most needs {least.share:.2%} of its memory"
+            if least.share < 100
+            else f"The fullest device needs {least.share:.5g} times its memory"
+        )
         if least.share - least.bound <= 2e-4 * least.share:
-            yield f"{needs}, and in every plan some device needs as much (proven)."
+            yield f"{needs}, and in every plan of this space some device needs as much (proven)."
         else:
-            yield f"{needs}; in every plan some device needs at least {least.bound:.2%} (proven)."
+            yield f"{needs}; in every plan of this space some device needs at least {least.bound:.2%} (proven)."
         if not least.fits:
             grown = f"{_up(least.share):g} times the memory on every device is enough"
             yield f"{grown}; less than {least.bound:.4g} times is not (proven)." if least.bound > 1 else f"{grown}."
@@ -234,6 +241,9 @@ def _least_memory(graph: Graph, cluster: Cluster, settings: dict[str, Any], time
     bound = min((found.bound_share or 0.0) * grown, share)
     return LeastMemory(share, bound, price.feasible, found.space, found.plan), found.termination == "interrupted"
 
+
+_MOST_PERCENT = 10
+"""Larger shares are said as multiples."""
 
 Kind = tuple[Device, Callable[[int], Cluster]]
 """One device, and the cluster of so many of them."""

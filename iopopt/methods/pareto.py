@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Ending = Literal["finished", "time_limit", "interrupted", "infeasible", "unknown"]
-"""How the search ended: ``infeasible``: no plan fits, proven; ``unknown``: none was found that fits."""
+"""How the search ended: ``time_limit``: some point has a wider gap than asked for, or was not reached; ``infeasible``: no plan fits, proven;
+``unknown``: none was found that fits."""
 
 _MOST_POINTS = 1000
 
@@ -198,7 +199,8 @@ def pareto(
 
     Args:
         points: how many caps, the two ends included, at least 2. Fewer points come back where one plan is the best for several caps.
-        time_limit_s: seconds of wall clock for everything, divided over the caps. If it ends the search, there are fewer points, and all are valid.
+        time_limit_s: seconds of wall clock for everything, divided over the caps. If it ends a search, that point has a wider gap, and there may be
+            fewer; all are valid.
         inputs: also simulate each point's plan with so many inputs in flight, without barriers (:func:`iopopt.simulate`).
 
     The other arguments are those of :func:`iopopt.solve_milp`.
@@ -233,6 +235,7 @@ class _Search:
         self._graph, self._cluster, self._settings, self._watch = graph, cluster, settings, watch
         self._found: dict[float, tuple[Plan, Step]] = {}
         self._ending: Ending = "finished"
+        self._cut_short = False
         self._reason: str | None = None
         self._least_share, self._space = 0.0, ""
 
@@ -266,6 +269,7 @@ class _Search:
         found = solve_milp(self._graph, cluster, warm_start=start, time_limit_s=self._share_s(left), **self._settings)
         assert found.plan is not None  # the start is one
         self._found[cap] = found.plan, Step(cap, found.bound_s or 0.0)
+        self._cut_short |= found.termination == "time_limit"
         self._goes_on(found)
         return found.plan
 
@@ -302,7 +306,7 @@ class _Search:
             steps=steps,
             least_share=self._least_share,
             space=self._space,
-            ending=self._ending,
+            ending="time_limit" if self._ending == "finished" and self._cut_short else self._ending,
             solve_s=self._watch.elapsed_s,
             inputs=inputs,
             reason=self._reason,

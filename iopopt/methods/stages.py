@@ -24,7 +24,7 @@ from iopopt.network.cut_points import single_tensor_runs
 from iopopt.network.graph import Graph
 from iopopt.plan.placement import Placement
 from iopopt.plan.plan import Plan
-from iopopt.plan.team import Team, space_name
+from iopopt.plan.team import Team
 
 Aim = Literal["memory", "throughput"]
 """The least largest share of a device's memory, or the most inputs per second with many in flight."""
@@ -55,7 +55,7 @@ def solve_stages(graph: Graph, devices: Cluster | Sequence[Device], *, team: Tea
     def make_plan(graph: Graph, cluster: Cluster, members: tuple[int, ...], _: Stopwatch) -> Plan:
         return stages_plan(graph, cluster, members, aim)
 
-    return solve_by(make_plan, graph, devices, team, "stages", space=f"{space_name(team, devices)}, contiguous stages")
+    return solve_by(make_plan, graph, devices, team, "stages")
 
 
 def stages_plan(graph: Graph, cluster: Cluster, team: Sequence[int], aim: Aim = "memory") -> Plan:

@@ -77,7 +77,7 @@ def solve_vps(
             raise SolverError(f"budget_bytes is {budget_bytes:,.0f}; vertical partitioning over {len(members)} devices needs {least}{late}")
         return fitting[-1]
 
-    return solve_by(make_plan, graph, devices, team, "vps", time_limit_s, space=f"{space_name(team, devices)}, even slices, streamed")
+    return solve_by(make_plan, graph, devices, team, "vps", time_limit_s, space=f"{space_name(team, devices)}, streamed")
 
 
 def vps_front(graph: Graph, devices: Cluster | Sequence[Device], team: Team = "all", watch: Stopwatch = NO_LIMIT) -> list[VpsPoint]:

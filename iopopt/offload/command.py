@@ -129,12 +129,16 @@ class Comparison:
 
     def run(self) -> bool:
         """Run everything, and show the finished runs even after an error or Ctrl-C; False if the user interrupted it."""
+        finished = False
         try:
-            return all(self._run_case(case) for case in self.cases)
+            finished = all(self._run_case(case) for case in self.cases)
         except KeyboardInterrupt:
-            return False
+            pass
         finally:
             self._show()
+        if not finished:
+            self.progress.print("Interrupted: the tables have what was finished.", highlight=False)
+        return finished
 
     def _run_case(self, case: Case) -> bool:
         """Every method on one case; False if the user interrupted one."""

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from iopopt.cluster.boards import board_flops_per_s
-from iopopt.cluster.units import doubt, warn_of
+from iopopt.cluster.units import warn_of
 from iopopt.cluster.yaml_files import read_yaml
 from iopopt.errors import FileFormatError, GraphError, IopoptError, OffloadError
 from iopopt.models import load_model
 from iopopt.network.graph import Graph
 from iopopt.network.records import as_list, check_keys, check_schema, foreign, read_json, short_repr
 from iopopt.offload.instance import Client, Link, OffloadInstance, Server
+from iopopt.offload.units import doubts
 
 _SPEED = {"flops_per_s", "board"}
 _NETWORK = {"model", "graph"}
@@ -38,7 +39,7 @@ def load_offload_instance(path: str | Path) -> OffloadInstance:
     if suffix not in (".yaml", ".yml", ".json"):
         raise FileFormatError(f"{text}: suffix {short_repr(suffix)} is unknown; an offloading instance is a .yaml, .yml or .json file")
     instance = offload_instance_from(read_json(text) if suffix == ".json" else read_yaml(text), text, Path(text).parent)
-    warn_of(list(_doubts(instance)), text)
+    warn_of(list(doubts(instance)), text)
     return instance
 
 
@@ -155,16 +156,3 @@ def _one_of(record: Mapping[str, Any], where: str, first: str, second: str) -> s
 
 def _rest(record: Mapping[str, Any], taken: set[str]) -> dict[str, Any]:
     return {key: value for key, value in record.items() if key not in taken}
-
-
-def _doubts(instance: OffloadInstance) -> Iterator[str]:
-    """What is implausible, one sentence for each figure."""
-    for client in instance.clients:
-        links = {"uplink": client.uplink, "downlink": client.down} if client.downlink is not None else {"uplink": client.uplink}
-        figures = [("flops_per_s", client.flops_per_s, "flops_per_s")]
-        for name, link in links.items():
-            figures += [(f"{name}: bytes_per_s", link.bytes_per_s, "bandwidth_bytes_per_s"), (f"{name}: delay_s", link.delay_s, "connection_setup_s")]
-        yield from (f"device {client.name!r}: {found}" for figure in figures if (found := doubt(*figure)))
-    yield from (f"server {server.name!r}: {found}" for server in instance.servers if (found := doubt("flops_per_s", server.flops_per_s)))
-    if found := doubt("bytes_per_element", instance.bytes_per_element):
-        yield found

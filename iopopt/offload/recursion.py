@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
-from iopopt.errors import PlanError
-from iopopt.network.records import foreign
+from iopopt.errors import OffloadError, PlanError
+from iopopt.network.records import foreign, short_repr
 from iopopt.offload.instance import OffloadInstance, as_offload_instance
 from iopopt.offload.paths import PathLoad, path_load, whole_load
 from iopopt.offload.plan import OffloadPlan, Path, jobs, validate
@@ -15,6 +15,19 @@ from iopopt.schedule.regions import Interval
 
 OffloadObjective = Literal["makespan", "mean"]
 """When the last device's result is there, or the mean over devices of when theirs is."""
+
+
+def checked_objective(objective: str) -> OffloadObjective:
+    """The objective unchanged.
+
+    Raises:
+        OffloadError: if there is no such objective.
+    """
+    if objective == "makespan":
+        return "makespan"
+    if objective == "mean":
+        return "mean"
+    raise OffloadError(f"objective is {short_repr(objective)}; it must be one of: {', '.join(get_args(OffloadObjective))}")
 
 
 class Job(NamedTuple):
@@ -200,7 +213,7 @@ class OffloadPricer:
     def value_s(self, plan: OffloadPlan, objective: OffloadObjective = "makespan") -> float:
         """What a plan comes to, seconds; the plan is not checked."""
         ends = self.ends_s(plan)
-        return max(ends) if objective == "makespan" else sum(ends) / len(ends)
+        return max(ends) if checked_objective(objective) == "makespan" else sum(ends) / len(ends)
 
     def validate(self, plan: OffloadPlan) -> None:
         """Check a plan.

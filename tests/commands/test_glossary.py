@@ -17,6 +17,8 @@ def test_the_glossary_is_printed_as_plain_text(capsys: pytest.CaptureFixture[str
     assert "**" not in printed
     for kind in TransferKind:
         assert any(line.lower().startswith(f"{kind}") for line in printed.splitlines()), kind
+    for term in ("participant", "stage", "path", "cut", "tail", "dispatch"):
+        assert any(line.startswith(f"{term}:") for line in printed.splitlines()), term
 
 
 def test_an_explanation_points_to_the_glossary(trio_solution: Solution) -> None:

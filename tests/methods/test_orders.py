@@ -48,7 +48,7 @@ def _tightened(cluster: Cluster, graph: Graph, rng: random.Random) -> Cluster:
 OWN_ORDER = ("pso", "milp", "dpfp", "coedge_lp", "halp", "overlap", "stages")
 """Methods that choose among the devices of a team, that split nothing, or whose order is tested elsewhere."""
 
-BEYOND_ORDERS = (", gathered", ", even slices, streamed")
+BEYOND_ORDERS = (", gathered", ", streamed")
 """How the space of a method ends whose plans gather or stream, which no space of a team does."""
 
 

@@ -114,7 +114,7 @@ def test_no_plan_of_any_method_lies_below_the_staircase() -> None:
     graph = load_model("lenet5")
     cluster = load_cluster("mcu-x3", graph)
     front, rng = pareto(graph, cluster, points=3, time_limit_s=8.0), np.random.default_rng(1)
-    plans = [solve(graph, cluster, name).plan for name in ("single", "oc", "coedge", "greedy", "iop_segments", "dp")]
+    plans = [solve(graph, cluster, name).plan for name in ("single", "oc", "coedge", "data", "horizontal", "stages", "greedy", "iop_segments", "dp")]
     plans += [random_plan(graph, cluster, rng, team="all") for _ in range(300)]
     for plan in plans:
         assert plan is not None

@@ -123,7 +123,7 @@ def check_against_proof(found):
     """
     proven = found["milp"]
     comparable = [solution for solution in found.values() if solution.timing == proven.timing]
-    within = [solution for solution in comparable if solution.space in (proven.space, "fixed scheme", f"{proven.space}, contiguous stages")]
+    within = [solution for solution in comparable if solution.space in (proven.space, "fixed scheme")]
     assert len(within) >= len(comparable) - 7
     for solution in within:
         if solution.status in ("optimal", "feasible"):

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from iopopt.errors import PluginError
+from iopopt.cluster.units import warn_of
+from iopopt.errors import PluginError, UnsupportedError
 from iopopt.network.records import short_repr
 from iopopt.offload.instance import OffloadInstance, as_offload_instance
 from iopopt.offload.methods.brute_force import solve_bf
@@ -16,7 +17,9 @@ from iopopt.offload.methods.cpsat import solve_cpsat
 from iopopt.offload.methods.mw import solve_mw
 from iopopt.offload.methods.nfl import solve_best_cut, solve_local, solve_remote
 from iopopt.offload.methods.psomw import solve_psomw
+from iopopt.offload.recursion import checked_objective
 from iopopt.offload.solution import OffloadSolution
+from iopopt.offload.units import doubts
 from iopopt.registry import Registry
 
 OFFLOAD_OPTIONS = ("space", "objective", "seed", "time_limit_s")
@@ -71,10 +74,25 @@ OFFLOAD_METHODS = Registry[OffloadMethod](
 
 
 def solve_offload(instance: OffloadInstance, method: str = "psomw", **options: Any) -> OffloadSolution:
-    """Run a method by name; options that it does not take are an error, as of any function.
+    """Find an offloading plan with a method; ``options`` are passed to it.
+
+    Most take ``space`` (:class:`iopopt.OffloadSpace`: how many stages are fused, how many paths, uneven rows), ``objective`` (``"makespan"`` or
+    ``"mean"``) and ``time_limit_s``; ``psomw`` also ``seed``, ``cpsat`` also ``resolution_s``, ``warm_start`` and ``threads``.
+
+    Warns:
+        UnitWarning: if a figure looks as if it were in another unit.
 
     Raises:
         UnknownNameError: if there is no such method.
-        OffloadError: if ``instance`` is no OffloadInstance.
+        OffloadError: if ``instance`` is no OffloadInstance, there is no such objective, or the method does not plan several devices.
+        UnsupportedError: if the method does not take one of the options.
     """
-    return OFFLOAD_METHODS.find(method).solve(as_offload_instance(instance), **options)
+    entry = OFFLOAD_METHODS.find(method)
+    warn_of(list(doubts(as_offload_instance(instance))))
+    taken = inspect.signature(entry.solve).parameters
+    if refused := sorted(set(options) - set(taken)):
+        allowed = ", ".join(name for name in taken if name != "instance")
+        raise UnsupportedError(f"method {method!r} does not take {', '.join(refused)}; its options are {allowed}")
+    if "objective" in options:
+        checked_objective(options["objective"])
+    return entry.solve(instance, **options)

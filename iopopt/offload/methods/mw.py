@@ -8,16 +8,13 @@ cuts, splits that cannot be better by a bound are left out, and several devices 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import get_args
 
 from iopopt.cost.stopwatch import Stopwatch, TimeUpError
-from iopopt.errors import OffloadError
 from iopopt.methods.settings import limited
 from iopopt.methods.solution import Termination
-from iopopt.network.records import short_repr
 from iopopt.offload.instance import OffloadInstance
 from iopopt.offload.methods.nfl import best_single
-from iopopt.offload.recursion import OffloadObjective, OffloadPricer
+from iopopt.offload.recursion import OffloadObjective, OffloadPricer, checked_objective
 from iopopt.offload.search.drafts import ClientDraft, Draft, Incumbent, together
 from iopopt.offload.search.local_search import FALL, improved
 from iopopt.offload.search.waiting import MinimizingWaiting
@@ -60,8 +57,7 @@ def start_search(instance: OffloadInstance, space: OffloadSpace, objective: Offl
     Raises:
         OffloadError: if a device has no plan in the space, or the objective is unknown.
     """
-    if objective not in get_args(OffloadObjective):
-        raise OffloadError(f"objective is {short_repr(objective)}; it must be one of: {', '.join(get_args(OffloadObjective))}")
+    checked_objective(objective)
     space.check(instance)
     return MwSearch(instance, space, objective, watch)
 
