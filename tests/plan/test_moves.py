@@ -111,7 +111,7 @@ def test_every_plan_with_blocks_is_valid_and_of_the_space(seed: int) -> None:
         plan = random_neighbour(graph, cluster, plan, numbers, team=team, longest_block=longest)
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))])
 def test_a_walk_with_blocks_reaches_every_plan(seed: int) -> None:
     """As many plans as exhaustive search counts are found by single moves, and by random plans; all of those are different."""
     graph, cluster, team, longest = block_instance(seed, most_plans=80)
