@@ -57,6 +57,10 @@ def _outside_the_space(instance: Instance, runs: Sequence[Run]) -> Iterator[str]
         if faster:
             other = min(faster, key=lambda other: other.latency_s)
             yield f"{run.label} is optimal for {run.solution.space} only: {other.label} found a faster plan outside that space."
+    fitting = next((run for run in runs if run.fits), None)
+    for run in runs:
+        if fitting is not None and run.solution.status == "infeasible":
+            yield f"{run.label}: that nothing fits is proven for {run.solution.space} only; {fitting.label} has a plan outside that space which fits."
     if not proven or instance.team == "best":
         return
     best = min(proven, key=lambda run: run.latency_s)

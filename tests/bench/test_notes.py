@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from iopopt import Cluster, Device, Graph, Solution, heuristic_solution, load_model, solve_milp, solve_single
+from iopopt import Cluster, Device, Graph, GraphBuilder, Solution, heuristic_solution, load_model, solve_milp, solve_single, solve_vps
 from iopopt.bench.instance import Instance
 from iopopt.bench.notes import notes
 from iopopt.bench.run import Run, Settings
@@ -49,6 +49,17 @@ def test_a_plan_outside_the_space(lame: tuple[Graph, Cluster]) -> None:
     other = heuristic_solution(*lame, pair.plan, method="dp", space="team=(0, 1)")  # type: ignore[arg-type]
     found = printed(*lame, {"dp": other, "milp": solve_milp(*lame)})
     assert "MILP is optimal for team=(0, 1, 2) only: DP found a faster plan outside that space." in found
+
+
+def test_a_plan_that_fits_outside_the_space_in_which_none_does() -> None:
+    """Vertical partitioning streams, which the exact program does not: it fits where that proves that nothing does."""
+    graph = GraphBuilder("wide", (64, 16, 16)).conv(64, 1).conv(64, 1).conv(64, 1).build()
+    cluster = Cluster(tuple(Device(f"d{j}", 1e9, 64_576, 1e6) for j in range(4)))
+    exact = solve_milp(graph, cluster)
+    assert exact.status == "infeasible"
+    found = printed(graph, cluster, {"vps": solve_vps(graph, cluster), "milp": exact})
+    assert "MILP: that nothing fits is proven for team=(0, 1, 2, 3) only; VPS has a plan outside that space which fits." in found
+    assert not any("which fits" in note for note in printed(graph, cluster, {"milp": exact}))
 
 
 def test_cooperation_that_brings_nothing() -> None:
