@@ -9,7 +9,7 @@ from iopopt.network.shapes import Dim
 from iopopt.network.unit import Unit
 from iopopt.plan.placement import Placement
 from iopopt.plan.plan import Plan
-from iopopt.plan.shares import even_shares
+from iopopt.plan.shares import unit_even_shares
 
 _PREFERENCES: Sequence[Sequence[Dim]] = (("IC", "OC", "H"), ("OC", "IC", "H"), ("H", "OC", "IC"))
 
@@ -24,5 +24,4 @@ def _even(unit: Unit, dims: Sequence[Dim], team: Sequence[int]) -> Placement:
     dim = next((dim for dim in dims if dim in unit.dims), None)
     if dim is None:
         return Placement.whole(team[0])
-    shares = [unit.granularities[dim] * share for share in even_shares(unit.granules(dim), len(team))]
-    return Placement.split(dim, team, shares, "two_phase")
+    return Placement.split(dim, team, unit_even_shares(unit, dim, len(team)), "two_phase")

@@ -12,7 +12,6 @@ import math
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from iopopt.cost.evaluation import Evaluation, evaluate
 from iopopt.cost.instance import Instance
@@ -20,17 +19,15 @@ from iopopt.cost.stopwatch import Stopwatch, TimeUpError
 from iopopt.errors import PlanError, SolverError
 from iopopt.methods.dp import dp_plan, refined_plan
 from iopopt.methods.even import even_plans
+from iopopt.methods.exact_programs import ExactProgram, ExactPrograms, Reserve
 from iopopt.methods.greedy import greedy_plan
 from iopopt.methods.mixing import mixed_plan
 from iopopt.methods.objective import LATENCY, Goal
 from iopopt.methods.single import single_plan
 from iopopt.methods.solution import Point
-from iopopt.milp.arcs import all_nodes
+from iopopt.milp.arcs import Node, all_nodes
 from iopopt.milp.backends import BACKENDS, LEAST_SOLVE_S, Options, Outcome
-from iopopt.milp.energy_rows import EnergyGoal
-from iopopt.milp.formulation import Formulation
-from iopopt.milp.memory_goal import MemoryGoal
-from iopopt.milp.memory_program import MemoryProgram, least_memory_plan
+from iopopt.milp.memory_program import least_memory_plan
 from iopopt.milp.process import Run, run_backend
 from iopopt.milp.pruning import NodeBounds, bound_nodes
 from iopopt.plan.placement import Placement
@@ -59,18 +56,8 @@ _REASON_TEAMS = 4
 """The time, and the number of teams, to look for the plan that is closest to fitting the memory."""
 
 
-ExactProgram = Formulation | MemoryProgram
-"""With time, or without where only memory counts."""
-
 _SLACK = 1e-9
 """The margin for rounding errors of sums, relative."""
-
-
-class Reserve(NamedTuple):
-    """What is held back from every memory limit, and from the deadline, so that rounding breaks neither."""
-
-    memory_bytes: float = 0.0
-    time_s: float = 0.0
 
 
 @dataclass
@@ -303,57 +290,21 @@ class TeamSearch:
                 return
 
     def _program(self, team: tuple[int, ...], reserve: Reserve, cutoff: float | None) -> ExactProgram:
-        """The program of a team; without times where they do not matter."""
+        """The program of a team, and the time that it takes to build."""
         building = Stopwatch()
         try:
-            if not self.goal.memory_only:
-                return self._formulation(team, reserve, cutoff)
-            return MemoryProgram(
-                self.instance,
-                team,
-                self._memory_goal(),
-                reserve_bytes=reserve.memory_bytes,
-                cutoff=cutoff,
-                longest_block=self.longest_block,
-                splits=self.splits,
-                watch=self.watch,
-            )
+            nodes = None if self.goal.memory_only else self._open_nodes(team, cutoff)
+            known = self.plan or single_plan(self.instance.graph, self.instance.cluster)
+            programs = ExactPrograms(self.instance, self.goal, self.without, self.longest_block, self.splits, self.watch)
+            return programs.of(team, known, nodes, reserve, cutoff)
         finally:
             self.build_s += building.elapsed_s
 
-    def _formulation(self, team: tuple[int, ...], reserve: Reserve, cutoff: float | None) -> Formulation:
-        """The program with time, without nodes whose bound exceeds the incumbent, the cutoff or the deadline: all plans that take one are slower."""
-        in_latency = self.goal.objective == "latency"
-        if team in self.nodes:
-            nodes = self.nodes[team].nodes_within(cutoff if in_latency and cutoff is not None else self._within_s)
-        else:
-            nodes = all_nodes(self.instance, team, self.longest_block, self.splits)
-        return Formulation(
-            self.instance,
-            team,
-            self._scale(LATENCY),
-            reserve_bytes=reserve.memory_bytes,
-            cutoff=cutoff,
-            goal=self._program_goal(self.goal.latest_s - reserve.time_s),
-            nodes=nodes,
-            without=self.without,
-            splits=self.splits,
-            watch=self.watch,
-        )
-
-    def _program_goal(self, latest_s: float) -> EnergyGoal | MemoryGoal | None:
-        """The goal of a program; None for the latency."""
-        if self.goal.objective == "latency":
-            return None
-        return EnergyGoal(self._scale(self.goal), latest_s) if self.goal.objective == "energy" else self._memory_goal(latest_s)
-
-    def _memory_goal(self, latest_s: float = math.inf) -> MemoryGoal:
-        return MemoryGoal(self._scale(self.goal), self.goal.objective == "memory", latest_s)
-
-    def _scale(self, goal: Goal) -> float:
-        """The unit of an objective: the incumbent's value, or that of any plan."""
-        plan = self.plan or single_plan(self.instance.graph, self.instance.cluster)
-        return goal.value(evaluate(self.instance.graph, self.instance.cluster, plan)) or 1.0  # a network of pools and joins may take no time
+    def _open_nodes(self, team: tuple[int, ...], cutoff: float | None) -> Sequence[Sequence[Node]]:
+        """The nodes of a team whose bound does not exceed the incumbent, the cutoff or the deadline: all plans that take another are slower."""
+        if team not in self.nodes:
+            return all_nodes(self.instance, team, self.longest_block, self.splits)
+        return self.nodes[team].nodes_within(cutoff if self.goal.objective == "latency" and cutoff is not None else self._within_s)
 
     def _options(self, start: dict[int, float]) -> Options:
         return Options(max(LEAST_SOLVE_S, self.watch.remaining_s), self.gap, self.seed, self.threads, start, directory="")

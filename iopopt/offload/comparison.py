@@ -15,7 +15,7 @@ from iopopt.offload.instance import OffloadInstance
 from iopopt.offload.methods import OFFLOAD_METHODS
 from iopopt.offload.methods.nfl import solve_best_cut, solve_local, solve_remote
 from iopopt.offload.recursion import OffloadObjective
-from iopopt.offload.solution import OffloadSolution
+from iopopt.offload.solution import OffloadSolution, checked_offload_solution
 from iopopt.offload.space import OffloadSpace
 
 
@@ -107,9 +107,7 @@ def run_method(case: Case, method: str, seed: int) -> OffloadRun:
     options = {key: value for key, value in {**vars(case.settings), "seed": seed}.items() if key in entry.takes}
     reason, solution = "", None
     try:
-        solution = entry.solve(case.instance, **options)
-        if not isinstance(solution, OffloadSolution):
-            reason, solution = f"it returned a {type(solution).__name__}; an OffloadSolution is expected", None
+        solution = checked_offload_solution(case.instance, entry.solve(case.instance, **options))
     except IopoptError as error:
         reason = str(error)
     except (Exception, SystemExit) as error:  # methods may be anybody's

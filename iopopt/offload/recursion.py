@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple, get_args
 
 from iopopt.errors import OffloadError, PlanError
@@ -28,6 +28,11 @@ def checked_objective(objective: str) -> OffloadObjective:
     if objective == "mean":
         return "mean"
     raise OffloadError(f"objective is {short_repr(objective)}; it must be one of: {', '.join(get_args(OffloadObjective))}")
+
+
+def objective_s(ends_s: Sequence[float], objective: OffloadObjective) -> float:
+    """What the ends of all devices come to, seconds."""
+    return max(ends_s) if objective == "makespan" else sum(ends_s) / len(ends_s)
 
 
 class Job(NamedTuple):
@@ -117,6 +122,29 @@ def _occupy(free_s: list[float], arrival_s: float, seconds: float) -> tuple[int,
     return worker, end
 
 
+def follow(
+    starts: Sequence[Progress], free_s: Sequence[list[float]], jobs: Sequence[Sequence[Job]], tails: Sequence[Tail | None], dispatch: Iterable[int]
+) -> tuple[list[Progress], list[Step]]:
+    """A whole dispatch: the progress of each device at the end, and who takes which job.
+
+    Args:
+        free_s: when each worker of each server is free; changed.
+        jobs: of the paths of each device, in order.
+        tails: of each device; None if no stages follow the fused ones.
+    """
+    progress, steps, queues = list(starts), list[Step](), [iter(enumerate(of_client)) for of_client in jobs]
+    for client in dispatch:
+        number, job = next(queues[client], (None, None))
+        if job is not None:
+            progress[client], worker = advance(progress[client], free_s, job)
+        else:
+            tail = tails[client]
+            assert tail is not None  # otherwise the dispatch has no entry for it
+            progress[client], worker = finish(progress[client], free_s, tail)
+        steps.append(Step(client, number, worker))
+    return progress, steps
+
+
 class OffloadPricer:
     """Prices plans of one instance; what it derives for one plan helps with the next.
 
@@ -197,23 +225,13 @@ class OffloadPricer:
 
     def _run(self, plan: OffloadPlan) -> tuple[tuple[float, ...], tuple[Step, ...]]:
         planned = [[self.job(number, client.fused, path) for path in client.paths] for number, client in enumerate(plan.clients)]
-        progress, free_s = [self.start(of_client) for of_client in planned], self.free()
-        queues, steps = [iter(enumerate(of_client)) for of_client in planned], []
-        for client in self.dispatch(plan):
-            number, job = next(queues[client], (None, None))
-            if job is not None:
-                progress[client], worker = advance(progress[client], free_s, job)
-            else:
-                tail = self.tail(client, plan.clients[client].fused, plan.clients[client].tail_server)
-                assert tail is not None  # otherwise the plan's dispatch has no entry for it
-                progress[client], worker = finish(progress[client], free_s, tail)
-            steps.append(Step(client, number, worker))
+        tails = [self.tail(number, client.fused, client.tail_server) for number, client in enumerate(plan.clients)]
+        progress, steps = follow([self.start(of_client) for of_client in planned], self.free(), planned, tails, self.dispatch(plan))
         return tuple(of_client.ended_s for of_client in progress), tuple(steps)
 
     def value_s(self, plan: OffloadPlan, objective: OffloadObjective = "makespan") -> float:
         """What a plan comes to, seconds; the plan is not checked."""
-        ends = self.ends_s(plan)
-        return max(ends) if checked_objective(objective) == "makespan" else sum(ends) / len(ends)
+        return objective_s(self.ends_s(plan), checked_objective(objective))
 
     def validate(self, plan: OffloadPlan) -> None:
         """Check a plan.

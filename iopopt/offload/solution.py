@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from typing import Any
 
+from iopopt.errors import PlanError, SolverError
 from iopopt.methods.solution import Point, Status, Termination
 from iopopt.network.records import plain
 from iopopt.offload.instance import OffloadInstance
@@ -53,6 +55,27 @@ class OffloadSolution:
         """A record of JSON's types."""
         record = {item.name: getattr(self, item.name) for item in fields(self)}
         return {"schema_version": 1, **plain(record), "plan": self.plan.to_dict()}
+
+
+def checked_offload_solution(instance: OffloadInstance, solution: Any) -> OffloadSolution:
+    """What a method returned, if the recursion confirms it.
+
+    Raises:
+        SolverError: if it is no OffloadSolution, its plan does not belong to the instance or takes another time, or its bound is above that.
+    """
+    if not isinstance(solution, OffloadSolution):
+        raise SolverError(f"it returned a {type(solution).__name__}; an OffloadSolution is expected")
+    pricer = OffloadPricer(instance)
+    try:
+        pricer.validate(solution.plan)
+    except PlanError as error:
+        raise SolverError(f"its plan does not belong to the instance: {error}") from None
+    value_s = pricer.value_s(solution.plan, solution.objective)
+    if not math.isclose(solution.value_s, value_s, rel_tol=_ROUNDING):
+        raise SolverError(f"it says that its plan takes {solution.value_s!r} s; by the recursion it takes {value_s!r} s")
+    if solution.bound_s is not None and solution.bound_s > value_s * (1 + _ROUNDING):
+        raise SolverError(f"it says that no plan takes less than {solution.bound_s!r} s, but its own takes {value_s!r} s")
+    return solution
 
 
 def offload_solution(

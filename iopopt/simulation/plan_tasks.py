@@ -69,8 +69,7 @@ def plan_tasks(schedule: Schedule, cluster: Cluster, *, boundary_first: bool, ba
         labelled: whether to say what each task is; without barriers, searches that price thousands of plans do not need it.
     """
     found = PlanTasks()
-    writer = (_WriterWithBarriers if barriers else _Writer)(schedule, cluster, found, boundary_first)
-    writer.labelled = labelled
+    writer = (_WriterWithBarriers if barriers else _Writer)(schedule, cluster, found, boundary_first, labelled or barriers)
     for item in range(inputs):
         writer.write(item)
     return found
@@ -79,9 +78,8 @@ def plan_tasks(schedule: Schedule, cluster: Cluster, *, boundary_first: bool, ba
 class _Writer:
     """Writes the tasks of one input after another."""
 
-    labelled = True
-
-    def __init__(self, schedule: Schedule, cluster: Cluster, found: PlanTasks, boundary_first: bool) -> None:
+    def __init__(self, schedule: Schedule, cluster: Cluster, found: PlanTasks, boundary_first: bool, labelled: bool) -> None:
+        self._labelled = labelled
         self._steps, self._cluster, self._found, self._boundary_first = schedule.steps, cluster, found, boundary_first
         self._parts: list[dict[int, _Parts]] = [{} for _ in schedule.steps]
         self._newest: dict[tuple[int, int, int, int, int], int] = {}  # by edge, round, sender and receiver, the transfer of the input before
@@ -109,7 +107,7 @@ class _Writer:
 
     def _fetch(self, number: int, slot: int, edge: EdgeRounds, arrived: dict[int, list[int]], item: int) -> None:
         """The transfers of one edge; a device that completes its part of a tensor first sends it, and goes on computing, only then."""
-        tasks, labels, labelled, producer = self._found.tasks, self._found.labels, self.labelled, edge.producer
+        tasks, labels, labelled, producer = self._found.tasks, self._found.labels, self._labelled, edge.producer
         made = self._parts[producer] if producer < len(self._steps) else None
         completed = self._completed.get(producer)
         for turn, round_ in enumerate(edge.rounds):
@@ -178,7 +176,7 @@ class _Writer:
 
     def _compute(self, number: int, step: Step, waits: Mapping[int, tuple[int, ...]], item: int) -> None:
         """The tasks of every participant: in two parts where its boundary rows come first."""
-        tasks, labels, labelled = self._found.tasks, self._found.labels, self.labelled
+        tasks, labels, labelled = self._found.tasks, self._found.labels, self._labelled
         devices, parts = self._cluster.devices, self._parts[number]
         for device, work in step.tasks.items():
             seconds, first = devices[device].compute_s(*work), len(tasks)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support.error_lines import error_line
 
 from iopopt import Cluster, Device, GraphBuilder, Plan, evaluate
 from iopopt.__main__ import COMMANDS
@@ -58,10 +59,7 @@ def test_it_does_not_fit(capsys: pytest.CaptureFixture[str]) -> None:
 def test_bad_input(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     """One line, and no traceback."""
     assert main(words) == BAD_INPUT
-    error = capsys.readouterr().err
-    assert error.startswith("error: ")
-    assert message in error
-    assert error.count("\n") == 1
+    assert message in error_line(capsys)
 
 
 def test_it_is_a_command() -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support.error_lines import error_line
 
 from iopopt import Cluster, Device, GraphBuilder, ParetoFront, Plan, evaluate, pareto
 from iopopt.__main__ import COMMANDS
@@ -85,10 +86,7 @@ def test_an_interrupted_search(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
 def test_bad_input(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     """One line, and no traceback."""
     assert main(words) == BAD_INPUT
-    error = capsys.readouterr().err
-    assert error.startswith("error: ")
-    assert message in error
-    assert error.count("\n") == 1
+    assert message in error_line(capsys)
 
 
 def test_it_is_a_command() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from iopopt import Cluster, Device, GraphBuilder, SolverError, evaluate, solve_exhaustive, solve_milp, solve_single
 from iopopt.cost.instance import Instance
-from iopopt.methods import team_search
+from iopopt.methods import exact_programs, team_search
 from iopopt.methods.single import single_plan
 from iopopt.milp import pruning
 from iopopt.milp.backends import Outcome
@@ -128,19 +128,19 @@ def test_a_failure_keeps_the_incumbent(graph, cluster, optimum_s, lying):
 
 
 @pytest.mark.parametrize(
-    ("place", "error", "reason"),
+    ("module", "place", "error", "reason"),
     [
-        ("run_backend", SolverError("back end 'highs' ended with code 1: it printed nothing"), "ended with code 1"),
-        ("Formulation", ZeroDivisionError("float division by zero"), "floating-point"),
+        (team_search, "run_backend", SolverError("back end 'highs' ended with code 1: it printed nothing"), "ended with code 1"),
+        (exact_programs, "Formulation", ZeroDivisionError("float division by zero"), "floating-point"),
     ],
 )
-def test_a_back_end_that_cannot_run_keeps_the_incumbent(place, error, reason, graph, cluster, optimum_s, monkeypatch):
+def test_a_back_end_that_cannot_run_keeps_the_incumbent(module, place, error, reason, graph, cluster, optimum_s, monkeypatch):
     """The same where its process ends without an outcome, or its program cannot be written; without a plan that is an error."""
 
     def fail(*arguments, **options):
         raise error
 
-    monkeypatch.setattr(team_search, place, fail)
+    monkeypatch.setattr(module, place, fail)
     solution = solve_milp(graph, cluster, gap=0)
     check(solution, graph, cluster, optimum_s)
     assert reason in solution.reason

@@ -14,7 +14,7 @@ from support.random_instances import random_cluster, random_graph
 
 from iopopt import Cluster, Device, Graph, GraphBuilder, UnknownNameError, solve_exhaustive, solve_milp
 from iopopt.cost.instance import Instance
-from iopopt.methods import team_search
+from iopopt.methods import exact_programs, team_search
 from iopopt.milp.arcs import split
 from iopopt.milp.formulation import Formulation
 from iopopt.milp.ideas import IDEAS, checked_ideas
@@ -126,7 +126,7 @@ def test_without_pruning_no_node_is_left_out(shown: tuple[Graph, Cluster], monke
             built.append(self.program)
 
     honest = team_search.bound_nodes
-    monkeypatch.setattr(team_search, "Formulation", Recorded)
+    monkeypatch.setattr(exact_programs, "Formulation", Recorded)
     monkeypatch.setattr(team_search, "bound_nodes", lambda *arguments: pruned.append(1) or honest(*arguments))
     with_it, without_it = solve_milp(*shown), solve_milp(*shown, without=("pruning",))
     assert len(pruned) == 1

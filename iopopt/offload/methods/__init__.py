@@ -18,7 +18,7 @@ from iopopt.offload.methods.mw import solve_mw
 from iopopt.offload.methods.nfl import solve_best_cut, solve_local, solve_remote
 from iopopt.offload.methods.psomw import solve_psomw
 from iopopt.offload.recursion import checked_objective
-from iopopt.offload.solution import OffloadSolution
+from iopopt.offload.solution import OffloadSolution, checked_offload_solution
 from iopopt.offload.units import doubts
 from iopopt.registry import Registry
 
@@ -86,6 +86,7 @@ def solve_offload(instance: OffloadInstance, method: str = "psomw", **options: A
         UnknownNameError: if there is no such method.
         OffloadError: if ``instance`` is no OffloadInstance, there is no such objective, or the method does not plan several devices.
         UnsupportedError: if the method does not take one of the options.
+        SolverError: if what it returns is not what the recursion says of it.
     """
     entry = OFFLOAD_METHODS.find(method)
     warn_of(list(doubts(as_offload_instance(instance))))
@@ -95,4 +96,4 @@ def solve_offload(instance: OffloadInstance, method: str = "psomw", **options: A
         raise UnsupportedError(f"method {method!r} does not take {', '.join(refused)}; its options are {allowed}")
     if "objective" in options:
         checked_objective(options["objective"])
-    return entry.solve(instance, **options)
+    return checked_offload_solution(instance, entry.solve(instance, **options))

@@ -54,7 +54,7 @@ def solve_bf(
     """
     watch, space = limited(time_limit_s), space or OffloadSpace()
     if len(instance.clients) > 1:
-        raise OffloadError(f"method bf plans one device; the instance has {len(instance.clients)}. Method cpsat plans several")
+        raise OffloadError(f"method bf plans one device; the instance has {len(instance.clients)}. Every other method plans several")
     space.check(instance)
     pricer = OffloadPricer(instance)
     search = BruteForce(split_bounds(pricer, space), watch)

@@ -10,7 +10,7 @@ from iopopt.cost.stopwatch import Stopwatch
 from iopopt.methods.solution import Point
 from iopopt.offload.dispatch import in_order_of_arrival
 from iopopt.offload.plan import ClientPlan, OffloadPlan
-from iopopt.offload.recursion import OffloadObjective, OffloadPricer, Tail, advance, finish
+from iopopt.offload.recursion import OffloadObjective, OffloadPricer, Tail, follow, objective_s
 from iopopt.offload.space import Option
 
 
@@ -95,18 +95,9 @@ class Incumbent:
         """
         if self.limited:
             self._watch.check()
-        progress, free_s = [self.pricer.start([option.job for option in client.options]) for client in draft.clients], self.pricer.free()
-        queues = [iter(client.options) for client in draft.clients]
-        for place in draft.dispatch:
-            option = next(queues[place], None)
-            if option is not None:
-                progress[place], _ = advance(progress[place], free_s, option.job)
-            else:
-                tail = draft.clients[place].tail
-                assert tail is not None  # otherwise the dispatch has no entry for it
-                progress[place], _ = finish(progress[place], free_s, tail)
-        ends = [of_client.ended_s for of_client in progress]
-        return max(ends) if self._objective == "makespan" else sum(ends) / len(ends)
+        jobs = [[option.job for option in client.options] for client in draft.clients]
+        progress, _ = follow([*map(self.pricer.start, jobs)], self.pricer.free(), jobs, [client.tail for client in draft.clients], draft.dispatch)
+        return objective_s([of_client.ended_s for of_client in progress], self._objective)
 
     def offer(self, draft: Draft) -> float:
         """Price a draft of all devices, and keep it if it is the best."""
