@@ -93,7 +93,11 @@ def summary(front: ParetoFront) -> str:
     """What is proven about all plans, and how the search ended."""
     if not front.points:
         return front.reason or f"no plan that fits the memory was found ({front.ending.replace('_', ' ')})"
-    ended = {"finished": "", "time_limit": " The time limit ended the search.", "interrupted": " The search was interrupted."}.get(front.ending, "")
+    ended = {
+        "finished": "",
+        "time_limit": " The time limit cut points short, or left gaps wider than asked for.",
+        "interrupted": " The search was interrupted.",
+    }.get(front.ending, "")
     return f"Some device needs at least {front.least_share:.2%} of its limit in every plan of {front.space} (proven).{ended} {front.solve_s:.1f} s."
 
 
